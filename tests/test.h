@@ -1,0 +1,82 @@
+/* The test harness: cases that count checks, and a runner's tally. SPDX-License-Identifier: MIT */
+#ifndef CELCOMEN_TEST_H
+#define CELCOMEN_TEST_H
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "celcomen.h"
+
+typedef struct test_state {
+    const char *name, *only; /* the running case; run only cases whose name holds `only` */
+    int failed_checks, skipped_case;
+    int passed, failed, skipped;
+} test_state;
+
+extern test_state test_now; /* defined in run.c */
+extern int test_brief;        /* run under valgrind: shorten loops of statistics */
+
+/* Where the golden cases, slides and corpus are: $CELCOMEN_SHARED, else ../shared. NULL where absent. */
+const char *test_shared(void);
+
+/* A scratch directory of this run, removed at its end. */
+const char *test_tmp(void);
+
+/* A check that fails says where, and goes on; only the first few of a case are printed. */
+static inline int test_check(int ok, const char *what, const char *file, int line)
+{
+    if (!ok && test_now.failed_checks++ < 5) printf("  %s:%d: %s: failed: %s\n", file, line, test_now.name, what);
+    return ok;
+}
+
+/* |a - b| <= tol; NaN on either side fails. */
+static inline int test_near(double a, double b, double tol, const char *what, const char *file, int line)
+{
+    double err = fabs(a - b);
+    int ok = err <= tol;
+    if (!ok && test_now.failed_checks++ < 5)
+        printf("  %s:%d: %s: %s: %.17g is not %.17g (off by %.3g, allowed %.3g)\n", file, line, test_now.name, what, a, b,
+               err, tol);
+    return ok;
+}
+
+#define CHECK(cond) test_check((cond) ? 1 : 0, #cond, __FILE__, __LINE__)
+#define NEAR(a, b, tol) test_near((double)(a), (double)(b), (double)(tol), #a, __FILE__, __LINE__)
+/* Relative to |b|. */
+#define NEAR_REL(a, b, tol) NEAR(a, b, (double)(tol) * fabs((double)(b)))
+/* Call succeeds; else the case ends here (use in void functions). */
+#define OK_OR_RETURN(call)                                                                                             \
+    do {                                                                                                               \
+        cel_status test_status_ = (call);                                                                              \
+        if (!test_check(test_status_ == CEL_OK, #call, __FILE__, __LINE__)) {                                          \
+            printf("  %s\n", cel_strerror(test_status_));                                                              \
+            return;                                                                                                    \
+        }                                                                                                              \
+    } while (0)
+#define SKIP(why)                                                                                                      \
+    do {                                                                                                               \
+        printf("  skipped: %s: %s\n", test_now.name, why);                                                             \
+        test_now.skipped_case = 1;                                                                                     \
+        return;                                                                                                        \
+    } while (0)
+#define RUN(fn) test_run(#fn, fn)
+
+static inline void test_run(const char *name, void (*fn)(void))
+{
+    if (test_now.only && !strstr(name, test_now.only)) return;
+    test_now.name = name;
+    test_now.failed_checks = test_now.skipped_case = 0;
+    fn();
+    if (test_now.failed_checks) {
+        test_now.failed++;
+        printf("  FAILED %s (%d checks)\n", name, test_now.failed_checks);
+    } else if (test_now.skipped_case) {
+        test_now.skipped++;
+    } else {
+        test_now.passed++;
+    }
+}
+
+#endif
