@@ -390,6 +390,230 @@ CEL_API void cel_vec_log(int64_t count, const cel_real *x, cel_real *y);
  * normal is below 6.8 in size, in double below 8.5. Bits depend on the level, not on threads. */
 CEL_API void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count);
 
+/* ======================================================================== */
+/* sparse: CSR matrices                                                     */
+/* ======================================================================== */
+
+/* Row i's entries are index[start[i] .. start[i+1]-1], ascending columns, no duplicates, with their
+ * values. All-zero is an empty matrix. Free with cel_csr_free. */
+typedef struct cel_csr {
+    int64_t rows, cols;
+    int64_t *start; /* (rows + 1) */
+    int32_t *index; /* (start[rows]) */
+    cel_real *value; /* (start[rows]) */
+} cel_csr;
+
+CEL_API void cel_csr_free(cel_csr *a);
+CEL_API int64_t cel_csr_count(const cel_csr *a);
+/* From count entries (row[e], col[e], value[e]) in any order; value NULL = all 1; entries of one
+ * place are summed in their order. CEL_ERR_ARG for an index out of range (err->offset = e). */
+CEL_API cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t count, const int64_t *row, const int64_t *col,
+                                      const cel_real *value, cel_csr *out, cel_error *err);
+CEL_API cel_status cel_csr_copy(const cel_csr *a, cel_csr *out);
+CEL_API cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out);
+/* (A + A^T) / 2 for square A. */
+CEL_API cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out);
+/* 1 if A equals its transpose exactly, else 0. */
+CEL_API int cel_csr_is_symmetric(const cel_csr *a);
+
+typedef enum cel_norm {
+    CEL_NORM_ROW,  /* each row divided by its sum: the mean over neighbours */
+    CEL_NORM_SYM,  /* A_ij / sqrt(r_i c_j), r and c the row and column sums */
+    CEL_NORM_GCN   /* A_ij / sqrt(d_i d_j), d the row sums: the graph convolution's weights without
+                      self loops when row i lists the sources of i's in-edges */
+} cel_norm;
+/* In place. A zero sum leaves zeros. SYM and GCN need non-negative sums, GCN a square matrix. */
+CEL_API cel_status cel_csr_normalise(cel_csr *a, cel_norm kind);
+/* Y = alpha A X + beta Y, X (cols x n), Y (rows x n), not overlapping; beta == 0 overwrites.
+ * Each row of Y is summed in ascending column order by one thread: same bits for any number. */
+CEL_API cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y);
+/* The same for the rows listed only: y.row(r) = alpha (A X).row(list[r]) + beta y.row(r). */
+CEL_API cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
+                                    cel_real beta, cel_mat y);
+/* Pairs at exactly `hops` steps in the undirected 0/1 graph of A (square), hops >= 1: symmetric, value
+ * 1, no diagonal. */
+CEL_API cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out);
+
+/* ======================================================================== */
+/* files: .npy, .npz and lists of names, in and out                         */
+/* ======================================================================== */
+
+#define CEL_NPY_DIMS 32
+
+/* An array in memory as an .npy file describes it: what was parsed, or what is to be written. `data`
+ * points into the buffer that was parsed (any alignment), or at the caller's array. */
+typedef struct cel_npy {
+    char kind;      /* 'b' bool, 'i' signed, 'u' unsigned, 'f' floating point ('S' text: written only) */
+    int bytes;      /* size of an element: 1, 2, 4 or 8 */
+    int big_endian; /* byte order of the elements */
+    int fortran;    /* 1: the first index runs fastest */
+    int ndim;       /* 0 (a scalar) to CEL_NPY_DIMS */
+    int64_t shape[CEL_NPY_DIMS];
+    int64_t count;    /* elements, the product of the shape */
+    const void *data; /* (count * bytes) bytes */
+    int64_t offset;   /* of the data in the file */
+    int64_t trailing; /* bytes that follow the data: another array, or garbage */
+} cel_npy;
+
+/* Reads the header of a .npy file of `size` bytes, versions 1 to 3, every boolean, integer and floating type
+ * of up to 8 bytes. Copies nothing, allocates nothing. CEL_ERR_FORMAT if it is malformed or shorter than its
+ * shape says; CEL_ERR_UNSUPPORTED for text, dates, complex, long double, structures and Python objects.
+ * err->offset is the byte. Repeated keys: the last counts. Negative lengths are refused. */
+CEL_API cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *out, cel_error *err);
+/* The elements in C order, whatever the type and the orders, into out (count). Rounds to nearest; a
+ * double beyond the range of a float becomes infinite; bool gives 0 and 1; NaN passes. */
+CEL_API cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *err);
+/* The same for integers and bool into out (count): CEL_ERR_UNSUPPORTED for floating point,
+ * CEL_ERR_DATA (out zeroed, err->cell the element) for an unsigned value above INT64_MAX. */
+CEL_API cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_error *err);
+/* The elements in place, without a copy, if they are native cel_real in C order and aligned; else NULL. */
+CEL_API const cel_real *cel_npy_view(const cel_npy *a);
+
+/* Describes the caller's native, C-ordered array for the writers: e.g. ('f', sizeof(cel_real), 2, shape, x). */
+CEL_API cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data);
+/* The bytes of the .npy file (version 1, data 64-byte aligned) of an array into buffer (capacity); *size
+ * receives the number needed. buffer NULL only asks for it. CEL_ERR_ARG if capacity is too small or the
+ * description is none that an .npy file can have. */
+CEL_API cel_status cel_npy_encode(const cel_npy *a, void *buffer, size_t capacity, size_t *size);
+
+/* A zip archive of .npy files in memory, its directory checked by cel_npz_parse (zip64 too). */
+typedef struct cel_npz {
+    const void *bytes;
+    size_t size;
+    int64_t count;     /* members */
+    int64_t directory; /* offset of the central directory */
+} cel_npz;
+
+/* An array to be written under a name (without ".npy"). */
+typedef struct cel_npz_member {
+    const char *name;
+    cel_npy array;
+} cel_npz_member;
+
+CEL_API cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *out, cel_error *err);
+/* The name of member i without ".npy", cut to capacity - 1 bytes and terminated. Returns its full length. */
+CEL_API size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t capacity);
+/* Member i, or the last of that name (CEL_ERR_ARG if there is none), its CRC-32 checked. Only stored
+ * members can be read: CEL_ERR_UNSUPPORTED for a deflated one (err->what says how to save uncompressed). */
+CEL_API cel_status cel_npz_get(const cel_npz *z, int64_t i, cel_npy *out, cel_error *err);
+CEL_API cel_status cel_npz_find(const cel_npz *z, const char *name, cel_npy *out, cel_error *err);
+/* The matrix that scipy.sparse.save_npz(..., compressed=False) wrote, of format csr: entries sorted,
+ * duplicates summed. Free with cel_csr_free. */
+CEL_API cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error *err);
+/* Describes a as SciPy's five members, to be encoded or written; shape (2) is filled and, like a, must live
+ * until then. */
+CEL_API void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_member *member);
+/* The bytes of the archive of `count` arrays, stored; arguments as for cel_npy_encode. At most 65,534 arrays and
+ * 4 GiB (CEL_ERR_ARG). */
+CEL_API cel_status cel_npz_encode(const cel_npz_member *member, int64_t count, void *buffer, size_t capacity,
+                                  size_t *size);
+
+/* One string a line of a text of `size` bytes: bytes kept as they are, "\r\n" ends a line as "\n" does, a
+ * last line needs neither, a leading byte order mark is dropped. CEL_ERR_FORMAT for a NUL byte (err->offset
+ * is the line, from 1). *lines (count, and a NULL after them) is one allocation: free with cel_npy_free. */
+CEL_API cel_status cel_text_parse(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err);
+/* Frees what a function of this room allocated; NULL is fine. */
+CEL_API void cel_npy_free(void *p);
+
+#if !defined(CELCOMEN_NO_STDIO)
+
+/* The content of a file: read into memory (map == 0), or mapped where the system can (POSIX) and read
+ * elsewhere. A mapped file must not be shortened by another program before it is closed. */
+typedef struct cel_file {
+    const void *bytes; /* (size), 64-byte aligned, never NULL after a success */
+    size_t size;
+    int mapped;
+} cel_file;
+
+CEL_API cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err);
+CEL_API void cel_file_close(cel_file *file);
+/* Writes to a temporary name in the same folder, then renames: path holds the whole content or what it held
+ * before, and nothing else is left behind. The writers below do the same. */
+CEL_API cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err);
+
+/* A 2-D numeric .npy into a new matrix (cel_mat_free). Bytes after the data are refused
+ * (CEL_ERR_FORMAT), another number of dimensions too (CEL_ERR_SHAPE). */
+CEL_API cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err);
+/* A 1-D (rows x 1) or 2-D (rows x cols) .npy of integers, as above; *data is freed with cel_npy_free. */
+CEL_API cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *rows, int64_t *cols, cel_error *err);
+CEL_API cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *err);
+CEL_API cel_status cel_text_lines(const char *path, char ***lines, int64_t *count, cel_error *err);
+
+CEL_API cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err);
+/* A matrix or view as a 2-D array of cel_real. */
+CEL_API cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *err);
+CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err);
+
+#endif
+
+/* ======================================================================== */
+/* tissue: expression, slides, neighbour graphs                             */
+/* ======================================================================== */
+
+/* From counts to expression. All-zero: scale to 10,000 a cell, then log1p. A cell's result depends on
+ * that cell alone. */
+typedef struct cel_slide_options {
+    double target_sum; /* counts of a cell are scaled to this total; 0 = 1e4 (published runs: 1e6), negative = not scaled */
+    int no_log;        /* non-zero leaves out x <- log(1 + x) */
+} cel_slide_options;
+
+/* In place on counts X (S x n): library-size scaling and log1p. options may be NULL. Rows of zeros stay.
+ * CEL_ERR_DATA for a negative, NaN or infinite count (err: cell, gene); X is then untouched. */
+CEL_API cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err);
+/* In place on X (S x n): every row divided by its length. Rows of zeros stay, keep[i] (S, or NULL) tells 1
+ * for a usable row and 0 for zeros, and *zeros (or NULL) counts them; where both are NULL a row of
+ * zeros is CEL_ERR_DATA (err: cell). NaN or infinity is CEL_ERR_DATA (err: cell, gene), X untouched. */
+CEL_API cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err);
+/* Compacts items (count of `size` bytes each) in place to those whose keep is non-zero, in order, and
+ * returns how many. For the rows of a matrix, size = stride * sizeof(cel_real); for labels, 4. */
+CEL_API int64_t cel_slide_keep(const uint8_t *keep, int64_t count, void *items, size_t size);
+
+/* The `top` most variable genes of log1p data X (S x n, S >= 2, not negative), the classic Seurat flavour:
+ * mean and dispersion (variance / mean) of expm1(x), their logarithms, genes in 20 bins of equal width
+ * in log1p(mean), score = (log dispersion - its mean in the bin) / its standard deviation in the bin. A
+ * gene alone in its bin scores 1; a gene that does not vary scores -infinity. index (top) receives the
+ * columns, ascending; ties go to the lower column. score (n, or NULL) receives every gene's score. */
+CEL_API cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err);
+/* Keeps the columns index (count, ascending) of *x in place and sets its cols; where x was contiguous it
+ * stays so. */
+CEL_API cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64_t count);
+
+/* Cells by label: list[start[g] .. start[g+1]-1] are the cells of label g, ascending; start (groups + 1),
+ * list (count). CEL_ERR_ARG for a label outside 0..groups-1 (err: cell). */
+CEL_API cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list,
+                                    cel_error *err);
+/* Cuts every slide into per_side x per_side spatial tiles of nearly equal numbers of cells: strips of equal
+ * count in the first coordinate, each cut into equal counts in the second. coords (S x 2 or 3), slide
+ * (S, or NULL for one slide); tile (S) receives labels, tiles of a slide numbered together, 0..*tiles-1;
+ * every label is used where each slide has at least per_side squared cells, else fewer tiles are made. */
+CEL_API cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile, int64_t *tiles,
+                                   cel_error *err);
+
+/* Neighbour graphs. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide): no edge leaves
+ * its slide. Row i of the result lists the neighbours of cell i, value 1, never i itself. Distances are
+ * computed in double; exact, in O(S log S), nothing of size S x S. CEL_ERR_DATA for a coordinate that is
+ * NaN or infinite (err: cell, gene = column). Same result for any number of threads. */
+
+/* The k nearest others; equal distances go to the lower index, and cells at the same place are neighbours
+ * like any other. A slide of k cells or fewer is CEL_ERR_DATA (err: its first cell), unless fewer is
+ * non-zero: its cells then have all the others as neighbours. */
+CEL_API cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
+                                 cel_error *err);
+/* All cells at a distance d with inner <= d < outer and d > 0 (the published rule: inner = 0; cells at the
+ * same place are not neighbours). 0 <= inner < outer. Bands that share a border share no pair. Symmetric;
+ * a cell may have no neighbour. */
+CEL_API cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, cel_csr *out,
+                                    cel_error *err);
+/* The published simulation's grid of nx columns and ny rows: row step sqrt(1.25), even rows shifted by
+ * +0.5; coords (nx ny x 2), cell = row * nx + column. */
+CEL_API cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords);
+/* The relation from one type of cell to another: A's entries whose row is of type a and column of type b;
+ * type (S). */
+CEL_API cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, int32_t a, int32_t b, cel_csr *out);
+/* The cells slide by slide in the order of the leaves of a k-d tree, so that cells near in space are near in
+ * memory when they are stored so: order (S) receives a permutation, cell order[r] comes r-th. */
+CEL_API cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err);
+
 #ifdef __cplusplus
 }
 #endif
@@ -2037,6 +2261,2273 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
         }
     }
     celi_free(z);
+    return status;
+}
+
+/* ======================================================================== */
+/* sparse                                                                   */
+/* ======================================================================== */
+
+/* Fills err, if there is one, and returns its status. */
+static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const char *what, int64_t offset,
+                                       int64_t cell, int64_t gene)
+{
+    if (err) {
+        err->status = status;
+        err->what = what;
+        err->offset = offset;
+        err->cell = cell;
+        err->gene = gene;
+    }
+    return status;
+}
+
+CEL_API_DEF void cel_csr_free(cel_csr *a)
+{
+    if (!a) return;
+    celi_free(a->start);
+    celi_free(a->index);
+    celi_free(a->value);
+    memset(a, 0, sizeof *a);
+}
+
+CEL_API_DEF int64_t cel_csr_count(const cel_csr *a)
+{
+    return a->start ? a->start[a->rows] : 0;
+}
+
+/* An uninitialised matrix with room for count entries; its start is zeroed. */
+static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_csr *out)
+{
+    memset(out, 0, sizeof *out);
+    if (rows < 0 || cols < 0 || rows > INT32_MAX || cols > INT32_MAX || count < 0) return CEL_ERR_ARG;
+    out->rows = rows;
+    out->cols = cols;
+    out->start = (int64_t *)celi_alloc((size_t)rows + 1, sizeof *out->start);
+    out->index = (int32_t *)celi_alloc(count ? (size_t)count : 1, sizeof *out->index);
+    out->value = (cel_real *)celi_alloc(count ? (size_t)count : 1, sizeof *out->value);
+    if (out->start && out->index && out->value) return CEL_OK;
+    cel_csr_free(out);
+    return CEL_ERR_MEMORY;
+}
+
+/* Counts in start[r + 1] become offsets; start[0] must be 0. */
+static void celi_csr_offsets(int64_t rows, int64_t *start)
+{
+    int64_t r;
+    for (r = 0; r < rows; r++) start[r + 1] += start[r];
+}
+
+/* Filling moved start[r] to the end of row r: move all back by one row. */
+static void celi_csr_rewind(int64_t rows, int64_t *start)
+{
+    memmove(start + 1, start, (size_t)rows * sizeof *start);
+    start[0] = 0;
+}
+
+/* A stable counting sort by column: the columns of the result ascend within each row whatever the order
+ * in A's rows, and entries of one place keep their order. */
+CEL_API_DEF cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out)
+{
+    int64_t i, e, count = cel_csr_count(a);
+    cel_status status = celi_csr_new(a->cols, a->rows, count, out);
+    if (status) return status;
+    for (e = 0; e < count; e++) out->start[a->index[e] + 1]++;
+    celi_csr_offsets(out->rows, out->start);
+    for (i = 0; i < a->rows; i++)
+        for (e = a->start[i]; e < a->start[i + 1]; e++) {
+            int64_t to = out->start[a->index[e]]++;
+            out->index[to] = (int32_t)i;
+            out->value[to] = a->value[e];
+        }
+    celi_csr_rewind(out->rows, out->start);
+    return CEL_OK;
+}
+
+/* Sums entries of one place in sorted rows, in place. */
+static void celi_csr_merge(cel_csr *a)
+{
+    int64_t i, e = 0, to = 0;
+    for (i = 0; i < a->rows; i++) {
+        int64_t end = a->start[i + 1];
+        a->start[i] = to;
+        while (e < end) {
+            int32_t j = a->index[e];
+            double sum = (double)a->value[e];
+            for (e++; e < end && a->index[e] == j; e++) sum += (double)a->value[e];
+            a->index[to] = j;
+            a->value[to++] = (cel_real)sum;
+        }
+    }
+    if (a->start) a->start[a->rows] = to;
+}
+
+CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t count, const int64_t *row,
+                                          const int64_t *col, const cel_real *value, cel_csr *out, cel_error *err)
+{
+    cel_csr a, t;
+    int64_t e;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    for (e = 0; e < count; e++)
+        if (row[e] < 0 || row[e] >= rows || col[e] < 0 || col[e] >= cols)
+            return celi_fail(err, CEL_ERR_ARG, "an edge's index is out of range", e, -1, -1);
+    /* Sorted by column as the transpose, then by row: two stable passes. */
+    status = celi_csr_new(cols, rows, count, &t);
+    if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
+    for (e = 0; e < count; e++) t.start[col[e] + 1]++;
+    celi_csr_offsets(cols, t.start);
+    for (e = 0; e < count; e++) {
+        int64_t to = t.start[col[e]]++;
+        t.index[to] = (int32_t)row[e];
+        t.value[to] = value ? value[e] : 1;
+    }
+    celi_csr_rewind(cols, t.start);
+    status = cel_csr_transpose(&t, &a);
+    cel_csr_free(&t);
+    if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
+    celi_csr_merge(&a);
+    *out = a;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_csr_copy(const cel_csr *a, cel_csr *out)
+{
+    int64_t count = cel_csr_count(a);
+    cel_status status = celi_csr_new(a->rows, a->cols, count, out);
+    if (status || !a->start) return status;
+    memcpy(out->start, a->start, (size_t)(a->rows + 1) * sizeof *a->start);
+    if (count) {
+        memcpy(out->index, a->index, (size_t)count * sizeof *a->index);
+        memcpy(out->value, a->value, (size_t)count * sizeof *a->value);
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out)
+{
+    cel_csr t;
+    int64_t i, to = 0;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (a->rows != a->cols) return CEL_ERR_SHAPE;
+    status = cel_csr_transpose(a, &t);
+    if (status) return status;
+    status = celi_csr_new(a->rows, a->cols, 2 * cel_csr_count(a), out);
+    for (i = 0; !status && i < a->rows; i++) {
+        int64_t e = a->start[i], e_end = a->start[i + 1], f = t.start[i], f_end = t.start[i + 1];
+        while (e < e_end || f < f_end) {
+            int use_a = e < e_end && (f >= f_end || a->index[e] <= t.index[f]);
+            int use_t = f < f_end && (e >= e_end || t.index[f] <= a->index[e]);
+            out->index[to] = use_a ? a->index[e] : t.index[f];
+            out->value[to++] = ((use_a ? a->value[e] : 0) + (use_t ? t.value[f] : 0)) / 2;
+            e += use_a;
+            f += use_t;
+        }
+        out->start[i + 1] = to;
+    }
+    cel_csr_free(&t);
+    return status;
+}
+
+CEL_API_DEF int cel_csr_is_symmetric(const cel_csr *a)
+{
+    int64_t i, e;
+    if (a->rows != a->cols) return 0;
+    for (i = 0; i < a->rows; i++)
+        for (e = a->start[i]; e < a->start[i + 1]; e++) {
+            int64_t low = a->start[a->index[e]], high = a->start[a->index[e] + 1], end = high;
+            while (low < high) {
+                int64_t middle = low + (high - low) / 2;
+                if (a->index[middle] < i) low = middle + 1;
+                else high = middle;
+            }
+            if (low == end || a->index[low] != i) return 0;
+            if (!(a->value[low] <= a->value[e] && a->value[low] >= a->value[e])) return 0;
+        }
+    return 1;
+}
+
+CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_norm kind)
+{
+    double *row, *col;
+    int64_t i, e;
+    cel_status status = CEL_OK;
+    if (kind == CEL_NORM_GCN && a->rows != a->cols) return CEL_ERR_SHAPE;
+    if (kind != CEL_NORM_ROW && kind != CEL_NORM_SYM && kind != CEL_NORM_GCN) return CEL_ERR_ARG;
+    row = (double *)celi_alloc((size_t)a->rows + 1, sizeof *row);
+    col = (double *)celi_alloc((size_t)a->cols + 1, sizeof *col);
+    if (!row || !col) status = CEL_ERR_MEMORY;
+    if (!status) {
+        for (i = 0; i < a->rows; i++)
+            for (e = a->start[i]; e < a->start[i + 1]; e++) {
+                row[i] += (double)a->value[e];
+                col[a->index[e]] += (double)a->value[e];
+            }
+        if (kind != CEL_NORM_ROW) {
+            double *sums = kind == CEL_NORM_SYM ? col : row;
+            for (i = 0; i < a->rows; i++)
+                if (!(row[i] >= 0)) status = CEL_ERR_DATA;
+            for (i = 0; i < a->cols; i++)
+                if (!(sums[i] >= 0)) status = CEL_ERR_DATA;
+        }
+    }
+    for (i = 0; !status && i < a->rows; i++)
+        for (e = a->start[i]; e < a->start[i + 1]; e++) {
+            double c = kind == CEL_NORM_SYM ? col[a->index[e]] : kind == CEL_NORM_GCN ? row[a->index[e]] : row[i];
+            double d = kind == CEL_NORM_ROW ? row[i] : sqrt(row[i] * c);
+            a->value[e] = d > 0 || d < 0 ? (cel_real)((double)a->value[e] / d) : 0;
+        }
+    celi_free(row);
+    celi_free(col);
+    return status;
+}
+
+/* One row of a product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries. The entries
+ * are followed by those of the next rows, `known` counted from index: what is read soon is fetched. */
+typedef void celi_csr_row_fn(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,
+                             cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y);
+
+static void celi_scalar_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,
+                                cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)
+{
+    int64_t e, j;
+    (void)known;
+    for (j = 0; j < n; j++) y[j] = beta > 0 || beta < 0 ? beta * y[j] : 0;
+    for (e = 0; e < count; e++) {
+        const cel_real *from = x + index[e] * stride;
+        cel_real w = alpha * value[e];
+        for (j = 0; j < n; j++) y[j] += w * from[j];
+    }
+}
+
+#if defined(CELI_X86) || defined(CELI_NEON)
+enum { CELI_CSR_AHEAD = 24 }; /* entries: about four rows of a neighbour graph */
+#define CELI_CSR_OUT(S, u, k)                                                                                          \
+    u = S##_mul(S##_set(alpha), u);                                                                                    \
+    if (add) u = S##_fma(S##_set(beta), S##_load(y + k), u);
+/* Four vectors of columns at a time, summed over all entries in registers. The last vector overlaps the one
+ * before, so that every column is computed alike. */
+#define CELI_CSR_ROW(T, S)                                                                                             \
+    T static void S##_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,    \
+                              cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)           \
+    {                                                                                                                  \
+        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                          \
+        int add = beta > 0 || beta < 0;                                                                                \
+        int64_t e, j;                                                                                                  \
+        if (n < W) {                                                                                                   \
+            celi_scalar_csr_row(n, count, known, index, value, alpha, x, stride, beta, y);                             \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (j = 0; j + 4 * W <= n; j += 4 * W) {                                                                      \
+            S##_v u0 = S##_zero(), u1 = u0, u2 = u0, u3 = u0;                                                          \
+            for (e = 0; e < count; e++) {                                                                              \
+                const cel_real *p = x + index[e] * stride + j;                                                         \
+                S##_v t = S##_set(value[e]);                                                                           \
+                u0 = S##_fma(t, S##_load(p), u0);                                                                      \
+                u1 = S##_fma(t, S##_load(p + W), u1);                                                                  \
+                u2 = S##_fma(t, S##_load(p + 2 * W), u2);                                                              \
+                u3 = S##_fma(t, S##_load(p + 3 * W), u3);                                                              \
+                if (e + CELI_CSR_AHEAD < known) {                                                                      \
+                    p = x + index[e + CELI_CSR_AHEAD] * stride + j;                                                    \
+                    __builtin_prefetch(p);                                                                             \
+                    __builtin_prefetch(p + W);                                                                         \
+                    __builtin_prefetch(p + 2 * W);                                                                     \
+                    __builtin_prefetch(p + 3 * W);                                                                     \
+                }                                                                                                      \
+            }                                                                                                          \
+            CELI_CSR_OUT(S, u0, j)                                                                                     \
+            CELI_CSR_OUT(S, u1, j + W)                                                                                 \
+            CELI_CSR_OUT(S, u2, j + 2 * W)                                                                             \
+            CELI_CSR_OUT(S, u3, j + 3 * W)                                                                             \
+            S##_store(y + j, u0);                                                                                      \
+            S##_store(y + j + W, u1);                                                                                  \
+            S##_store(y + j + 2 * W, u2);                                                                              \
+            S##_store(y + j + 3 * W, u3);                                                                              \
+        }                                                                                                              \
+        for (; j < n; j += W) {                                                                                        \
+            int64_t at = j + W <= n ? j : n - W;                                                                       \
+            S##_v u = S##_zero();                                                                                      \
+            for (e = 0; e < count; e++) u = S##_fma(S##_set(value[e]), S##_load(x + index[e] * stride + at), u);       \
+            CELI_CSR_OUT(S, u, at)                                                                                     \
+            if (at == j) {                                                                                             \
+                S##_store(y + j, u);                                                                                   \
+            } else {                                                                                                   \
+                cel_real last[W];                                                                                      \
+                S##_store(last, u);                                                                                    \
+                memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                                           \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+#if defined(CELI_X86)
+CELI_CSR_ROW(CELI_AVX2, celi_avx2)
+CELI_CSR_ROW(CELI_AVX512, celi_avx512)
+#else
+CELI_CSR_ROW(, celi_neon)
+#endif
+#endif
+
+static celi_csr_row_fn *celi_csr_kernel(void)
+{
+    switch (cel_level_get()) {
+#if defined(CELI_X86)
+    case CEL_LEVEL_AVX512: return celi_avx512_csr_row;
+    case CEL_LEVEL_AVX2: return celi_avx2_csr_row;
+#elif defined(CELI_NEON)
+    case CEL_LEVEL_NEON: return celi_neon_csr_row;
+#endif
+    default: return celi_scalar_csr_row;
+    }
+}
+
+CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
+                                        cel_real beta, cel_mat y)
+{
+    celi_csr_row_fn *kernel = celi_csr_kernel();
+    int64_t r;
+    if (a->cols != x.rows || y.rows != count || x.cols != y.cols) return CEL_ERR_SHAPE;
+    for (r = 0; list && r < count; r++)
+        if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
+    CELI_OMP(omp parallel for schedule(static))
+    for (r = 0; r < count; r++) {
+        int64_t i = list ? list[r] : r, from = a->start[i], next = list ? i + 1 : a->rows;
+        kernel(x.cols, a->start[i + 1] - from, a->start[next] - from, a->index + from, a->value + from, alpha, x.data,
+               x.stride, beta, y.data + r * y.stride);
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
+{
+    return cel_csr_mul_rows(alpha, a, NULL, a->rows, x, beta, y);
+}
+
+/* Breadth-first from every cell, twice: once to count, once to fill. The pairs come out by rows in any
+ * order of columns; they are symmetric, so transposing sorts them. */
+CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
+{
+    cel_csr s, found;
+    int32_t *seen = NULL, *queue = NULL;
+    int64_t i, e, q, total = 0;
+    int fill;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    memset(&found, 0, sizeof found);
+    if (hops < 1) return CEL_ERR_ARG;
+    status = cel_csr_symmetrise(a, &s);
+    if (status) return status;
+    seen = (int32_t *)celi_alloc((size_t)s.rows + 1, sizeof *seen);
+    queue = (int32_t *)celi_alloc((size_t)s.rows + 1, sizeof *queue);
+    if (!seen || !queue) status = CEL_ERR_MEMORY;
+    for (fill = 0; fill < 2 && !status; fill++) {
+        if (fill) {
+            status = celi_csr_new(s.rows, s.cols, total, &found);
+            memset(seen, 0, (size_t)s.rows * sizeof *seen);
+            total = 0;
+        }
+        for (i = 0; i < s.rows && !status; i++) {
+            int64_t from = 0, to = 1;
+            int hop;
+            queue[0] = (int32_t)i;
+            seen[i] = (int32_t)i + 1;
+            for (hop = 0; hop < hops && from < to; hop++) {
+                int64_t end = to;
+                for (q = from; q < end; q++)
+                    for (e = s.start[queue[q]]; e < s.start[queue[q] + 1]; e++) {
+                        int32_t j = s.index[e];
+                        if (seen[j] == (int32_t)i + 1) continue;
+                        seen[j] = (int32_t)i + 1;
+                        queue[to++] = j;
+                    }
+                from = end;
+            }
+            if (fill) {
+                for (q = from; q < to; q++) {
+                    found.index[total + q - from] = queue[q];
+                    found.value[total + q - from] = 1;
+                }
+                found.start[i + 1] = total + to - from;
+            }
+            total += to - from;
+        }
+    }
+    celi_free(seen);
+    celi_free(queue);
+    cel_csr_free(&s);
+    if (!status) status = cel_csr_transpose(&found, out);
+    cel_csr_free(&found);
+    return status;
+}
+
+/* ======================================================================== */
+/* files: .npy, .npz and lists of names, in and out                         */
+/* ======================================================================== */
+
+static cel_status celi_malformed(cel_error *err, const char *what, int64_t offset)
+{
+    return celi_fail(err, CEL_ERR_FORMAT, what, offset, -1, -1);
+}
+
+static cel_status celi_no_memory(cel_error *err)
+{
+    return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+}
+
+/* ---- .npy: reading ---- */
+
+static int celi_host_big_endian(void)
+{
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 0;
+}
+
+/* An unsigned integer of 1, 2, 4 or 8 bytes at any alignment. */
+static uint64_t celi_load(const unsigned char *p, int bytes, int big_endian)
+{
+    uint64_t v = 0;
+    int i;
+    if (bytes == 8 && big_endian == celi_host_big_endian()) { /* the common case, and the slowest byte by byte */
+        memcpy(&v, p, 8);
+        return v;
+    }
+    for (i = 0; i < bytes; i++) v = v << 8 | p[big_endian ? i : bytes - 1 - i];
+    return v;
+}
+
+static uint32_t celi_load16(const unsigned char *p) { return (uint32_t)celi_load(p, 2, 0); }
+static uint32_t celi_load32(const unsigned char *p) { return (uint32_t)celi_load(p, 4, 0); }
+
+/* Whether numbers of this kind and size exist. */
+static int celi_npy_type(char kind, int bytes)
+{
+    if (kind == 'b') return bytes == 1;
+    if (kind != 'i' && kind != 'u' && kind != 'f') return 0;
+    return bytes == 2 || bytes == 4 || bytes == 8 || (bytes == 1 && kind != 'f');
+}
+
+/* Fills a->count. 0 if a length is negative or the array has more bytes than a pointer can span; lengths of
+ * zero do not hide an overflow of the others. */
+static int celi_npy_count(cel_npy *a)
+{
+    int64_t total = a->bytes;
+    int d, empty = 0;
+    if (a->bytes < 1 || a->ndim < 0 || a->ndim > CEL_NPY_DIMS) return 0;
+    for (d = 0; d < a->ndim; d++) {
+        if (a->shape[d] < 0 || (a->shape[d] && total > PTRDIFF_MAX / a->shape[d])) return 0;
+        if (a->shape[d]) total *= a->shape[d];
+        else empty = 1;
+    }
+    a->count = empty ? 0 : total / a->bytes;
+    return 1;
+}
+
+/* A place in a header: a Python literal in text[at .. end-1]; and what was found wrong with it there. */
+typedef struct celi_literal {
+    const unsigned char *text;
+    size_t at, end;
+    cel_status status;
+    const char *what;
+} celi_literal;
+
+static cel_status celi_wrong(celi_literal *t, cel_status status, const char *what)
+{
+    t->what = what;
+    return t->status = status;
+}
+
+/* The next character after white space, or 0 at the end. */
+static int celi_peek(celi_literal *t)
+{
+    while (t->at < t->end && memchr(" \t\r\n\f", t->text[t->at], 5)) t->at++;
+    return t->at < t->end ? t->text[t->at] : 0;
+}
+
+/* Skips white space and the character c if it is next. */
+static int celi_accept(celi_literal *t, int c)
+{
+    if (celi_peek(t) != c) return 0;
+    t->at++;
+    return 1;
+}
+
+/* A string in either kind of quotes, without escapes. */
+static int celi_string(celi_literal *t, const char **s, size_t *length)
+{
+    int quote = celi_peek(t);
+    size_t i;
+    if (quote != '\'' && quote != '"') return 0;
+    for (i = t->at + 1; i < t->end && t->text[i] != quote; i++)
+        if (t->text[i] == '\\' || t->text[i] == '\n' || t->text[i] == 0) return 0;
+    if (i == t->end) return 0;
+    *s = (const char *)t->text + t->at + 1;
+    *length = i - t->at - 1;
+    t->at = i + 1;
+    return 1;
+}
+
+static int celi_same(const char *s, size_t length, const char *word)
+{
+    return length == strlen(word) && memcmp(s, word, length) == 0;
+}
+
+/* A word such as True, not followed by more of a name. */
+static int celi_word(celi_literal *t, const char *word)
+{
+    size_t n = strlen(word), end = t->at + n;
+    if (end > t->end || memcmp(t->text + t->at, word, n)) return 0;
+    if (end < t->end && !memchr(" \t\r\n\f,}", t->text[end], 7)) return 0;
+    t->at = end;
+    return 1;
+}
+
+/* A Python integer >= 0: decimal without leading zeros, 0x, 0o or 0b, underscores between digits, and the
+ * L of Python 2 where long_suffix. 0 if it is none or exceeds INT64_MAX. */
+static int celi_integer(celi_literal *t, int long_suffix, int64_t *out)
+{
+    int64_t v = 0;
+    int base = 10, digits = 0, zero;
+    zero = celi_peek(t) == '0';
+    if (zero && t->at + 1 < t->end) {
+        int x = t->text[t->at + 1] | 32;
+        base = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 10;
+        if (base != 10) t->at += 2;
+    }
+    for (; t->at < t->end; t->at++) {
+        int c = t->text[t->at], lower = c | 32;
+        int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
+        if (c == '_' && (digits || base != 10) && t->at + 1 < t->end && t->text[t->at + 1] != '_' &&
+            t->text[t->at - 1] != '_')
+            continue;
+        if (digit >= base) break;
+        if (v > (INT64_MAX - digit) / base) return 0;
+        v = v * base + digit;
+        digits++;
+    }
+    if (!digits || t->text[t->at - 1] == '_' || (zero && base == 10 && v)) return 0;
+    if (long_suffix && t->at < t->end && t->text[t->at] == 'L') t->at++;
+    *out = v;
+    return 1;
+}
+
+/* A tuple of lengths. */
+static cel_status celi_shape(celi_literal *t, int long_suffix, cel_npy *a)
+{
+    int comma = 1;
+    a->ndim = 0;
+    if (!celi_accept(t, '(')) return celi_wrong(t, CEL_ERR_FORMAT, "the shape is not a tuple");
+    while (!celi_accept(t, ')')) {
+        if (!comma) return celi_wrong(t, CEL_ERR_FORMAT, "the shape is malformed");
+        if (celi_peek(t) == '-') return celi_wrong(t, CEL_ERR_FORMAT, "a length in the shape is negative");
+        if (a->ndim == CEL_NPY_DIMS) return celi_wrong(t, CEL_ERR_FORMAT, "the array has more than 32 dimensions");
+        if (!celi_integer(t, long_suffix, a->shape + a->ndim))
+            return celi_wrong(t, CEL_ERR_FORMAT, "a length in the shape is not an integer, or too big");
+        a->ndim++;
+        comma = celi_accept(t, ',');
+    }
+    return a->ndim == 1 && !comma ? celi_wrong(t, CEL_ERR_FORMAT, "the shape is not a tuple") : CEL_OK;
+}
+
+/* The type from its text: an optional byte order, a kind and a size, or a name like float32. Bytes ('S') are
+ * accepted here. CEL_ERR_FORMAT if it is no type at all. */
+static cel_status celi_descr(const char *s, size_t length, cel_npy *a)
+{
+    static const char name[4][6] = {"float", "uint", "int", "bool"};
+    const char *end = s + length;
+    int k, named, size = 0;
+    a->big_endian = celi_host_big_endian();
+    for (k = 0; k < 4; k++)
+        if (length >= strlen(name[k]) && memcmp(s, name[k], strlen(name[k])) == 0) break;
+    named = k < 4;
+    if (named) {
+        a->kind = name[k][0];
+        s += strlen(name[k]);
+    } else {
+        if (length && memchr("<>=|", s[0], 4)) {
+            if (s[0] == '<' || s[0] == '>') a->big_endian = s[0] == '>';
+            s++;
+        }
+        if (s == end) return CEL_ERR_FORMAT;
+        a->kind = *s++;
+    }
+    if (memchr("aUVOcMm", a->kind, 7)) return CEL_ERR_UNSUPPORTED;
+    if (named && a->kind == 'b' && s == end) size = 8;
+    for (; s < end && *s >= '0' && *s <= '9'; s++)
+        if ((size = size * 10 + (*s - '0')) > 100000) return CEL_ERR_UNSUPPORTED;
+    if (s < end || (named && size % 8)) return CEL_ERR_FORMAT;
+    if (named) size /= 8;
+    a->bytes = size;
+    if (a->kind == 'S') return size ? CEL_OK : CEL_ERR_UNSUPPORTED;
+    if (a->kind == 'f' && (size == 10 || size == 12 || size == 16)) return CEL_ERR_UNSUPPORTED;
+    return celi_npy_type(a->kind, size) ? CEL_OK : CEL_ERR_FORMAT;
+}
+
+/* The header's dictionary. */
+static cel_status celi_header(celi_literal *t, int long_suffix, cel_npy *a)
+{
+    const char *s;
+    size_t length, start;
+    int seen = 0;
+    cel_status status;
+    if (!celi_accept(t, '{')) return celi_wrong(t, CEL_ERR_FORMAT, "the header is not a dictionary");
+    while (!celi_accept(t, '}')) {
+        if (!celi_string(t, &s, &length) || !celi_accept(t, ':'))
+            return celi_wrong(t, CEL_ERR_FORMAT, "the header's dictionary is malformed");
+        (void)celi_peek(t);
+        if (celi_same(s, length, "descr")) {
+            start = t->at;
+            if (celi_peek(t) == '[' || celi_peek(t) == '(')
+                return celi_wrong(t, CEL_ERR_UNSUPPORTED, "an array of structures");
+            if (!celi_string(t, &s, &length)) return celi_wrong(t, CEL_ERR_FORMAT, "descr is not a string");
+            status = celi_descr(s, length, a);
+            if (status) t->at = start;
+            if (status == CEL_ERR_FORMAT) return celi_wrong(t, status, "descr is not a type");
+            if (status)
+                return celi_wrong(t, status, "elements that are neither bool, integer nor real of at most 8 bytes");
+            seen |= 1;
+        } else if (celi_same(s, length, "fortran_order")) {
+            a->fortran = celi_word(t, "True");
+            if (!a->fortran && !celi_word(t, "False"))
+                return celi_wrong(t, CEL_ERR_FORMAT, "fortran_order is neither True nor False");
+            seen |= 2;
+        } else if (celi_same(s, length, "shape")) {
+            if (celi_shape(t, long_suffix, a)) return t->status;
+            seen |= 4;
+        } else {
+            return celi_wrong(t, CEL_ERR_FORMAT, "the header has an unknown key");
+        }
+        if (!celi_accept(t, ',') && celi_peek(t) != '}')
+            return celi_wrong(t, CEL_ERR_FORMAT, "the header's dictionary is malformed");
+    }
+    if (seen != 7) return celi_wrong(t, CEL_ERR_FORMAT, "the header lacks descr, fortran_order or shape");
+    (void)celi_peek(t);
+    if (t->at < t->end) return celi_wrong(t, CEL_ERR_FORMAT, "the header goes on after its dictionary");
+    return CEL_OK;
+}
+
+/* The whole of a file: its status, and in t what is wrong and where. */
+static cel_status celi_npy_read(const unsigned char *p, size_t size, celi_literal *t, int text, cel_npy *out)
+{
+    static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+    size_t field, length;
+    memset(t, 0, sizeof *t);
+    t->text = p;
+    for (; t->at < 6 && t->at < size; t->at++)
+        if (p[t->at] != magic[t->at])
+            return celi_wrong(t, CEL_ERR_FORMAT, size > 3 && memcmp(p, "PK\3\4", 4) == 0
+                                                     ? "an .npz archive, not an .npy file" : "not an .npy file");
+    if (size >= 8 && (p[6] < 1 || p[6] > 3 || p[7] != 0))
+        return celi_wrong(t, CEL_ERR_FORMAT, "not version 1, 2 or 3 of the .npy format");
+    field = size >= 8 && p[6] > 1 ? 4 : 2;
+    length = size >= 8 + field ? (size_t)celi_load(p + 8, (int)field, 0) : 0;
+    t->at = 8;
+    if (length > 10000) return celi_wrong(t, CEL_ERR_FORMAT, "the header is longer than 10,000 bytes");
+    t->end = 8 + field + length;
+    t->at = size;
+    if (t->end > size) return celi_wrong(t, CEL_ERR_FORMAT, "the file ends inside its header");
+    t->at = 8 + field;
+    if (celi_header(t, p[6] < 3, out)) return t->status;
+    t->at = 8 + field;
+    if (!text && out->kind == 'S') return celi_wrong(t, CEL_ERR_UNSUPPORTED, "an array of text");
+    if (!celi_npy_count(out)) return celi_wrong(t, CEL_ERR_FORMAT, "the shape is too big");
+    t->at = t->end; /* '\r' before this, '\n' here: every number would be a byte off */
+    if (t->end < size && p[t->end - 1] == '\r' && p[t->end] == '\n')
+        return celi_wrong(t, CEL_ERR_FORMAT, "the file's line ends were converted on its way: transfer it as binary");
+    t->at = size;
+    if ((uint64_t)out->count * (uint64_t)out->bytes > size - t->end)
+        return celi_wrong(t, CEL_ERR_FORMAT, "the data are shorter than the shape says");
+    out->data = p + t->end;
+    out->offset = (int64_t)t->end;
+    out->trailing = (int64_t)(size - t->end) - out->count * out->bytes;
+    return CEL_OK;
+}
+
+/* cel_npy_parse for a file that starts at byte `base` of another (offsets count from there), with or without
+ * arrays of text. */
+static cel_status celi_npy_parse(const void *bytes, size_t size, int64_t base, int text, cel_npy *out, cel_error *err)
+{
+    celi_literal t;
+    memset(out, 0, sizeof *out);
+    if (celi_npy_read((const unsigned char *)bytes, size, &t, text, out)) {
+        memset(out, 0, sizeof *out);
+        return celi_fail(err, t.status, t.what, base + (int64_t)t.at, -1, -1);
+    }
+    out->offset += base;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *out, cel_error *err)
+{
+    return celi_npy_parse(bytes, size, 0, 0, out, err);
+}
+
+/* Whether the elements lie in memory as an array of cel_real, aligned or not. */
+static int celi_npy_is_real(const cel_npy *a)
+{
+    return a->kind == 'f' && a->bytes == (int)sizeof(cel_real) && a->big_endian == celi_host_big_endian() &&
+           (!a->fortran || a->ndim < 2);
+}
+
+CEL_API_DEF const cel_real *cel_npy_view(const cel_npy *a)
+{
+    if (!celi_npy_is_real(a) || (uintptr_t)a->data % sizeof(cel_real)) return NULL;
+    return (const cel_real *)a->data;
+}
+
+static double celi_float(uint64_t bits, int bytes)
+{
+    if (bytes == 8) {
+        double v;
+        memcpy(&v, &bits, sizeof v);
+        return v;
+    }
+    if (bytes == 4) {
+        uint32_t word = (uint32_t)bits;
+        float v;
+        memcpy(&v, &word, sizeof v);
+        return (double)v;
+    } else {
+        int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
+        double v = exponent == 31 ? (mantissa ? (double)NAN : (double)INFINITY)
+                 : exponent ? ldexp(mantissa + 1024, exponent - 25) : ldexp(mantissa, -24);
+        return bits >> 15 ? -v : v;
+    }
+}
+
+/* The elements in C order into `real` or, for integers, into `integer`. Returns the number converted:
+ * less than count where an unsigned value does not fit an int64. */
+static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integer)
+{
+    const unsigned char *data = (const unsigned char *)a->data;
+    const uint64_t sign = (uint64_t)1 << (8 * a->bytes - 1);
+    int64_t stride[CEL_NPY_DIMS], index[CEL_NPY_DIMS], i, at = 0, step = a->bytes;
+    int d;
+    for (d = 0; d < a->ndim; d++) {
+        int k = a->fortran ? d : a->ndim - 1 - d;
+        index[k] = 0;
+        stride[k] = step;
+        step *= a->shape[k];
+    }
+    for (i = 0; i < a->count; i++) {
+        uint64_t bits = celi_load(data + at, a->bytes, a->big_endian);
+        if (a->kind == 'f') {
+            real[i] = (cel_real)celi_float(bits, a->bytes);
+        } else if (a->kind == 'i') {
+            int64_t v = (int64_t)((bits ^ sign) - sign);
+            if (integer) integer[i] = v;
+            else real[i] = (cel_real)v;
+        } else {
+            if (a->kind == 'b') bits = bits != 0;
+            if (integer && bits > (uint64_t)INT64_MAX) return i;
+            if (integer) integer[i] = (int64_t)bits;
+            else real[i] = (cel_real)bits;
+        }
+        for (d = a->ndim - 1; d >= 0; d--) {
+            at += stride[d];
+            if (++index[d] < a->shape[d]) break;
+            at -= stride[d] * a->shape[d];
+            index[d] = 0;
+        }
+    }
+    return i;
+}
+
+CEL_API_DEF cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *err)
+{
+    if (!celi_npy_type(a->kind, a->bytes))
+        return celi_fail(err, CEL_ERR_UNSUPPORTED, "not an array of numbers", a->offset, -1, -1);
+    if (a->count == 0) return CEL_OK;
+    if (celi_npy_is_real(a)) memcpy(out, a->data, (size_t)a->count * sizeof(cel_real));
+    else (void)celi_npy_convert(a, out, NULL);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_error *err)
+{
+    int64_t done;
+    if (!celi_npy_type(a->kind, a->bytes) || a->kind == 'f')
+        return celi_fail(err, CEL_ERR_UNSUPPORTED, "not an array of integers", a->offset, -1, -1);
+    done = celi_npy_convert(a, NULL, out);
+    if (done == a->count) return CEL_OK;
+    memset(out, 0, (size_t)a->count * sizeof *out);
+    return celi_fail(err, CEL_ERR_DATA, "an unsigned integer above 2^63 - 1", a->offset, done, -1);
+}
+
+/* ---- .npy: writing ---- */
+
+/* Where bytes go: a file, a buffer, or nowhere (then they are only counted); with a table, their CRC-32 is
+ * kept as well. */
+typedef struct celi_sink {
+#if !defined(CELCOMEN_NO_STDIO)
+    FILE *file;
+#endif
+    unsigned char *buffer;
+    size_t capacity, size;
+    const uint32_t *table;
+    uint32_t crc;
+    int failed;
+} celi_sink;
+
+static void celi_crc_table(uint32_t *table)
+{
+    uint32_t i, v;
+    int k;
+    for (i = 0; i < 256; i++) {
+        v = i;
+        for (k = 0; k < 8; k++) v = v & 1 ? v >> 1 ^ 0xEDB88320u : v >> 1;
+        table[i] = v;
+    }
+}
+
+static uint32_t celi_crc(const uint32_t *table, uint32_t crc, const unsigned char *p, size_t n)
+{
+    size_t i;
+    crc = ~crc;
+    for (i = 0; i < n; i++) crc = crc >> 8 ^ table[(crc ^ p[i]) & 255];
+    return ~crc;
+}
+
+static void celi_put(celi_sink *s, const void *bytes, size_t n)
+{
+    if (n == 0 || s->failed) return;
+    if (n > SIZE_MAX - s->size) {
+        s->failed = 1;
+        return;
+    }
+    if (s->table) s->crc = celi_crc(s->table, s->crc, (const unsigned char *)bytes, n);
+#if !defined(CELCOMEN_NO_STDIO)
+    if (s->file && fwrite(bytes, 1, n, s->file) != n) s->failed = 1;
+#endif
+    if (s->buffer) {
+        if (n > s->capacity - s->size) s->failed = 1;
+        else memcpy(s->buffer + s->size, bytes, n);
+    }
+    s->size += n;
+}
+
+/* Little-endian. */
+static void celi_put_int(celi_sink *s, uint64_t v, int bytes)
+{
+    unsigned char b[8];
+    int i;
+    for (i = 0; i < bytes; i++) b[i] = (unsigned char)(v >> 8 * i & 255);
+    celi_put(s, b, (size_t)bytes);
+}
+
+static void celi_put_text(celi_sink *s, const char *text) { celi_put(s, text, strlen(text)); }
+
+static void celi_put_decimal(celi_sink *s, int64_t v)
+{
+    char digit[20];
+    int i = 20;
+    do digit[--i] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    celi_put(s, digit + i, (size_t)(20 - i));
+}
+
+/* Whether the description is one that can be written. */
+static int celi_npy_valid(const cel_npy *a)
+{
+    cel_npy copy = *a;
+    if (!celi_npy_count(&copy) || copy.count != a->count || (a->count && !a->data)) return 0;
+    return celi_npy_type(a->kind, a->bytes) || (a->kind == 'S' && a->bytes <= 1000);
+}
+
+/* A valid array as an .npy file of version 1. */
+static void celi_put_npy(celi_sink *s, const cel_npy *a)
+{
+    unsigned char header[1024]; /* 32 lengths of at most 21 characters, and 60 around them */
+    celi_sink h;
+    char type[2];
+    int d;
+    memset(&h, 0, sizeof h);
+    h.buffer = header;
+    h.capacity = sizeof header;
+    type[0] = a->bytes == 1 || a->kind == 'S' ? '|' : a->big_endian ? '>' : '<';
+    type[1] = a->kind;
+    celi_put(&h, "\x93NUMPY\1\0\0", 10);
+    celi_put_text(&h, "{'descr': '");
+    celi_put(&h, type, 2);
+    celi_put_decimal(&h, a->bytes);
+    celi_put_text(&h, a->fortran ? "', 'fortran_order': True, 'shape': (" : "', 'fortran_order': False, 'shape': (");
+    for (d = 0; d < a->ndim; d++) {
+        celi_put_decimal(&h, a->shape[d]);
+        celi_put_text(&h, d + 1 < a->ndim ? ", " : a->ndim == 1 ? "," : "");
+    }
+    celi_put_text(&h, "), }");
+    while (h.size % 64 != 63) celi_put(&h, " ", 1);
+    celi_put(&h, "\n", 1);
+    header[8] = (unsigned char)((h.size - 10) & 255);
+    header[9] = (unsigned char)((h.size - 10) >> 8);
+    celi_put(s, header, h.size);
+    celi_put(s, a->data, (size_t)a->count * (size_t)a->bytes);
+}
+
+CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data)
+{
+    cel_npy a;
+    int d;
+    memset(&a, 0, sizeof a);
+    a.kind = kind;
+    a.bytes = bytes;
+    a.big_endian = celi_host_big_endian();
+    a.ndim = ndim;
+    a.data = data;
+    for (d = 0; d < ndim && ndim <= CEL_NPY_DIMS; d++) a.shape[d] = shape[d];
+    if (!celi_npy_count(&a)) a.count = -1; /* the writers refuse it */
+    return a;
+}
+
+CEL_API_DEF cel_status cel_npy_encode(const cel_npy *a, void *buffer, size_t capacity, size_t *size)
+{
+    celi_sink s;
+    *size = 0;
+    if (!celi_npy_valid(a)) return CEL_ERR_ARG;
+    memset(&s, 0, sizeof s);
+    s.buffer = (unsigned char *)buffer;
+    s.capacity = capacity;
+    celi_put_npy(&s, a);
+    if (s.failed) return CEL_ERR_ARG;
+    *size = s.size;
+    return CEL_OK;
+}
+
+/* ---- .npz: a zip archive (PKWARE's APPNOTE) ---- */
+
+typedef struct celi_zip_entry {
+    const unsigned char *name;
+    size_t name_length; /* without ".npy" */
+    uint32_t flags, method, crc;
+    uint64_t stored, size, local; /* bytes in the archive and unpacked; offset of the local header */
+} celi_zip_entry;
+
+/* The directory entry at *at, which moves to the next one; 0 unless it lies before `end`. */
+static int celi_zip_next(const unsigned char *p, size_t end, size_t *at, celi_zip_entry *e)
+{
+    size_t extra, extra_end;
+    if (end - *at < 46 || celi_load32(p + *at) != 0x02014b50u) return 0;
+    p += *at;
+    e->flags = celi_load16(p + 8);
+    e->method = celi_load16(p + 10);
+    e->crc = celi_load32(p + 16);
+    e->stored = celi_load32(p + 20);
+    e->size = celi_load32(p + 24);
+    e->local = celi_load32(p + 42);
+    e->name = p + 46;
+    e->name_length = celi_load16(p + 28);
+    extra = 46 + e->name_length;
+    extra_end = extra + celi_load16(p + 30);
+    if (extra_end + celi_load16(p + 32) > end - *at) return 0;
+    *at += extra_end + celi_load16(p + 32);
+    while (extra + 4 <= extra_end) {
+        size_t field = extra + 4, field_end = field + celi_load16(p + extra + 2);
+        if (field_end > extra_end) return 0;
+        if (celi_load16(p + extra) == 1) { /* zip64: those of the three that do not fit 32 bits, in this order */
+            uint64_t *wide[3];
+            int k;
+            wide[0] = &e->size;
+            wide[1] = &e->stored;
+            wide[2] = &e->local;
+            for (k = 0; k < 3; k++) {
+                if (*wide[k] != 0xffffffffu) continue;
+                if (field + 8 > field_end) return 0;
+                *wide[k] = celi_load(p + field, 8, 0);
+                field += 8;
+            }
+        }
+        extra = field_end;
+    }
+    if (e->name_length >= 4 && memcmp(e->name + e->name_length - 4, ".npy", 4) == 0) e->name_length -= 4;
+    return 1;
+}
+
+CEL_API_DEF cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *out, cel_error *err)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t tail = 0, at, end, length;
+    uint64_t count, directory, i;
+    celi_zip_entry e;
+    memset(out, 0, sizeof *out);
+    if (size < 4 || memcmp(p, "PK", 2) != 0)
+        return celi_malformed(err, "not a zip archive", 0);
+    /* The end record is the last 22 bytes, but for a comment of at most 65,535. */
+    for (length = 0; length <= 65535 && length + 22 <= size; length++) {
+        tail = size - 22 - length;
+        if (celi_load32(p + tail) == 0x06054b50u && celi_load16(p + tail + 20) == length) break;
+    }
+    if (length > 65535 || length + 22 > size)
+        return celi_malformed(err, "the archive has no directory: it is cut short", (int64_t)size);
+    count = celi_load16(p + tail + 10);
+    length = celi_load32(p + tail + 12);
+    directory = celi_load32(p + tail + 16);
+    end = tail;
+    if (tail >= 76 && celi_load32(p + tail - 20) == 0x07064b50u) {
+        uint64_t wide = celi_load(p + tail - 12, 8, 0);
+        if (wide > tail - 76 || celi_load32(p + wide) != 0x06064b50u)
+            return celi_malformed(err, "the archive's zip64 record is missing", (int64_t)tail - 20);
+        end = (size_t)wide;
+        count = celi_load(p + end + 32, 8, 0);
+        directory = celi_load(p + end + 48, 8, 0);
+        if (celi_load(p + end + 40, 8, 0) > end) directory = UINT64_MAX;
+        else length = (size_t)celi_load(p + end + 40, 8, 0);
+    }
+    if (directory > end || length > end - directory)
+        return celi_malformed(err, "the archive's directory lies outside it", (int64_t)tail);
+    at = (size_t)directory;
+    end = at + length;
+    for (i = 0; i < count; i++) {
+        size_t here = at;
+        if (!celi_zip_next(p, end, &at, &e))
+            return celi_malformed(err, "the archive's directory is malformed", (int64_t)here);
+    }
+    out->bytes = bytes;
+    out->size = size;
+    out->count = (int64_t)count;
+    out->directory = (int64_t)directory;
+    return CEL_OK;
+}
+
+/* Entry i, or with a name the last entry of that name; 0 if there is none. */
+static int celi_zip_select(const cel_npz *z, int64_t i, const char *name, celi_zip_entry *found)
+{
+    size_t at = (size_t)z->directory;
+    celi_zip_entry e;
+    int64_t k;
+    int any = 0;
+    for (k = 0; k < z->count && celi_zip_next((const unsigned char *)z->bytes, z->size, &at, &e); k++)
+        if (name ? celi_same((const char *)e.name, e.name_length, name) : k == i) {
+            *found = e;
+            any = 1;
+            if (!name) break;
+        }
+    return any;
+}
+
+CEL_API_DEF size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t capacity)
+{
+    celi_zip_entry e;
+    size_t n = 0;
+    e.name_length = 0;
+    if (celi_zip_select(z, i, NULL, &e) && capacity) {
+        n = e.name_length < capacity ? e.name_length : capacity - 1;
+        memcpy(name, e.name, n);
+    }
+    if (capacity) name[n] = 0;
+    return e.name_length;
+}
+
+/* Member i or of that name, with or without arrays of text. */
+static cel_status celi_npz_get(const cel_npz *z, int64_t i, const char *name, int text, cel_npy *out, cel_error *err)
+{
+    const unsigned char *p = (const unsigned char *)z->bytes;
+    uint64_t limit = (uint64_t)z->directory, data;
+    int64_t here;
+    uint32_t table[256];
+    celi_zip_entry e;
+    memset(out, 0, sizeof *out);
+    if (!celi_zip_select(z, i, name, &e))
+        return celi_fail(err, CEL_ERR_ARG, "the archive has no such array", z->directory, -1, -1);
+    here = (int64_t)(e.name - p);
+    if (e.flags & 1) return celi_fail(err, CEL_ERR_UNSUPPORTED, "an encrypted member", here, -1, -1);
+    if (e.method != 0)
+        return celi_fail(err, CEL_ERR_UNSUPPORTED,
+                         "a compressed member: save it uncompressed, with numpy.savez instead of savez_compressed "
+                         "or scipy.sparse.save_npz(..., compressed=False)", here, -1, -1);
+    if (limit < 30 || e.local > limit - 30 || celi_load32(p + e.local) != 0x04034b50u)
+        return celi_malformed(err, "a member is not where the directory says", here);
+    data = e.local + 30 + celi_load16(p + e.local + 26) + celi_load16(p + e.local + 28);
+    if (data > limit || e.size > limit - data || e.size != e.stored)
+        return celi_malformed(err, "a member is not as long as the directory says", here);
+    celi_crc_table(table);
+    if (celi_crc(table, 0, p + data, (size_t)e.size) != e.crc)
+        return celi_malformed(err, "a member's content does not match its CRC-32", (int64_t)data);
+    return celi_npy_parse(p + data, (size_t)e.size, (int64_t)data, text, out, err);
+}
+
+CEL_API_DEF cel_status cel_npz_get(const cel_npz *z, int64_t i, cel_npy *out, cel_error *err)
+{
+    return celi_npz_get(z, i, NULL, 0, out, err);
+}
+
+CEL_API_DEF cel_status cel_npz_find(const cel_npz *z, const char *name, cel_npy *out, cel_error *err)
+{
+    return celi_npz_get(z, -1, name, 0, out, err);
+}
+
+CEL_API_DEF cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error *err)
+{
+    static const char name[5][8] = {"format", "shape", "indptr", "indices", "data"};
+    cel_npy a[5];
+    int64_t size[2], *start, *row, *col, count, i, e;
+    cel_real *value;
+    cel_status status;
+    int k;
+    memset(out, 0, sizeof *out);
+    for (k = 0; k < 5; k++) {
+        status = celi_npz_get(z, -1, name[k], k == 0, a + k, err);
+        if (status) return status;
+    }
+    if (a[0].kind != 'S' || a[0].count != 1 || a[0].bytes != 3 || memcmp(a[0].data, "csr", 3) != 0)
+        return celi_fail(err, CEL_ERR_UNSUPPORTED, "a sparse matrix that is not of format csr", a[0].offset, -1, -1);
+    if (a[1].count != 2) return celi_malformed(err, "a sparse matrix without two lengths", a[1].offset);
+    status = cel_npy_to_int64(a + 1, size, err);
+    if (status) return status;
+    count = a[3].count;
+    if (size[0] < 0 || size[1] < 0 || size[1] > INT32_MAX || size[0] > INT64_MAX - 1 || a[2].count != size[0] + 1 ||
+        a[4].count != count)
+        return celi_malformed(err, "the lengths of a sparse matrix's arrays do not fit", a[1].offset);
+    /* Both counts are at most the size of the archive in bytes, so the sum cannot overflow. */
+    start = (int64_t *)celi_alloc((size_t)(size[0] + 1) + 2 * (size_t)count, sizeof *start);
+    value = (cel_real *)celi_alloc((size_t)count, sizeof *value);
+    if (!start || !value) {
+        celi_free(start);
+        celi_free(value);
+        return celi_no_memory(err);
+    }
+    row = start + size[0] + 1;
+    col = row + count;
+    status = cel_npy_to_int64(a + 2, start, err);
+    if (status == CEL_OK) status = cel_npy_to_int64(a + 3, col, err);
+    if (status == CEL_OK) status = cel_npy_to_real(a + 4, value, err);
+    if (status == CEL_OK && (start[0] != 0 || start[size[0]] != count))
+        status = celi_malformed(err, "indptr does not run from 0 to the number of entries", a[2].offset);
+    for (i = 0; i < size[0] && status == CEL_OK; i++) {
+        if (start[i] > start[i + 1] || start[i + 1] > count)
+            status = celi_fail(err, CEL_ERR_FORMAT, "indptr is not ascending", a[2].offset, i, -1);
+        for (e = start[i]; e < start[i + 1] && status == CEL_OK; e++) {
+            row[e] = i;
+            if (col[e] < 0 || col[e] >= size[1])
+                status = celi_fail(err, CEL_ERR_FORMAT, "a column is out of range", a[3].offset, i, -1);
+        }
+    }
+    if (status == CEL_OK) status = cel_csr_from_edges(size[0], size[1], count, row, col, value, out, err);
+    celi_free(start);
+    celi_free(value);
+    return status;
+}
+
+CEL_API_DEF void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_member *member)
+{
+    int64_t count = cel_csr_count(a), starts = a->rows + 1, two = 2;
+    shape[0] = a->rows;
+    shape[1] = a->cols;
+    member[0].name = "indices";
+    member[0].array = cel_npy_describe('i', 4, 1, &count, a->index);
+    member[1].name = "indptr";
+    member[1].array = cel_npy_describe('i', 8, 1, &starts, a->start);
+    member[2].name = "format";
+    member[2].array = cel_npy_describe('S', 3, 0, NULL, "csr");
+    member[3].name = "shape";
+    member[3].array = cel_npy_describe('i', 8, 1, &two, shape);
+    member[4].name = "data";
+    member[4].array = cel_npy_describe('f', (int)sizeof(cel_real), 1, &count, a->value);
+}
+
+/* A member's local header or its entry in the directory. */
+static void celi_put_zip(celi_sink *s, const char *name, const celi_zip_entry *e, int local)
+{
+    celi_put(s, local ? "PK\3\4" : "PK\1\2\24", local ? 4 : 6); /* by, and for, version 2.0 */
+    celi_put(s, "\24", 2);
+    celi_put_int(s, e->flags, 2);
+    celi_put_int(s, 0, 2);          /* stored */
+    celi_put_int(s, 0x00210000, 4); /* 1 January 1980, 0:00: the same input gives the same bytes */
+    celi_put_int(s, e->crc, 4);
+    celi_put_int(s, e->size, 4);
+    celi_put_int(s, e->size, 4);
+    celi_put_int(s, e->name_length + 4, 2);
+    celi_put_int(s, 0, 2); /* no extra field */
+    if (!local) {
+        celi_put_int(s, 0, 6); /* no comment, disk 0, binary */
+        celi_put_int(s, 0, 4); /* no attributes */
+        celi_put_int(s, e->local, 4);
+    }
+    celi_put(s, name, e->name_length);
+    celi_put(s, ".npy", 4);
+}
+
+static cel_status celi_put_npz(celi_sink *s, const cel_npz_member *member, int64_t count)
+{
+    uint32_t table[256];
+    uint64_t total = 0, directory;
+    celi_zip_entry *entry;
+    celi_sink npy;
+    size_t k;
+    int64_t i;
+    if (count < 0 || count >= 0xffff) return CEL_ERR_ARG;
+    for (i = 0; i < count; i++) {
+        if (strlen(member[i].name) > 60000 || !celi_npy_valid(&member[i].array)) return CEL_ERR_ARG;
+        total += (uint64_t)member[i].array.count * (uint64_t)member[i].array.bytes + 2 * strlen(member[i].name) + 2048;
+        if (total >= 0xffffffffu) return CEL_ERR_ARG;
+    }
+    entry = (celi_zip_entry *)celi_alloc((size_t)count, sizeof *entry);
+    if (!entry) return CEL_ERR_MEMORY;
+    celi_crc_table(table);
+    for (i = 0; i < count && !s->failed; i++) {
+        const char *name = member[i].name;
+        memset(&npy, 0, sizeof npy);
+        npy.table = table;
+        celi_put_npy(&npy, &member[i].array);
+        entry[i].crc = npy.crc;
+        entry[i].size = npy.size;
+        entry[i].local = s->size;
+        entry[i].name_length = strlen(name);
+        for (k = 0; name[k]; k++)
+            if ((unsigned char)name[k] > 127) entry[i].flags = 0x800; /* the name is UTF-8 */
+        celi_put_zip(s, name, entry + i, 1);
+        celi_put_npy(s, &member[i].array);
+    }
+    directory = s->size;
+    for (i = 0; i < count && !s->failed; i++) celi_put_zip(s, member[i].name, entry + i, 0);
+    total = s->size - directory;
+    celi_put(s, "PK\5\6\0\0\0", 8);
+    celi_put_int(s, (uint64_t)count, 2);
+    celi_put_int(s, (uint64_t)count, 2);
+    celi_put_int(s, total, 4);
+    celi_put_int(s, directory, 4);
+    celi_put_int(s, 0, 2);
+    celi_free(entry);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_npz_encode(const cel_npz_member *member, int64_t count, void *buffer, size_t capacity,
+                                      size_t *size)
+{
+    celi_sink s;
+    cel_status status;
+    *size = 0;
+    memset(&s, 0, sizeof s);
+    s.buffer = (unsigned char *)buffer;
+    s.capacity = capacity;
+    status = celi_put_npz(&s, member, count);
+    if (status == CEL_OK && s.failed) status = CEL_ERR_ARG;
+    if (status == CEL_OK) *size = s.size;
+    return status;
+}
+
+/* ---- lists of names ---- */
+
+CEL_API_DEF cel_status cel_text_parse(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err)
+{
+    const char *p = (const char *)bytes;
+    size_t n = 0, i, start;
+    char **list, *text;
+    *lines = NULL;
+    *count = 0;
+    if (size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) {
+        p += 3;
+        size -= 3;
+    }
+    for (i = 0; i < size; i++) {
+        if (p[i] == 0)
+            return celi_malformed(err, "a text with a NUL byte", (int64_t)n + 1);
+        n += p[i] == '\n';
+    }
+    if (size && p[size - 1] != '\n') n++;
+    if (n > (SIZE_MAX - size) / (sizeof *list + 1) - 1) return celi_no_memory(err);
+    list = (char **)celi_alloc((n + 1) * sizeof *list + size + n, 1);
+    if (!list) return celi_no_memory(err);
+    text = (char *)(list + n + 1);
+    for (n = 0, start = 0; start < size; start = i + 1) {
+        size_t end;
+        for (i = start; i < size && p[i] != '\n'; i++) {}
+        end = i > start && p[i - 1] == '\r' ? i - 1 : i;
+        memcpy(text, p + start, end - start);
+        list[n++] = text;
+        text += end - start + 1;
+    }
+    *lines = list;
+    *count = (int64_t)n;
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_npy_free(void *p) { celi_free(p); }
+
+/* ---- the disk ---- */
+
+#if !defined(CELCOMEN_NO_STDIO)
+
+/* All bytes from here to the end of a stream, whether or not its length can be asked for. */
+static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
+{
+    long hint = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    size_t capacity = hint > 0 ? (size_t)hint + 1 : 65536, size = 0, n;
+    char *p;
+    if (hint >= 0 && fseek(f, 0, SEEK_SET) != 0)
+        return celi_fail(err, CEL_ERR_IO, "the file cannot be read", -1, -1, -1);
+    p = (char *)celi_alloc_raw(capacity);
+    if (!p) p = (char *)celi_alloc_raw(capacity = 65536); /* a folder claims to be endless */
+    while (p && (n = fread(p + size, 1, capacity - size, f)) > 0) {
+        size += n;
+        if (size == capacity) {
+            char *more = capacity <= SIZE_MAX / 2 ? (char *)celi_alloc_raw(2 * capacity) : NULL;
+            if (more) memcpy(more, p, size);
+            celi_free(p);
+            p = more;
+            capacity *= 2;
+        }
+    }
+    if (!p) return celi_no_memory(err);
+    if (ferror(f)) {
+        celi_free(p);
+        return celi_fail(err, CEL_ERR_IO, "the file cannot be read", (int64_t)size, -1, -1);
+    }
+    out->bytes = p;
+    out->size = size;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
+{
+    cel_status status;
+    FILE *f;
+    memset(out, 0, sizeof *out);
+#if CELI_MMAP
+    if (map) {
+        int fd = open(path, O_RDONLY);
+        struct stat info;
+        if (fd >= 0) {
+            if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
+                (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX) {
+                void *p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+                if (p != MAP_FAILED) {
+                    out->bytes = p;
+                    out->size = (size_t)info.st_size;
+                    out->mapped = 1;
+                }
+            }
+            (void)close(fd);
+        }
+        if (out->mapped) return CEL_OK;
+    }
+#else
+    (void)map;
+#endif
+    f = fopen(path, "rb");
+    if (!f) return celi_fail(err, CEL_ERR_IO, "the file cannot be opened", -1, -1, -1);
+    status = celi_file_read(f, out, err);
+    (void)fclose(f);
+    return status;
+}
+
+CEL_API_DEF void cel_file_close(cel_file *file)
+{
+    void *p;
+    memcpy(&p, &file->bytes, sizeof p);
+#if CELI_MMAP
+    if (file->mapped) (void)munmap(p, file->size);
+    else celi_free(p);
+#else
+    celi_free(p);
+#endif
+    memset(file, 0, sizeof *file);
+}
+
+/* The file's one array, with nothing after it. Close the file after success. */
+static cel_status celi_npy_open(const char *path, cel_file *file, cel_npy *a, cel_error *err)
+{
+    cel_status status = cel_file_open(path, 0, file, err);
+    if (status) return status;
+    status = cel_npy_parse(file->bytes, file->size, a, err);
+    if (status == CEL_OK && a->trailing)
+        status = celi_malformed(err, "the file goes on after its data", a->offset + a->count * a->bytes);
+    if (status) cel_file_close(file);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err)
+{
+    cel_file file;
+    cel_npy a;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    status = celi_npy_open(path, &file, &a, err);
+    if (status) return status;
+    if (a.ndim != 2) {
+        status = celi_fail(err, CEL_ERR_SHAPE, "the array has not two dimensions", a.offset, -1, -1);
+    } else {
+        status = cel_mat_new(a.shape[0], a.shape[1], out);
+        if (status) (void)celi_fail(err, status, "out of memory for the matrix", -1, -1, -1);
+        else status = cel_npy_to_real(&a, out->data, err);
+    }
+    cel_file_close(&file);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *rows, int64_t *cols, cel_error *err)
+{
+    cel_file file;
+    cel_npy a;
+    cel_status status;
+    *data = NULL;
+    *rows = *cols = 0;
+    status = celi_npy_open(path, &file, &a, err);
+    if (status) return status;
+    if (a.ndim != 1 && a.ndim != 2) {
+        status = celi_fail(err, CEL_ERR_SHAPE, "the array has neither one dimension nor two", a.offset, -1, -1);
+    } else {
+        int64_t *p = (int64_t *)celi_alloc((size_t)a.count, sizeof *p);
+        status = p ? cel_npy_to_int64(&a, p, err) : celi_no_memory(err);
+        if (status) {
+            celi_free(p);
+        } else {
+            *data = p;
+            *rows = a.shape[0];
+            *cols = a.ndim == 2 ? a.shape[1] : 1;
+        }
+    }
+    cel_file_close(&file);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *err)
+{
+    cel_file file;
+    cel_npz z;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    status = cel_file_open(path, 0, &file, err);
+    if (status) return status;
+    status = cel_npz_parse(file.bytes, file.size, &z, err);
+    if (status == CEL_OK) status = cel_npz_to_csr(&z, out, err);
+    cel_file_close(&file);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_text_lines(const char *path, char ***lines, int64_t *count, cel_error *err)
+{
+    cel_file file;
+    cel_status status;
+    *lines = NULL;
+    *count = 0;
+    status = cel_file_open(path, 0, &file, err);
+    if (status) return status;
+    status = cel_text_parse(file.bytes, file.size, lines, count, err);
+    cel_file_close(&file);
+    return status;
+}
+
+/* A sink that writes beside `path`, under a name that nobody else uses; celi_file_finish puts it in place. */
+static cel_status celi_file_begin(celi_sink *s, const char *path, char **temporary, cel_error *err)
+{
+    size_t n = strlen(path);
+    int k;
+    memset(s, 0, sizeof *s);
+    *temporary = (char *)celi_alloc(n + 8, 1);
+    if (!*temporary) return celi_no_memory(err);
+    memcpy(*temporary, path, n);
+    for (k = 0; k < 100 && !s->file; k++) {
+        memcpy(*temporary + n, ".tmp", 4);
+        (*temporary)[n + 4] = (char)('0' + k / 10);
+        (*temporary)[n + 5] = (char)('0' + k % 10);
+        s->file = fopen(*temporary, "wbx");
+    }
+    if (s->file) return CEL_OK;
+    celi_free(*temporary);
+    return celi_fail(err, CEL_ERR_IO, "no file can be created in that folder", -1, -1, -1);
+}
+
+static cel_status celi_file_finish(celi_sink *s, const char *path, char *temporary, cel_status status, cel_error *err)
+{
+    if (fclose(s->file) != 0) s->failed = 1;
+    if (status) (void)celi_fail(err, status, "the arrays cannot be written as described", -1, -1, -1);
+    else if (s->failed) status = celi_fail(err, CEL_ERR_IO, "the file cannot be written", (int64_t)s->size, -1, -1);
+#if defined(_WIN32)
+    if (!status) (void)remove(path); /* rename does not replace there */
+#endif
+    if (!status && rename(temporary, path) != 0)
+        status = celi_fail(err, CEL_ERR_IO, "the file cannot be put in place", -1, -1, -1);
+    if (status) (void)remove(temporary);
+    celi_free(temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err)
+{
+    celi_sink s;
+    char *temporary;
+    cel_status status = celi_file_begin(&s, path, &temporary, err);
+    if (status) return status;
+    celi_put(&s, bytes, size);
+    return celi_file_finish(&s, path, temporary, CEL_OK, err);
+}
+
+CEL_API_DEF cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err)
+{
+    celi_sink s;
+    char *temporary;
+    cel_status status;
+    if (!celi_npy_valid(a)) return celi_fail(err, CEL_ERR_ARG, "the array cannot be written as described", -1, -1, -1);
+    status = celi_file_begin(&s, path, &temporary, err);
+    if (status) return status;
+    celi_put_npy(&s, a);
+    return celi_file_finish(&s, path, temporary, CEL_OK, err);
+}
+
+CEL_API_DEF cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *err)
+{
+    int64_t shape[2];
+    cel_mat copy;
+    cel_npy described;
+    cel_status status;
+    memset(&copy, 0, sizeof copy);
+    if (a.stride != a.cols && a.rows > 1) {
+        status = cel_mat_new(a.rows, a.cols, &copy);
+        if (status) return celi_fail(err, status, "out of memory", -1, -1, -1);
+        (void)cel_mat_copy(a, copy);
+        a = copy;
+    }
+    shape[0] = a.rows;
+    shape[1] = a.cols;
+    described = cel_npy_describe('f', (int)sizeof(cel_real), 2, shape, a.data);
+    status = cel_npy_write(path, &described, err);
+    cel_mat_free(&copy);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err)
+{
+    celi_sink s;
+    char *temporary;
+    cel_status status = celi_file_begin(&s, path, &temporary, err);
+    if (status) return status;
+    status = celi_put_npz(&s, member, count);
+    return celi_file_finish(&s, path, temporary, status, err);
+}
+
+#endif
+
+/* ======================================================================== */
+/* tissue                                                                   */
+/* ======================================================================== */
+
+/* The first value, row by row, that is not finite or, where wanted, negative. */
+static cel_status celi_scan(cel_mat x, int negative, const char *what, cel_error *err)
+{
+    const double low = negative ? -DBL_MAX : 0;
+    int64_t i, j, first = x.rows;
+    CELI_OMP(omp parallel for schedule(static) reduction(min : first))
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        int64_t c;
+        int good = 1;
+        for (c = 0; c < x.cols; c++) good &= (double)row[c] >= low && (double)row[c] <= DBL_MAX;
+        if (!good && i < first) first = i;
+    }
+    if (first == x.rows) return CEL_OK;
+    for (j = 0; j + 1 < x.cols; j++) {
+        double v = (double)x.data[first * x.stride + j];
+        if (!(v >= low && v <= DBL_MAX)) break;
+    }
+    return celi_fail(err, CEL_ERR_DATA, what, -1, first, j);
+}
+
+CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err)
+{
+    double target = options ? options->target_sum : 0;
+    int no_log = options ? options->no_log : 0;
+    int64_t i;
+    cel_status status = celi_scan(x, 0, "a count is negative or not finite", err);
+    if (status) return status;
+    if (!(target > 0 || target < 0)) target = 1e4;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < x.rows; i++) {
+        cel_real *row = x.data + i * x.stride;
+        double total = 0, scale;
+        int64_t j;
+        for (j = 0; j < x.cols; j++) total += (double)row[j];
+        scale = target > 0 && total > 0 ? target / total : 1;
+        for (j = 0; j < x.cols; j++)
+            if (row[j] > 0) {
+                double v = (double)row[j] * scale;
+                row[j] = (cel_real)(no_log ? v : log1p(v));
+            }
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err)
+{
+    int64_t i, none = 0, first = x.rows;
+    cel_status status;
+    if (zeros) *zeros = 0;
+    if (keep) memset(keep, 0, (size_t)x.rows);
+    status = celi_scan(x, 1, "an expression value is not finite", err);
+    if (status) return status;
+    CELI_OMP(omp parallel for schedule(static) reduction(+ : none) reduction(min : first))
+    for (i = 0; i < x.rows; i++) {
+        cel_real *row = x.data + i * x.stride;
+        double length = cel_nrm2(x.cols, row);
+        int64_t j;
+        if (keep) keep[i] = length > 0;
+        if (length > 0) {
+            for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / length);
+        } else {
+            none++;
+            if (i < first) first = i;
+        }
+    }
+    if (zeros) *zeros = none;
+    if (none && !zeros && !keep) return celi_fail(err, CEL_ERR_DATA, "a cell has no expression", -1, first, -1);
+    return CEL_OK;
+}
+
+CEL_API_DEF int64_t cel_slide_keep(const uint8_t *keep, int64_t count, void *items, size_t size)
+{
+    unsigned char *p = (unsigned char *)items;
+    int64_t i, to = 0;
+    for (i = 0; i < count; i++) {
+        if (!keep[i]) continue;
+        if (to != i) memcpy(p + (size_t)to * size, p + (size_t)i * size, size);
+        to++;
+    }
+    return to;
+}
+
+/* A cell's place, or any key, with its number. */
+typedef struct celi_point {
+    double p[3];
+    int32_t cell;
+} celi_point;
+
+/* Ascending in one coordinate, ties by cell. */
+static int celi_before(const celi_point *a, const celi_point *b, int dim)
+{
+    if (a->p[dim] < b->p[dim]) return 1;
+    if (a->p[dim] > b->p[dim]) return 0;
+    return a->cell < b->cell;
+}
+
+/* Quickselect: afterwards the points [low, middle) come before those of [middle, high). The pivot is the
+ * median of three pseudo-random ones, so that no usual order of points is slow. */
+static void celi_select(celi_point *point, int64_t low, int64_t middle, int64_t high, int dim)
+{
+    uint64_t state = 1;
+    if (middle <= low || middle >= high) return;
+    while (high - low > 1) {
+        celi_point pivot, three[3], swap;
+        int64_t i = low, j = high - 1;
+        int t;
+        for (t = 0; t < 3; t++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            three[t] = point[low + (int64_t)((state >> 33) % (uint64_t)(high - low))];
+        }
+        t = celi_before(&three[0], &three[1], dim);
+        pivot = t ? three[1] : three[0];
+        if (!celi_before(&pivot, &three[2], dim)) {
+            pivot = t ? three[0] : three[1];
+            if (celi_before(&pivot, &three[2], dim)) pivot = three[2];
+        }
+        while (i <= j) {
+            while (celi_before(&point[i], &pivot, dim)) i++;
+            while (celi_before(&pivot, &point[j], dim)) j--;
+            if (i > j) break;
+            swap = point[i];
+            point[i++] = point[j];
+            point[j--] = swap;
+        }
+        if (middle <= j) high = j + 1;
+        else if (middle >= i) low = i;
+        else return;
+    }
+}
+
+/* log(1 + mean) and log(variance / mean) of expm1 of columns from..to-1; -infinity for a gene that does not
+ * vary. The sums are of differences to the first cell, so that such a gene has a variance of exactly 0. */
+static void celi_dispersions(cel_mat x, int64_t from, int64_t to, double *mean, double *dispersion, double *first)
+{
+    int64_t i, j;
+    for (j = from; j < to; j++) {
+        first[j] = expm1((double)x.data[j]);
+        mean[j] = dispersion[j] = 0;
+    }
+    for (i = 1; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        for (j = from; j < to; j++) {
+            double d = (row[j] > 0 ? expm1((double)row[j]) : 0) - first[j];
+            mean[j] += d;
+            dispersion[j] += d * d;
+        }
+    }
+    for (j = from; j < to; j++) {
+        double s = (double)x.rows, d = mean[j] / s, m = first[j] + d;
+        double variance = (dispersion[j] - mean[j] * d) / (s - 1);
+        if (!(m > 1e-12)) m = 1e-12;
+        dispersion[j] = variance > 0 ? log(variance / m) : -HUGE_VAL;
+        mean[j] = log1p(m);
+    }
+}
+
+/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. */
+static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
+{
+    enum { BINS = 20 };
+    double low = mean[0], high = mean[0], step, centre[BINS], spread[BINS];
+    int64_t j, count[BINS];
+    int b, pass;
+    for (j = 1; j < genes; j++) {
+        if (mean[j] < low) low = mean[j];
+        if (mean[j] > high) high = mean[j];
+    }
+    step = (high - low) / (double)BINS;
+    for (b = 0; b < BINS; b++) {
+        centre[b] = spread[b] = 0;
+        count[b] = 0;
+    }
+    for (pass = 0; pass < 3; pass++) {
+        for (j = 0; j < genes; j++) {
+            if (!(dispersion[j] >= -DBL_MAX)) continue;
+            b = 0;
+            while (b < BINS - 1 && mean[j] > low + (b + 1) * step) b++;
+            if (pass == 0) {
+                centre[b] += dispersion[j];
+                count[b]++;
+            } else if (pass == 1) {
+                spread[b] += (dispersion[j] - centre[b]) * (dispersion[j] - centre[b]);
+            } else if (count[b] == 1) {
+                dispersion[j] = 1;
+            } else {
+                dispersion[j] = spread[b] > 0 ? (dispersion[j] - centre[b]) / spread[b] : 0;
+            }
+        }
+        for (b = 0; b < BINS; b++) {
+            if (pass == 0 && count[b]) centre[b] /= (double)count[b];
+            if (pass == 1 && count[b] > 1) spread[b] = sqrt(spread[b] / (double)(count[b] - 1));
+        }
+    }
+}
+
+CEL_API_DEF cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err)
+{
+    int64_t j, strip, strips = (x.cols + 63) / 64;
+    double *mean;
+    celi_point *gene;
+    cel_status status;
+    if (top < 1 || top > x.cols || x.cols > INT32_MAX)
+        return celi_fail(err, CEL_ERR_ARG, "more variable genes asked than there are, or none", -1, -1, -1);
+    memset(index, 0, (size_t)top * sizeof *index);
+    if (x.rows < 2) return celi_fail(err, CEL_ERR_ARG, "variable genes need two cells", -1, -1, -1);
+    status = celi_scan(x, 0, "a value of log data is negative or not finite", err);
+    if (status) return status;
+    mean = (double *)celi_alloc((size_t)x.cols * 3, sizeof *mean);
+    gene = (celi_point *)celi_alloc((size_t)x.cols, sizeof *gene);
+    if (mean && gene) {
+        double *dispersion = mean + x.cols;
+        CELI_OMP(omp parallel for schedule(static))
+        for (strip = 0; strip < strips; strip++) {
+            int64_t to = strip * 64 + 64 < x.cols ? strip * 64 + 64 : x.cols;
+            celi_dispersions(x, strip * 64, to, mean, dispersion, dispersion + x.cols);
+        }
+        celi_standardise(x.cols, mean, dispersion);
+        for (j = 0; j < x.cols; j++) {
+            gene[j].p[0] = -dispersion[j];
+            gene[j].cell = (int32_t)j;
+            if (score) score[j] = dispersion[j];
+            mean[j] = 0;
+        }
+        celi_select(gene, 0, top, x.cols, 0);
+        for (j = 0; j < top; j++) mean[gene[j].cell] = 1;
+        for (j = 0; j < x.cols; j++)
+            if (mean[j] > 0) *index++ = (int32_t)j;
+    } else {
+        status = celi_fail(err, CEL_ERR_MEMORY, "variable genes", -1, -1, -1);
+    }
+    celi_free(mean);
+    celi_free(gene);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64_t count)
+{
+    int64_t i, j, stride = x->stride == x->cols ? count : x->stride;
+    for (j = 0; j < count; j++)
+        if (index[j] < 0 || index[j] >= x->cols || (j && index[j] <= index[j - 1])) return CEL_ERR_ARG;
+    for (i = 0; i < x->rows; i++)
+        for (j = 0; j < count; j++) x->data[i * stride + j] = x->data[i * x->stride + index[j]];
+    x->cols = count;
+    x->stride = stride;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start,
+                                        int32_t *list, cel_error *err)
+{
+    int64_t i;
+    if (groups < 0 || count < 0 || count > INT32_MAX)
+        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    for (i = 0; i < count; i++)
+        if (label[i] < 0 || label[i] >= groups) {
+            memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+            return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
+        } else {
+            start[label[i] + 1]++;
+        }
+    celi_csr_offsets(groups, start);
+    for (i = 0; i < count; i++) list[start[label[i]]++] = (int32_t)i;
+    celi_csr_rewind(groups, start);
+    return CEL_OK;
+}
+
+/* A balanced k-d tree over the points of one slide. Node j of level d holds the points
+ * [count j >> d, count (j + 1) >> d) and is box[2^d - 1 + j]; the leaves are level `depth`. Boxes are tight
+ * and know their lowest cell, which decides ties without visiting crowds of equal distance. */
+typedef struct celi_box {
+    double low[3], high[3];
+    int32_t first;
+} celi_box;
+
+typedef struct celi_tree {
+    celi_point *point;
+    celi_box *box;
+    int64_t count;
+    int depth;
+} celi_tree;
+
+/* The places of all cells, sorted by slide: those of slide g are point[start[g] .. start[g+1]-1]. tree (slides)
+ * and box are there once celi_slides_trees was called. */
+typedef struct celi_slides {
+    celi_point *point;
+    int64_t *start;
+    int64_t slides;
+    celi_tree *tree;
+    celi_box *box;
+} celi_slides;
+
+static void celi_slides_free(celi_slides *s)
+{
+    celi_free(s->point);
+    celi_free(s->start);
+    celi_free(s->tree);
+    celi_free(s->box);
+    memset(s, 0, sizeof *s);
+}
+
+static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, celi_slides *out, cel_error *err)
+{
+    int64_t i, j, cells = coords.rows;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (coords.cols < 2 || coords.cols > 3)
+        return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
+    if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
+    status = celi_scan(coords, 1, "a coordinate is not finite", err);
+    if (status) return status;
+    out->slides = 1;
+    for (i = 0; slide && i < cells; i++) {
+        if (slide[i] < 0 || slide[i] >= cells)
+            return celi_fail(err, CEL_ERR_DATA, "a slide label is out of range", -1, i, -1);
+        if (slide[i] >= out->slides) out->slides = slide[i] + 1;
+    }
+    out->point = (celi_point *)celi_alloc((size_t)cells, sizeof *out->point);
+    out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
+    if (!out->point || !out->start) {
+        celi_slides_free(out);
+        return celi_fail(err, CEL_ERR_MEMORY, "a neighbour graph", -1, -1, -1);
+    }
+    for (i = 0; i < cells; i++) out->start[slide ? slide[i] + 1 : 1]++;
+    celi_csr_offsets(out->slides, out->start);
+    for (i = 0; i < cells; i++) {
+        celi_point *p = out->point + out->start[slide ? slide[i] : 0]++;
+        for (j = 0; j < coords.cols; j++) p->p[j] = (double)coords.data[i * coords.stride + j];
+        p->cell = (int32_t)i;
+    }
+    celi_csr_rewind(out->slides, out->start);
+    return CEL_OK;
+}
+
+enum { CELI_LEAF = 16 };
+
+static int celi_tree_depth(int64_t count)
+{
+    int depth = 0;
+    while ((count - 1) >> depth >= CELI_LEAF) depth++;
+    return depth;
+}
+
+static void celi_tree_node(celi_tree *t, int level, int64_t j)
+{
+    int64_t i, from = t->count * j >> level, to = t->count * (j + 1) >> level;
+    celi_box *box = t->box + ((int64_t)1 << level) - 1 + j;
+    int d, widest = 0;
+    for (d = 0; d < 3; d++) box->low[d] = box->high[d] = from < to ? t->point[from].p[d] : 0;
+    box->first = INT32_MAX;
+    for (i = from; i < to; i++) {
+        const celi_point *p = t->point + i;
+        for (d = 0; d < 3; d++) {
+            if (p->p[d] < box->low[d]) box->low[d] = p->p[d];
+            if (p->p[d] > box->high[d]) box->high[d] = p->p[d];
+        }
+        if (p->cell < box->first) box->first = p->cell;
+    }
+    for (d = 1; d < 3; d++)
+        if (box->high[d] - box->low[d] > box->high[widest] - box->low[widest]) widest = d;
+    if (level < t->depth) celi_select(t->point, from, t->count * (2 * j + 1) >> (level + 1), to, widest);
+}
+
+/* Builds a tree for every slide, level by level; the points of a slide end in the order of its leaves. */
+static cel_status celi_slides_trees(celi_slides *s, cel_error *err)
+{
+    int64_t g, j, boxes = 0;
+    int level;
+    for (g = 0; g < s->slides; g++) boxes += (int64_t)2 << celi_tree_depth(s->start[g + 1] - s->start[g]);
+    s->tree = (celi_tree *)celi_alloc((size_t)s->slides, sizeof *s->tree);
+    s->box = (celi_box *)celi_alloc((size_t)boxes, sizeof *s->box);
+    if (!s->tree || !s->box) return celi_fail(err, CEL_ERR_MEMORY, "a neighbour graph", -1, -1, -1);
+    for (boxes = 0, g = 0; g < s->slides; g++) {
+        celi_tree *t = s->tree + g;
+        t->point = s->point + s->start[g];
+        t->box = s->box + boxes;
+        t->count = s->start[g + 1] - s->start[g];
+        t->depth = celi_tree_depth(t->count);
+        boxes += (int64_t)2 << t->depth;
+        for (level = 0; level <= t->depth; level++) {
+            int64_t nodes = (int64_t)1 << level;
+            CELI_OMP(omp parallel for schedule(static) if (t->count > 4096))
+            for (j = 0; j < nodes; j++) celi_tree_node(t, level, j);
+        }
+    }
+    return CEL_OK;
+}
+
+/* The squared distance between the nearest places of two boxes, and of a box and a point, never above that
+ * of two points in them: every step is monotone in floating point as well. */
+static double celi_box_gap(const celi_box *a, const celi_box *b)
+{
+    double d[3];
+    int c;
+    for (c = 0; c < 3; c++) {
+        double below = a->low[c] - b->high[c], above = b->low[c] - a->high[c];
+        d[c] = below > above ? below : above;
+        d[c] = d[c] > 0 ? d[c] : 0;
+    }
+    return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+}
+
+static double celi_box_near(const celi_box *box, const double *p)
+{
+    double d[3];
+    int c;
+    for (c = 0; c < 3; c++) {
+        double below = box->low[c] - p[c], above = p[c] - box->high[c];
+        d[c] = below > above ? below : above;
+        d[c] = d[c] > 0 ? d[c] : 0;
+    }
+    return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+}
+
+static double celi_box_far(const celi_box *box, const double *p)
+{
+    double d[3];
+    int c;
+    for (c = 0; c < 3; c++) {
+        double below = p[c] - box->low[c], above = box->high[c] - p[c];
+        d[c] = below > above ? below : above;
+    }
+    return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+}
+
+static double celi_distance2(const double *p, const double *q)
+{
+    double a = p[0] - q[0], b = p[1] - q[1], c = p[2] - q[2];
+    return a * a + b * b + c * c;
+}
+
+static void celi_sort_cells(int32_t *cell, int64_t count)
+{
+    int64_t gap, i, j;
+    for (gap = count > 8 ? count * 5 / 11 : 1; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11)
+        for (i = gap; i < count; i++) {
+            int32_t v = cell[i];
+            for (j = i; j >= gap && cell[j - gap] > v; j -= gap) cell[j] = cell[j - gap];
+            cell[j] = v;
+        }
+}
+
+/* The k best so far: a heap with the worst on top, filled at first with places that anything beats. */
+typedef struct celi_found {
+    double distance;
+    int32_t cell;
+} celi_found;
+
+static int celi_worse(double da, int32_t a, double db, int32_t b)
+{
+    if (da > db) return 1;
+    if (da < db) return 0;
+    return a > b;
+}
+
+static void celi_replace_top(celi_found *heap, int64_t k, double distance, int32_t cell)
+{
+    int64_t at = 0, child;
+    while ((child = 2 * at + 1) < k) {
+        if (child + 1 < k && celi_worse(heap[child + 1].distance, heap[child + 1].cell, heap[child].distance,
+                                        heap[child].cell))
+            child++;
+        if (!celi_worse(heap[child].distance, heap[child].cell, distance, cell)) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at].distance = distance;
+    heap[at].cell = cell;
+}
+
+/* The cells of one leaf search together, so that they share the way through the tree: points from..to-1 with
+ * a heap of k each; bound is the worst of the heaps' tops. */
+typedef struct celi_search {
+    const celi_tree *tree;
+    const celi_box *own;
+    int64_t from, to, k;
+    celi_found *heap;
+    celi_found bound;
+} celi_search;
+
+static void celi_nearest_scan(celi_search *s, const celi_box *box, int64_t from, int64_t to)
+{
+    celi_found *heap = s->heap;
+    int64_t i, q;
+    for (q = s->from; q < s->to; q++, heap += s->k) {
+        const celi_point *p = s->tree->point + q;
+        if (!celi_worse(heap->distance, heap->cell, celi_box_near(box, p->p), box->first)) continue;
+        for (i = from; i < to; i++) {
+            const celi_point *other = s->tree->point + i;
+            double d = celi_distance2(p->p, other->p);
+            if (!(d > heap->distance) && i != q && celi_worse(heap->distance, heap->cell, d, other->cell))
+                celi_replace_top(heap, s->k, d, other->cell);
+        }
+    }
+    s->bound = *s->heap;
+    for (q = s->from + 1, heap = s->heap + s->k; q < s->to; q++, heap += s->k)
+        if (celi_worse(heap->distance, heap->cell, s->bound.distance, s->bound.cell)) s->bound = *heap;
+}
+
+static void celi_nearest_in(celi_search *s, int level, int64_t j)
+{
+    const celi_tree *t = s->tree;
+    if (level == t->depth) {
+        celi_nearest_scan(s, t->box + ((int64_t)1 << level) - 1 + j, t->count * j >> level,
+                          t->count * (j + 1) >> level);
+    } else {
+        const celi_box *a = t->box + ((int64_t)2 << level) - 1 + 2 * j, *b = a + 1;
+        double da = celi_box_gap(a, s->own), db = celi_box_gap(b, s->own);
+        int turn, second = celi_worse(da, a->first, db, b->first);
+        for (turn = 0; turn < 2; turn++, second = !second)
+            if (celi_worse(s->bound.distance, s->bound.cell, second ? db : da, second ? b->first : a->first))
+                celi_nearest_in(s, level + 1, 2 * j + second);
+    }
+}
+
+/* The k nearest of every point of a leaf, from the leaf upwards: each ancestor's other half. */
+static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap, int64_t k, cel_csr *out)
+{
+    celi_search s;
+    int64_t i, n, j = leaf;
+    int level;
+    s.tree = t;
+    s.own = t->box + ((int64_t)1 << t->depth) - 1 + leaf;
+    s.from = t->count * leaf >> t->depth;
+    s.to = t->count * (leaf + 1) >> t->depth;
+    s.k = k;
+    s.heap = heap;
+    for (n = 0; n < k * (s.to - s.from); n++) {
+        heap[n].distance = HUGE_VAL;
+        heap[n].cell = INT32_MAX;
+    }
+    celi_nearest_in(&s, t->depth, leaf);
+    for (level = t->depth; level > 0; level--, j >>= 1) {
+        const celi_box *box = t->box + ((int64_t)1 << level) - 1 + (j ^ 1);
+        if (celi_worse(s.bound.distance, s.bound.cell, celi_box_gap(box, s.own), box->first))
+            celi_nearest_in(&s, level, j ^ 1);
+    }
+    for (i = s.from; i < s.to; i++, heap += k) {
+        int32_t *index = out->index + out->start[t->point[i].cell];
+        for (n = 0; n < k; n++) index[n] = heap[n].cell;
+        celi_sort_cells(index, k);
+    }
+}
+
+/* Counts the points at inner2 <= d^2 < outer2 below a node, d > 0, and writes their cells unless NULL. */
+static int64_t celi_within(const celi_tree *t, int level, int64_t j, const double *p, double inner2, double outer2,
+                           int32_t *out)
+{
+    int64_t i, n = 0, to = t->count * (j + 1) >> level;
+    const celi_box *box = t->box + ((int64_t)1 << level) - 1 + j;
+    double reach = celi_box_far(box, p);
+    if (!(celi_box_near(box, p) < outer2) || reach < inner2 || !(reach > 0)) return 0;
+    if (level < t->depth) {
+        n = celi_within(t, level + 1, 2 * j, p, inner2, outer2, out);
+        return n + celi_within(t, level + 1, 2 * j + 1, p, inner2, outer2, out ? out + n : NULL);
+    }
+    for (i = t->count * j >> level; i < to; i++) {
+        double d = celi_distance2(p, t->point[i].p);
+        if (!(d > 0 && d >= inner2 && d < outer2)) continue;
+        if (out) out[n] = t->point[i].cell;
+        n++;
+    }
+    return n;
+}
+
+CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
+                                     cel_error *err)
+{
+    enum { CHUNKS = 64 };
+    celi_slides s;
+    celi_found *heap = NULL;
+    int64_t g, i, chunk, count = 0, most = 0;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
+    status = celi_slides_new(coords, slide, &s, err);
+    for (g = 0; !status && g < s.slides; g++) {
+        int64_t n = s.start[g + 1] - s.start[g], degree = k < n ? k : n - 1;
+        if (n > 0 && degree < k && !fewer)
+            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.point[s.start[g]].cell, -1);
+        if (n > 0) count += n * degree;
+        if (degree > most) most = degree;
+    }
+    if (!status) status = celi_slides_trees(&s, err);
+    if (!status && most) {
+        heap = (celi_found *)celi_alloc((size_t)most * CHUNKS * CELI_LEAF, sizeof *heap);
+        if (!heap) status = celi_fail(err, CEL_ERR_MEMORY, "a neighbour graph", -1, -1, -1);
+    }
+    if (!status) {
+        status = celi_csr_new(coords.rows, coords.rows, count, out);
+        if (status) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    }
+    for (g = 0; !status && g < s.slides; g++) {
+        int64_t n = s.start[g + 1] - s.start[g];
+        for (i = s.start[g]; i < s.start[g + 1]; i++) out->start[s.point[i].cell + 1] = k < n ? k : n - 1;
+    }
+    if (!status) celi_csr_offsets(out->rows, out->start);
+    for (g = 0; !status && g < s.slides; g++) {
+        const celi_tree *t = s.tree + g;
+        int64_t degree = k < t->count ? k : t->count - 1;
+        if (degree < 1) continue;
+        CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
+        for (chunk = 0; chunk < CHUNKS; chunk++) {
+            int64_t leaf, to = ((int64_t)1 << t->depth) * (chunk + 1) / CHUNKS;
+            for (leaf = ((int64_t)1 << t->depth) * chunk / CHUNKS; leaf < to; leaf++)
+                celi_nearest_leaf(t, leaf, heap + most * chunk * CELI_LEAF, degree, out);
+        }
+    }
+    for (i = 0; !status && i < count; i++) out->value[i] = 1;
+    celi_free(heap);
+    celi_slides_free(&s);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, cel_csr *out,
+                                        cel_error *err)
+{
+    celi_slides s;
+    cel_csr a;
+    int64_t g, i;
+    int fill;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    memset(&a, 0, sizeof a);
+    if (!(inner >= 0 && inner < outer))
+        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer", -1, -1, -1);
+    status = celi_slides_new(coords, slide, &s, err);
+    if (!status) status = celi_slides_trees(&s, err);
+    if (!status) status = celi_csr_new(coords.rows, coords.rows, 0, &a);
+    for (fill = 0; fill < 2 && !status; fill++) {
+        if (fill) {
+            celi_csr_offsets(a.rows, a.start);
+            status = celi_csr_new(a.rows, a.rows, a.start[a.rows], out);
+            if (status) break;
+            memcpy(out->start, a.start, (size_t)(a.rows + 1) * sizeof *a.start);
+        }
+        for (g = 0; g < s.slides; g++) {
+            const celi_tree *t = s.tree + g;
+            CELI_OMP(omp parallel for schedule(dynamic, 256) if (t->count > 4096))
+            for (i = 0; i < t->count; i++) {
+                int32_t cell = t->point[i].cell, *to = fill ? out->index + out->start[cell] : NULL;
+                int64_t n = celi_within(t, 0, 0, t->point[i].p, inner * inner, outer * outer, to);
+                if (fill) celi_sort_cells(to, n);
+                else a.start[cell + 1] = n;
+            }
+        }
+    }
+    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    for (i = 0; !status && i < out->start[out->rows]; i++) out->value[i] = 1;
+    cel_csr_free(&a);
+    celi_slides_free(&s);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err)
+{
+    celi_slides s;
+    int64_t i;
+    cel_status status = celi_slides_new(coords, slide, &s, err);
+    if (!status) status = celi_slides_trees(&s, err);
+    for (i = 0; i < coords.rows; i++) order[i] = status ? 0 : s.point[i].cell;
+    celi_slides_free(&s);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords)
+{
+    int64_t i, j;
+    if (nx < 0 || ny < 0 || coords.rows != nx * ny || coords.cols != 2) return CEL_ERR_SHAPE;
+    for (i = 0; i < ny; i++)
+        for (j = 0; j < nx; j++) {
+            cel_real *p = coords.data + (i * nx + j) * coords.stride;
+            p[0] = (cel_real)((double)j + (i % 2 ? 0 : 0.5));
+            p[1] = (cel_real)((double)i * sqrt(1.25));
+        }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, int32_t a, int32_t b, cel_csr *out)
+{
+    int64_t i, e, n = 0;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (graph->rows != graph->cols) return CEL_ERR_SHAPE;
+    for (i = 0; i < graph->rows; i++)
+        for (e = graph->start[i]; type[i] == a && e < graph->start[i + 1]; e++) n += type[graph->index[e]] == b;
+    status = celi_csr_new(graph->rows, graph->cols, n, out);
+    for (n = 0, i = 0; !status && i < graph->rows; i++) {
+        for (e = graph->start[i]; type[i] == a && e < graph->start[i + 1]; e++) {
+            if (type[graph->index[e]] != b) continue;
+            out->index[n] = graph->index[e];
+            out->value[n++] = graph->value[e];
+        }
+        out->start[i + 1] = n;
+    }
+    return status;
+}
+
+CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
+                                       int64_t *tiles, cel_error *err)
+{
+    celi_slides s;
+    int64_t g, i, a, b, made = 0;
+    cel_status status;
+    *tiles = 0;
+    memset(tile, 0, (size_t)coords.rows * sizeof *tile);
+    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
+    status = celi_slides_new(coords, slide, &s, err);
+    for (g = 0; !status && g < s.slides; g++) {
+        celi_point *p = s.point + s.start[g];
+        int64_t n = s.start[g + 1] - s.start[g], side = per_side;
+        while (side > 1 && side * side > n) side--;
+        if (n == 0) continue;
+        for (a = 0; a < side; a++) {
+            int64_t from = n * a / side, to = n * (a + 1) / side;
+            celi_select(p, from, to, n, 0);
+            for (b = 0; b < side; b++) {
+                int64_t low = from + (to - from) * b / side, high = from + (to - from) * (b + 1) / side;
+                celi_select(p, low, high, to, 1);
+                for (i = low; i < high; i++) tile[p[i].cell] = (int32_t)(made + a * side + b);
+            }
+        }
+        made += side * side;
+    }
+    if (!status) *tiles = made;
+    celi_slides_free(&s);
     return status;
 }
 

@@ -7,7 +7,7 @@
 
 test_state test_now;
 
-#define SUITES(X) X(base) X(dense)
+#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tissue)
 
 /* --brief: for runs under valgrind, where loops of statistics would take hours. */
 int test_brief;
