@@ -614,6 +614,245 @@ CEL_API cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, in
  * memory when they are stored so: order (S) receives a permutation, cell order[r] comes r-th. */
 CEL_API cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err);
 
+/* ======================================================================== */
+/* model: relations, forces, the Hamiltonian, log Z                         */
+/* ======================================================================== */
+
+/* Who may act on whom: W (S x S). w NULL is the identity (within a cell). wt is W's transpose, or NULL
+ * where W is symmetric. The matrices stay the caller's. W's diagonal must be zero (it would be part
+ * of the identity relation) for the sampler and the score matching fits. */
+typedef struct cel_relation {
+    const cel_csr *w;
+    const cel_csr *wt;
+} cel_relation;
+
+/* A model: one force (n x n) per relation, stacked, and an optional field.
+ *   H(X) = sum_r <F_r, X^T W_r X> + sum_i h . x_i                              (manual, section 1)
+ * The sum runs over ordered pairs of cells. Relation 0 is by convention the identity. */
+typedef struct cel_model {
+    int64_t genes;     /* n */
+    int64_t relations; /* R */
+    cel_mat force;     /* (R n x n) */
+    cel_real *field;   /* (n), or NULL for none */
+} cel_model;
+
+/* A zeroed model; with_field != 0 allocates the field. Free with cel_model_free. */
+CEL_API cel_status cel_model_new(int64_t genes, int64_t relations, int with_field, cel_model *out);
+CEL_API void cel_model_free(cel_model *m);
+/* The force of relation r: a view (n x n). */
+CEL_API cel_mat cel_model_force(const cel_model *m, int64_t r);
+/* Fixes the gauge (manual, section 1): subtracts c I from force 0 so that its trace is 0. Returns c. */
+CEL_API double cel_model_gauge(cel_model *m);
+
+/* H(X), X (S x n), relation (R). energy (R + 1, or NULL) receives each relation's share and, last, the
+ * field's. gradient (S x n, or data NULL, not overlapping x) receives dH/dX = sum_r (W_r X F_r^T + W_r^T X F_r)
+ * + 1 h^T (manual, section 1). Cells in fixed blocks, sums in double; scratch (2048 + R n) n reals, whatever S is.
+ * On error the outputs are zeroed. */
+CEL_API cel_status cel_model_energy(const cel_model *m, const cel_relation *relation, cel_mat x, double *h,
+                                    double *energy, cel_mat gradient, cel_work *work);
+
+/* phi_n(k) = log of the mean of exp(k u.x) over the unit sphere S^{n-1}, and its derivative
+ * A_n(k) = I_{n/2}(k) / I_{n/2-1}(k); n >= 2, k >= 0, up to n = 20,000; relative error 1e-10 (absolute
+ * 1e-10 below 1). A and its own derivative may be NULL. */
+CEL_API double cel_sphere_phi(int64_t n, double k, double *a, double *da);
+/* log of the area of S^{n-1}. */
+CEL_API double cel_sphere_log_area(int64_t n);
+
+/* The normaliser of the Fisher-Bingham density exp(-sum_j lambda_j x_j^2 + sum_j gamma_j x_j) on S^{n-1},
+ * n >= 2, by the third-order saddlepoint approximation (Kume and Wood, 2005); lambda, gamma (n). For a
+ * density exp(x^T F x + b^T x), lambda = -eigenvalues of F and gamma = b in their basis. mean (n) and
+ * square (n), each or NULL: E x_j and E x_j^2, the exact derivatives of this approximation, O(n).
+ * Error of log c up to 0.05 at n = 3, about 1e-5 at n = 50, 1e-7 at n = 500; but 0.1 at any n where one
+ * lambda lies more than n/2 below the others and its gamma is small. CEL_ERR_DATA for NaN or infinity. */
+CEL_API cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const double *gamma, double *logc,
+                                     double *mean, double *square);
+
+/* The mean-field log partition function of the paper (manual, section 2: the sphere integral of three
+ * dimensions whatever n is), or with the right sphere (manual, section 7). */
+typedef enum cel_sphere { CEL_SPHERE_PAPER = 0, CEL_SPHERE_RIGHT = 1 } cel_sphere;
+/* log Z = -S m.A m + S f(k), A = F_0 + (q/2) F_1, M = q F_1 + 2 F_0, k = |M m|, for a model of two
+ * relations (intra, inter); mean (n). f is log((e^k - e^-k)/k) of the paper (CEL_SPHERE_PAPER), or
+ * log |S^{n-1}| + phi_n(k) (CEL_SPHERE_RIGHT). Derivatives, each may be absent (data NULL):
+ * d_intra, d_inter (n x n) and d_mean (n). kappa (or NULL) receives k. */
+CEL_API cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double q, int64_t cells, const double *mean,
+                                  double *logz, cel_mat d_intra, cel_mat d_inter, double *d_mean, double *kappa);
+
+/* ======================================================================== */
+/* moments: the additive statistics that a fit needs                        */
+/* ======================================================================== */
+
+/* Manual, section 6. With B = [X, N_1, .., N_p, 1/2] (S x ((p+1) n + 1)), where each relation but the identity adds
+ * N = W X (and, if W is not symmetric, W^T X after it):  gram = B^T B, in double. It holds
+ * X^T X, X^T W X, N^T N, the sums of X and of N, and S/4: everything that the paper's fit and the moment
+ * form of score matching need. Additive over slides, and over any cut of the cells. */
+typedef struct cel_moments {
+    int64_t genes;  /* n */
+    int64_t blocks; /* p + 1: gene-wide blocks of B */
+    int64_t cells;  /* S: rows accumulated */
+    double *gram;   /* ((blocks n + 1) squared), symmetric */
+} cel_moments;
+
+/* The number of gene-wide blocks of B for these relations. */
+CEL_API int64_t cel_moments_blocks(const cel_relation *relation, int64_t relations);
+CEL_API cel_status cel_moments_new(int64_t genes, int64_t blocks, cel_moments *out);
+CEL_API void cel_moments_free(cel_moments *m);
+/* Adds cells' rows of B: all S cells (list NULL, count ignored), or the count rows in list (their
+ * neighbours carried along through W, so the moments of a partition sum to those of the whole). X (S x n).
+ * Cells in fixed blocks: products in cel_real, sums in double. X is read once where neighbours are near in
+ * memory. Scratch: about (1024 + side) side reals, side = (p + 1) n + 1, whatever S is. CEL_ERR_SHAPE and
+ * CEL_ERR_ARG (list) leave m alone; after CEL_ERR_MEMORY some cells may have been added. */
+CEL_API cel_status cel_moments_add(cel_moments *m, const cel_relation *relation, int64_t relations, cel_mat x,
+                                   const int32_t *list, int64_t count, cel_work *work);
+/* The same cut by label, such as tiles or slides: cell i is added to m[label[i]], or to none where its label
+ * is negative; label (S), m (labels), each as from cel_moments_new. CEL_ERR_ARG for a label too large. */
+CEL_API cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
+                                            const cel_relation *relation, int64_t relations, cel_mat x,
+                                            cel_work *work);
+/* into += scale * from; cells += round(scale) * from's. */
+CEL_API cel_status cel_moments_sum(cel_moments *into, double scale, const cel_moments *from);
+/* The mean row of X, mean (n), zeros for no cells. */
+CEL_API void cel_moments_mean(const cel_moments *m, double *mean);
+/* out (n x n) = X^T times block `block` of B: X^T X for 0, X^T N_block from 1 on. */
+CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out);
+
+/* ======================================================================== */
+/* fit: optimisers, and the published estimator (CCE)                       */
+/* ======================================================================== */
+
+/* Adam (Kingma and Ba, 2015), usable for anything. With gradient g at step t = 1, 2, ...:
+ *   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
+ *   p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) - lr weight_decay p
+ * (weight decay decoupled from the gradient: Loshchilov and Hutter, 2019). All-zero options mean
+ * lr 0.001, beta1 0.9, beta2 0.999, eps 1e-8, no decay. */
+typedef struct cel_adam_options {
+    double lr, beta1, beta2, eps, weight_decay;
+} cel_adam_options;
+
+typedef struct cel_adam {
+    int64_t count; /* parameters */
+    int64_t step;  /* steps taken */
+    double *m, *v; /* (count) each */
+} cel_adam;
+
+/* A state of zeros for count parameters. Free with cel_adam_free (all-zero afterwards). */
+CEL_API cel_status cel_adam_new(int64_t count, cel_adam *out);
+CEL_API void cel_adam_free(cel_adam *a);
+/* One step on param (count) down grad (count); the second form is for arrays of double. options may
+ * be NULL. */
+CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, const cel_real *grad, cel_real *param);
+CEL_API void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param);
+
+typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
+
+/* The published objective, for a model of two relations without a field (force 0 within, force 1
+ * between cells):  loss = log Z - zmft (<F_1, X^T W X> + <F_0, X^T X>)       (manual, section 2) */
+typedef struct cel_paper_loss {
+    double loss, log_z;
+    double intra, inter; /* <F_0, X^T X> and <F_1, X^T W X>, without zmft */
+    double kappa;        /* |(q F_1 + 2 F_0) m|; of several slides the largest */
+} cel_paper_loss;
+
+/* All-zero means the published settings. */
+typedef struct cel_fit_options {
+    int64_t epochs;          /* 0: 200 */
+    double lr;               /* 0: 0.05 */
+    double zmft;             /* 0: 0.1; the weight of the data against log Z */
+    double q;                /* 0: 6; the number of neighbours in log Z */
+    const double *slide_q;   /* (slides) q of each slide, such as its true mean degree; NULL: q for all */
+    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
+    cel_sphere sphere;       /* log Z as published, or of the right sphere */
+    int no_projection;       /* 1: forces stay as stepped; 0: after every step they are made symmetric,
+                                clamped to [0, 1], their diagonals set to 1 */
+    int summed;              /* 1: one step an epoch down the sum of the slides' gradients; 0: a step a
+                                slide, slides shuffled anew every epoch */
+    double tolerance;        /* stop when an epoch changes the loss by at most this, relative; 0: never */
+    uint64_t seed;           /* of the shuffle */
+    cel_progress progress;   /* stage "fit", a step an epoch, the epoch's loss */
+} cel_fit_options;
+
+typedef struct cel_fit_report {
+    int64_t epochs;       /* epochs run */
+    cel_paper_loss final; /* at the fitted forces, summed over slides */
+    double saturated;     /* share of off-diagonal entries of both forces at exactly 0 or 1 */
+    int converged;        /* 1: the tolerance ended the fit */
+} cel_fit_report;
+
+/* The published start: both forces the same symmetric matrix of means of two uniforms on [0, 1), unit
+ * diagonal. The model must have two relations. */
+CEL_API cel_status cel_fit_paper_start(uint64_t seed, const cel_model *model);
+
+/* The objective of one slide at the model's forces, and its gradients by F_0 and F_1 (n x n each, or
+ * data NULL), not symmetrised. moments as from cel_moments_add with relations {identity, W}. Of the
+ * options zmft, q and sphere count; NULL: published. */
+CEL_API cel_status cel_fit_paper_loss(const cel_model *model, const cel_moments *moments,
+                                      const cel_fit_options *options, cel_paper_loss *loss, cel_mat d_intra,
+                                      cel_mat d_inter);
+
+/* The published estimator (manual, section 2), from and to the model's forces. moments (slides), one a
+ * slide: cells are never touched again, an epoch costs O(slides n^2) whatever their number. With
+ * projection on, an optimiser other than SGD sees the symmetric part of the gradient. losses (epochs, or
+ * NULL) receives each epoch's loss: the sum over slides, each before its own step; entries of epochs
+ * that were not run are 0. report may be NULL. Computes in double: allocates 2 n^2 doubles (Adam 8 n^2) and
+ * 2 n^2 more a slide, nothing in an epoch. CEL_ERR_SHAPE where model and moments do not fit, CEL_ERR_NUMERIC when the
+ * loss is no longer finite (the forces are then left as given), CEL_ERR_STOPPED by progress (the forces
+ * reached so far are kept). */
+CEL_API cel_status cel_fit_paper(const cel_moments *moments, int64_t slides, const cel_fit_options *options,
+                                 const cel_model *model, double *losses, cel_fit_report *report);
+
+/* ======================================================================== */
+/* generate: spherical angles and the published generator (SCE)             */
+/* ======================================================================== */
+
+/* Unit rows x (S x n) from angles (S x n-1), n >= 2 (manual, section 3):
+ *   x_k = cos(t_k) prod_{j<k} sin(t_j),  x_n = prod_j sin(t_j). */
+CEL_API cel_status cel_gen_from_angles(cel_mat angles, cel_mat x);
+/* The inverse, for rows of any length and any signs: t_k = atan2(|x after k|, x_k) in [0, pi], the last
+ * atan2(x_n, x_{n-1}) in (-pi, pi]. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
+CEL_API cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *err);
+/* d_angles (S x n-1) = dL/dt from d_x (S x n) = dL/dx, in O(n) a cell. d_angles may not overlap angles. */
+CEL_API cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work);
+/* Independent normal angles; the published noise has mean pi and deviation pi/2. */
+CEL_API void cel_gen_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles);
+
+/* All-zero means the published settings. */
+typedef struct cel_gen_options {
+    int64_t epochs;          /* 0: 50 */
+    double lr;               /* 0: 0.001 */
+    double zmft;             /* 0: 0.1; the weight of H against log Z */
+    double q;                /* 0: 6; the number of neighbours in log Z */
+    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
+    cel_sphere sphere;       /* log Z as published, or of the right sphere */
+    int no_log_z;            /* 1: plain ascent of zmft H; the model may then have any relations and a field */
+    int64_t snapshot_every;  /* 0: 5 */
+    /* If set, called at epochs 0, snapshot_every, ... with x (S x n) before the epoch's step. */
+    void (*snapshot)(void *user, int64_t epoch, cel_mat x);
+    void *snapshot_user;
+    cel_progress progress; /* stage "generate", a step an epoch, the epoch's loss */
+} cel_gen_options;
+
+/* The objective at expression x (S x n), cells of unit length: the loss of cel_paper_loss with the mean
+ * row of x in log Z (manual, section 4), and its gradient d_x (S x n, or data NULL). relation (as many
+ * as the model has; W's transpose is needed where W is not symmetric). Of the options zmft, q, sphere
+ * and no_log_z count; NULL: published. inter sums all relations after the first and the field. */
+CEL_API cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                      const cel_gen_options *options, cel_paper_loss *loss, cel_mat d_x,
+                                      cel_work *work);
+
+/* The published generator (manual, section 4): gradient descent of that objective in the angles
+ * (S x n-1), from and to `angles`. x (S x n, or data NULL) receives the expression after the last step;
+ * losses (epochs, or NULL) each epoch's loss before its step; last (or NULL) the objective after the
+ * last step. Nothing is held fixed. Allocates 2 S n reals (Adam 2 S n doubles more) and what
+ * cel_model_energy needs, once. CEL_ERR_NUMERIC when the loss is no longer finite, CEL_ERR_STOPPED by
+ * progress; angles and x are then those reached so far. */
+CEL_API cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation, const cel_gen_options *options,
+                                 cel_mat angles, cel_mat x, double *losses, cel_paper_loss *last);
+
+/* The published knock-out: sets x[cell][gene] = 0 for the listed cells (count) and rescales their rows to
+ * unit length: a start for cel_gen_to_angles. Nothing holds the gene at 0 afterwards. CEL_ERR_ARG for a
+ * cell or gene out of range, CEL_ERR_DATA for a cell that expresses nothing else; err->cell names it and
+ * x is unchanged. */
+CEL_API cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene, cel_error *err);
+
 #ifdef __cplusplus
 }
 #endif
@@ -4529,6 +4768,1548 @@ CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int
     if (!status) *tiles = made;
     celi_slides_free(&s);
     return status;
+}
+
+/* ======================================================================== */
+/* model                                                                    */
+/* ======================================================================== */
+
+CEL_API_DEF cel_status cel_model_new(int64_t genes, int64_t relations, int with_field, cel_model *out)
+{
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (genes < 1 || relations < 1) return CEL_ERR_ARG;
+    if (relations > INT64_MAX / genes) return CEL_ERR_MEMORY;
+    status = cel_mat_new(relations * genes, genes, &out->force);
+    if (status) return status;
+    out->genes = genes;
+    out->relations = relations;
+    if (with_field) {
+        out->field = (cel_real *)celi_alloc((size_t)genes, sizeof(cel_real));
+        if (!out->field) {
+            cel_model_free(out);
+            return CEL_ERR_MEMORY;
+        }
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_model_free(cel_model *m)
+{
+    cel_mat_free(&m->force);
+    celi_free(m->field);
+    memset(m, 0, sizeof *m);
+}
+
+CEL_API_DEF cel_mat cel_model_force(const cel_model *m, int64_t r)
+{
+    return cel_mat_block(m->force, r * m->genes, 0, m->genes, m->genes);
+}
+
+CEL_API_DEF double cel_model_gauge(cel_model *m)
+{
+    cel_mat f = cel_model_force(m, 0);
+    double c = 0;
+    int64_t i;
+    for (i = 0; i < m->genes; i++) c += (double)f.data[i * f.stride + i];
+    c /= (double)m->genes;
+    for (i = 0; i < m->genes; i++) {
+        cel_real *d = f.data + i * f.stride + i;
+        *d = (cel_real)((double)*d - c);
+    }
+    return c;
+}
+
+/* Rows first .. first + count - 1 of a: a view, to be read only. */
+static cel_csr celi_csr_rows(const cel_csr *a, int64_t first, int64_t count)
+{
+    cel_csr view = *a;
+    view.start += first;
+    view.rows = count;
+    return view;
+}
+
+/* CEL_OK where every relation is square and of as many cells as X. */
+static cel_status celi_relation_check(const cel_relation *relation, int64_t relations, int64_t cells)
+{
+    int64_t r;
+    for (r = 0; r < relations; r++) {
+        const cel_csr *w = relation[r].w, *wt = relation[r].wt;
+        if (w && (w->rows != cells || w->cols != cells)) return CEL_ERR_SHAPE;
+        if (wt && (!w || wt->rows != cells || wt->cols != cells)) return CEL_ERR_SHAPE;
+    }
+    return CEL_OK;
+}
+
+/* Cells at a time in the sums over cells: the scratch stays in cache. */
+#define CELI_MODEL_BLOCK 1024
+
+/* <A, B>, every row in double by one thread, rows added in their order. sums (rows of a). */
+static double celi_rows_dot(cel_mat a, cel_mat b, double *sums)
+{
+    double total = 0;
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < a.rows; i++) sums[i] = cel_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
+    for (i = 0; i < a.rows; i++) total += sums[i];
+    return total;
+}
+
+/* One block of cells of one relation: its share of H, and its part of the gradient (or data NULL). With
+ * N = W X and W symmetric, N (F + F^T) is the gradient and half its product with X the energy: one
+ * product; `both` holds F + F^T. Else N F^T and (W^T X) F are taken in turn. */
+static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relation *relation, cel_mat x, int64_t first,
+                                   cel_mat n, cel_mat t, double *sums, double *share, cel_mat gradient, cel_work *work)
+{
+    cel_mat here = cel_mat_block(x, first, 0, n.rows, x.cols), side = here;
+    cel_status status = CEL_OK;
+    if (relation->w) {
+        cel_csr w = celi_csr_rows(relation->w, first, n.rows);
+        status = cel_csr_mul(1, &w, x, 0, n);
+        side = n;
+    }
+    if (!status) status = cel_mat_gemm(0, !both.data, 1, side, both.data ? both : force, 0, t, work);
+    if (status) return status;
+    *share += (both.data ? 0.5 : 1.0) * celi_rows_dot(here, t, sums);
+    if (!gradient.data) return CEL_OK;
+    cel_mat_axpy(1, t, gradient);
+    if (relation->wt) {
+        cel_csr wt = celi_csr_rows(relation->wt, first, n.rows);
+        status = cel_csr_mul(1, &wt, x, 0, n);
+        if (!status) status = cel_mat_gemm(0, 0, 1, n, force, 1, gradient, work);
+    }
+    return status;
+}
+
+CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relation *relation, cel_mat x, double *h,
+                                        double *energy, cel_mat gradient, cel_work *work)
+{
+    int64_t genes = m->genes, block = x.rows < CELI_MODEL_BLOCK ? x.rows : CELI_MODEL_BLOCK, first, r, i;
+    int64_t forces = gradient.data ? m->relations : 0;
+    cel_status status = celi_relation_check(relation, m->relations, x.rows);
+    cel_work temporary;
+    cel_mat both, scratch, none;
+    double *sums, total = 0;
+    memset(&temporary, 0, sizeof temporary);
+    memset(&none, 0, sizeof none);
+    if (!work) work = &temporary;
+    if (h) *h = 0;
+    if (energy) memset(energy, 0, (size_t)(m->relations + 1) * sizeof *energy);
+    if (x.cols != genes || (gradient.data && (gradient.rows != x.rows || gradient.cols != genes)))
+        status = CEL_ERR_SHAPE;
+    if (status) return status;
+    /* Doubles first, then F + F^T of each relation, N and the product of a block. */
+    sums = (double *)cel_work_get(work, (size_t)(block + m->relations + 1) * sizeof(double) +
+                                            (size_t)((forces * genes + 2 * block) * genes) * sizeof(cel_real));
+    if (!sums) return CEL_ERR_MEMORY;
+    both = cel_mat_view((cel_real *)(sums + block + m->relations + 1), forces * genes, genes);
+    scratch = cel_mat_view(both.data + both.rows * genes, 2 * block, genes);
+    for (r = 0; r < forces; r++) {
+        cel_mat f = cel_model_force(m, r), b = cel_mat_block(both, r * genes, 0, genes, genes);
+        cel_mat_transpose(f, b);
+        cel_mat_axpy(1, f, b);
+    }
+    memset(sums + block, 0, (size_t)(m->relations + 1) * sizeof(double));
+    for (first = 0; first < x.rows && !status; first += block) {
+        int64_t count = x.rows - first < block ? x.rows - first : block;
+        cel_mat n = cel_mat_block(scratch, 0, 0, count, genes), t = cel_mat_block(scratch, block, 0, count, genes);
+        cel_mat g = none;
+        if (gradient.data) {
+            g = cel_mat_block(gradient, first, 0, count, genes);
+            cel_mat_fill(g, 0);
+        }
+        for (r = 0; r < m->relations && !status; r++) {
+            cel_mat pair = forces && !relation[r].wt ? cel_mat_block(both, r * genes, 0, genes, genes) : none;
+            status = celi_model_block(cel_model_force(m, r), pair, relation + r, x, first, n, t, sums,
+                                      sums + block + r, g, celi_work_inner(work));
+        }
+        for (i = 0; i < count && m->field; i++) {
+            sums[block + m->relations] += cel_dot(genes, m->field, x.data + (first + i) * x.stride);
+            if (g.data) cel_axpy(genes, 1, m->field, g.data + i * g.stride);
+        }
+    }
+    for (r = 0; r <= m->relations && !status; r++) {
+        total += sums[block + r];
+        if (energy) energy[r] = sums[block + r];
+    }
+    if (h) *h = total;
+    if (status && gradient.data) cel_mat_fill(gradient, 0);
+    cel_work_free(&temporary);
+    return status;
+}
+
+/* The polynomials U_1 .. U_6 of the uniform expansion of Bessel functions of large order (DLMF 10.41.10);
+ * U_j = p^j (c_0 + c_1 p^2 + .. + c_j p^2j). */
+static const double celi_debye[] = {
+    3.0 / 24, -5.0 / 24,
+    81.0 / 1152, -462.0 / 1152, 385.0 / 1152,
+    30375.0 / 414720, -369603.0 / 414720, 765765.0 / 414720, -425425.0 / 414720,
+    4465125.0 / 39813120, -94121676.0 / 39813120, 349922430.0 / 39813120, -446185740.0 / 39813120,
+    185910725.0 / 39813120,
+    1519035525.0 / 6688604160.0, -49286948607.0 / 6688604160.0, 284499769554.0 / 6688604160.0,
+    -614135872350.0 / 6688604160.0, 566098157625.0 / 6688604160.0, -188699385875.0 / 6688604160.0,
+    2757049477875.0 / 4815794995200.0, -127577298354750.0 / 4815794995200.0, 1050760774457901.0 / 4815794995200.0,
+    -3369032068261860.0 / 4815794995200.0, 5104696716244125.0 / 4815794995200.0,
+    -3685299006138750.0 / 4815794995200.0, 1023694168371875.0 / 4815794995200.0};
+
+/* U = sum_j U_j(p) / nu^j, returned as U - 1, with d1 = p U', d2 = p^2 U''. */
+static double celi_debye_sum(double nu, double p, double *d1, double *d2)
+{
+    const double *c = celi_debye;
+    double u = 0, power = 1;
+    int i, j;
+    *d1 = *d2 = 0;
+    for (j = 1; j <= 6; j++) {
+        double term;
+        power *= p / nu;
+        term = power;
+        for (i = 0; i <= j; i++, c++) {
+            int degree = j + 2 * i;
+            u += *c * term;
+            *d1 += *c * term * degree;
+            *d2 += *c * term * degree * (degree - 1);
+            term *= p * p;
+        }
+    }
+    return u;
+}
+
+/* phi_n(k), s = A_n(k) / k and A_n'(k). For orders nu = n/2 - 1 of 40 and more, the uniform expansion
+ * (DLMF 10.41.3) and its derivatives, written so that nothing cancels for small or large k:
+ *   phi = nu (t - log(1 + t/2)) - log(w)/2 + log U(p) - log U(1),
+ *   w = sqrt(1 + (k/nu)^2), t = w - 1, p = 1/w.
+ * Smaller n start at n + 2 m and come down by the recurrence of Bessel functions,
+ *   s_n = 1 / (n + k^2 s_(n+2)),  phi_n = phi_(n+2) + log(1 + k^2 s_(n+2) / n),
+ * which damps the error of s. */
+static double celi_sphere(int64_t n, double k, double *s, double *da)
+{
+    const double least = 40;
+    int64_t top = n / 2 - 1 >= (int64_t)least ? n : n + 2 * ((int64_t)least - (n / 2 - 1)), j;
+    double nu = (double)top / 2 - 1, z = k / nu, w = sqrt(1 + z * z), t = z * z / (1 + w), p = 1 / w, p2 = p * p;
+    double d1, d2, unused1, unused2, u = celi_debye_sum(nu, p, &d1, &d2);
+    double u_at_1 = celi_debye_sum(nu, 1, &unused1, &unused2), l1 = d1 / (1 + u), l2 = d2 / (1 + u) - l1 * l1;
+    double phi = nu * (t - log1p(t / 2)) - log1p(z * z) / 4 + log1p((u - u_at_1) / (1 + u_at_1));
+    *s = (1 / (1 + w) - p2 / nu * (0.5 + l1)) / nu;
+    *da = (p / (1 + w) - p2 / nu * (p2 - 0.5 + l1 - (1 - p2) * (3 * l1 + l2))) / nu;
+    for (j = top - 2; j >= n; j -= 2) {
+        double order = (double)j, below = order + k * k * *s;
+        phi += log1p(k * k * *s / order);
+        *da = (order - k * k * *da) / (below * below);
+        *s = 1 / below;
+    }
+    return phi;
+}
+
+CEL_API_DEF double cel_sphere_phi(int64_t n, double k, double *a, double *da)
+{
+    double s, slope, phi;
+    if (n < 2 || !(k >= 0)) {
+        if (a) *a = (double)NAN;
+        if (da) *da = (double)NAN;
+        return (double)NAN;
+    }
+    phi = celi_sphere(n, k, &s, &slope);
+    if (a) *a = k * s;
+    if (da) *da = slope;
+    return phi;
+}
+
+CEL_API_DEF double cel_sphere_log_area(int64_t n)
+{
+    return log(2.0) + (double)n / 2 * log(3.141592653589793238463) - lgamma((double)n / 2);
+}
+
+CEL_API_DEF cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const double *gamma, double *logc,
+                                         double *mean, double *square)
+{
+    double low, high, tau, least, g_least = 0, g_all = 0, f1 = 0, k2 = 1, k3 = 0, k4 = 0, k5 = 0, logs = 0, lift = 0;
+    double t, c2, c3, c4, at_t;
+    int64_t j;
+    int round;
+    *logc = 0;
+    if (mean) memset(mean, 0, (size_t)n * sizeof *mean);
+    if (square) memset(square, 0, (size_t)n * sizeof *square);
+    if (n < 2) return CEL_ERR_ARG;
+    least = lambda[0];
+    for (j = 0; j < n; j++) {
+        if (!(fabs(lambda[j]) <= DBL_MAX) || !(fabs(gamma[j]) <= DBL_MAX)) return CEL_ERR_DATA;
+        if (lambda[j] <= least) {
+            least = lambda[j];
+            g_least = fabs(gamma[j]);
+        }
+        g_all += gamma[j] * gamma[j];
+    }
+    /* K'(tau) = sum 1/(2 d) + gamma^2/(4 d^2), d = lambda - least + tau, falls; K' = 1 lies between: */
+    low = 0.25 + 0.5 * sqrt(0.25 + g_least * g_least);
+    high = (double)n / 4 + 0.5 * sqrt((double)n * (double)n / 4 + g_all);
+    tau = low;
+    for (round = 0; round < 100; round++) {
+        double step;
+        f1 = k2 = 0;
+        for (j = 0; j < n; j++) {
+            double d = 1 / (lambda[j] - least + tau), g = gamma[j] * gamma[j] * d;
+            f1 += d * (0.5 + 0.25 * g);
+            k2 += d * d * (0.5 + 0.5 * g);
+        }
+        if (f1 >= 1) low = tau;
+        else high = tau;
+        /* Newton on 1/K', nearly a straight line; halving when it leaves the bracket. */
+        step = (f1 - 1) * f1 / k2;
+        t = tau + step;
+        if (!(t >= low && t <= high)) t = 0.5 * (low + high);
+        step = t - tau;
+        tau = t;
+        if (fabs(step) <= 1e-15 * tau) break;
+    }
+    k2 = 0;
+    for (j = 0; j < n; j++) {
+        double d = 1 / (lambda[j] - least + tau), dd = d * d, g = gamma[j] * gamma[j] * d;
+        k2 += dd * (0.5 + 0.5 * g);
+        k3 += dd * d * (1 + 1.5 * g);
+        k4 += dd * dd * (3 + 6 * g);
+        k5 += dd * dd * d * (12 + 30 * g);
+        logs += log1p((lambda[j] - least) / tau);
+        lift += 0.25 * g;
+    }
+    t = least - tau;
+    *logc = 0.5 * log(2.0) + (double)(n - 1) / 2 * log(3.141592653589793238463) - 0.5 * log(k2) -
+            0.5 * ((double)n * log(tau) + logs) + lift - t + k4 / (8 * k2 * k2) - 5 * k3 * k3 / (24 * k2 * k2 * k2);
+    /* Derivatives of log c by K2, K3, K4, and by t at fixed lambda and gamma (K' = 1 there). */
+    c2 = -0.5 / k2 - k4 / (4 * k2 * k2 * k2) + 5 * k3 * k3 / (8 * k2 * k2 * k2 * k2);
+    c3 = -5 * k3 / (12 * k2 * k2 * k2);
+    c4 = 1 / (8 * k2 * k2);
+    at_t = c2 * k3 + c3 * k4 + c4 * k5;
+    for (j = 0; j < n && (mean || square); j++) {
+        double d = 1 / (lambda[j] - least + tau), dd = d * d, g = gamma[j] * gamma[j] * d;
+        double slope = at_t / k2; /* minus that by K', through t */
+        if (mean) mean[j] = gamma[j] * (0.5 * d + dd * (-0.5 * slope + d * (c2 + d * (3 * c3 + d * 12 * c4))));
+        if (square)
+            square[j] = d * (0.5 + 0.25 * g) - dd * slope * (0.5 + 0.5 * g) +
+                        dd * d * (c2 * (1 + 1.5 * g) + d * (c3 * (3 + 6 * g) + d * c4 * (12 + 30 * g)));
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double q, int64_t cells,
+                                      const double *mean, double *logz, cel_mat d_intra, cel_mat d_inter,
+                                      double *d_mean, double *kappa)
+{
+    int64_t n = m->genes, i, j;
+    cel_mat intra, inter;
+    double k = 0, ama = 0, s, slope, f, count = (double)cells;
+    if (logz) *logz = 0;
+    if (kappa) *kappa = 0;
+    if (d_mean) memset(d_mean, 0, (size_t)n * sizeof *d_mean);
+    if (m->relations != 2 || (d_intra.data && (d_intra.rows != n || d_intra.cols != n)) ||
+        (d_inter.data && (d_inter.rows != n || d_inter.cols != n)))
+        return CEL_ERR_SHAPE;
+    if (cells < 0 || (sphere != CEL_SPHERE_PAPER && (sphere != CEL_SPHERE_RIGHT || n < 2))) return CEL_ERR_ARG;
+    intra = cel_model_force(m, 0);
+    inter = cel_model_force(m, 1);
+    /* M = 2 A: one product serves both. Rows of A m are computed anew in the second pass: nothing to store. */
+#define CELI_AM(i, out)                                                                                                \
+    for (out = 0, j = 0; j < n; j++)                                                                                   \
+        out += mean[j] *                                                                                               \
+               ((double)intra.data[(i) * intra.stride + j] + q / 2 * (double)inter.data[(i) * inter.stride + j])
+    for (i = 0; i < n; i++) {
+        double a;
+        CELI_AM(i, a);
+        ama += mean[i] * a;
+        k += 4 * a * a;
+    }
+    k = sqrt(k);
+    if (!(k <= DBL_MAX)) return CEL_ERR_NUMERIC;
+    /* The paper's f is that of three dimensions: log 2 + phi_3. */
+    f = sphere == CEL_SPHERE_PAPER ? log(2.0) + celi_sphere(3, k, &s, &slope)
+                                   : cel_sphere_log_area(n) + celi_sphere(n, k, &s, &slope);
+    if (logz) *logz = count * (f - ama);
+    if (kappa) *kappa = k;
+    for (i = 0; i < n && (d_mean || d_intra.data || d_inter.data); i++) {
+        double a, by_a;
+        CELI_AM(i, a);
+        /* dlog Z / dA_ij = S (2 s u_i - m_i) m_j with u = 2 A m, s = f'(k) / k. */
+        by_a = count * (4 * s * a - mean[i]);
+        for (j = 0; j < n; j++) {
+            double force = (double)intra.data[i * intra.stride + j] + q / 2 * (double)inter.data[i * inter.stride + j];
+            if (d_intra.data) d_intra.data[i * d_intra.stride + j] = (cel_real)(by_a * mean[j]);
+            if (d_inter.data) d_inter.data[i * d_inter.stride + j] = (cel_real)(by_a * q / 2 * mean[j]);
+            if (d_mean) d_mean[j] += by_a * force;
+        }
+        if (d_mean) d_mean[i] -= count * a;
+    }
+#undef CELI_AM
+    return CEL_OK;
+}
+
+/* ======================================================================== */
+/* moments                                                                  */
+/* ======================================================================== */
+
+CEL_API_DEF int64_t cel_moments_blocks(const cel_relation *relation, int64_t relations)
+{
+    int64_t r, blocks = 1;
+    for (r = 0; r < relations; r++) blocks += (relation[r].w != NULL) + (relation[r].wt != NULL);
+    return blocks;
+}
+
+/* The side of the gram matrix. */
+static int64_t celi_moments_side(const cel_moments *m) { return m->blocks * m->genes + 1; }
+
+CEL_API_DEF cel_status cel_moments_new(int64_t genes, int64_t blocks, cel_moments *out)
+{
+    int64_t side;
+    memset(out, 0, sizeof *out);
+    if (genes < 1 || blocks < 1) return CEL_ERR_ARG;
+    if (blocks > INT32_MAX / genes) return CEL_ERR_MEMORY;
+    side = blocks * genes + 1;
+    out->gram = (double *)celi_alloc((size_t)side * (size_t)side, sizeof(double));
+    if (!out->gram) return CEL_ERR_MEMORY;
+    out->genes = genes;
+    out->blocks = blocks;
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_moments_free(cel_moments *m)
+{
+    celi_free(m->gram);
+    memset(m, 0, sizeof *m);
+}
+
+/* Rows of B at a time, few enough to stay in cache, and how many such blocks are summed in cel_real before
+ * they go to the double sums: enough that this costs little beside the products. The kernels sum 256 terms
+ * at a time, so 4096 rows lose less than 1e-5 even where all roundings agree. */
+#define CELI_MOMENTS_BLOCK 1024
+#define CELI_MOMENTS_FLUSH 4
+
+/* Rows first .. first + count of B into b: of cells list[..], or of all in turn. */
+static cel_status celi_moments_rows(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *list,
+                                    int64_t first, int64_t count, cel_mat b)
+{
+    int64_t genes = x.cols, r, side, i, col = genes;
+    cel_status status = CEL_OK;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < count; i++) {
+        cel_real *row = b.data + i * b.stride;
+        memcpy(row, x.data + (list ? list[first + i] : first + i) * x.stride, (size_t)genes * sizeof(cel_real));
+        row[b.cols - 1] = (cel_real)0.5;
+    }
+    for (r = 0; r < relations; r++)
+        for (side = 0; side < 2 && !status; side++) {
+            const cel_csr *w = side ? relation[r].wt : relation[r].w;
+            cel_mat to = cel_mat_block(b, 0, col, count, genes);
+            if (!w) continue;
+            if (list) {
+                status = cel_csr_mul_rows(1, w, list + first, count, x, 0, to);
+            } else {
+                cel_csr rows = celi_csr_rows(w, first, count);
+                status = cel_csr_mul(1, &rows, x, 0, to);
+            }
+            col += genes;
+        }
+    return status;
+}
+
+/* The lower triangle of product into the gram's. */
+static void celi_moments_flush(cel_moments *m, cel_mat product)
+{
+    int64_t side = celi_moments_side(m), i;
+    CELI_OMP(omp parallel for schedule(dynamic, 16))
+    for (i = 0; i < product.rows; i++) {
+        const cel_real *from = product.data + i * product.stride;
+        double *to = m->gram + i * side;
+        int64_t j;
+        for (j = 0; j <= i; j++) to[j] += (double)from[j];
+    }
+}
+
+CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relation, int64_t relations, cel_mat x,
+                                       const int32_t *list, int64_t count, cel_work *work)
+{
+    int64_t side = celi_moments_side(m), stride = (side + 15) / 16 * 16, block, first, i, j, held = 0;
+    cel_status status = celi_relation_check(relation, relations, x.rows);
+    cel_work temporary;
+    cel_mat b, product;
+    if (!list) count = x.rows;
+    if (x.cols != m->genes || m->blocks != cel_moments_blocks(relation, relations)) status = CEL_ERR_SHAPE;
+    for (i = 0; i < count && list && !status; i++)
+        if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
+    if (status) return status;
+    memset(&temporary, 0, sizeof temporary);
+    if (!work) work = &temporary;
+    block = count < CELI_MOMENTS_BLOCK ? count : CELI_MOMENTS_BLOCK;
+    product.data = (cel_real *)cel_work_get(work, (size_t)((side + block) * stride) * sizeof(cel_real));
+    if (!product.data) return CEL_ERR_MEMORY;
+    product.rows = product.cols = b.cols = side;
+    product.stride = b.stride = stride;
+    b.data = product.data + side * stride;
+    for (first = 0; first < count && !status; first += b.rows) {
+        b.rows = count - first < block ? count - first : block;
+        status = celi_moments_rows(relation, relations, x, list, first, b.rows, b);
+        if (!status) status = cel_mat_syrk(1, 1, b, held ? 1 : 0, product, celi_work_inner(work));
+        if (status) break;
+        if (++held == CELI_MOMENTS_FLUSH || first + b.rows == count) {
+            celi_moments_flush(m, product);
+            held = 0;
+        }
+        m->cells += b.rows;
+    }
+    for (i = 0; i < side; i++)
+        for (j = i + 1; j < side; j++) m->gram[i * side + j] = m->gram[j * side + i];
+    cel_work_free(&temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
+                                                const cel_relation *relation, int64_t relations, cel_mat x,
+                                                cel_work *work)
+{
+    int64_t i, l, *start;
+    int32_t *list;
+    cel_work temporary;
+    cel_status status = CEL_OK;
+    memset(&temporary, 0, sizeof temporary);
+    for (l = 0; l < labels; l++)
+        if (m[l].genes != x.cols || m[l].blocks != cel_moments_blocks(relation, relations)) return CEL_ERR_SHAPE;
+    for (i = 0; i < x.rows; i++)
+        if (label[i] >= labels) return CEL_ERR_ARG;
+    if (!work) work = &temporary;
+    start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)x.rows * sizeof *list);
+    if (!start) return CEL_ERR_MEMORY;
+    list = (int32_t *)(start + labels + 1);
+    /* The cells by label, in their order: start[l + 1] counts, then moves from the start to the end of l. */
+    memset(start, 0, (size_t)(labels + 1) * sizeof *start);
+    for (i = 0; i < x.rows; i++)
+        if (label[i] >= 0) start[label[i] + 1]++;
+    for (l = 0; l < labels; l++) start[l + 1] += start[l];
+    for (i = 0; i < x.rows; i++)
+        if (label[i] >= 0) list[start[label[i]]++] = (int32_t)i;
+    for (l = 0; l < labels && !status; l++) {
+        int64_t from = l ? start[l - 1] : 0;
+        status = cel_moments_add(m + l, relation, relations, x, list + from, start[l] - from, celi_work_inner(work));
+    }
+    cel_work_free(&temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_moments_sum(cel_moments *into, double scale, const cel_moments *from)
+{
+    int64_t side = celi_moments_side(into), i;
+    if (into->genes != from->genes || into->blocks != from->blocks) return CEL_ERR_SHAPE;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < side * side; i++) into->gram[i] += scale * from->gram[i];
+    into->cells += (int64_t)floor(scale + 0.5) * from->cells;
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_moments_mean(const cel_moments *m, double *mean)
+{
+    const double *half = m->gram + m->blocks * m->genes * celi_moments_side(m);
+    int64_t i;
+    for (i = 0; i < m->genes; i++) mean[i] = m->cells > 0 ? 2 * half[i] / (double)m->cells : 0;
+}
+
+CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out)
+{
+    int64_t i;
+    if (block < 0 || block >= m->blocks) return CEL_ERR_ARG;
+    for (i = 0; i < m->genes; i++)
+        memcpy(out + i * m->genes, m->gram + i * celi_moments_side(m) + block * m->genes,
+               (size_t)m->genes * sizeof *out);
+    return CEL_OK;
+}
+
+/* ======================================================================== */
+/* fit: optimisers, and the published estimator (CCE)                       */
+/* ======================================================================== */
+
+/* The streams of random numbers drawn here and in the published generator. */
+enum { CELI_STREAM_START = 0x70610001, CELI_STREAM_SHUFFLE = 0x70610002, CELI_STREAM_ANGLES = 0x70610003 };
+
+CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
+{
+    memset(out, 0, sizeof *out);
+    if (count < 0) return CEL_ERR_ARG;
+    out->m = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->v = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->count = count;
+    if (out->m && out->v) return CEL_OK;
+    cel_adam_free(out);
+    return CEL_ERR_MEMORY;
+}
+
+CEL_API_DEF void cel_adam_free(cel_adam *a)
+{
+    celi_free(a->m);
+    celi_free(a->v);
+    memset(a, 0, sizeof *a);
+}
+
+/* The constants of one step, bias corrections included. */
+typedef struct celi_adam_rule {
+    double b1, b2, rate, root, eps, decay;
+} celi_adam_rule;
+
+static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
+
+/* Opens step t + 1 of the state. */
+static celi_adam_rule celi_adam_next(cel_adam *a, const cel_adam_options *o)
+{
+    cel_adam_options none;
+    celi_adam_rule r;
+    double t = (double)++a->step, lr;
+    memset(&none, 0, sizeof none);
+    if (!o) o = &none;
+    lr = celi_or(o->lr, 0.001);
+    r.b1 = celi_or(o->beta1, 0.9);
+    r.b2 = celi_or(o->beta2, 0.999);
+    r.eps = celi_or(o->eps, 1e-8);
+    r.decay = lr * o->weight_decay;
+    r.rate = lr / (1 - pow(r.b1, t));
+    r.root = 1 / (1 - pow(r.b2, t));
+    return r;
+}
+
+/* What to take off the parameter p with gradient g, its moments m and v brought up to date. */
+static double celi_adam_delta(const celi_adam_rule *r, double g, double p, double *m, double *v)
+{
+    *m = r->b1 * *m + (1 - r->b1) * g;
+    *v = r->b2 * *v + (1 - r->b2) * g * g;
+    return r->rate * *m / (sqrt(*v * r->root) + r->eps) + r->decay * p;
+}
+
+CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, const cel_real *grad, cel_real *param)
+{
+    celi_adam_rule r = celi_adam_next(a, options);
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
+    for (i = 0; i < a->count; i++) {
+        double p = (double)param[i];
+        param[i] = (cel_real)(p - celi_adam_delta(&r, (double)grad[i], p, a->m + i, a->v + i));
+    }
+}
+
+CEL_API_DEF void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param)
+{
+    celi_adam_rule r = celi_adam_next(a, options);
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
+    for (i = 0; i < a->count; i++) param[i] -= celi_adam_delta(&r, grad[i], param[i], a->m + i, a->v + i);
+}
+
+/* What the kernels below need of one row of both forces, and of the slide to step down or to evaluate. */
+typedef struct celi_paper_row {
+    double *intra, *inter;               /* (n) the row, of the forces or of their gradient */
+    const double *c0, *c1, *mean, *u;    /* (n) of the slide */
+    double by_mean, by_u;                /* r_j = by_mean mean_j + by_u u_j */
+    double r_intra, r_inter, data;       /* intra += r_intra r + data c0, inter += r_inter r + data c1, */
+    double low, high;                    /* then clamped to [low, high] */
+    double q, own, *spread;              /* spread_j += own (2 intra_j + q inter_j) */
+    double total[3];                     /* sums of (2 intra + q inter) mean, intra c0, inter c1 */
+} celi_paper_row;
+
+/* The kernels' text, on vectors S##_d of doubles: columns j of a row, `bytes` of a vector at its end. NaN
+ * passes the clamp: the second operand of dmin and dmax is what an unordered pair gives. */
+#if !defined(CELI_INLINE)
+#define CELI_INLINE static inline CEL_UNUSED
+#endif
+#define CELI_PAPER_KERNELS(T, S)                                                                                      \
+    T CELI_INLINE S##_d S##_dget(const double *p, size_t bytes)                                                       \
+    {                                                                                                                 \
+        S##_d v = S##_dset(0);                                                                                        \
+        memcpy(&v, p, bytes);                                                                                         \
+        return v;                                                                                                     \
+    }                                                                                                                 \
+    T CELI_INLINE void S##_paper_step_at(const celi_paper_row *a, int64_t j, size_t bytes)                            \
+    {                                                                                                                 \
+        S##_d r = S##_dfma(S##_dset(a->by_u), S##_dget(a->u + j, bytes), S##_dset(0)), g, h;                          \
+        r = S##_dfma(S##_dset(a->by_mean), S##_dget(a->mean + j, bytes), r);                                          \
+        g = S##_dfma(S##_dset(a->r_intra), r, S##_dget(a->intra + j, bytes));                                         \
+        h = S##_dfma(S##_dset(a->r_inter), r, S##_dget(a->inter + j, bytes));                                         \
+        g = S##_dfma(S##_dset(a->data), S##_dget(a->c0 + j, bytes), g);                                               \
+        h = S##_dfma(S##_dset(a->data), S##_dget(a->c1 + j, bytes), h);                                               \
+        g = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), g));                                               \
+        h = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), h));                                               \
+        memcpy(a->intra + j, &g, bytes);                                                                              \
+        memcpy(a->inter + j, &h, bytes);                                                                              \
+    }                                                                                                                 \
+    T static void S##_paper_step(const celi_paper_row *a, int64_t j, int64_t n)                                       \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
+        for (; j + W <= n; j += W) S##_paper_step_at(a, j, sizeof(S##_d));                                            \
+        if (j < n) S##_paper_step_at(a, j, (size_t)(n - j) * sizeof(double));                                         \
+    }                                                                                                                 \
+    T CELI_INLINE void S##_paper_sum_at(const celi_paper_row *a, int64_t j, size_t bytes, S##_d *sum)                 \
+    {                                                                                                                 \
+        S##_d g = S##_dget(a->intra + j, bytes), h = S##_dget(a->inter + j, bytes), both, v;                          \
+        both = S##_dfma(S##_dset(a->q), h, S##_dfma(S##_dset(2), g, S##_dset(0)));                                    \
+        v = S##_dfma(S##_dset(a->own), both, S##_dget(a->spread + j, bytes));                                         \
+        memcpy(a->spread + j, &v, bytes);                                                                             \
+        sum[0] = S##_dfma(both, S##_dget(a->mean + j, bytes), sum[0]);                                                \
+        sum[1] = S##_dfma(g, S##_dget(a->c0 + j, bytes), sum[1]);                                                     \
+        sum[2] = S##_dfma(h, S##_dget(a->c1 + j, bytes), sum[2]);                                                     \
+    }                                                                                                                 \
+    T static void S##_paper_sum(celi_paper_row *a, int64_t j, int64_t n)                                              \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
+        S##_d sum[3];                                                                                                 \
+        double lane[3][W];                                                                                            \
+        int k, l;                                                                                                     \
+        sum[0] = sum[1] = sum[2] = S##_dset(0);                                                                       \
+        for (; j + W <= n; j += W) S##_paper_sum_at(a, j, sizeof(S##_d), sum);                                        \
+        if (j < n) S##_paper_sum_at(a, j, (size_t)(n - j) * sizeof(double), sum);                                     \
+        memcpy(lane, sum, sizeof sum);                                                                                \
+        for (k = 0; k < 3; k++)                                                                                       \
+            for (a->total[k] = lane[k][0], l = 1; l < W; l++) a->total[k] += lane[k][l];                              \
+    }
+
+typedef double celi_scalar_d;
+#define celi_scalar_dset(a) (a)
+#define celi_scalar_dfma(a, b, c) ((a) * (b) + (c))
+#define celi_scalar_dmin(a, b) celi_pick((a) < (b), a, b)
+#define celi_scalar_dmax(a, b) celi_pick((a) > (b), a, b)
+static double celi_pick(int first, double a, double b) { return first ? a : b; }
+CELI_PAPER_KERNELS(, celi_scalar)
+#if defined(CELI_X86)
+#define celi_avx2_dset(a) _mm256_set1_pd(a)
+#define celi_avx2_dmin(a, b) _mm256_min_pd(a, b)
+#define celi_avx2_dmax(a, b) _mm256_max_pd(a, b)
+CELI_PAPER_KERNELS(CELI_AVX2, celi_avx2)
+#define celi_avx512_dset(a) _mm512_set1_pd(a)
+/* The masked forms, because gcc warns of the undefined operand inside its plain ones. */
+#define celi_avx512_dmin(a, b) _mm512_maskz_min_pd((__mmask8)0xff, a, b)
+#define celi_avx512_dmax(a, b) _mm512_maskz_max_pd((__mmask8)0xff, a, b)
+CELI_PAPER_KERNELS(CELI_AVX512, celi_avx512)
+#elif defined(CELI_NEON)
+#define celi_neon_dset(a) vdupq_n_f64(a)
+#define celi_neon_dmin(a, b) vminq_f64(a, b)
+#define celi_neon_dmax(a, b) vmaxq_f64(a, b)
+CELI_PAPER_KERNELS(, celi_neon)
+#endif
+
+typedef struct celi_paper_kernels {
+    void (*step)(const celi_paper_row *a, int64_t from, int64_t n);
+    void (*sum)(celi_paper_row *a, int64_t from, int64_t n);
+} celi_paper_kernels;
+
+static celi_paper_kernels celi_paper_kernel(void)
+{
+    celi_paper_kernels k;
+    k.step = celi_scalar_paper_step;
+    k.sum = celi_scalar_paper_sum;
+#if defined(CELI_X86)
+    if (cel_level_get() == CEL_LEVEL_AVX2) {
+        k.step = celi_avx2_paper_step;
+        k.sum = celi_avx2_paper_sum;
+    } else if (cel_level_get() == CEL_LEVEL_AVX512) {
+        k.step = celi_avx512_paper_step;
+        k.sum = celi_avx512_paper_sum;
+    }
+#elif defined(CELI_NEON)
+    if (cel_level_get() == CEL_LEVEL_NEON) {
+        k.step = celi_neon_paper_step;
+        k.sum = celi_neon_paper_sum;
+    }
+#endif
+    return k;
+}
+
+/* Rows are cut into this many runs, each with its own partial sums: bits do not depend on threads. */
+enum { CELI_PAPER_RUNS = 16 };
+
+/* One slide as the published objective sees it. log Z's gradient is q r by F_1 and 2 r by F_0, with
+ * r = S (f'(k)/k) u m^T - (S/2) m m^T, because A = M / 2 in manual, section 2. */
+typedef struct celi_paper_slide {
+    double *c0, *c1;    /* (n x n) X^T X and X^T W X */
+    double *mean, *u;   /* (n) m, and M m at the last evaluation */
+    double *spread;     /* (CELI_PAPER_RUNS x n) the runs' shares of M m */
+    double energy[CELI_PAPER_RUNS][2];
+    double cells, q;
+    double curl; /* S f'(k) / k at the last evaluation */
+    cel_paper_loss loss;
+} celi_paper_slide;
+
+/* The state of a fit: forces in double, whatever cel_real is. Once folded, forces are symmetric with unit
+ * diagonals, and only what is right of the diagonal is kept up to date. */
+typedef struct celi_paper_fit {
+    int64_t n, slides;
+    double *intra, *inter; /* (n x n) */
+    double *gradient;      /* (2 x n x n), Adam only: intra, inter */
+    celi_paper_slide *slide;
+    double *arrays; /* what the slides point into */
+    cel_adam adam;
+    double zmft;
+    cel_sphere sphere;
+    int folded;
+} celi_paper_fit;
+
+static void celi_paper_close(celi_paper_fit *f)
+{
+    celi_free(f->intra);
+    celi_free(f->inter);
+    celi_free(f->gradient);
+    celi_free(f->slide);
+    celi_free(f->arrays);
+    cel_adam_free(&f->adam);
+    memset(f, 0, sizeof *f);
+}
+
+/* Checks and opens everything; on failure nothing is left open. */
+static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments, int64_t slides,
+                                  const cel_fit_options *o, const cel_model *model)
+{
+    int64_t n = model->genes, s, i, j, each = n * (2 * n + CELI_PAPER_RUNS + 2);
+    size_t square = (size_t)n * (size_t)n;
+    memset(f, 0, sizeof *f);
+    if (model->field || n < 1 || slides < 1 || o->epochs < 0 || o->lr < 0 || o->q < 0) return CEL_ERR_ARG;
+    if (model->relations != 2 || model->force.rows != 2 * n || model->force.cols != n) return CEL_ERR_SHAPE;
+    if (o->sphere == CEL_SPHERE_RIGHT && n < 2) return CEL_ERR_ARG;
+    for (s = 0; s < slides; s++) {
+        if (moments[s].genes != n || moments[s].blocks < 2) return CEL_ERR_SHAPE;
+        if (moments[s].cells < 1) return CEL_ERR_DATA;
+        if (o->slide_q && !(o->slide_q[s] > 0)) return CEL_ERR_ARG;
+    }
+    f->n = n;
+    f->slides = slides;
+    f->zmft = celi_or(o->zmft, 0.1);
+    f->sphere = o->sphere;
+    f->intra = (double *)celi_alloc(square, sizeof(double));
+    f->inter = (double *)celi_alloc(square, sizeof(double));
+    f->slide = (celi_paper_slide *)celi_alloc((size_t)slides, sizeof(celi_paper_slide));
+    f->arrays = (double *)celi_alloc((size_t)slides, (size_t)each * sizeof(double));
+    if (!f->intra || !f->inter || !f->slide || !f->arrays) goto fail;
+    if (o->optimiser == CEL_OPTIMISER_ADAM) {
+        f->gradient = (double *)celi_alloc(2 * square, sizeof(double));
+        if (!f->gradient || cel_adam_new(2 * n * n, &f->adam) != CEL_OK) goto fail;
+    }
+    for (s = 0; s < slides; s++) {
+        celi_paper_slide *t = f->slide + s;
+        int64_t ld = moments[s].blocks * n + 1;
+        const double *gram = moments[s].gram, *half = gram + (ld - 1) * ld; /* half the sums of X */
+        t->c0 = f->arrays + s * each;
+        t->c1 = t->c0 + n * n;
+        t->mean = t->c1 + n * n;
+        t->u = t->mean + n;
+        t->spread = t->u + n;
+        t->cells = (double)moments[s].cells;
+        t->q = o->slide_q ? o->slide_q[s] : celi_or(o->q, 6);
+        for (j = 0; j < n; j++) t->mean[j] = 2 * half[j] / t->cells;
+        for (i = 0; i < n; i++) {
+            memcpy(t->c0 + i * n, gram + i * ld, (size_t)n * sizeof(double));
+            memcpy(t->c1 + i * n, gram + i * ld + n, (size_t)n * sizeof(double));
+        }
+    }
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) {
+            f->intra[i * n + j] = (double)model->force.data[i * model->force.stride + j];
+            f->inter[i * n + j] = (double)model->force.data[(n + i) * model->force.stride + j];
+        }
+    return CEL_OK;
+fail:
+    celi_paper_close(f);
+    return CEL_ERR_MEMORY;
+}
+
+/* a (n x n) = (a + a^T) / 2. */
+static void celi_paper_symmetrise(int64_t n, double *a)
+{
+    int64_t i, j;
+    for (i = 0; i < n; i++)
+        for (j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
+}
+
+/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
+static void celi_paper_fold(celi_paper_fit *f)
+{
+    int64_t n = f->n, i;
+    celi_paper_symmetrise(n, f->intra);
+    celi_paper_symmetrise(n, f->inter);
+    for (i = 0; i < n; i++) f->intra[i * n + i] = f->inter[i * n + i] = 1;
+    for (i = 0; i < f->slides; i++) celi_paper_symmetrise(n, f->slide[i].c1);
+    f->folded = 1;
+}
+
+/* Row i, from column `from`, of (intra, inter) -= rate * the gradient of slide t, then clamped. */
+static void celi_paper_descend(const celi_paper_fit *f, const celi_paper_kernels *kern, const celi_paper_slide *t,
+                               int64_t i, int64_t from, double rate, int clamp, double *intra, double *inter)
+{
+    celi_paper_row a;
+    double w = f->folded ? 0.5 : 1;
+    memset(&a, 0, sizeof a);
+    a.intra = intra;
+    a.inter = inter;
+    a.c0 = t->c0 + i * f->n;
+    a.c1 = t->c1 + i * f->n;
+    a.mean = t->mean;
+    a.u = t->u;
+    a.by_mean = w * t->curl * t->u[i] - t->cells / 2 * t->mean[i];
+    a.by_u = (1 - w) * t->curl * t->mean[i];
+    a.r_intra = -2 * rate;
+    a.r_inter = -t->q * rate;
+    a.data = f->zmft * rate;
+    a.low = clamp ? 0 : -HUGE_VAL;
+    a.high = clamp ? 1 : HUGE_VAL;
+    kern->step(&a, from, f->n);
+}
+
+/* Row i's share of M m and of the energies of slide t, into a run's sums. */
+static void celi_paper_evaluate(const celi_paper_fit *f, const celi_paper_kernels *kern, celi_paper_slide *t, int64_t i,
+                                int64_t run)
+{
+    int64_t n = f->n;
+    celi_paper_row a;
+    double twice = f->folded ? 2 : 1;
+    memset(&a, 0, sizeof a);
+    a.intra = f->intra + i * n;
+    a.inter = f->inter + i * n;
+    a.c0 = t->c0 + i * n;
+    a.c1 = t->c1 + i * n;
+    a.mean = t->mean;
+    a.q = t->q;
+    a.own = f->folded ? t->mean[i] : 0;
+    a.spread = t->spread + run * n;
+    kern->sum(&a, f->folded ? i + 1 : 0, n);
+    a.spread[i] += a.total[0];
+    t->energy[run][0] += twice * a.total[1];
+    t->energy[run][1] += twice * a.total[2];
+    if (f->folded) {
+        a.spread[i] += (2 * a.intra[i] + t->q * a.inter[i]) * t->mean[i];
+        t->energy[run][0] += a.intra[i] * a.c0[i];
+        t->energy[run][1] += a.inter[i] * a.c1[i];
+    }
+}
+
+/* log Z and the loss of a slide from its runs' sums. */
+static void celi_paper_finish(const celi_paper_fit *f, celi_paper_slide *t)
+{
+    int64_t n = f->n, dim = f->sphere == CEL_SPHERE_RIGHT ? n : 3, i, run;
+    double kk = 0, mu = 0, a, k;
+    cel_paper_loss *l = &t->loss;
+    memset(l, 0, sizeof *l);
+    for (i = 0; i < n; i++) {
+        for (run = 1, t->u[i] = t->spread[i]; run < CELI_PAPER_RUNS; run++) t->u[i] += t->spread[run * n + i];
+        kk += t->u[i] * t->u[i];
+        mu += t->mean[i] * t->u[i];
+    }
+    for (run = 0; run < CELI_PAPER_RUNS; run++) {
+        l->intra += t->energy[run][0];
+        l->inter += t->energy[run][1];
+    }
+    l->kappa = k = sqrt(kk);
+    /* log((e^k - e^-k)/k) is log 2 + phi_3(k). */
+    l->log_z = f->sphere == CEL_SPHERE_RIGHT ? cel_sphere_log_area(n) : 0.69314718055994530942;
+    l->log_z = t->cells * (l->log_z + cel_sphere_phi(dim, k, &a, NULL) - mu / 2);
+    l->loss = l->log_z - f->zmft * (l->intra + l->inter);
+    t->curl = t->cells * (k > 0 ? a / k : 1 / (double)dim);
+}
+
+/* The first row of a run: runs of equal work, for whole rows or for what is right of the diagonal. */
+static int64_t celi_paper_run(const celi_paper_fit *f, int64_t run)
+{
+    double share = (double)run / (double)CELI_PAPER_RUNS;
+    if (run == CELI_PAPER_RUNS) return f->n;
+    return (int64_t)((double)f->n * (f->folded ? 1 - sqrt(1 - share) : share));
+}
+
+/* One pass over the forces: a step down the gradients of slides down[0..downs), and the loss of slides
+ * next[0..nexts) at the result. rule NULL is gradient descent at rate lr. */
+static void celi_paper_rows(celi_paper_fit *f, const celi_paper_kernels *kern, int64_t run, double lr,
+                            const celi_adam_rule *rule, const int64_t *down, int64_t downs, const int64_t *next,
+                            int64_t nexts)
+{
+    int64_t n = f->n, i, j, k, end = celi_paper_run(f, run + 1);
+    int r;
+    for (k = 0; k < nexts; k++) {
+        celi_paper_slide *t = f->slide + next[k];
+        memset(t->spread + run * n, 0, (size_t)n * sizeof(double));
+        t->energy[run][0] = t->energy[run][1] = 0;
+    }
+    for (i = celi_paper_run(f, run); i < end; i++) {
+        int64_t from = f->folded ? i + 1 : 0;
+        double *row[2], *at[2];
+        row[0] = f->intra + i * n;
+        row[1] = f->inter + i * n;
+        for (r = 0; r < 2; r++) {
+            at[r] = rule ? f->gradient + (r * n + i) * n : row[r];
+            if (rule && downs > 0) memset(at[r], 0, (size_t)n * sizeof(double));
+        }
+        for (k = 0; k < downs; k++)
+            celi_paper_descend(f, kern, f->slide + down[k], i, from, rule ? -1 : lr,
+                               f->folded && !rule && k + 1 == downs, at[0], at[1]);
+        for (r = 0; r < 2 && rule && downs > 0; r++)
+            for (j = from; j < n; j++) {
+                int64_t e = (r * n + i) * n + j;
+                double p = row[r][j] - celi_adam_delta(rule, at[r][j], row[r][j], f->adam.m + e, f->adam.v + e);
+                row[r][j] = f->folded && p < 0 ? 0 : f->folded && p > 1 ? 1 : p;
+            }
+        for (k = 0; k < nexts; k++) celi_paper_evaluate(f, kern, f->slide + next[k], i, run);
+    }
+}
+
+static void celi_paper_pass(celi_paper_fit *f, double lr, const int64_t *down, int64_t downs, const int64_t *next,
+                            int64_t nexts)
+{
+    celi_paper_kernels kern = celi_paper_kernel();
+    cel_adam_options options;
+    celi_adam_rule rule, *adam = f->gradient ? &rule : NULL;
+    int64_t run;
+    memset(&options, 0, sizeof options);
+    options.lr = lr;
+    if (adam && downs > 0) rule = celi_adam_next(&f->adam, &options);
+    CELI_OMP(omp parallel for schedule(static, 1) if (f->n >= 200))
+    for (run = 0; run < CELI_PAPER_RUNS; run++) celi_paper_rows(f, &kern, run, lr, adam, down, downs, next, nexts);
+    for (run = 0; run < nexts; run++) celi_paper_finish(f, f->slide + next[run]);
+}
+
+CEL_API_DEF cel_status cel_fit_paper_start(uint64_t seed, const cel_model *model)
+{
+    int64_t n = model->genes, i, j;
+    cel_mat f = model->force;
+    if (model->relations != 2 || f.rows != 2 * n || f.cols != n) return CEL_ERR_SHAPE;
+    for (i = 0; i < n; i++) {
+        cel_rng rng = cel_rng_at(seed, CELI_STREAM_START, (uint32_t)i, 0);
+        for (j = 0; j <= i; j++) {
+            double u = cel_rng_uniform(&rng), v = i == j ? 1 : (u + cel_rng_uniform(&rng)) / 2;
+            f.data[i * f.stride + j] = f.data[j * f.stride + i] = (cel_real)v;
+            f.data[(n + i) * f.stride + j] = f.data[(n + j) * f.stride + i] = (cel_real)v;
+        }
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_fit_paper_loss(const cel_model *model, const cel_moments *moments,
+                                          const cel_fit_options *options, cel_paper_loss *loss, cel_mat d_intra,
+                                          cel_mat d_inter)
+{
+    cel_fit_options o;
+    celi_paper_fit f;
+    celi_paper_kernels kern = celi_paper_kernel();
+    cel_status status;
+    int64_t n = model->genes, i, j, first = 0;
+    double *row;
+    memset(loss, 0, sizeof *loss);
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    o.slide_q = NULL;
+    o.optimiser = CEL_OPTIMISER_SGD;
+    if (d_intra.data && (d_intra.rows != n || d_intra.cols != n)) return CEL_ERR_SHAPE;
+    if (d_inter.data && (d_inter.rows != n || d_inter.cols != n)) return CEL_ERR_SHAPE;
+    status = celi_paper_open(&f, moments, 1, &o, model);
+    if (status != CEL_OK) return status;
+    celi_paper_pass(&f, 0, NULL, 0, &first, 1);
+    *loss = f.slide[0].loss;
+    row = f.slide[0].spread; /* free again: a row of each gradient */
+    for (i = 0; i < n; i++) {
+        memset(row, 0, 2 * (size_t)n * sizeof(double));
+        celi_paper_descend(&f, &kern, f.slide, i, 0, -1, 0, row, row + n);
+        for (j = 0; j < n && d_intra.data; j++) d_intra.data[i * d_intra.stride + j] = (cel_real)row[j];
+        for (j = 0; j < n && d_inter.data; j++) d_inter.data[i * d_inter.stride + j] = (cel_real)row[n + j];
+    }
+    celi_paper_close(&f);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_fit_paper(const cel_moments *moments, int64_t slides, const cel_fit_options *options,
+                                     const cel_model *model, double *losses, cel_fit_report *report)
+{
+    cel_fit_options o;
+    cel_fit_report made;
+    celi_paper_fit f;
+    cel_status status;
+    int64_t n = model->genes, epochs, e, i, j, *order, at_bound = 0;
+    double lr, before = 0;
+    memset(&o, 0, sizeof o);
+    memset(&made, 0, sizeof made);
+    if (options) o = *options;
+    if (report) *report = made;
+    epochs = o.epochs > 0 ? o.epochs : 200;
+    lr = celi_or(o.lr, 0.05);
+    status = celi_paper_open(&f, moments, slides, &o, model);
+    if (status != CEL_OK) return status;
+    if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
+    order = (int64_t *)celi_alloc((size_t)slides, sizeof(int64_t));
+    if (!order) status = CEL_ERR_MEMORY;
+    for (i = 0; i < slides && order; i++) order[i] = i;
+    for (e = 0; e < epochs && status == CEL_OK && !made.converged; e++) {
+        double loss = 0;
+        int64_t together = o.summed ? slides : 1;
+        cel_rng rng = cel_rng_at(o.seed, CELI_STREAM_SHUFFLE, 0, (uint32_t)e);
+        for (i = slides - 1; i > 0 && !o.summed; i--) {
+            int64_t k = cel_rng_integer(&rng, (uint32_t)(i + 1)), t = order[i];
+            order[i] = order[k];
+            order[k] = t;
+        }
+        if (e == 0) {
+            celi_paper_pass(&f, lr, NULL, 0, order, together);
+            if (!o.no_projection) celi_paper_fold(&f);
+        } else if (!o.summed && slides > 1) {
+            celi_paper_pass(&f, lr, NULL, 0, order, 1);
+        }
+        for (i = 0; i < slides; i += together) {
+            int64_t left = slides - i - together, k;
+            for (k = 0; k < together; k++) loss += f.slide[order[i + k]].loss.loss;
+            /* The pass that steps down one slide evaluates the next; a lone slide, or all, itself again. */
+            if (together == slides) celi_paper_pass(&f, lr, order, slides, order, slides);
+            else celi_paper_pass(&f, lr, order + i, 1, order + i + 1, left > 0 ? 1 : 0);
+        }
+        if (losses) losses[e] = loss;
+        made.epochs = e + 1;
+        if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        else if (e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before)) made.converged = 1;
+        before = loss;
+        if (status == CEL_OK && o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss))
+            status = CEL_ERR_STOPPED;
+    }
+    for (i = 0; i < slides && (status == CEL_OK || status == CEL_ERR_STOPPED); i++) {
+        cel_paper_loss *l = &f.slide[i].loss;
+        celi_paper_pass(&f, lr, NULL, 0, &i, 1);
+        made.final.loss += l->loss;
+        made.final.log_z += l->log_z;
+        made.final.intra += l->intra;
+        made.final.inter += l->inter;
+        if (l->kappa > made.final.kappa) made.final.kappa = l->kappa;
+        if (!(fabs(l->loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+    }
+    if (status == CEL_OK || status == CEL_ERR_STOPPED) {
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                int64_t at = f.folded && j < i ? j * n + i : i * n + j;
+                double a = f.intra[at], b = f.inter[at];
+                model->force.data[i * model->force.stride + j] = (cel_real)a;
+                model->force.data[(n + i) * model->force.stride + j] = (cel_real)b;
+                if (i != j) at_bound += (a <= 0 || a >= 1) + (b <= 0 || b >= 1);
+            }
+        made.saturated = n > 1 ? (double)at_bound / (2 * (double)n * (double)(n - 1)) : 0;
+        if (report) *report = made;
+    }
+    celi_free(order);
+    celi_paper_close(&f);
+    return status;
+}
+
+/* ======================================================================== */
+/* generate: spherical angles and the published generator (SCE)             */
+/* ======================================================================== */
+
+/* Cells are cut into at most this many runs, each with its own scratch and its own partial sums: the
+ * result does not depend on how many threads share the runs. */
+enum { CELI_GEN_RUNS = 64 };
+
+static int64_t celi_gen_run_start(int64_t cells, int64_t run) { return cells * run / CELI_GEN_RUNS; }
+
+/* Rows go through the angles in fours: the products along a row are one long chain, four of them
+ * overlap. A group of fewer repeats its last row. */
+#define CELI_ANGLES_ROWS 4
+
+/* Smaller expressions and gradients become 0. They are below any rounding of rows of unit length, and
+ * denormal numbers would slow the products that follow many times over. */
+#define CELI_ANGLES_TINY (sizeof(cel_real) == 4 ? 1e-30 : 1e-290)
+
+static cel_real celi_angles_real(double v) { return fabs(v) < CELI_ANGLES_TINY ? 0 : (cel_real)v; }
+
+/* Sines and cosines (4 x n each) of the rows t (n-1). */
+static void celi_angles_sincos(int64_t n, const cel_real *const *t, cel_real *sine, cel_real *cosine)
+{
+    int r;
+    for (r = 0; r < CELI_ANGLES_ROWS; r++) cel_vec_sincos(n - 1, t[r], sine + r * n, cosine + r * n);
+}
+
+/* Unit rows x (n) of the angles t (n-1); scratch (8 n). The product of sines runs in double. */
+static void celi_angles_forward(int64_t n, const cel_real *const *t, cel_real *const *x, cel_real *scratch)
+{
+    const cel_real *s = scratch, *c = scratch + CELI_ANGLES_ROWS * n;
+    double p[CELI_ANGLES_ROWS];
+    int64_t k;
+    int r;
+    celi_angles_sincos(n, t, scratch, scratch + CELI_ANGLES_ROWS * n);
+    for (r = 0; r < CELI_ANGLES_ROWS; r++) p[r] = 1;
+    for (k = 0; k < n - 1; k++)
+        for (r = 0; r < CELI_ANGLES_ROWS; r++) {
+            x[r][k] = celi_angles_real((double)c[r * n + k] * p[r]);
+            p[r] *= (double)s[r * n + k];
+        }
+    for (r = 0; r < CELI_ANGLES_ROWS; r++) x[r][n - 1] = celi_angles_real(p[r]);
+}
+
+/* d (n-1) = dL/dt from g (n) = dL/dx; d may be g. prefix (4 n) holds the products of sines. */
+static void celi_angles_backward(int64_t n, const cel_real *const *t, const cel_real *const *g, cel_real *const *d,
+                                 cel_real *scratch, double *prefix)
+{
+    const cel_real *s = scratch, *c = scratch + CELI_ANGLES_ROWS * n;
+    double p[CELI_ANGLES_ROWS], v[CELI_ANGLES_ROWS];
+    int64_t k;
+    int r;
+    celi_angles_sincos(n, t, scratch, scratch + CELI_ANGLES_ROWS * n);
+    for (r = 0; r < CELI_ANGLES_ROWS; r++) p[r] = 1;
+    for (k = 0; k < n - 1; k++)
+        for (r = 0; r < CELI_ANGLES_ROWS; r++) {
+            prefix[k * CELI_ANGLES_ROWS + r] = p[r];
+            p[r] *= (double)s[r * n + k];
+        }
+    for (r = 0; r < CELI_ANGLES_ROWS; r++) p[r] = (double)g[r][n - 1];
+    for (k = n - 2; k >= 0; k--) {
+        for (r = 0; r < CELI_ANGLES_ROWS; r++) v[r] = (double)g[r][k]; /* all read before one is written */
+        for (r = 0; r < CELI_ANGLES_ROWS; r++) {
+            double sk = (double)s[r * n + k], ck = (double)c[r * n + k];
+            d[r][k] = celi_angles_real(prefix[k * CELI_ANGLES_ROWS + r] * (ck * p[r] - sk * v[r]));
+            p[r] = v[r] * ck + sk * p[r];
+        }
+    }
+}
+
+static int celi_angles_fit(cel_mat angles, cel_mat x) { return angles.rows == x.rows && angles.cols == x.cols - 1; }
+
+/* Bytes of one run's scratch, for groups of rows of n: sines, cosines and products of sines. */
+static size_t celi_angles_scratch(int64_t n)
+{
+    return CELI_ANGLES_ROWS * (size_t)n * (2 * sizeof(cel_real) + sizeof(double));
+}
+
+/* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. */
+static void celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, char *scratch)
+{
+    int64_t run, n = x.cols;
+    CELI_OMP(omp parallel for schedule(static))
+    for (run = 0; run < CELI_GEN_RUNS; run++) {
+        int64_t i, end = celi_gen_run_start(x.rows, run + 1);
+        double *prefix = (double *)(void *)(scratch + (size_t)run * celi_angles_scratch(n));
+        cel_real *own = (cel_real *)(void *)(prefix + CELI_ANGLES_ROWS * n);
+        for (i = celi_gen_run_start(x.rows, run); i < end; i += CELI_ANGLES_ROWS) {
+            const cel_real *t[CELI_ANGLES_ROWS], *g[CELI_ANGLES_ROWS];
+            cel_real *to[CELI_ANGLES_ROWS], *d[CELI_ANGLES_ROWS];
+            int r;
+            for (r = 0; r < CELI_ANGLES_ROWS; r++) {
+                int64_t row = i + r < end ? i + r : end - 1;
+                t[r] = angles.data + row * angles.stride;
+                g[r] = to[r] = x.data + row * x.stride;
+                d[r] = d_angles.data ? d_angles.data + row * d_angles.stride : NULL;
+            }
+            if (d_angles.data) celi_angles_backward(n, t, g, d, own, prefix);
+            else celi_angles_forward(n, t, to, own);
+        }
+    }
+}
+
+CEL_API_DEF cel_status cel_gen_from_angles(cel_mat angles, cel_mat x)
+{
+    char *scratch;
+    cel_mat none;
+    memset(&none, 0, sizeof none);
+    if (x.cols < 2) return CEL_ERR_ARG;
+    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
+    scratch = (char *)celi_alloc(CELI_GEN_RUNS, celi_angles_scratch(x.cols));
+    if (!scratch) {
+        cel_mat_fill(x, 0);
+        return CEL_ERR_MEMORY;
+    }
+    celi_angles_all(angles, x, none, scratch);
+    celi_free(scratch);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *err)
+{
+    int64_t i, j, n = x.cols;
+    if (n < 2) return celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
+    if (!celi_angles_fit(angles, x)) return celi_fail(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1, -1, -1);
+    for (i = 0; i < x.rows; i++) {
+        double size = 0;
+        for (j = 0; j < n; j++) size += fabs((double)x.data[i * x.stride + j]);
+        if (size > 0 && size <= DBL_MAX) continue;
+        cel_mat_fill(angles, 0);
+        return celi_fail(err, CEL_ERR_DATA, "a row is zero or not finite", -1, i, -1);
+    }
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        cel_real *t = angles.data + i * angles.stride;
+        double last = (double)row[n - 2], tail = (double)row[n - 1];
+        int64_t k;
+        t[n - 2] = (cel_real)atan2(tail, last);
+        tail = hypot(tail, last);
+        for (k = n - 3; k >= 0; k--) {
+            t[k] = (cel_real)atan2(tail, (double)row[k]);
+            tail = hypot(tail, (double)row[k]);
+        }
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
+{
+    cel_work own;
+    char *scratch;
+    memset(&own, 0, sizeof own);
+    if (d_x.cols < 2) return CEL_ERR_ARG;
+    if (!celi_angles_fit(angles, d_x) || !celi_angles_fit(d_angles, d_x)) return CEL_ERR_SHAPE;
+    scratch = (char *)cel_work_get(work ? work : &own, CELI_GEN_RUNS * celi_angles_scratch(d_x.cols));
+    if (scratch) celi_angles_all(angles, d_x, d_angles, scratch);
+    else cel_mat_fill(d_angles, 0);
+    cel_work_free(&own);
+    return scratch ? CEL_OK : CEL_ERR_MEMORY;
+}
+
+CEL_API_DEF void cel_gen_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
+{
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < angles.rows; i++) {
+        cel_real *t = angles.data + i * angles.stride;
+        cel_rng rng = cel_rng_at(seed, CELI_STREAM_ANGLES, (uint32_t)i, 0);
+        int64_t k;
+        cel_rng_normals(&rng, t, angles.cols);
+        for (k = 0; k < angles.cols; k++) t[k] = (cel_real)(mean + deviation * (double)t[k]);
+    }
+}
+
+/* mean (n) = the mean row of x; partial (CELI_GEN_RUNS x n). */
+static void celi_gen_mean(cel_mat x, double *mean, double *partial)
+{
+    int64_t run, j, n = x.cols;
+    CELI_OMP(omp parallel for schedule(static))
+    for (run = 0; run < CELI_GEN_RUNS; run++) {
+        int64_t i, k, end = celi_gen_run_start(x.rows, run + 1);
+        double *own = partial + run * n;
+        memset(own, 0, (size_t)n * sizeof(double));
+        for (i = celi_gen_run_start(x.rows, run); i < end; i++)
+            for (k = 0; k < n; k++) own[k] += (double)x.data[i * x.stride + k];
+    }
+    for (j = 0; j < n; j++) {
+        double sum = 0;
+        for (run = 0; run < CELI_GEN_RUNS; run++) sum += partial[run * n + j];
+        mean[j] = sum / (double)x.rows;
+    }
+}
+
+/* cel_gen_paper_loss with its scratch for the energies (relations + 1) given. */
+static cel_status celi_gen_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                const cel_gen_options *o, cel_paper_loss *loss, cel_mat d_x, double *energy,
+                                cel_work *work)
+{
+    int64_t n = model->genes, i;
+    double zmft = celi_or(o->zmft, 0.1), h = 0, *mean, *d_mean;
+    cel_mat none;
+    cel_status status;
+    memset(loss, 0, sizeof *loss);
+    memset(&none, 0, sizeof none);
+    status = cel_model_energy(model, relation, x, &h, energy, d_x, work);
+    if (status != CEL_OK) return status;
+    mean = (double *)cel_work_get(work, (CELI_GEN_RUNS + 2) * (size_t)n * sizeof(double));
+    if (!mean) return CEL_ERR_MEMORY;
+    d_mean = mean + n;
+    memset(d_mean, 0, (size_t)n * sizeof(double));
+    if (!o->no_log_z) {
+        celi_gen_mean(x, mean, mean + 2 * n);
+        status = cel_model_logz(model, o->sphere, celi_or(o->q, 6), x.rows, mean, &loss->log_z, none, none, d_mean,
+                                &loss->kappa);
+        if (status != CEL_OK) return status;
+    }
+    loss->intra = energy[0];
+    loss->inter = h - energy[0];
+    loss->loss = loss->log_z - zmft * h;
+    if (!d_x.data) return CEL_OK;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < x.rows; i++) {
+        cel_real *g = d_x.data + i * d_x.stride;
+        int64_t k;
+        for (k = 0; k < n; k++) g[k] = (cel_real)(d_mean[k] / (double)x.rows - zmft * (double)g[k]);
+    }
+    return CEL_OK;
+}
+
+/* What both public functions ask of their arguments. */
+static cel_status celi_gen_check(const cel_model *model, const cel_gen_options *o, int64_t rows, int64_t cols)
+{
+    if (rows < 1 || o->q < 0 || o->lr < 0 || o->epochs < 0 || o->snapshot_every < 0) return CEL_ERR_ARG;
+    if (model->genes < 2 || (!o->no_log_z && model->field)) return CEL_ERR_ARG;
+    if (cols != model->genes || model->relations < 1 || (!o->no_log_z && model->relations != 2)) return CEL_ERR_SHAPE;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                          const cel_gen_options *options, cel_paper_loss *loss, cel_mat d_x,
+                                          cel_work *work)
+{
+    cel_gen_options o;
+    cel_status status;
+    cel_work own;
+    double *energy;
+    memset(&o, 0, sizeof o);
+    memset(&own, 0, sizeof own);
+    memset(loss, 0, sizeof *loss);
+    if (options) o = *options;
+    status = celi_gen_check(model, &o, x.rows, x.cols);
+    if (status != CEL_OK) return status;
+    if (d_x.data && !celi_same_shape(d_x, x)) return CEL_ERR_SHAPE;
+    energy = (double *)celi_alloc((size_t)(model->relations + 1), sizeof(double));
+    status = CEL_ERR_MEMORY;
+    if (energy) status = celi_gen_loss(model, relation, x, &o, loss, d_x, energy, work ? work : &own);
+    if (status != CEL_OK && d_x.data) cel_mat_fill(d_x, 0);
+    celi_free(energy);
+    cel_work_free(&own);
+    return status;
+}
+
+/* What a run of the generator holds; all-zero is closed. */
+typedef struct celi_gen_state {
+    cel_mat x, d_x;         /* (S x n) */
+    char *scratch;          /* of the angles */
+    double *energy;         /* (R + 1) */
+    cel_adam adam;          /* Adam only: (S (n-1)) */
+    cel_work work;          /* of cel_model_energy */
+    cel_relation *relation; /* (R) */
+    cel_csr *even;          /* (R) what it points to where the caller's matrix was made symmetric */
+    int64_t relations;
+} celi_gen_state;
+
+/* 1 if the force equals its transpose exactly. */
+static int celi_gen_symmetric(cel_mat f)
+{
+    int64_t i, j;
+    for (i = 0; i < f.rows; i++)
+        for (j = 0; j < i; j++) {
+            cel_real a = f.data[i * f.stride + j], b = f.data[j * f.stride + i];
+            if (!(a >= b && a <= b)) return 0;
+        }
+    return 1;
+}
+
+static void celi_gen_close(celi_gen_state *g)
+{
+    int64_t r;
+    cel_mat_free(&g->x);
+    cel_mat_free(&g->d_x);
+    celi_free(g->scratch);
+    celi_free(g->energy);
+    cel_adam_free(&g->adam);
+    cel_work_free(&g->work);
+    for (r = 0; r < g->relations && g->even; r++) cel_csr_free(g->even + r);
+    celi_free(g->even);
+    celi_free(g->relation);
+}
+
+/* Where a force is symmetric only the symmetric part of its relation matters, and the products with it are
+ * half as many: a directed W gives way to (W + W^T) / 2. */
+static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const cel_relation *relation,
+                                const cel_gen_options *o, int64_t cells)
+{
+    int64_t n = model->genes, r;
+    cel_status status;
+    memset(g, 0, sizeof *g);
+    g->relations = model->relations;
+    status = cel_mat_new(cells, n, &g->x);
+    if (status == CEL_OK) status = cel_mat_new(cells, n, &g->d_x);
+    if (status == CEL_OK && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(cells * (n - 1), &g->adam);
+    if (status == CEL_OK) {
+        g->scratch = (char *)celi_alloc(CELI_GEN_RUNS, celi_angles_scratch(n));
+        g->energy = (double *)celi_alloc((size_t)(model->relations + 1), sizeof(double));
+        g->relation = (cel_relation *)celi_alloc((size_t)g->relations, sizeof(cel_relation));
+        g->even = (cel_csr *)celi_alloc((size_t)g->relations, sizeof(cel_csr));
+        if (!g->scratch || !g->energy || !g->relation || !g->even) status = CEL_ERR_MEMORY;
+    }
+    for (r = 0; r < g->relations && status == CEL_OK; r++) {
+        g->relation[r] = relation[r];
+        if (!relation[r].w || !relation[r].wt || !celi_gen_symmetric(cel_model_force(model, r))) continue;
+        status = cel_csr_symmetrise(relation[r].w, g->even + r);
+        g->relation[r].w = g->even + r;
+        g->relation[r].wt = NULL;
+    }
+    if (status != CEL_OK) celi_gen_close(g);
+    return status;
+}
+
+/* angles -= the optimiser's step down d (same shape). */
+static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angles)
+{
+    int64_t i;
+    int adam = g->adam.count > 0;
+    cel_adam_options options;
+    celi_adam_rule rule;
+    memset(&options, 0, sizeof options);
+    memset(&rule, 0, sizeof rule);
+    options.lr = lr;
+    if (adam) rule = celi_adam_next(&g->adam, &options);
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < angles.rows; i++) {
+        cel_real *t = angles.data + i * angles.stride;
+        const cel_real *s = d.data + i * d.stride;
+        int64_t k, at = i * angles.cols;
+        if (!adam) cel_axpy(angles.cols, (cel_real)-lr, s, t);
+        for (k = 0; k < angles.cols && adam; k++) {
+            double p = (double)t[k];
+            t[k] = (cel_real)(p - celi_adam_delta(&rule, (double)s[k], p, g->adam.m + at + k, g->adam.v + at + k));
+        }
+    }
+}
+
+CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation,
+                                     const cel_gen_options *options, cel_mat angles, cel_mat x, double *losses,
+                                     cel_paper_loss *last)
+{
+    cel_gen_options o;
+    celi_gen_state g;
+    cel_paper_loss loss;
+    cel_status status;
+    int64_t e, epochs, every;
+    cel_mat d_angles, none;
+    memset(&o, 0, sizeof o);
+    memset(&none, 0, sizeof none);
+    memset(&loss, 0, sizeof loss);
+    if (last) *last = loss;
+    if (options) o = *options;
+    status = celi_gen_check(model, &o, angles.rows, angles.cols + 1);
+    if (status != CEL_OK) return status;
+    if (x.data && !celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
+    epochs = o.epochs > 0 ? o.epochs : 50;
+    every = o.snapshot_every > 0 ? o.snapshot_every : 5;
+    if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
+    status = celi_gen_open(&g, model, relation, &o, angles.rows);
+    if (status != CEL_OK) {
+        if (x.data) cel_mat_fill(x, 0);
+        return status;
+    }
+    d_angles = cel_mat_block(g.d_x, 0, 0, angles.rows, angles.cols);
+    for (e = 0; e <= epochs; e++) {
+        celi_angles_all(angles, g.x, none, g.scratch);
+        if (e == epochs || status != CEL_OK) break;
+        status = celi_gen_loss(model, g.relation, g.x, &o, &loss, g.d_x, g.energy, &g.work);
+        if (status == CEL_OK && !(fabs(loss.loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        if (status != CEL_OK) break;
+        if (losses) losses[e] = loss.loss;
+        if (o.snapshot && e % every == 0) o.snapshot(o.snapshot_user, e, g.x);
+        celi_angles_all(angles, g.d_x, d_angles, g.scratch);
+        celi_gen_step(&g, celi_or(o.lr, 0.001), d_angles, angles);
+        if (o.progress.fn && o.progress.fn(o.progress.user, "generate", e + 1, epochs, loss.loss))
+            status = CEL_ERR_STOPPED;
+    }
+    if (last && (status == CEL_OK || status == CEL_ERR_STOPPED)) {
+        cel_status lost = celi_gen_loss(model, g.relation, g.x, &o, last, none, g.energy, &g.work);
+        if (lost != CEL_OK) status = lost;
+    }
+    if (x.data) cel_mat_copy(g.x, x);
+    celi_gen_close(&g);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene,
+                                              cel_error *err)
+{
+    int64_t c, j;
+    if (gene < 0 || gene >= x.cols) return celi_fail(err, CEL_ERR_ARG, "no such gene", -1, -1, gene);
+    for (c = 0; c < count; c++) {
+        double rest = 0;
+        if (cells[c] < 0 || cells[c] >= x.rows) return celi_fail(err, CEL_ERR_ARG, "no such cell", -1, cells[c], -1);
+        for (j = 0; j < x.cols; j++) rest += j == gene ? 0 : fabs((double)x.data[cells[c] * x.stride + j]);
+        if (!(rest > 0 && rest <= DBL_MAX))
+            return celi_fail(err, CEL_ERR_DATA, "a cell expresses no other gene, or is not finite", -1, cells[c], gene);
+    }
+    for (c = 0; c < count; c++) {
+        cel_real *row = x.data + cells[c] * x.stride;
+        double norm;
+        row[gene] = 0;
+        norm = cel_nrm2(x.cols, row);
+        for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / norm);
+    }
+    return CEL_OK;
 }
 
 #ifdef __cplusplus

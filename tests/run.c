@@ -7,7 +7,7 @@
 
 test_state test_now;
 
-#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tissue)
+#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tissue) X(model) X(moments) X(fit) X(generate) X(golden)
 
 /* --brief: for runs under valgrind, where loops of statistics would take hours. */
 int test_brief;

@@ -1,0 +1,649 @@
+/* model: H and its gradient against plain loops and differences, both log Z's, the sphere's normalisers
+ * against quadrature and extended precision. SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+static const double rounding = sizeof(cel_real) == 8 ? 1e-12 : 2e-5; /* of a few hundred products and sums */
+
+typedef struct tissue {
+    int64_t cells, genes, relations;
+    cel_mat x;
+    cel_csr w[4], wt[4];
+    cel_relation relation[4];
+    cel_model model;
+} tissue;
+
+static void fill(cel_rng *rng, cel_mat a)
+{
+    int64_t i;
+    for (i = 0; i < a.rows; i++) cel_rng_normals(rng, a.data + i * a.stride, a.cols);
+}
+
+static int tissue_free(tissue *t)
+{
+    int r;
+    for (r = 0; r < 4; r++) {
+        cel_csr_free(t->w + r);
+        cel_csr_free(t->wt + r);
+    }
+    cel_mat_free(&t->x);
+    cel_model_free(&t->model);
+    return 0;
+}
+
+/* Unit rows, the identity and random sparse relations (bit r of `symmetric`: W_r symmetric), random forces. */
+static int tissue_new(uint64_t seed, int64_t cells, int64_t genes, int64_t relations, int symmetric, int field,
+                      tissue *t)
+{
+    cel_rng rng = cel_rng_at(seed, 1, 0, 0);
+    int64_t r, e, count = 5 * cells, *row = (int64_t *)malloc((size_t)(2 * count) * sizeof *row);
+    int ok = row != NULL;
+    memset(t, 0, sizeof *t);
+    t->cells = cells;
+    t->genes = genes;
+    t->relations = relations;
+    ok = ok && cel_mat_new(cells, genes, &t->x) == CEL_OK &&
+         cel_model_new(genes, relations, field, &t->model) == CEL_OK;
+    for (r = 1; r < relations && ok; r++) {
+        cel_csr a;
+        for (e = 0; e < count; e++) {
+            row[e] = cel_rng_integer(&rng, (uint32_t)cells);
+            row[count + e] = (row[e] + 1 + cel_rng_integer(&rng, (uint32_t)cells - 1)) % cells;
+        }
+        ok = cel_csr_from_edges(cells, cells, count, row, row + count, NULL, &a, NULL) == CEL_OK;
+        if (symmetric >> r & 1) {
+            ok = ok && cel_csr_symmetrise(&a, t->w + r) == CEL_OK;
+        } else {
+            ok = ok && cel_csr_copy(&a, t->w + r) == CEL_OK && cel_csr_transpose(&a, t->wt + r) == CEL_OK;
+            t->relation[r].wt = t->wt + r;
+        }
+        t->relation[r].w = t->w + r;
+        cel_csr_free(&a);
+    }
+    if (ok) {
+        fill(&rng, t->x);
+        fill(&rng, t->model.force);
+        if (field) cel_rng_normals(&rng, t->model.field, genes);
+        ok = cel_slide_unit(t->x, NULL, NULL, NULL) == CEL_OK;
+    }
+    free(row);
+    if (!CHECK(ok)) tissue_free(t);
+    return ok;
+}
+
+/* H by its definition, a relation at a time; gradient (S x n doubles) likewise. */
+static double plain_energy(const tissue *t, double *share, double *gradient)
+{
+    int64_t n = t->genes, r, i, e, j, k;
+    double total = 0;
+    memset(gradient, 0, (size_t)(t->cells * n) * sizeof *gradient);
+    for (r = 0; r <= t->relations; r++) share[r] = 0;
+    for (r = 0; r < t->relations; r++) {
+        cel_mat f = cel_model_force(&t->model, r);
+        for (i = 0; i < t->cells; i++) {
+            int64_t from = r ? t->w[r].start[i] : 0, to = r ? t->w[r].start[i + 1] : 1;
+            for (e = from; e < to; e++) {
+                int64_t other = r ? t->w[r].index[e] : i;
+                double w = r ? (double)t->w[r].value[e] : 1;
+                for (j = 0; j < n; j++)
+                    for (k = 0; k < n; k++) {
+                        double xi = (double)t->x.data[i * n + j], xo = (double)t->x.data[other * n + k];
+                        double wf = w * (double)f.data[j * f.stride + k];
+                        share[r] += wf * xi * xo;
+                        gradient[i * n + j] += wf * xo;
+                        gradient[other * n + k] += wf * xi;
+                    }
+            }
+        }
+    }
+    for (i = 0; i < t->cells && t->model.field; i++)
+        for (j = 0; j < n; j++) {
+            share[t->relations] += (double)t->model.field[j] * (double)t->x.data[i * n + j];
+            gradient[i * n + j] += (double)t->model.field[j];
+        }
+    for (r = 0; r <= t->relations; r++) total += share[r];
+    return total;
+}
+
+/* Relations 1 to 4, symmetric, not and mixed, with and without a field; more cells than one block. */
+static void model_energy_and_gradient(void)
+{
+    int64_t relations, i;
+    int symmetric, c = 0;
+    for (relations = 1; relations <= 4; relations++)
+        for (symmetric = 0; symmetric < 16; symmetric += 5, c++) {
+            tissue t;
+            int64_t cells = c == 6 ? 1500 : 40 + c, genes = 3 + c, r;
+            double *expect = (double *)malloc((size_t)(cells * genes) * sizeof *expect), share[5], plain[5], h, h2, sum;
+            double worst = 0, largest = 0;
+            cel_mat gradient, none;
+            memset(&none, 0, sizeof none);
+            if (!tissue_new((uint64_t)c, cells, genes, relations, symmetric, c & 1, &t)) return;
+            CHECK(expect && cel_mat_new(cells, genes, &gradient) == CEL_OK);
+            sum = plain_energy(&t, plain, expect);
+            CHECK(cel_model_energy(&t.model, t.relation, t.x, &h, share, gradient, NULL) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, t.relation, t.x, &h2, NULL, none, NULL) == CEL_OK);
+            NEAR(h, sum, rounding * 3 * (double)cells);
+            NEAR(h2, sum, rounding * 3 * (double)cells);
+            for (r = 0; r <= relations; r++) {
+                NEAR(share[r], plain[r], rounding * 3 * (double)cells);
+                h -= share[r];
+            }
+            NEAR(h, 0, 1e-12 * (double)cells);
+            for (i = 0; i < cells * genes; i++) {
+                double err = fabs((double)gradient.data[i] - expect[i]);
+                worst = err <= worst ? worst : err;
+                largest = fabs(expect[i]) > largest ? fabs(expect[i]) : largest;
+            }
+            NEAR(worst, 0, rounding * largest);
+            free(expect);
+            cel_mat_free(&gradient);
+            tissue_free(&t);
+        }
+}
+
+/* H is quadratic, so central differences are exact at any step. */
+static void model_gradient_differences(void)
+{
+    int64_t relations, i;
+    int symmetric;
+    double tol = sizeof(cel_real) == 8 ? 1e-6 : 1e-3;
+    for (relations = 1; relations <= 4; relations++)
+        for (symmetric = 0; symmetric < 16; symmetric += 5) {
+            tissue t;
+            cel_work work;
+            cel_mat gradient, none;
+            double up, down;
+            memset(&work, 0, sizeof work);
+            memset(&none, 0, sizeof none);
+            if (!tissue_new((uint64_t)(90 + symmetric), 25, 6, relations, symmetric, 1, &t)) return;
+            CHECK(cel_mat_new(25, 6, &gradient) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, t.relation, t.x, NULL, NULL, gradient, &work) == CEL_OK);
+            for (i = 0; i < 150; i += 7) {
+                cel_real keep = t.x.data[i];
+                t.x.data[i] = keep + (cel_real)0.5;
+                cel_model_energy(&t.model, t.relation, t.x, &up, NULL, none, &work);
+                t.x.data[i] = keep - (cel_real)0.5;
+                cel_model_energy(&t.model, t.relation, t.x, &down, NULL, none, &work);
+                t.x.data[i] = keep;
+                NEAR(gradient.data[i], up - down, tol * (1 + fabs(up - down)));
+            }
+            cel_work_free(&work);
+            cel_mat_free(&gradient);
+            tissue_free(&t);
+        }
+}
+
+/* One slide's matrix with its rows in the order `order` (or reversed genes order when cells is 0). */
+static void model_invariances(void)
+{
+    tissue t;
+    int64_t cells = 60, n = 7, i, j, k;
+    cel_mat q, y, f, g, none;
+    cel_model turned;
+    cel_csr w, wt;
+    cel_relation relation[2];
+    int64_t *row = (int64_t *)malloc((size_t)(2 * 5 * cells) * sizeof *row);
+    cel_real *value = (cel_real *)malloc((size_t)(5 * cells) * sizeof *value);
+    double h, again, c;
+    cel_rng rng = cel_rng_at(5, 0, 0, 0);
+    memset(&none, 0, sizeof none);
+    memset(relation, 0, sizeof relation);
+    if (!CHECK(row && value) || !tissue_new(17, cells, n, 2, 0, 1, &t)) return;
+    CHECK(cel_mat_new(n, n, &q) == CEL_OK && cel_mat_new(n, n, &g) == CEL_OK && cel_mat_new(cells, n, &y) == CEL_OK);
+    CHECK(cel_model_new(n, 2, 1, &turned) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h, NULL, none, NULL) == CEL_OK);
+
+    /* Rotation: X Q, Q^T F Q, Q^T h, with Q from Gram-Schmidt. */
+    fill(&rng, q);
+    for (i = 0; i < n; i++) {
+        cel_real *qi = q.data + i * n, scale;
+        for (j = 0; j < i; j++) cel_axpy(n, -(cel_real)cel_dot(n, qi, q.data + j * n), q.data + j * n, qi);
+        scale = (cel_real)(1 / cel_nrm2(n, qi));
+        for (j = 0; j < n; j++) qi[j] *= scale;
+    }
+    CHECK(cel_mat_gemm(0, 0, 1, t.x, q, 0, y, NULL) == CEL_OK);
+    for (k = 0; k < 2; k++) {
+        f = cel_model_force(&t.model, k);
+        CHECK(cel_mat_gemm(1, 0, 1, q, f, 0, g, NULL) == CEL_OK);
+        CHECK(cel_mat_gemm(0, 0, 1, g, q, 0, cel_model_force(&turned, k), NULL) == CEL_OK);
+    }
+    CHECK(cel_mat_gemv(1, 1, q, t.model.field, 0, turned.field) == CEL_OK);
+    CHECK(cel_model_energy(&turned, t.relation, y, &again, NULL, none, NULL) == CEL_OK);
+    NEAR(again, h, rounding * 3 * (double)cells);
+
+    /* Relabelling: cell i becomes cell (7 i + 3) mod S. */
+    for (i = 0, k = 0; i < cells; i++) {
+        int64_t to = (7 * i + 3) % cells, e;
+        memcpy(y.data + to * n, t.x.data + i * n, (size_t)n * sizeof(cel_real));
+        for (e = t.w[1].start[i]; e < t.w[1].start[i + 1]; e++, k++) {
+            row[k] = to;
+            row[5 * cells + k] = (7 * (int64_t)t.w[1].index[e] + 3) % cells;
+            value[k] = t.w[1].value[e];
+        }
+    }
+    CHECK(cel_csr_from_edges(cells, cells, k, row, row + 5 * cells, value, &w, NULL) == CEL_OK);
+    CHECK(cel_csr_transpose(&w, &wt) == CEL_OK);
+    relation[1].w = &w;
+    relation[1].wt = &wt;
+    CHECK(cel_model_energy(&t.model, relation, y, &again, NULL, none, NULL) == CEL_OK);
+    NEAR(again, h, rounding * 3 * (double)cells);
+
+    /* Gauge: rows of unit length, so H falls by c S. */
+    c = cel_model_gauge(&t.model);
+    CHECK(fabs(c) > 1e-3);
+    CHECK(cel_model_energy(&t.model, t.relation, t.x, &again, NULL, none, NULL) == CEL_OK);
+    NEAR(again, h - c * (double)cells, rounding * 3 * (double)cells);
+    NEAR(cel_model_gauge(&t.model), 0, rounding);
+
+    cel_csr_free(&w);
+    cel_csr_free(&wt);
+    cel_mat_free(&q);
+    cel_mat_free(&g);
+    cel_mat_free(&y);
+    cel_model_free(&turned);
+    tissue_free(&t);
+    free(row);
+    free(value);
+}
+
+static void model_same_bits_any_threads(void)
+{
+#if defined(_OPENMP)
+    tissue t;
+    cel_mat g1, g2;
+    double h1, h2;
+    int before = omp_get_max_threads();
+    if (!tissue_new(3, 2500, 17, 3, 2, 1, &t)) return;
+    CHECK(cel_mat_new(2500, 17, &g1) == CEL_OK && cel_mat_new(2500, 17, &g2) == CEL_OK);
+    omp_set_num_threads(1);
+    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h1, NULL, g1, NULL) == CEL_OK);
+    omp_set_num_threads(3);
+    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h2, NULL, g2, NULL) == CEL_OK);
+    omp_set_num_threads(before);
+    CHECK(memcmp(&h1, &h2, sizeof h1) == 0);
+    CHECK(memcmp(g1.data, g2.data, 2500 * 17 * sizeof(cel_real)) == 0);
+    cel_mat_free(&g1);
+    cel_mat_free(&g2);
+    tissue_free(&t);
+#else
+    SKIP("built without OpenMP");
+#endif
+}
+
+static void model_errors(void)
+{
+    tissue t;
+    cel_mat wrong, none;
+    cel_model m;
+    double h = 1, share[3] = {1, 1, 1}, mean[5] = {0}, logz = 1;
+    memset(&none, 0, sizeof none);
+    CHECK(cel_model_new(0, 1, 0, &m) == CEL_ERR_ARG && !m.force.data);
+    CHECK(cel_model_new(3, 0, 0, &m) == CEL_ERR_ARG);
+    if (!tissue_new(3, 30, 5, 2, 0, 1, &t)) return;
+    CHECK(cel_mat_new(29, 5, &wrong) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, t.relation, wrong, &h, share, none, NULL) == CEL_ERR_SHAPE);
+    CHECK(!(fabs(h) > 0) && !(fabs(share[0]) > 0) && !(fabs(share[2]) > 0));
+    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h, NULL, wrong, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_logz(&t.model, (cel_sphere)7, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, wrong, none, NULL, NULL) == CEL_ERR_SHAPE);
+    t.model.relations = 1;
+    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_SHAPE);
+    t.model.relations = 2;
+    mean[1] = (double)NAN;
+    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_NUMERIC);
+    CHECK(!(fabs(logz) > 0));
+    cel_mat_free(&wrong);
+    tissue_free(&t);
+    CHECK(!t.model.force.data && !t.model.field);
+}
+
+/* n, k, phi_n(k), A_n(k), A_n'(k) by the power series with 60 digits (mpmath). */
+static const double table[][5] = {
+    {50, 0.05, 2.4999987980784069e-5, 0.00099999903846331908, 0.01999994230787037},
+    {50, 0.5, 0.0024998798225283614, 0.0099990386395610976, 0.019994232549297001},
+    {50, 5.0, 0.2488126699802685, 0.099055876896712997, 0.019440339664435868},
+    {50, 25.0, 5.6643969774506063, 0.41591765195507853, 0.011813908960220245},
+    {50, 50.0, 18.950123586136973, 0.62110469474030013, 0.0055463573260644731},
+    {50, 100.0, 54.795353413680969, 0.78366071835859606, 0.0018821265059771068},
+    {50, 250.0, 184.07261064008082, 0.90661380585198422, 0.00035510109159175751},
+    {50, 500.0, 417.66720896747669, 0.95215314239409442, 9.3385474430102954e-5},
+    {50, 1500.0, 1391.1354471333841, 0.98379468828710241, 1.0718147370986292e-5},
+    {50, 5000.0, 4861.7725093605583, 0.99511151723734125, 9.7539267073725836e-7},
+    {500, 0.5, 0.00024999987549817265, 0.00099999900398603996, 0.0019999940239241446},
+    {500, 5.0, 0.024998755144734326, 0.0099990041816371095, 0.0019994025879920788},
+    {500, 50.0, 2.4877114981539115, 0.099023270804725027, 0.0019421492079783207},
+    {500, 250.0, 56.511706613739983, 0.41438502378553855, 0.0011725445863237051},
+    {500, 500.0, 188.79287831198241, 0.61833971252060446, 0.00055296682437299044},
+    {500, 1000.0, 545.85538138010838, 0.78106343716120328, 0.00018925198648661805},
+    {500, 2500.0, 1835.7066023438919, 0.9051497852406978, 3.5969144675373979e-5},
+    {500, 5000.0, 4168.9593650893428, 0.95133949459673967, 9.4844596653132545e-6},
+    {500, 15000.0, 13898.988299920693, 0.98350444580451494, 1.0905189904027258e-6},
+    {500, 50000.0, 48600.043785920079, 0.99502240032112338, 9.930398527027425e-8},
+    {20000, 20.0, 0.0099999950005066147, 0.0009999990001019894, 4.9999850015498348e-5},
+    {20000, 200.0, 0.99995001166291819, 0.009999000299880058, 4.9985006496602009e-5},
+    {20000, 2000.0, 99.506592463929784, 0.099019607861614268, 4.8548446720264428e-5},
+    {20000, 10000.0, 2259.8864981974129, 0.41421785162564736, 2.9289928501042692e-5},
+    {20000, 20000.0, 7548.6403764481707, 0.61804162816454515, 1.3819772581183089e-5},
+    {20000, 40000.0, 21825.152147292753, 0.78078357840448272, 4.7340811097408868e-6},
+    {20000, 100000.0, 73406.5917948144, 0.9049916166076007, 9.0046460739691785e-7},
+    {20000, 200000.0, 166725.05519488291, 0.95125147627950357, 2.3750549609558845e-7},
+    {20000, 600000.0, 555906.06540817984, 0.98347301837032527, 2.7313581619712031e-8},
+    {20000, 2000000.0, 1943925.2592055811, 0.99501274742824957, 2.4873776467180867e-9},
+    {81, 8.1, 0.40304847304967853, 0.099042271877145056, 0.011995350582450163},
+    {81, 81.0, 30.650447620177023, 0.61992596773294302, 0.0034192338064797554},
+    {81, 2430.0, 2252.786542061148, 0.98367123399063898, 6.6652632631577621e-6},
+    {82, 8.2, 0.40802381341621705, 0.099042000474841969, 0.011848970134356097},
+    {82, 82.0, 31.02787671539608, 0.61990282619897811, 0.0033774504349436013},
+    {82, 2460.0, 2280.5817535496867, 0.98366880616857384, 6.58493363479722e-6},
+};
+
+static void sphere_against_extended_precision(void)
+{
+    size_t i;
+    for (i = 0; i < sizeof table / sizeof *table; i++) {
+        double a, da, phi = cel_sphere_phi((int64_t)table[i][0], table[i][1], &a, &da);
+        NEAR_REL(phi, table[i][2], 1e-11);
+        NEAR_REL(a, table[i][3], 1e-11);
+        NEAR_REL(da, table[i][4], 1e-11);
+        NEAR_REL(cel_sphere_phi((int64_t)table[i][0], table[i][1], NULL, NULL), phi, 1e-15);
+    }
+}
+
+/* The mean of exp(k cos t + shift) weighted by sin^(n-2) t, its first and second moments of cos t, by
+ * Simpson's rule on the angle: phi, A, and the variance A'. */
+static double quadrature(int64_t n, double k, double *a, double *da)
+{
+    const int steps = 40000;
+    double mass = 0, base = 0, one = 0, two = 0;
+    int i;
+    for (i = 0; i <= steps; i++) {
+        double angle = 3.141592653589793238463 * i / steps, c = cos(angle);
+        double weight = (i == 0 || i == steps ? 1 : i % 2 ? 4 : 2) * pow(sin(angle), (double)(n - 2));
+        double e = weight * exp(k * (c - 1));
+        mass += e;
+        base += weight;
+        one += e * (1 - c);
+        two += e * (1 - c) * (1 - c);
+    }
+    one /= mass;
+    *a = 1 - one;
+    *da = two / mass - one * one;
+    return k + log(mass / base);
+}
+
+static void sphere_against_quadrature(void)
+{
+    static const int64_t dims[] = {2, 3, 10};
+    static const double ratio[] = {1e-3, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 100};
+    size_t d, r;
+    for (d = 0; d < 3; d++)
+        for (r = 0; r < sizeof ratio / sizeof *ratio; r++) {
+            double k = ratio[r] * (double)dims[d], a, da, qa, qda, phi = cel_sphere_phi(dims[d], k, &a, &da);
+            NEAR(phi, quadrature(dims[d], k, &qa, &qda), 1e-10 * (1 + phi));
+            NEAR(a, qa, 1e-10);
+            NEAR_REL(da, qda, 1e-9);
+        }
+}
+
+static void sphere_limits(void)
+{
+    static const int64_t dims[] = {2, 3, 4, 10, 81, 82, 500, 20000};
+    size_t i;
+    double a, da;
+    for (i = 0; i < sizeof dims / sizeof *dims; i++) {
+        double n = (double)dims[i], k, log_k;
+        NEAR(cel_sphere_phi(dims[i], 0, &a, &da), 0, 1e-15);
+        NEAR(a, 0, 0);
+        NEAR_REL(da, 1 / n, 1e-12);
+        k = 1e-4 * sqrt(n);
+        NEAR_REL(cel_sphere_phi(dims[i], k, &a, NULL), k * k / (2 * n) - k * k * k * k / (4 * n * n * (n + 2)), 1e-6);
+        /* The derivative of phi and of A, where both are far from their limits. */
+        for (k = 0.1 * n; k < 200 * n; k *= 7) {
+            double step = 1e-4 * k, up, down, a_up, a_down;
+            cel_sphere_phi(dims[i], k, &a, &da);
+            up = cel_sphere_phi(dims[i], k + step, &a_up, NULL);
+            down = cel_sphere_phi(dims[i], k - step, &a_down, NULL);
+            NEAR_REL((up - down) / (2 * step), a, 1e-7);
+            NEAR_REL((a_up - a_down) / (2 * step), da, 1e-6);
+        }
+        /* The integral over the half sphere at very large k: (2 pi / k)^((n-1)/2) e^k, to first order in n^2/k. */
+        log_k = 1e12;
+        NEAR(cel_sphere_phi(dims[i], log_k, NULL, NULL) + cel_sphere_log_area(dims[i]) - log_k,
+             (n - 1) / 2 * log(6.283185307179586 / log_k), 1e-3 + 1e-3 * n);
+    }
+    CHECK(cel_sphere_phi(1, 1, &a, &da) != cel_sphere_phi(1, 1, NULL, NULL) && a != a && da != da);
+    CHECK(cel_sphere_phi(3, -1, NULL, NULL) != cel_sphere_phi(3, -1, NULL, NULL));
+    NEAR(cel_sphere_log_area(2), log(6.283185307179586), 1e-14);
+    NEAR(cel_sphere_log_area(3), log(12.566370614359172), 1e-14);
+}
+
+/* A model of 3 genes whose M m is (k, 0, 0): log Z / S = f(k) - k / 2 with m = (1, 0, 0). */
+static double paper_f(cel_model *m, cel_sphere sphere, double k)
+{
+    double mean[3] = {1, 0, 0}, logz, kappa;
+    cel_mat none;
+    memset(&none, 0, sizeof none);
+    cel_mat_fill(m->force, 0);
+    m->force.data[0] = (cel_real)(k / 2);
+    k = 2 * (double)m->force.data[0];
+    CHECK(cel_model_logz(m, sphere, 6, 1, mean, &logz, none, none, NULL, &kappa) == CEL_OK);
+    NEAR(kappa, k, 1e-15 * k);
+    return logz + k / 2;
+}
+
+static void logz_paper_formula(void)
+{
+    cel_model m;
+    double k;
+    OK_OR_RETURN(cel_model_new(3, 2, 0, &m));
+    NEAR(paper_f(&m, CEL_SPHERE_PAPER, 0), log(2.0), 1e-15);
+    for (k = 1.0 / 64; k < 700; k *= 1.5) {
+        double real_k = 2 * (double)(cel_real)(k / 2);
+        double published = real_k > 20 ? real_k - log(real_k) : log((exp(real_k) - exp(-real_k)) / real_k);
+        NEAR_REL(paper_f(&m, CEL_SPHERE_PAPER, k), published, 1e-12);
+        /* In three dimensions the right sphere is the paper's, but for the constant 2 pi. */
+        NEAR_REL(paper_f(&m, CEL_SPHERE_RIGHT, k), published + log(6.283185307179586), 1e-12);
+    }
+    cel_model_free(&m);
+}
+
+/* Any forces, symmetric or not: derivatives by both and by the mean row. */
+static void logz_differences(void)
+{
+    int sphere, c;
+    double tol = sizeof(cel_real) == 8 ? 1e-6 : 2e-5;
+    for (sphere = 0; sphere < 2; sphere++)
+        for (c = 0; c < 4; c++) {
+            int64_t n = c == 3 ? 40 : 3 + c, i;
+            double mean[40], d_mean[40], up, down, logz, kappa, h = c == 2 ? 3e-3 : 1e-3;
+            cel_real normals[40];
+            cel_rng rng = cel_rng_at(8, 2, (uint32_t)c, 0);
+            cel_model m;
+            cel_mat d, none;
+            memset(&none, 0, sizeof none);
+            OK_OR_RETURN(cel_model_new(n, 2, 0, &m));
+            OK_OR_RETURN(cel_mat_new(2 * n, n, &d));
+            fill(&rng, m.force);
+            cel_rng_normals(&rng, normals, n);
+            for (i = 0; i < n; i++) mean[i] = 0.3 * (double)normals[i] * (c == 2 ? 0.02 : 1);
+            CHECK(cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &logz, cel_mat_block(d, 0, 0, n, n),
+                                 cel_mat_block(d, n, 0, n, n), d_mean, &kappa) == CEL_OK);
+            for (i = 0; i < 2 * n * n; i += n > 10 ? 17 : 1) {
+                cel_real keep = m.force.data[i], high = keep + (cel_real)h, low = keep - (cel_real)h;
+                double slope;
+                m.force.data[i] = high;
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &up, none, none, NULL, NULL);
+                m.force.data[i] = low;
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &down, none, none, NULL, NULL);
+                m.force.data[i] = keep;
+                slope = (up - down) / ((double)high - (double)low);
+                NEAR(d.data[i], slope, tol * (1 + fabs(slope)));
+            }
+            for (i = 0; i < n; i++) {
+                double keep = mean[i], step = 1e-4 * (c == 2 ? 0.1 : 1);
+                mean[i] = keep + step;
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &up, none, none, NULL, NULL);
+                mean[i] = keep - step;
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &down, none, none, NULL, NULL);
+                mean[i] = keep;
+                NEAR(d_mean[i], (up - down) / (2 * step), 2e-6 * (100 + fabs(d_mean[i])));
+            }
+            /* At the mean zero everything is finite, and flat in the forces. */
+            memset(mean, 0, sizeof mean);
+            CHECK(cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &logz, cel_mat_block(d, 0, 0, n, n),
+                                 cel_mat_block(d, n, 0, n, n), d_mean, &kappa) == CEL_OK);
+            NEAR_REL(logz, 100 * (sphere ? cel_sphere_log_area(n) : log(2.0)), 1e-14);
+            for (i = 0; i < 2 * n * n; i++) NEAR(d.data[i], 0, 0);
+            for (i = 0; i < n; i++) NEAR(d_mean[i], 0, 0);
+            cel_mat_free(&d);
+            cel_model_free(&m);
+        }
+}
+
+/* log of the integral of exp(-lambda.x^2 + gamma.x) on the circle or the sphere, on a grid of angles. */
+static double fb_quadrature(int n, const double *lambda, const double *gamma)
+{
+    const int steps = 600;
+    const double pi = 3.141592653589793238463;
+    double sum = 0;
+    int i, j;
+    for (i = 0; i < 2 * steps; i++) {
+        double b = pi * i / steps;
+        for (j = 0; j < (n == 3 ? steps : 1); j++) {
+            double polar = n == 3 ? pi * (j + 0.5) / steps : pi / 2, s = sin(polar), e;
+            double x[3];
+            x[0] = s * cos(b);
+            x[1] = s * sin(b);
+            x[2] = cos(polar);
+            e = -lambda[0] * x[0] * x[0] - lambda[1] * x[1] * x[1] + gamma[0] * x[0] + gamma[1] * x[1];
+            if (n == 3) e += -lambda[2] * x[2] * x[2] + gamma[2] * x[2];
+            sum += exp(e) * (n == 3 ? s : 1);
+        }
+    }
+    return log(sum) + log(pi / steps) * (n == 3 ? 2 : 1);
+}
+
+static void fisher_bingham_against_quadrature(void)
+{
+    static const double lambda[][3] = {{0, 0, 0}, {0, 0.5, 1}, {-1, 0, 1}, {0, 2, 5}, {3, 3, 3}};
+    static const double gamma[][3] = {{0, 0, 0}, {1, 0, 0}, {0.5, -1, 2}, {-4, 1, 3}, {0.2, 3, 0.1}};
+    double logc;
+    int i, j;
+    for (i = 0; i < 5; i++)
+        for (j = 0; j < 5; j++) {
+            OK_OR_RETURN(cel_sphere_log_fb(2, lambda[i], gamma[j], &logc, NULL, NULL));
+            NEAR(logc, fb_quadrature(2, lambda[i], gamma[j]), 0.06);
+            OK_OR_RETURN(cel_sphere_log_fb(3, lambda[i], gamma[j], &logc, NULL, NULL));
+            NEAR(logc, fb_quadrature(3, lambda[i], gamma[j]), 0.06);
+        }
+}
+
+static void fisher_bingham_against_von_mises_fisher(void)
+{
+    static const int64_t dims[] = {3, 50, 500, 20000};
+    static const double allowed[] = {4e-3, 1.5e-5, 1.5e-7, 1e-10};
+    double *lambda = (double *)malloc(40000 * sizeof *lambda), *gamma = lambda + 20000, r;
+    int d;
+    if (!CHECK(lambda != NULL)) return;
+    for (d = 0; d < 4; d++)
+        for (r = 0.01; r < 50; r *= 5) {
+            int64_t n = dims[d], i;
+            double k = r * (double)n, logc, exact = cel_sphere_log_area(n) + cel_sphere_phi(n, k, NULL, NULL) - 2.5;
+            for (i = 0; i < n; i++) {
+                lambda[i] = 2.5; /* a constant shift of log c */
+                gamma[i] = k / sqrt((double)n);
+            }
+            CHECK(cel_sphere_log_fb(n, lambda, gamma, &logc, NULL, NULL) == CEL_OK);
+            NEAR(logc, exact, allowed[d] + 1e-12 * (k + fabs(exact)));
+        }
+    free(lambda);
+}
+
+/* No field, half the lambdas 0 and half b: the share of |x|^2 in one half is Beta(n/4, n/4). */
+static void fisher_bingham_against_bingham(void)
+{
+    double lambda[500], gamma[500], b, logc;
+    int i;
+    for (b = 1; b < 2000; b *= 5) {
+        double sum = 0, base = 0, peak = -1e300;
+        int pass;
+        for (i = 0; i < 500; i++) {
+            lambda[i] = i % 2 ? b : 0;
+            gamma[i] = 0;
+        }
+        for (pass = 0; pass < 2; pass++)
+            for (i = 1; i < 20000; i++) {
+                double u = i / 20000.0, weight = 124 * (log(4 * u) + log1p(-u)), value = weight - b * u;
+                if (pass) sum += exp(value - peak);
+                else peak = value > peak ? value : peak;
+                if (pass) base += exp(weight);
+            }
+        OK_OR_RETURN(cel_sphere_log_fb(500, lambda, gamma, &logc, NULL, NULL));
+        NEAR(logc, cel_sphere_log_area(500) + peak + log(sum / base), 2e-6);
+    }
+}
+
+static void fisher_bingham_moments(void)
+{
+    static const int64_t dims[] = {2, 3, 12, 60};
+    double lambda[60], gamma[60], mean[60], square[60], up, down, logc;
+    cel_real normals[120];
+    cel_rng rng = cel_rng_at(12, 0, 0, 0);
+    int d, wide;
+    for (d = 0; d < 4; d++)
+        for (wide = 0; wide < 2; wide++) {
+            int64_t n = dims[d], i;
+            double sum = 0, step = 1e-4;
+            cel_rng_normals(&rng, normals, 2 * n);
+            for (i = 0; i < n; i++) {
+                lambda[i] = (wide ? 8 : 1) * (double)normals[i];
+                gamma[i] = (wide ? 1 : 3) * (double)normals[n + i];
+            }
+            OK_OR_RETURN(cel_sphere_log_fb(n, lambda, gamma, &logc, mean, square));
+            for (i = 0; i < n; i++) {
+                double keep = gamma[i];
+                sum += square[i];
+                gamma[i] = keep + step;
+                cel_sphere_log_fb(n, lambda, gamma, &up, NULL, NULL);
+                gamma[i] = keep - step;
+                cel_sphere_log_fb(n, lambda, gamma, &down, NULL, NULL);
+                gamma[i] = keep;
+                NEAR(mean[i], (up - down) / (2 * step), 1e-7);
+                keep = lambda[i];
+                lambda[i] = keep + step;
+                cel_sphere_log_fb(n, lambda, gamma, &up, NULL, NULL);
+                lambda[i] = keep - step;
+                cel_sphere_log_fb(n, lambda, gamma, &down, NULL, NULL);
+                lambda[i] = keep;
+                NEAR(square[i], -(up - down) / (2 * step), 1e-7);
+            }
+            NEAR(sum, 1, 1e-12); /* |x|^2 */
+        }
+    lambda[0] = (double)NAN;
+    CHECK(cel_sphere_log_fb(3, lambda, gamma, &logc, mean, NULL) == CEL_ERR_DATA && !(fabs(mean[0]) > 0));
+    CHECK(cel_sphere_log_fb(1, lambda, gamma, &logc, NULL, NULL) == CEL_ERR_ARG);
+}
+
+void suite_model(void);
+
+void suite_model(void)
+{
+    RUN(model_energy_and_gradient);
+    RUN(model_gradient_differences);
+    RUN(model_invariances);
+    RUN(model_same_bits_any_threads);
+    RUN(model_errors);
+    RUN(sphere_against_extended_precision);
+    RUN(sphere_against_quadrature);
+    RUN(sphere_limits);
+    RUN(logz_paper_formula);
+    RUN(logz_differences);
+    RUN(fisher_bingham_against_quadrature);
+    RUN(fisher_bingham_against_von_mises_fisher);
+    RUN(fisher_bingham_against_bingham);
+    RUN(fisher_bingham_moments);
+}
