@@ -32,7 +32,7 @@
  *     relation[0].w = NULL; relation[1].w = &w;    (wt NULL: W is symmetric)
  *     cel_fit_score(...);                          forces, standard errors, q values
  *     cel_gen_sample(...);                         a new tissue from the forces
- *     cel_perturb_paired(...);                     what if a gene were knocked out here?
+ *     cel_perturb_new(...), cel_perturb_run(...);   what if a gene were knocked out here?
  * The numbered programs in examples/ are this, compiled and run by the tests.
  *
  * ---------------------------------------------------------------------------------------------------
@@ -379,7 +379,7 @@ CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 
 /* Elementwise functions (count); an output may be the input. Errors, measured against extended precision:
- * at most 2 ulp in float and in double, where a sine or cosine within 1e-4 of zero at large |x| included.
+ * at most 2 ulp in float and in double, next to the zeros of sine and cosine too. The sign of a zero may be lost.
  * NaN, infinities, and arguments beyond the kernels' range (|x| > 16384 for sincos) are libm's. */
 CEL_API void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine);
 CEL_API void cel_vec_exp(int64_t count, const cel_real *x, cel_real *y);
@@ -406,7 +406,8 @@ typedef struct cel_csr {
 CEL_API void cel_csr_free(cel_csr *a);
 CEL_API int64_t cel_csr_count(const cel_csr *a);
 /* From count entries (row[e], col[e], value[e]) in any order; value NULL = all 1; entries of one
- * place are summed in their order. CEL_ERR_ARG for an index out of range (err->offset = e). */
+ * place are summed in their order, in double. CEL_ERR_ARG for an index out of range (err->offset = e) or more
+ * than 2^31 - 1 rows or columns. O(count + rows + cols). */
 CEL_API cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t count, const int64_t *row, const int64_t *col,
                                       const cel_real *value, cel_csr *out, cel_error *err);
 CEL_API cel_status cel_csr_copy(const cel_csr *a, cel_csr *out);
@@ -422,7 +423,8 @@ typedef enum cel_norm {
     CEL_NORM_GCN   /* A_ij / sqrt(d_i d_j), d the row sums: the graph convolution's weights without
                       self loops when row i lists the sources of i's in-edges */
 } cel_norm;
-/* In place. A zero sum leaves zeros. SYM and GCN need non-negative sums, GCN a square matrix. */
+/* In place. A zero sum leaves zeros. SYM and GCN need non-negative sums (else CEL_ERR_DATA, A untouched), GCN a
+ * square matrix. */
 CEL_API cel_status cel_csr_normalise(cel_csr *a, cel_norm kind);
 /* Y = alpha A X + beta Y, X (cols x n), Y (rows x n), not overlapping; beta == 0 overwrites.
  * Each row of Y is summed in ascending column order by one thread: same bits for any number. */
@@ -430,8 +432,8 @@ CEL_API cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_
 /* The same for the rows listed only: y.row(r) = alpha (A X).row(list[r]) + beta y.row(r). */
 CEL_API cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
                                     cel_real beta, cel_mat y);
-/* Pairs at exactly `hops` steps in the undirected 0/1 graph of A (square), hops >= 1: symmetric, value
- * 1, no diagonal. */
+/* Pairs at exactly `hops` steps in the undirected graph of A's stored entries (square), hops >= 1: symmetric,
+ * value 1, no diagonal. */
 CEL_API cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out);
 
 /* ======================================================================== */
@@ -553,7 +555,7 @@ CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member,
 /* From counts to expression. All-zero: scale to 10,000 a cell, then log1p. A cell's result depends on
  * that cell alone. */
 typedef struct cel_slide_options {
-    double target_sum; /* counts of a cell are scaled to this total; 0 = 1e4 (published runs: 1e6), negative = not scaled */
+    double target_sum; /* a cell's counts are scaled to this total; 0 = 1e4 (published: 1e6), negative = not scaled */
     int no_log;        /* non-zero leaves out x <- log(1 + x) */
 } cel_slide_options;
 
@@ -586,8 +588,8 @@ CEL_API cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t
  * count in the first coordinate, each cut into equal counts in the second. coords (S x 2 or 3), slide
  * (S, or NULL for one slide); tile (S) receives labels, tiles of a slide numbered together, 0..*tiles-1;
  * every label is used where each slide has at least per_side squared cells, else fewer tiles are made. */
-CEL_API cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile, int64_t *tiles,
-                                   cel_error *err);
+CEL_API cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
+                                   int64_t *tiles, cel_error *err);
 
 /* Neighbour graphs. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide): no edge leaves
  * its slide. Row i of the result lists the neighbours of cell i, value 1, never i itself. Distances are
@@ -800,6 +802,116 @@ CEL_API cel_status cel_fit_paper(const cel_moments *moments, int64_t slides, con
                                  const cel_model *model, double *losses, cel_fit_report *report);
 
 /* ======================================================================== */
+/* score: score matching on the sphere, the estimator to use                */
+/* ======================================================================== */
+
+/* What is minimised (manual, section 6). Every form is quadratic in the forces and the field. */
+typedef enum cel_score_form {
+    CEL_SCORE_AUTO = 0, /* EXACT below 30 genes, MOMENT from there up, where the two agree */
+    CEL_SCORE_MOMENT,   /* without the radial part: moments only, cells are read once */
+    CEL_SCORE_EXACT,    /* J: two products over the cells a step */
+    CEL_SCORE_ORTHANT,  /* J+, for data without negative entries: two products over the cells a step */
+    CEL_SCORE_PICK      /* AUTO's form or ORTHANT, whichever has the better held-out J+ over the groups;
+                           AUTO's where an entry is negative */
+} cel_score_form;
+
+typedef enum cel_score_field {
+    CEL_SCORE_FIELD_NONE = 0, /* the paper's model */
+    CEL_SCORE_FIELD_SHARED,   /* one h for all cells */
+    CEL_SCORE_FIELD_SLIDE     /* one h a slide, so that a slide's mean expression is not read as a force */
+} cel_score_field;
+
+/* As a penalty's weight: picked by the held-out J over folds of the groups. */
+#define CEL_SCORE_PICKED (-1.0)
+
+/* All-zero means AUTO, no field, no penalty. With C = 4 tr(N_r^T N_r) / (n S), the mean curvature of relation
+ * r's entries, and all forces in units of 1 / sqrt(C), the objective per cell gains
+ *   ridge / 2 sum |F_r|^2  +  l1 sum over pairs (off the diagonals) |F_r,ab|,
+ * with group: the l1 term is the sum over pairs of the length of the vector over relations. So weights are
+ * pure numbers, comparable between slides. Diagonals are never in the l1 term. At most one weight can be
+ * PICKED at a time. */
+typedef struct cel_score_options {
+    cel_score_form form;
+    cel_score_field field;
+    double ridge;          /* 0: none; CEL_SCORE_PICKED, or a weight */
+    double l1;             /* 0: none; CEL_SCORE_PICKED, or a weight */
+    int group;             /* 1: l1 over groups: all relations of a pair of genes enter or leave together */
+    int64_t folds;         /* 0: 5; of consecutive groups, for what is picked; at most the number of groups */
+    double tolerance;      /* 0: 1e-5; residual at which the iteration ends, relative to the right-hand side */
+    int64_t iterations;    /* 0: 500 (with l1: 5,000); at most so many steps a solution */
+    int no_errors;         /* 1: no jackknife */
+    cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out J), "errors"
+                              (replicates) */
+} cel_score_options;
+
+#define CEL_SCORE_PATH 24
+
+/* What a fit found out. Matrices are (R n x n) like the model's forces, data NULL where there are none. Free
+ * with cel_score_report_free. */
+typedef struct cel_score_report {
+    cel_score_form form;        /* the form used */
+    double ridge, l1;           /* the weights used */
+    int64_t iterations;         /* steps of the solution itself */
+    double residual;            /* reached, relative */
+    int converged;              /* 1: the tolerance ended it */
+    double value;               /* J per cell of the fit on its own data, of the form used, without penalties */
+    double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0 */
+    double held_out_other;      /* of PICK: that of the form not chosen */
+    int64_t path;               /* weights tried, in path_weight with their held-out J per cell */
+    double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
+    int64_t groups;             /* of the jackknife; 0: no error bars */
+    cel_mat se, z, p, q;        /* standard error, force / se, two-sided p of Student's t with groups - 1 degrees of
+                                   freedom, and Benjamini-Hochberg q over the pairs of a relation: n (n - 1) / 2, or
+                                   n (n - 1) where it is not symmetric. q is 1 on the diagonals: not tested */
+    cel_mat field;              /* (slides x n), with CEL_SCORE_FIELD_SLIDE: each slide's h */
+} cel_score_report;
+
+CEL_API void cel_score_report_free(cel_score_report *report);
+
+/* Forces of X (S x n), rows of unit length, over the R relations (relation 0 the identity; alone for
+ * dissociated cells). Several slides are one X with block-diagonal W and slide (S) labels 0, 1, ..., which only
+ * the per-slide field needs (NULL: one slide). group (S), labels 0, 1, ..: spatial tiles (cel_slide_tiles) or
+ * slides, what the jackknife deletes and what the folds are made of; NULL: no error bars, nothing can be
+ * picked. Tiles must not cross slides with a per-slide field.
+ * out is made by the call (cel_model_free): gauge tr F_0 = 0, force r exactly symmetric where W_r is; its
+ * field is h, or the mean over cells of the slides' h. report (or NULL) receives the rest.
+ * A jackknife replicate is the same fit, weights kept, without one group, warm-started, solved until its error is
+ * a small part of the standard error. MOMENT allocates (groups + 4) ((R + 1) n)^2 doubles at most, the others
+ * 2 S (R + 2) n reals. CEL_ERR_DATA: fewer than two groups where groups are needed, an empty group,
+ * a negative entry with ORTHANT. CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the
+ * minima (use a ridge). */
+CEL_API cel_status cel_fit_score(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
+                                 const int32_t *group, const cel_score_options *options, cel_model *out,
+                                 cel_score_report *report, cel_work *work);
+
+/* The moment form from stored moments alone: moments (groups), one a group; slide (groups, or NULL): each
+ * group's slide. Of the relations only whether wt is NULL is read. options->form must be AUTO or MOMENT. */
+CEL_API cel_status cel_fit_score_moments(const cel_relation *relation, int64_t relations, const cel_moments *moments,
+                                         int64_t groups, const int32_t *slide, const cel_score_options *options,
+                                         cel_model *out, cel_score_report *report, cel_work *work);
+
+/* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
+ * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
+ * or NULL) receives every cell's. EXACT does not change with the gauge, MOMENT does. */
+CEL_API cel_status cel_fit_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                       cel_score_form form, double *value, double *each, cel_work *work);
+/* The same, MOMENT, from moments. */
+CEL_API cel_status cel_fit_score_value_moments(const cel_model *model, const cel_relation *relation,
+                                               const cel_moments *moments, double *value);
+
+/* Pseudo-likelihood, an independent referee: each (S, or NULL) receives log p(x_i | all other cells) with respect to
+ * the sphere's area, mean their mean; higher is better. The normaliser is the Fisher-Bingham saddlepoint
+ * approximation of Kume & Wood (2005), cel_sphere_log_fb. Unlike J it is a likelihood: nats per cell. */
+CEL_API cel_status cel_fit_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                             double *mean, double *each, cel_work *work);
+
+/* P(|T| >= |t|) for Student's t with df > 0 degrees of freedom; NaN for NaN. */
+CEL_API double cel_fit_student_p(double t, double df);
+/* Benjamini & Hochberg (1995): q[i] = min over p[j] >= p[i] of p[j] count / rank(j), at most 1. q may be p.
+ * Allocates count indices. */
+CEL_API cel_status cel_fit_fdr(const double *p, int64_t count, double *q);
+
+/* ======================================================================== */
 /* generate: spherical angles and the published generator (SCE)             */
 /* ======================================================================== */
 
@@ -852,6 +964,322 @@ CEL_API cel_status cel_gen_paper(const cel_model *model, const cel_relation *rel
  * cell or gene out of range, CEL_ERR_DATA for a cell that expresses nothing else; err->cell names it and
  * x is unchanged. */
 CEL_API cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene, cel_error *err);
+
+/* ======================================================================== */
+/* generate: exact samples, the most likely tissue, log Z by sampling       */
+/* ======================================================================== */
+
+/* Rows uniform on the sphere, or on its non-negative part. Row i is a function of (seed, stream, i). */
+CEL_API void cel_gen_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x);
+
+/* Colours 0 .. *colours - 1 of the cells (S), such that no relation (count of them) joins two cells of a colour:
+ * greedy in the order of the cells. Relations of several tissues on the same cells may be given together. */
+CEL_API cel_status cel_gen_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
+                                  int32_t *colours, cel_error *err);
+
+/* All-zero means the defaults. The arrays stay the caller's, and must outlive the sampler. */
+typedef struct cel_sample_options {
+    uint64_t seed;
+    uint32_t stream;
+    int orthant;           /* 1: the law is that on the non-negative part of the sphere; x must be there */
+    int64_t sweeps;        /* of cel_gen_sample, after the warm-up; 0: 100 */
+    int64_t warmup;        /* sweeps in which the step is adapted; 0: 50, negative: none */
+    int64_t thin;          /* the energy is recorded, and `each` called, every so many sweeps; 0: 1 */
+    int moves;             /* a sweep's leapfrog steps of a cell, or on the orthant its rounds of pairs; 0: 6 */
+    double step;           /* leapfrog step; 0: adapted in warm-up to an acceptance of 0.8, then frozen */
+    const uint8_t *hold;   /* (S x n) 1: the value is held. The free part of such a row lives on its smaller
+                              sphere; held values keep their bits. NULL: none */
+    const uint8_t *frozen; /* (S) 1: the cell does not move. NULL: none */
+    const uint32_t *id;    /* (S) whose random numbers a cell draws, so that paired runs on different cells draw the
+                              same; NULL: its row */
+    const int32_t *colour; /* (S) as of cel_gen_colour, so that paired runs visit in one order; NULL: computed */
+    int (*each)(void *user, int64_t sweep, cel_mat x); /* after every thin-th sweep that counts, from 0 on; a
+                              non-zero return ends the run with CEL_ERR_STOPPED */
+    void *each_user;
+    cel_progress progress; /* stage "sample", a step a sweep, its acceptance */
+} cel_sample_options;
+
+/* A sampler of P(X) = exp(H(X)) / Z (manual, section 5): colour by colour, geodesic Hamiltonian Monte Carlo for
+ * each cell given the others and a reflection of its free part; on the orthant rotations of random pairs of genes
+ * by slice sampling. Every relation's W must have a zero diagonal. It copies the forces; model and relation must
+ * outlive it. Allocates O(S + n^2) and a block of rows per thread and for the largest colour; a sweep allocates
+ * nothing. CEL_ERR_DATA with err->cell for a diagonal entry or an edge within a given colour. */
+typedef struct cel_sampler cel_sampler;
+CEL_API cel_status cel_gen_sampler_new(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                       const cel_sample_options *options, cel_sampler **out, cel_error *err);
+CEL_API void cel_gen_sampler_free(cel_sampler *s);
+/* One sweep over all cells of x (S x n), in place; rows of unit length stay so to 1e-6. The first `warmup` sweeps
+ * adapt the step. Rows are not checked. Same bits for any number of threads. */
+CEL_API cel_status cel_gen_sweep(cel_sampler *s, cel_mat x);
+/* Starts the random numbers of another stream, at sweep 0. The step stays as it is and is not adapted. */
+CEL_API void cel_gen_restart(cel_sampler *s, uint32_t stream);
+/* The law becomes exp(scale H): 1 at first. */
+CEL_API void cel_gen_temper(cel_sampler *s, double scale);
+/* The leapfrog step, the number of sweeps done, and the share of moves accepted in the last sweep. */
+CEL_API double cel_gen_step(const cel_sampler *s);
+CEL_API double cel_gen_acceptance(const cel_sampler *s);
+
+/* Effective sample size and split R-hat of chains (chains x length, one after the other) of a scalar, by the
+ * autocorrelations of the half chains and Geyer's initial monotone sequence (Gelman et al., Bayesian Data
+ * Analysis, 3rd ed., section 11.4). length >= 8, else both are NaN; both too for a constant. */
+CEL_API void cel_gen_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat);
+
+typedef struct cel_sample_report {
+    double step, acceptance;  /* the step used, and the mean acceptance after the warm-up */
+    int64_t sweeps, recorded; /* done after the warm-up; entries of the trace */
+    double energy, deviation; /* of H over the trace */
+    double ess, rhat;         /* of H */
+    int32_t colours;
+} cel_sample_report;
+
+/* Warm-up and sweeps from and to x (S x n, rows of unit length to 1e-3; CEL_ERR_DATA with err->cell, also for a
+ * negative entry with `orthant`). trace (sweeps / thin, or NULL) receives H after every thin-th sweep. report may
+ * be NULL. */
+CEL_API cel_status cel_gen_sample(const cel_model *model, const cel_relation *relation,
+                                  const cel_sample_options *options, cel_mat x, double *trace,
+                                  cel_sample_report *report, cel_error *err);
+
+typedef struct cel_ascent_options {
+    int orthant;           /* as of the sampler, like the next three */
+    const uint8_t *hold;
+    const uint8_t *frozen;
+    const int32_t *colour;
+    int64_t sweeps;        /* at most; 0: 500 */
+    double tolerance;      /* ends when a sweep raises H by less than this, relative to |H|; 0: 1e-7 */
+    double *trace;         /* (sweeps + 1, or NULL) H at the start and after every sweep */
+    cel_progress progress; /* stage "ascent", a step a sweep, H */
+} cel_ascent_options;
+
+typedef struct cel_ascent_report {
+    double start, energy; /* H before and after */
+    int64_t sweeps;
+    int converged;
+} cel_ascent_report;
+
+/* The most likely tissue from x (S x n), in place: colour by colour each cell moves towards the maximiser y of
+ *   ((F_0 + F_0^T + c I) x_i + b_i) . y over its sphere, or orthant, held values kept,
+ * and on the sphere almost as far beyond it (over-relaxation); b_i the field of the others, c the gauge that makes
+ * the quadratic form positive: H never falls (manual, section 5). A local maximum. Options and report may be
+ * NULL. Errors as of the sampler. */
+CEL_API cel_status cel_gen_ascent(const cel_model *model, const cel_relation *relation,
+                                  const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
+                                  cel_error *err);
+
+typedef struct cel_logz_options {
+    uint64_t seed;
+    int orthant;
+    int64_t runs;  /* independent; 0: 16, at least 2 */
+    int64_t rungs; /* temperatures, a sweep at each; 0: 200 */
+    int moves;     /* as of the sampler */
+    cel_progress progress; /* stage "logz", a step a rung, log Z of the runs so far */
+} cel_logz_options;
+
+typedef struct cel_logz_report {
+    double logz, se;    /* log of the mean weight, and its standard error over the runs */
+    double least, most; /* of single runs: where they differ by much more than 1, more rungs are needed */
+    double acceptance;  /* the lowest of a rung */
+} cel_logz_report;
+
+/* log Z by annealed importance sampling (Neal, 2001): each run anneals a uniform tissue up to exp(H). Z is the
+ * integral over the product of the spheres (orthants) with their surface measure, so that without forces it is
+ * S cel_sphere_log_area(n). Allocates as the sampler, and (S x n). */
+CEL_API cel_status cel_gen_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                    const cel_logz_options *options, cel_logz_report *report, cel_error *err);
+
+/* A rigorous lower bound of the same log Z (mean field; Gibbs, Bogoliubov): a product of von Mises-Fisher laws,
+ * one per cell, improved for at most `sweeps` sweeps (0: 100) from a start that the seed gives. Allocates as the
+ * ascent, and (S x n). */
+CEL_API cel_status cel_gen_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                      uint64_t seed, int64_t sweeps, double *bound, cel_error *err);
+
+/* ======================================================================== */
+/* perturb: interventions, sham control, paired effects                     */
+/* ======================================================================== */
+
+/* What is done to a cell. Values are in the units of unit rows, so |value| <= 1; whatever of the row is
+ * not held lives on the sphere of radius sqrt(1 - sum of the squares of the held values). */
+typedef enum cel_do {
+    CEL_DO_HOLD = 0, /* a gene is held at a value: 0 a knock-out, more over-expression or a dose */
+    CEL_DO_ROW,      /* the whole row is held at a profile */
+    CEL_DO_ADD,      /* a new cell, its row held at a profile */
+    CEL_DO_ADD_FREE, /* a new cell whose row starts at a profile and is free from then on */
+    CEL_DO_REMOVE    /* the cell is taken away: its rows and columns of every relation */
+} cel_do;
+
+/* To which cells. */
+typedef enum cel_who {
+    CEL_WHO_CELLS = 0, /* the listed ones */
+    CEL_WHO_TYPE,      /* all observed cells of a type */
+    CEL_WHO_DISC       /* all observed cells within `radius` of `place`, on every slide */
+} cel_who;
+
+typedef struct cel_intervention {
+    cel_do what;
+    cel_who who;
+    const int32_t *cells;    /* (count) of CELLS; NULL: the one cell `cell` */
+    int64_t count, cell;
+    int32_t type;            /* of TYPE */
+    double place[3], radius; /* of DISC; of ADD and ADD_FREE where the new cell is */
+    int64_t gene;            /* of HOLD */
+    double value;            /* of HOLD */
+    const cel_real *row;     /* (n) the profile of ROW and ADD, of any length above 0: it is rescaled; NULL: that of */
+    int64_t like;            /* this observed cell. A new cell joins the slide and the type of cell `like` */
+    int64_t line;            /* line of the text it came from, 0 for none; errors repeat it in err->offset */
+} cel_intervention;
+
+/* Interventions from text, one a line; spaces around fields do not matter, # starts a comment:
+ *     cell, gene, value
+ *     cells of type T, gene, value
+ *     cells within R of x,y, gene, value          (or x,y,z)
+ *     cell i with profile of cell j               (the row is held)
+ *     add cell at x,y with profile of cell j      (or x,y,z; "add free cell": the row is not held)
+ *     remove cell i
+ * Cells count from 0. genes (n names) and types (type_count names, label t being types[t]; NULL: labels are
+ * written as numbers) resolve names, genes NULL means columns as numbers; cells is S. *out (free with
+ * cel_intervention_free) receives *count interventions. On failure err->offset is the line, from 1, and cell
+ * and gene the culprits: CEL_ERR_FORMAT for a line of no known form, CEL_ERR_ARG for an unknown gene or type,
+ * a cell out of range, a value beyond 1. */
+CEL_API cel_status cel_intervention_parse(const char *text, size_t length, const char *const *genes, int64_t n,
+                                          const char *const *types, int64_t type_count, int64_t cells,
+                                          cel_intervention **out, int64_t *count, cel_error *err);
+CEL_API void cel_intervention_free(cel_intervention *list);
+
+/* The observed tissue. Nothing of it is copied or kept by cel_perturb_new but the rows it needs. */
+typedef struct cel_tissue {
+    cel_mat x;                    /* (S x n) rows of unit length */
+    const cel_relation *relation; /* (the model's number) */
+    cel_mat coords;               /* (S x 2 or 3), or data NULL where no intervention needs places */
+    const int32_t *slide;         /* (S), or NULL for one slide */
+    const int32_t *type;          /* (S), or NULL where no intervention needs types */
+} cel_tissue;
+
+/* How a relation was made of coordinates, so that it can be made again around new cells. */
+typedef struct cel_graph_rule {
+    int64_t k;         /* above 0: k nearest neighbours; else a radius graph */
+    double near_, far_; /* of the radius graph */
+    int published;     /* 1: W[target][source] = 1 / sqrt(d_i d_j) of the directed graph; 0: (A + A^T) / 2 */
+} cel_graph_rule;
+
+typedef struct cel_perturb_setup {
+    int reach;                  /* R: cells further than R hops from every intervened cell are held as observed.
+                                   0: 3. Negative: nothing is held, R = -reach only for reporting */
+    const cel_graph_rule *rule; /* (relations; entry 0 of an identity is ignored): with added cells every relation is
+                                   made again by its rule, of the observed and the new cells */
+    const cel_relation *after;  /* (relations) instead of rules: the relations with the new cells, of order
+                                   S + added, new cells last in the order of the interventions */
+} cel_perturb_setup;
+
+/* A prepared perturbation: the part of the tissue within R + 1 hops of an intervened cell (all of it where
+ * nothing is held), in two arms on the same cells: `after` with the intervention, `sham` without. Cells that an
+ * arm lacks (added, removed) have no relations there. Ids: 0..S-1 the observed cells, S.. the added ones. */
+typedef struct cel_perturb {
+    const cel_model *model; /* the caller's */
+    int64_t observed, added, cells, genes; /* S, A, L (local cells), n */
+    int reach, open;        /* R; 1 where nothing is held beyond R */
+    int32_t *id;            /* (L) ascending */
+    int32_t *hop;           /* (L) steps to the nearest intervened cell over all relations of both arms; -1: no way */
+    int32_t *type;          /* (L) or NULL; -1: an added cell without a type */
+    cel_mat coords;         /* (L x 2 or 3), or data NULL */
+    cel_mat start[2];       /* (L x n) where the arms start: [0] sham, the observed rows; [1] after, holds imposed
+                               and the free parts rescaled (one of zeros starts at equal values) */
+    uint8_t *present[2];    /* (L) 1 where the arm has the cell */
+    uint8_t *fixed[2];      /* (L) 1 where the arm does not move the row: beyond R, held whole, or absent */
+    uint8_t *hold;          /* (L x n) 1 where arm [1] holds the value */
+    cel_relation *relation[2]; /* (relations) of order L */
+    cel_csr *owned;         /* the matrices behind them */
+    int64_t owned_count;
+} cel_perturb;
+
+/* Prepares any number of interventions at once. The model must outlive it. Allocates what is above; O(S) and
+ * one breadth-first search. Refused, with err->offset the intervention's line (its number from 1 where it has
+ * none), err->cell and err->gene: CEL_ERR_ARG for a cell or gene out of range, |value| > 1, the same gene held twice
+ * in a cell, all genes of a cell held at 0, squares of held values above 1 or, where the whole row is
+ * held, not 1 (to 1e-6), a removed cell that is also held, an added cell without coordinates or without rule
+ * and after; CEL_ERR_DATA for a rule that does not reproduce the relation given, a row that is not of unit
+ * length (to 1e-3), a profile of zeros, no cell at all. setup may be NULL. Free with cel_perturb_free. */
+CEL_API cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
+                                   int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err);
+CEL_API void cel_perturb_free(cel_perturb *p);
+/* Writes local rows (L x n) to the rows id[] of full, ((S + A) x n, or S x n: added cells are then left out). */
+CEL_API cel_status cel_perturb_scatter(const cel_perturb *p, cel_mat local, cel_mat full);
+
+/* Groups of local cells to average over: label (L), -1 for none; groups of them. */
+typedef struct cel_grouping {
+    const int32_t *label;
+    int64_t groups;
+} cel_grouping;
+
+/* Labels (L) of the usual groupings; each returns the number of groups. By hop: 0..R, then R + 1 for all
+ * further cells. By the least distance d to an intervened cell: group b where edge[b] <= d < edge[b + 1],
+ * edge (bands + 1) ascending, from 0 up. By type: the labels given; 0 groups without types. */
+CEL_API int64_t cel_perturb_by_hop(const cel_perturb *p, int32_t *label);
+CEL_API int64_t cel_perturb_by_distance(const cel_perturb *p, const double *edge, int64_t bands, int32_t *label);
+CEL_API int64_t cel_perturb_by_type(const cel_perturb *p, int32_t *label);
+
+typedef enum cel_method {
+    CEL_METHOD_PAIRED = 0, /* sampling in both arms on the same random numbers, repeated: the one to use */
+    CEL_METHOD_RELAX,      /* both arms ascend to their most likely tissue */
+    CEL_METHOD_LINEAR,     /* one Newton step (conjugate gradient on the conditional Hessian) from the relaxed sham with
+                              the intervention imposed: to first order both of the above. On the
+                              orthant, genes at the bound that are pushed against it stay there */
+    CEL_METHOD_PAPER       /* the published generator from start[], nothing held; needs a negative reach */
+} cel_method;
+
+/* All-zero means the defaults. */
+typedef struct cel_perturb_options {
+    cel_method method;
+    int64_t repeats;    /* PAIRED, 0: 16; at least 2 */
+    int64_t warmup;     /* PAIRED: sweeps of a repeat before it is measured; 0: 20, negative: none */
+    int64_t sweeps;     /* PAIRED: sweeps of a repeat that are averaged, 0: 20; RELAX, LINEAR: most sweeps of an
+                           ascent, 0: 500 */
+    int unpaired;       /* PAIRED, 1: the arms draw different numbers (to see what pairing is worth) */
+    int orthant;        /* 1: cells live on the non-negative orthant */
+    double tolerance;   /* RELAX, LINEAR: of the ascent, 0: its default */
+    uint64_t seed;
+    const cel_gen_options *paper;   /* PAPER, NULL: published */
+    const cel_grouping *grouping;   /* (groupings) to tabulate; NULL: by hop */
+    int64_t groupings;
+    cel_mat sets;                   /* (sets x n) gene-set scores: the weights of the genes' effects; or data NULL */
+    cel_progress progress;          /* stage "perturb", a step a repeat (PAIRED), 1 or 2 steps else */
+} cel_perturb_options;
+
+/* Effects averaged over the cells of each group, in columns: n genes, then the sets. Errors are those of the
+ * group's average over repeats; p two-sided from Student's t with repeats - 1 degrees of freedom; q by
+ * Benjamini and Hochberg (1995) over the genes of a group, and over its sets. Only cells that both arms have are
+ * counted. Methods without repeats leave se, z, p, q NaN. */
+typedef struct cel_effect_table {
+    int64_t groups, columns, genes;
+    int64_t *cells;               /* (groups) averaged over */
+    double *mean, *se, *z, *p, *q; /* (groups x columns) each */
+} cel_effect_table;
+
+typedef struct cel_effect {
+    cel_mat after, sham; /* (L x n) the arms' rows: averages over repeats and sweeps (PAIRED) or final (the others) */
+    cel_mat mean, se;    /* (L x n) their difference, 0 for cells that an arm lacks; its standard error over repeats,
+                            NaN without repeats */
+    int64_t repeats;
+    cel_effect_table *table; /* (tables) in the order of the groupings */
+    int64_t tables;
+    double beyond;      /* share of sum |mean| in cells further than R hops; 0 where these are held */
+    double size;        /* |after - sham|, over all cells and genes */
+    double moved, drift; /* |after - start| of the intervened arm, |sham - start| of the sham */
+    double energy[2];   /* RELAX, LINEAR, PAPER: H of the sham and of the intervened arm at the end */
+    double acceptance;  /* PAIRED: share of moves accepted, over both arms */
+    int64_t iterations; /* RELAX: sweeps of both arms; LINEAR: of conjugate gradient */
+    int converged;      /* RELAX: both arms; LINEAR: the sham and the solve (0 also where the Hessian is not negative
+                           definite: the step so far is then reported) */
+} cel_effect;
+
+/* The effect of a prepared perturbation. In PAIRED each repeat starts both arms at start[] and averages their
+ * difference over the measured sweeps; repeats differ in their random numbers only, so that the error is that of
+ * the sampling, not of the forces or of the tissue. Held values keep their bits. Allocates a few (L x n) arrays;
+ * a sweep allocates nothing. A small local part runs on the calling thread only. CEL_ERR_ARG for PAPER with cells
+ * held beyond R. Free with cel_effect_free. */
+CEL_API cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_options *options, cel_effect *out,
+                                   cel_error *err);
+CEL_API void cel_effect_free(cel_effect *e);
+/* order (genes) receives the genes of a group by falling |z| (by |mean| where there are no errors). */
+CEL_API void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *order);
 
 #ifdef __cplusplus
 }
@@ -949,6 +1377,23 @@ CEL_API_DEF const char *cel_strerror(cel_status status)
 }
 
 CEL_API_DEF const char *cel_version(void) { return CELCOMEN_VERSION; }
+
+/* Fills err, if there is one, and returns its status. */
+static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const char *what, int64_t offset,
+                                       int64_t cell, int64_t gene)
+{
+    if (err) {
+        err->status = status;
+        err->what = what;
+        err->offset = offset;
+        err->cell = cell;
+        err->gene = gene;
+    }
+    return status;
+}
+
+/* Below so many numbers to touch, threads cost more than they bring: for the `if` of a parallel loop. */
+enum { CELI_FORK = 1 << 16 };
 
 /* Every block is 64-byte aligned (a cache line, an AVX-512 register); the allocator's own pointer is
  * kept in the slot before it. The content is undefined. */
@@ -1223,7 +1668,7 @@ typedef __m512d celi_avx512_d;
     {                                                                                                                 \
         return CELI_PASTE(M, _set1, _epi32)((int)a);                                                                  \
     }                                                                                                                 \
-    CELI_XOP2(T, S, xmul, CELI_PASTE(M, _mul, _epu32)(a, b))                                                           \
+    CELI_XOP2(T, S, xmul, CELI_PASTE(M, _mul, _epu32)(a, b))                                                          \
     CELI_XOP1(T, S, xhigh, CELI_PASTE(M, _srli, _epi64)(a, 32))                                                       \
     CELI_XOP1(T, S, xshl, CELI_PASTE(M, _slli, _epi64)(a, 32))                                                        \
     CELI_XOP2(T, S, xxor, CELI_PASTE(M, _xor_, B)(a, b))                                                              \
@@ -1342,7 +1787,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_ROWS8(X, S) CELI_ROWS6(X, S) X(S, 6, a6, 0) X(S, 7, a6, 1)
 #define CELI_ROWS12(X, S) CELI_ROWS8(X, S) X(S, 8, a6, 2) X(S, 9, a9, 0) X(S, 10, a9, 1) X(S, 11, a9, 2)
 #define CELI_TILE_ZERO(S, i, base, r) S##_v u##i = S##_zero(), v##i = S##_zero();
-#define CELI_TILE_FETCH(S, i, base, r) __builtin_prefetch(c + i * ldc); __builtin_prefetch(c + i * ldc + W);
 #define CELI_TILE_STEP(S, i, base, r)                                                                                 \
     t = S##_set(base[r * rs]);                                                                                        \
     u##i = S##_fma(t, b0, u##i);                                                                                      \
@@ -1362,7 +1806,7 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_TILE_ADD(S, i, base, r)                                                                                  \
     S##_store(c + i * ldc, S##_fma(t, u##i, S##_mul(b0, S##_load(c + i * ldc))));                                     \
     S##_store(c + i * ldc + W, S##_fma(t, v##i, S##_mul(b0, S##_load(c + i * ldc + W))));
-#define CELI_TILE(T, S, ROWS)                                                                                         \
+#define CELI_TILE(T, S, ROWS, COUNT)                                                                                  \
     T static void S##_tile(int64_t k, const cel_real *a, int64_t rs, int64_t cs, const cel_real *b, int64_t ldb,      \
                            cel_real alpha, cel_real beta, cel_real *c, int64_t ldc)                                   \
     {                                                                                                                 \
@@ -1370,13 +1814,18 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
         const cel_real *a3 = a + 3 * rs, *a6 = a3 + 3 * rs, *a9 = a6 + 3 * rs;                                        \
         S##_v t, b0, b1;                                                                                              \
         ROWS(CELI_TILE_ZERO, S)                                                                                       \
-        ROWS(CELI_TILE_FETCH, S)                                                                                      \
-        for (; k >= 2; k -= 2) {                                                                                      \
-            CELI_TILE_K(S, ROWS)                                                                                      \
-            CELI_TILE_K(S, ROWS)                                                                                      \
-        }                                                                                                             \
-        if (k > 0) {                                                                                                  \
-            CELI_TILE_K(S, ROWS)                                                                                      \
+        const cel_real *fetch = c;                                                                                    \
+        int64_t share = (k / COUNT + 2) & ~(int64_t)1, left;                                                          \
+        for (; k > 0; k -= share, fetch += ldc) { /* C is fetched a row at a time while the sums run */               \
+            __builtin_prefetch(fetch);                                                                                \
+            __builtin_prefetch(fetch + W);                                                                            \
+            for (left = k < share ? k : share; left >= 2; left -= 2) {                                                \
+                CELI_TILE_K(S, ROWS)                                                                                  \
+                CELI_TILE_K(S, ROWS)                                                                                  \
+            }                                                                                                         \
+            if (left > 0) {                                                                                           \
+                CELI_TILE_K(S, ROWS)                                                                                  \
+            }                                                                                                         \
         }                                                                                                             \
         (void)a9;                                                                                                     \
         t = S##_set(alpha);                                                                                           \
@@ -1620,17 +2069,17 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-CELI_TILE(CELI_AVX2, celi_avx2, CELI_ROWS6)
+CELI_TILE(CELI_AVX2, celi_avx2, CELI_ROWS6, 6)
 CELI_VECTORS(CELI_AVX2, celi_avx2)
 CELI_ELEMENTARY(CELI_AVX2, celi_avx2)
-CELI_TILE(CELI_AVX512, celi_avx512, CELI_ROWS8)
+CELI_TILE(CELI_AVX512, celi_avx512, CELI_ROWS8, 8)
 CELI_VECTORS(CELI_AVX512, celi_avx512)
 CELI_ELEMENTARY(CELI_AVX512, celi_avx512)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
 #else
-CELI_TILE(, celi_neon, CELI_ROWS12)
+CELI_TILE(, celi_neon, CELI_ROWS12, 12)
 CELI_VECTORS(, celi_neon)
 CELI_ELEMENTARY(, celi_neon)
 #endif
@@ -1759,8 +2208,8 @@ typedef struct celi_kernels {
 static const celi_kernels celi_tables[] = {
     CELI_TABLE(celi_scalar, CEL_LEVEL_SCALAR, CELI_SCALAR_TILE, CELI_SCALAR_TILE, 256, 128, 4096),
 #if defined(CELI_X86)
-    CELI_TABLE(celi_avx2, CEL_LEVEL_AVX2, 6, CELI_LANES(64), 256, 144, 4096),
-    CELI_TABLE(celi_avx512, CEL_LEVEL_AVX512, 8, CELI_LANES(128), 256, 192, 4096),
+    CELI_TABLE(celi_avx2, CEL_LEVEL_AVX2, 6, CELI_LANES(64), CELI_LANES(1024), 144, 4096),
+    CELI_TABLE(celi_avx512, CEL_LEVEL_AVX512, 8, CELI_LANES(128), CELI_LANES(2048), 384, 4096),
 #elif defined(CELI_NEON)
     CELI_TABLE(celi_neon, CEL_LEVEL_NEON, 12, CELI_LANES(32), 256, 120, 4096),
 #endif
@@ -1932,8 +2381,8 @@ CEL_API_DEF double cel_nrm2(int64_t count, const cel_real *x) { return sqrt(cel_
 /* y = f(x) (and y2, or NULL) in blocks that are copied and padded with ones, so that an element does not see
  * its neighbours and y may be x. What the kernel does not take is done again by libm (the scalar twin). */
 typedef int celi_map_fn(int64_t n, const cel_real *x, cel_real *y, cel_real *y2);
-static void celi_map(celi_map_fn *kernel, celi_map_fn *scalar, cel_real low, cel_real high, int64_t n, const cel_real *x,
-                     cel_real *y, cel_real *y2)
+static void celi_map(celi_map_fn *kernel, celi_map_fn *scalar, cel_real low, cel_real high, int64_t n,
+                     const cel_real *x, cel_real *y, cel_real *y2)
 {
     enum { BLOCK = 256 };
     int64_t at;
@@ -2020,6 +2469,11 @@ static const cel_real *celi_at(celi_factor f, int64_t i, int64_t p)
     return f.data + (f.trans ? p * f.stride + i : i * f.stride + p);
 }
 
+#define CELI_PACK_CASE(w)                                                                                             \
+    case w:                                                                                                           \
+        for (t = 0; t < k; t++) memcpy(dst + t * w, src + t * f.stride, w * sizeof(cel_real));                        \
+        break;
+
 /* A panel: `width` rows (of which `rows` exist, the others are zero) of k terms from f's (i, p), term by term:
  * dst[p * width + i]. Storage that runs along the rows is copied, else transposed. */
 static void celi_pack(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t k, int width, cel_real *dst)
@@ -2028,7 +2482,14 @@ static void celi_pack(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t
     int64_t r, t;
     if (rows < width) memset(dst, 0, (size_t)(k * width) * sizeof(cel_real));
     if (f.trans && rows == width) {
-        for (t = 0; t < k; t++) memcpy(dst + t * width, src + t * f.stride, (size_t)width * sizeof(cel_real));
+        switch (width) { /* sizes that the compiler knows become moves */
+            CELI_PACK_CASE(4)
+            CELI_PACK_CASE(6)
+            CELI_PACK_CASE(8)
+            CELI_PACK_CASE(12)
+            CELI_PACK_CASE(16)
+            CELI_PACK_CASE(32)
+        }
     } else if (f.trans) {
         for (t = 0; t < k; t++)
             for (r = 0; r < rows; r++) dst[t * width + r] = src[t * f.stride + r];
@@ -2060,11 +2521,9 @@ static void celi_pack_a(celi_factor f, int64_t i, int64_t p, int64_t rows, int64
     if (rows < width) memset(dst + rows * k, 0, (size_t)((width - rows) * k) * sizeof(cel_real));
 }
 
-#define CELI_SMALL_A 1e6
-#define CELI_SMALL_B 1e5
+#define CELI_SMALL 3e6 /* terms in a product below which operands are used where they lie */
 
-/* One product in progress: C's rows and columns, and a block of kc terms of them, B's panels packed (or, for
- * whole panels of a small untransposed B, where they lie). */
+/* One product in progress: a block of its terms and columns. Packed or not, an element's sum is the same. */
 typedef struct celi_product {
     const celi_kernels *kern;
     celi_factor a, b; /* b transposed: both have the terms p as their second index */
@@ -2085,7 +2544,7 @@ static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_r
     if (g->lower && i + m - g->j < n) n = i + m - g->j;
     for (ir = 0; ir < m; ir += mr)
         if (g->pack_a || ir + mr > m)
-            celi_pack_a(g->a, i + ir, g->p, m - ir < mr ? m - ir : mr, g->k, mr, a_packed + (g->pack_a ? ir * g->k : 0));
+            celi_pack_a(g->a, i + ir, g->p, celi_min(mr, m - ir), g->k, mr, a_packed + (g->pack_a ? ir * g->k : 0));
     for (jr = 0; jr < n; jr += nr) {
         int packed_b = g->pack_b || jr + nr > g->n;
         const cel_real *b = packed_b ? g->b_packed + (g->pack_b ? jr * g->k : 0) : celi_at(g->b, g->j + jr, g->p);
@@ -2113,6 +2572,14 @@ static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_r
     }
 }
 
+/* The panel of B at column j of the block, unless it is used where it lies. */
+static void celi_product_pack(const celi_product *g, int64_t j)
+{
+    const int nr = g->kern->nr;
+    if (g->pack_b || j + nr > g->n)
+        celi_pack(g->b, g->j + j, g->p, celi_min(nr, g->n - j), g->k, nr, g->b_packed + (g->pack_b ? j * g->k : 0));
+}
+
 static int celi_thread(void)
 {
 #if defined(_OPENMP)
@@ -2138,7 +2605,7 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
         celi_scale(c, beta);
         return CEL_OK;
     }
-    threads = size > 500000 ? cel_threads() : 1;
+    threads = size > 2e6 ? cel_threads() : 1;
     /* Row blocks: as many as fit the cache, a multiple of the threads. */
     blocks = celi_round_up((m + kern->mc - 1) / kern->mc, lower ? 2 * threads : threads);
     mc = celi_round_up((m + blocks - 1) / blocks, kern->mr);
@@ -2154,22 +2621,24 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
     g.alpha = alpha;
     g.lower = lower;
     /* Packing pays where a panel is used often, and where rows far apart would evict each other. */
-    g.pack_a = size > CELI_SMALL_A;
-    g.pack_b = !b.trans || size > CELI_SMALL_B;
+    g.pack_a = size > CELI_SMALL;
+    g.pack_b = !b.trans || size > CELI_SMALL;
     for (g.j = 0; g.j < n; g.j += nc) {
         g.n = celi_min(nc, n - g.j);
         for (g.p = 0; g.p < k; g.p += kc) {
             int64_t i;
             g.k = celi_min(kc, k - g.p);
             g.beta = g.p > 0 ? 1 : beta;
-            CELI_OMP(omp parallel for schedule(static) if (threads > 1))
-            for (i = 0; i < g.n; i += kern->nr)
-                if (g.pack_b || i + kern->nr > g.n)
-                    celi_pack(b, g.j + i, g.p, celi_min(kern->nr, g.n - i), g.k, kern->nr,
-                              g.b_packed + (g.pack_b ? i * g.k : 0));
-            CELI_OMP(omp parallel for schedule(dynamic) if (threads > 1))
-            for (i = 0; i < m; i += mc)
-                celi_product_rows(&g, i, celi_min(mc, m - i), a_packed + celi_thread() * a_size);
+            if (threads > 1) {
+                CELI_OMP(omp parallel for schedule(static))
+                for (i = 0; i < g.n; i += kern->nr) celi_product_pack(&g, i);
+                CELI_OMP(omp parallel for schedule(dynamic))
+                for (i = 0; i < m; i += mc)
+                    celi_product_rows(&g, i, celi_min(mc, m - i), a_packed + celi_thread() * a_size);
+            } else { /* without the cost of a parallel region */
+                for (i = 0; i < g.n; i += kern->nr) celi_product_pack(&g, i);
+                for (i = 0; i < m; i += mc) celi_product_rows(&g, i, celi_min(mc, m - i), a_packed);
+            }
         }
     }
     cel_work_free(&own);
@@ -2198,8 +2667,8 @@ CEL_API_DEF cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, ce
     if (m != c.rows || n != c.cols || k != (trans_b ? b.cols : b.rows)) return CEL_ERR_SHAPE;
 #if defined(CELCOMEN_CBLAS)
     if (celi_cblas_takes(m, n, k, a, b, c)) {
-        CELI_CBLAS(gemm)(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans, trans_b ? CblasTrans : CblasNoTrans, (int)m,
-                         (int)n, (int)k, alpha, a.data, (int)a.stride, b.data, (int)b.stride, beta, c.data,
+        CELI_CBLAS(gemm)(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans, trans_b ? CblasTrans : CblasNoTrans,
+                         (int)m, (int)n, (int)k, alpha, a.data, (int)a.stride, b.data, (int)b.stride, beta, c.data,
                          (int)c.stride);
         return CEL_OK;
     }
@@ -2305,8 +2774,9 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
         const int64_t end = celi_min(j0 + BLOCK, n);
         int64_t i, j;
         if (j0 > 0 && end < n)
-            status = cel_mat_gemm(0, 1, -1, cel_mat_block(a, end, 0, n - end, j0), cel_mat_block(a, j0, 0, end - j0, j0),
-                                  1, cel_mat_block(a, end, j0, n - end, end - j0), &work);
+            status = cel_mat_gemm(0, 1, -1, cel_mat_block(a, end, 0, n - end, j0),
+                                  cel_mat_block(a, j0, 0, end - j0, j0), 1,
+                                  cel_mat_block(a, end, j0, n - end, end - j0), &work);
         for (j = j0; j < end && status == CEL_OK; j++) {
             cel_real *lj = a.data + j * a.stride;
             double d;
@@ -2344,7 +2814,8 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     for (i0 = 0; i0 < n && status == CEL_OK; i0 += BLOCK) {
         const int64_t end = celi_min(i0 + BLOCK, n);
         if (i0 > 0)
-            status = cel_mat_gemm(0, 0, -1, cel_mat_block(l, i0, 0, end - i0, i0), cel_mat_block(b, 0, 0, i0, b.cols), 1,
+            status = cel_mat_gemm(0, 0, -1, cel_mat_block(l, i0, 0, end - i0, i0),
+                                  cel_mat_block(b, 0, 0, i0, b.cols), 1,
                                   cel_mat_block(b, i0, 0, end - i0, b.cols), &work);
         for (i = i0; i < end; i++) {
             cel_real *bi = b.data + i * b.stride, d = l.data[i * l.stride + i];
@@ -2507,20 +2978,6 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
 /* sparse                                                                   */
 /* ======================================================================== */
 
-/* Fills err, if there is one, and returns its status. */
-static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const char *what, int64_t offset,
-                                       int64_t cell, int64_t gene)
-{
-    if (err) {
-        err->status = status;
-        err->what = what;
-        err->offset = offset;
-        err->cell = cell;
-        err->gene = gene;
-    }
-    return status;
-}
-
 CEL_API_DEF void cel_csr_free(cel_csr *a)
 {
     if (!a) return;
@@ -2535,7 +2992,7 @@ CEL_API_DEF int64_t cel_csr_count(const cel_csr *a)
     return a->start ? a->start[a->rows] : 0;
 }
 
-/* An uninitialised matrix with room for count entries; its start is zeroed. */
+/* A matrix of zeros with room for count entries, no row holding any. */
 static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_csr *out)
 {
     memset(out, 0, sizeof *out);
@@ -2543,8 +3000,8 @@ static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_cs
     out->rows = rows;
     out->cols = cols;
     out->start = (int64_t *)celi_alloc((size_t)rows + 1, sizeof *out->start);
-    out->index = (int32_t *)celi_alloc(count ? (size_t)count : 1, sizeof *out->index);
-    out->value = (cel_real *)celi_alloc(count ? (size_t)count : 1, sizeof *out->value);
+    out->index = (int32_t *)celi_alloc((size_t)count, sizeof *out->index);
+    out->value = (cel_real *)celi_alloc((size_t)count, sizeof *out->value);
     if (out->start && out->index && out->value) return CEL_OK;
     cel_csr_free(out);
     return CEL_ERR_MEMORY;
@@ -2604,7 +3061,7 @@ static void celi_csr_merge(cel_csr *a)
 CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t count, const int64_t *row,
                                           const int64_t *col, const cel_real *value, cel_csr *out, cel_error *err)
 {
-    cel_csr a, t;
+    cel_csr t;
     int64_t e;
     cel_status status;
     memset(out, 0, sizeof *out);
@@ -2613,20 +3070,20 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
             return celi_fail(err, CEL_ERR_ARG, "an edge's index is out of range", e, -1, -1);
     /* Sorted by column as the transpose, then by row: two stable passes. */
     status = celi_csr_new(cols, rows, count, &t);
-    if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
-    for (e = 0; e < count; e++) t.start[col[e] + 1]++;
-    celi_csr_offsets(cols, t.start);
-    for (e = 0; e < count; e++) {
-        int64_t to = t.start[col[e]]++;
-        t.index[to] = (int32_t)row[e];
-        t.value[to] = value ? value[e] : 1;
+    if (!status) {
+        for (e = 0; e < count; e++) t.start[col[e] + 1]++;
+        celi_csr_offsets(cols, t.start);
+        for (e = 0; e < count; e++) {
+            int64_t to = t.start[col[e]]++;
+            t.index[to] = (int32_t)row[e];
+            t.value[to] = value ? value[e] : 1;
+        }
+        celi_csr_rewind(cols, t.start);
+        status = cel_csr_transpose(&t, out);
+        cel_csr_free(&t);
     }
-    celi_csr_rewind(cols, t.start);
-    status = cel_csr_transpose(&t, &a);
-    cel_csr_free(&t);
     if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
-    celi_csr_merge(&a);
-    *out = a;
+    celi_csr_merge(out);
     return CEL_OK;
 }
 
@@ -2689,36 +3146,27 @@ CEL_API_DEF int cel_csr_is_symmetric(const cel_csr *a)
 
 CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_norm kind)
 {
-    double *row, *col;
+    double *row, *col; /* sums */
     int64_t i, e;
     cel_status status = CEL_OK;
     if (kind == CEL_NORM_GCN && a->rows != a->cols) return CEL_ERR_SHAPE;
     if (kind != CEL_NORM_ROW && kind != CEL_NORM_SYM && kind != CEL_NORM_GCN) return CEL_ERR_ARG;
-    row = (double *)celi_alloc((size_t)a->rows + 1, sizeof *row);
-    col = (double *)celi_alloc((size_t)a->cols + 1, sizeof *col);
-    if (!row || !col) status = CEL_ERR_MEMORY;
-    if (!status) {
-        for (i = 0; i < a->rows; i++)
-            for (e = a->start[i]; e < a->start[i + 1]; e++) {
-                row[i] += (double)a->value[e];
-                col[a->index[e]] += (double)a->value[e];
-            }
-        if (kind != CEL_NORM_ROW) {
-            double *sums = kind == CEL_NORM_SYM ? col : row;
-            for (i = 0; i < a->rows; i++)
-                if (!(row[i] >= 0)) status = CEL_ERR_DATA;
-            for (i = 0; i < a->cols; i++)
-                if (!(sums[i] >= 0)) status = CEL_ERR_DATA;
+    row = (double *)celi_alloc((size_t)(a->rows + a->cols), sizeof *row);
+    if (!row) return CEL_ERR_MEMORY;
+    col = kind == CEL_NORM_GCN ? row : row + a->rows;
+    for (i = 0; i < a->rows; i++)
+        for (e = a->start[i]; e < a->start[i + 1]; e++) {
+            row[i] += (double)a->value[e];
+            if (kind == CEL_NORM_SYM) col[a->index[e]] += (double)a->value[e];
         }
-    }
+    for (i = 0; kind != CEL_NORM_ROW && i < a->rows + a->cols; i++)
+        if (!(row[i] >= 0)) status = CEL_ERR_DATA;
     for (i = 0; !status && i < a->rows; i++)
         for (e = a->start[i]; e < a->start[i + 1]; e++) {
-            double c = kind == CEL_NORM_SYM ? col[a->index[e]] : kind == CEL_NORM_GCN ? row[a->index[e]] : row[i];
-            double d = kind == CEL_NORM_ROW ? row[i] : sqrt(row[i] * c);
+            double d = kind == CEL_NORM_ROW ? row[i] : sqrt(row[i] * col[a->index[e]]);
             a->value[e] = d > 0 || d < 0 ? (cel_real)((double)a->value[e] / d) : 0;
         }
     celi_free(row);
-    celi_free(col);
     return status;
 }
 
@@ -2742,60 +3190,30 @@ static void celi_scalar_csr_row(int64_t n, int64_t count, int64_t known, const i
 
 #if defined(CELI_X86) || defined(CELI_NEON)
 enum { CELI_CSR_AHEAD = 24 }; /* entries: about four rows of a neighbour graph */
-#define CELI_CSR_OUT(S, u, k)                                                                                          \
-    u = S##_mul(S##_set(alpha), u);                                                                                    \
-    if (add) u = S##_fma(S##_set(beta), S##_load(y + k), u);
-/* Four vectors of columns at a time, summed over all entries in registers. The last vector overlaps the one
- * before, so that every column is computed alike. */
+/* A vector of columns at a time, summed over all entries. The last vector overlaps the one before, so that
+ * every column is computed alike. */
 #define CELI_CSR_ROW(T, S)                                                                                             \
     T static void S##_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,    \
                               cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)           \
     {                                                                                                                  \
         enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                          \
-        int add = beta > 0 || beta < 0;                                                                                \
         int64_t e, j;                                                                                                  \
         if (n < W) {                                                                                                   \
             celi_scalar_csr_row(n, count, known, index, value, alpha, x, stride, beta, y);                             \
             return;                                                                                                    \
         }                                                                                                              \
-        for (j = 0; j + 4 * W <= n; j += 4 * W) {                                                                      \
-            S##_v u0 = S##_zero(), u1 = u0, u2 = u0, u3 = u0;                                                          \
-            for (e = 0; e < count; e++) {                                                                              \
-                const cel_real *p = x + index[e] * stride + j;                                                         \
-                S##_v t = S##_set(value[e]);                                                                           \
-                u0 = S##_fma(t, S##_load(p), u0);                                                                      \
-                u1 = S##_fma(t, S##_load(p + W), u1);                                                                  \
-                u2 = S##_fma(t, S##_load(p + 2 * W), u2);                                                              \
-                u3 = S##_fma(t, S##_load(p + 3 * W), u3);                                                              \
-                if (e + CELI_CSR_AHEAD < known) {                                                                      \
-                    p = x + index[e + CELI_CSR_AHEAD] * stride + j;                                                    \
-                    __builtin_prefetch(p);                                                                             \
-                    __builtin_prefetch(p + W);                                                                         \
-                    __builtin_prefetch(p + 2 * W);                                                                     \
-                    __builtin_prefetch(p + 3 * W);                                                                     \
-                }                                                                                                      \
-            }                                                                                                          \
-            CELI_CSR_OUT(S, u0, j)                                                                                     \
-            CELI_CSR_OUT(S, u1, j + W)                                                                                 \
-            CELI_CSR_OUT(S, u2, j + 2 * W)                                                                             \
-            CELI_CSR_OUT(S, u3, j + 3 * W)                                                                             \
-            S##_store(y + j, u0);                                                                                      \
-            S##_store(y + j + W, u1);                                                                                  \
-            S##_store(y + j + 2 * W, u2);                                                                              \
-            S##_store(y + j + 3 * W, u3);                                                                              \
-        }                                                                                                              \
-        for (; j < n; j += W) {                                                                                        \
+        for (j = 0; j < n; j += W) {                                                                                   \
             int64_t at = j + W <= n ? j : n - W;                                                                       \
+            cel_real last[W];                                                                                          \
             S##_v u = S##_zero();                                                                                      \
-            for (e = 0; e < count; e++) u = S##_fma(S##_set(value[e]), S##_load(x + index[e] * stride + at), u);       \
-            CELI_CSR_OUT(S, u, at)                                                                                     \
-            if (at == j) {                                                                                             \
-                S##_store(y + j, u);                                                                                   \
-            } else {                                                                                                   \
-                cel_real last[W];                                                                                      \
-                S##_store(last, u);                                                                                    \
-                memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                                           \
+            for (e = 0; e < count; e++) {                                                                              \
+                u = S##_fma(S##_set(value[e]), S##_load(x + index[e] * stride + at), u);                               \
+                if (e + CELI_CSR_AHEAD < known) __builtin_prefetch(x + index[e + CELI_CSR_AHEAD] * stride + at);       \
             }                                                                                                          \
+            u = S##_mul(S##_set(alpha), u);                                                                            \
+            if (!celi_is_zero(beta)) u = S##_fma(S##_set(beta), S##_load(y + at), u);                                  \
+            S##_store(at == j ? y + j : last, u);                                                                      \
+            if (at < j) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                                   \
         }                                                                                                              \
     }
 #if defined(CELI_X86)
@@ -2827,7 +3245,7 @@ CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const 
     if (a->cols != x.rows || y.rows != count || x.cols != y.cols) return CEL_ERR_SHAPE;
     for (r = 0; list && r < count; r++)
         if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
     for (r = 0; r < count; r++) {
         int64_t i = list ? list[r] : r, from = a->start[i], next = list ? i + 1 : a->rows;
         kernel(x.cols, a->start[i + 1] - from, a->start[next] - from, a->index + from, a->value + from, alpha, x.data,
@@ -2846,7 +3264,7 @@ CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, 
 CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
 {
     cel_csr s, found;
-    int32_t *seen = NULL, *queue = NULL;
+    int32_t *seen, *queue;
     int64_t i, e, q, total = 0;
     int fill;
     cel_status status;
@@ -2855,9 +3273,9 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
     if (hops < 1) return CEL_ERR_ARG;
     status = cel_csr_symmetrise(a, &s);
     if (status) return status;
-    seen = (int32_t *)celi_alloc((size_t)s.rows + 1, sizeof *seen);
-    queue = (int32_t *)celi_alloc((size_t)s.rows + 1, sizeof *queue);
-    if (!seen || !queue) status = CEL_ERR_MEMORY;
+    seen = (int32_t *)celi_alloc((size_t)s.rows * 2, sizeof *seen);
+    queue = seen ? seen + s.rows : NULL;
+    if (!seen) status = CEL_ERR_MEMORY;
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
             status = celi_csr_new(s.rows, s.cols, total, &found);
@@ -2891,7 +3309,6 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
         }
     }
     celi_free(seen);
-    celi_free(queue);
     cel_csr_free(&s);
     if (!status) status = cel_csr_transpose(&found, out);
     cel_csr_free(&found);
@@ -2902,24 +3319,17 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
 /* files: .npy, .npz and lists of names, in and out                         */
 /* ======================================================================== */
 
-static cel_status celi_malformed(cel_error *err, const char *what, int64_t offset)
+static cel_status celi_bad(cel_error *err, cel_status status, const char *what, int64_t offset)
 {
-    return celi_fail(err, CEL_ERR_FORMAT, what, offset, -1, -1);
-}
-
-static cel_status celi_no_memory(cel_error *err)
-{
-    return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+    return celi_fail(err, status, what, offset, -1, -1);
 }
 
 /* ---- .npy: reading ---- */
 
 static int celi_host_big_endian(void)
 {
-    const uint16_t one = 1;
-    unsigned char first;
-    memcpy(&first, &one, 1);
-    return first == 0;
+    static const uint16_t one = 1;
+    return *(const unsigned char *)&one == 0;
 }
 
 /* An unsigned integer of 1, 2, 4 or 8 bytes at any alignment. */
@@ -2927,10 +3337,6 @@ static uint64_t celi_load(const unsigned char *p, int bytes, int big_endian)
 {
     uint64_t v = 0;
     int i;
-    if (bytes == 8 && big_endian == celi_host_big_endian()) { /* the common case, and the slowest byte by byte */
-        memcpy(&v, p, 8);
-        return v;
-    }
     for (i = 0; i < bytes; i++) v = v << 8 | p[big_endian ? i : bytes - 1 - i];
     return v;
 }
@@ -2938,12 +3344,19 @@ static uint64_t celi_load(const unsigned char *p, int bytes, int big_endian)
 static uint32_t celi_load16(const unsigned char *p) { return (uint32_t)celi_load(p, 2, 0); }
 static uint32_t celi_load32(const unsigned char *p) { return (uint32_t)celi_load(p, 4, 0); }
 
+/* The 12 types of numbers, and three bytes: kind and size as in a header, and the name that may stand there instead. */
+static const char *const celi_npy_types[13][2] = {
+    {"b1", "bool"},   {"i1", "int8"},   {"i2", "int16"},   {"i4", "int32"},   {"i8", "int64"},
+    {"u1", "uint8"},  {"u2", "uint16"}, {"u4", "uint32"},  {"u8", "uint64"},
+    {"f2", "float16"}, {"f4", "float32"}, {"f8", "float64"}, {"S3", "S3"}};
+
 /* Whether numbers of this kind and size exist. */
-static int celi_npy_type(char kind, int bytes)
+static int celi_npy_numeric(const cel_npy *a)
 {
-    if (kind == 'b') return bytes == 1;
-    if (kind != 'i' && kind != 'u' && kind != 'f') return 0;
-    return bytes == 2 || bytes == 4 || bytes == 8 || (bytes == 1 && kind != 'f');
+    int k;
+    for (k = 0; k < 12; k++)
+        if (a->kind == celi_npy_types[k][0][0] && a->bytes == celi_npy_types[k][0][1] - '0') return 1;
+    return 0;
 }
 
 /* Fills a->count. 0 if a length is negative or the array has more bytes than a pointer can span; lengths of
@@ -2962,47 +3375,47 @@ static int celi_npy_count(cel_npy *a)
     return 1;
 }
 
-/* A place in a header: a Python literal in text[at .. end-1]; and what was found wrong with it there. */
-typedef struct celi_literal {
-    const unsigned char *text;
+/* A place in a header, which is a Python literal that ends at `end`. */
+typedef struct celi_cursor {
+    const unsigned char *p;
     size_t at, end;
-    cel_status status;
-    const char *what;
-} celi_literal;
+    cel_error *err;
+} celi_cursor;
 
-static cel_status celi_wrong(celi_literal *t, cel_status status, const char *what)
+/* What is wrong at the place. */
+static cel_status celi_wrong(const celi_cursor *c, cel_status status, const char *what)
 {
-    t->what = what;
-    return t->status = status;
+    return celi_bad(c->err, status, what, (int64_t)c->at);
 }
 
 /* The next character after white space, or 0 at the end. */
-static int celi_peek(celi_literal *t)
+static int celi_peek(celi_cursor *c)
 {
-    while (t->at < t->end && memchr(" \t\r\n\f", t->text[t->at], 5)) t->at++;
-    return t->at < t->end ? t->text[t->at] : 0;
+    while (c->at < c->end && memchr(" \t\r\n\f", c->p[c->at], 5)) c->at++;
+    return c->at < c->end ? c->p[c->at] : 0;
 }
 
-/* Skips white space and the character c if it is next. */
-static int celi_accept(celi_literal *t, int c)
+/* Skips white space, and the text if it is next. */
+static int celi_accept(celi_cursor *c, const char *text)
 {
-    if (celi_peek(t) != c) return 0;
-    t->at++;
+    size_t n = strlen(text);
+    (void)celi_peek(c);
+    if (n > c->end - c->at || memcmp(c->p + c->at, text, n) != 0) return 0;
+    c->at += n;
     return 1;
 }
 
-/* A string in either kind of quotes, without escapes. */
-static int celi_string(celi_literal *t, const char **s, size_t *length)
+/* A string in either kind of quotes. Escapes stay as they are: no key and no type has any. */
+static int celi_string(celi_cursor *c, const char **s, size_t *length)
 {
-    int quote = celi_peek(t);
-    size_t i;
+    int quote = celi_peek(c);
+    const char *end;
     if (quote != '\'' && quote != '"') return 0;
-    for (i = t->at + 1; i < t->end && t->text[i] != quote; i++)
-        if (t->text[i] == '\\' || t->text[i] == '\n' || t->text[i] == 0) return 0;
-    if (i == t->end) return 0;
-    *s = (const char *)t->text + t->at + 1;
-    *length = i - t->at - 1;
-    t->at = i + 1;
+    *s = (const char *)c->p + c->at + 1;
+    end = (const char *)memchr(*s, quote, c->end - c->at - 1);
+    if (!end) return 0;
+    *length = (size_t)(end - *s);
+    c->at += *length + 2;
     return 1;
 }
 
@@ -3011,194 +3424,148 @@ static int celi_same(const char *s, size_t length, const char *word)
     return length == strlen(word) && memcmp(s, word, length) == 0;
 }
 
-/* A word such as True, not followed by more of a name. */
-static int celi_word(celi_literal *t, const char *word)
-{
-    size_t n = strlen(word), end = t->at + n;
-    if (end > t->end || memcmp(t->text + t->at, word, n)) return 0;
-    if (end < t->end && !memchr(" \t\r\n\f,}", t->text[end], 7)) return 0;
-    t->at = end;
-    return 1;
-}
-
 /* A Python integer >= 0: decimal without leading zeros, 0x, 0o or 0b, underscores between digits, and the
  * L of Python 2 where long_suffix. 0 if it is none or exceeds INT64_MAX. */
-static int celi_integer(celi_literal *t, int long_suffix, int64_t *out)
+static int celi_integer(celi_cursor *c, int long_suffix, int64_t *out)
 {
+    int zero = celi_peek(c) == '0', x = zero && c->at + 1 < c->end ? c->p[c->at + 1] | 32 : 0;
+    int base = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 10, last = '_'; /* what may not come next, or end it */
     int64_t v = 0;
-    int base = 10, digits = 0, zero;
-    zero = celi_peek(t) == '0';
-    if (zero && t->at + 1 < t->end) {
-        int x = t->text[t->at + 1] | 32;
-        base = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 10;
-        if (base != 10) t->at += 2;
+    if (base != 10) {
+        c->at += 2;
+        last = 0;
     }
-    for (; t->at < t->end; t->at++) {
-        int c = t->text[t->at], lower = c | 32;
-        int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
-        if (c == '_' && (digits || base != 10) && t->at + 1 < t->end && t->text[t->at + 1] != '_' &&
-            t->text[t->at - 1] != '_')
-            continue;
-        if (digit >= base) break;
+    for (; c->at < c->end; c->at++) {
+        int next = c->p[c->at], lower = next | 32;
+        int digit = next >= '0' && next <= '9' ? next - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
+        if (next == '_' ? last == '_' : digit >= base) break;
+        last = next;
+        if (next == '_') continue;
         if (v > (INT64_MAX - digit) / base) return 0;
         v = v * base + digit;
-        digits++;
     }
-    if (!digits || t->text[t->at - 1] == '_' || (zero && base == 10 && v)) return 0;
-    if (long_suffix && t->at < t->end && t->text[t->at] == 'L') t->at++;
+    if (last == 0 || last == '_' || (zero && base == 10 && v)) return 0;
+    if (long_suffix && c->at < c->end && c->p[c->at] == 'L') c->at++;
     *out = v;
     return 1;
 }
 
 /* A tuple of lengths. */
-static cel_status celi_shape(celi_literal *t, int long_suffix, cel_npy *a)
+static cel_status celi_shape(celi_cursor *c, int long_suffix, cel_npy *a)
 {
     int comma = 1;
     a->ndim = 0;
-    if (!celi_accept(t, '(')) return celi_wrong(t, CEL_ERR_FORMAT, "the shape is not a tuple");
-    while (!celi_accept(t, ')')) {
-        if (!comma) return celi_wrong(t, CEL_ERR_FORMAT, "the shape is malformed");
-        if (celi_peek(t) == '-') return celi_wrong(t, CEL_ERR_FORMAT, "a length in the shape is negative");
-        if (a->ndim == CEL_NPY_DIMS) return celi_wrong(t, CEL_ERR_FORMAT, "the array has more than 32 dimensions");
-        if (!celi_integer(t, long_suffix, a->shape + a->ndim))
-            return celi_wrong(t, CEL_ERR_FORMAT, "a length in the shape is not an integer, or too big");
+    if (!celi_accept(c, "(")) return celi_wrong(c, CEL_ERR_FORMAT, "the shape is not a tuple");
+    while (!celi_accept(c, ")")) {
+        if (!comma) return celi_wrong(c, CEL_ERR_FORMAT, "the shape is malformed");
+        if (a->ndim == CEL_NPY_DIMS) return celi_wrong(c, CEL_ERR_FORMAT, "the array has more than 32 dimensions");
+        if (!celi_integer(c, long_suffix, a->shape + a->ndim))
+            return celi_wrong(c, CEL_ERR_FORMAT, "a length in the shape is negative, too big or not an integer");
         a->ndim++;
-        comma = celi_accept(t, ',');
+        comma = celi_accept(c, ",");
     }
-    return a->ndim == 1 && !comma ? celi_wrong(t, CEL_ERR_FORMAT, "the shape is not a tuple") : CEL_OK;
+    return a->ndim == 1 && !comma ? celi_wrong(c, CEL_ERR_FORMAT, "the shape is not a tuple") : CEL_OK;
 }
 
-/* The type from its text: an optional byte order, a kind and a size, or a name like float32. Bytes ('S') are
- * accepted here. CEL_ERR_FORMAT if it is no type at all. */
-static cel_status celi_descr(const char *s, size_t length, cel_npy *a)
+/* The type: an optional byte order and a code, or a name. Three bytes ('S3') are accepted if text is set. */
+static cel_status celi_descr(celi_cursor *c, int text, cel_npy *a)
 {
-    static const char name[4][6] = {"float", "uint", "int", "bool"};
-    const char *end = s + length;
-    int k, named, size = 0;
-    a->big_endian = celi_host_big_endian();
-    for (k = 0; k < 4; k++)
-        if (length >= strlen(name[k]) && memcmp(s, name[k], strlen(name[k])) == 0) break;
-    named = k < 4;
-    if (named) {
-        a->kind = name[k][0];
-        s += strlen(name[k]);
-    } else {
-        if (length && memchr("<>=|", s[0], 4)) {
-            if (s[0] == '<' || s[0] == '>') a->big_endian = s[0] == '>';
-            s++;
+    const celi_cursor start = *c;
+    const char *s, *code;
+    size_t length, n;
+    int k;
+    if (celi_peek(c) == '[' || celi_peek(c) == '(') return celi_wrong(c, CEL_ERR_UNSUPPORTED, "an array of structures");
+    if (!celi_string(c, &s, &length)) return celi_wrong(c, CEL_ERR_FORMAT, "descr is not a string");
+    k = length && memchr("<>=|", s[0], 4);
+    code = s + k;
+    n = length - (size_t)k;
+    a->big_endian = k && (s[0] == '<' || s[0] == '>') ? s[0] == '>' : celi_host_big_endian();
+    for (k = 0; k < (text ? 13 : 12); k++)
+        if (celi_same(code, n, celi_npy_types[k][0]) || celi_same(s, length, celi_npy_types[k][1])) {
+            a->kind = celi_npy_types[k][0][0];
+            a->bytes = celi_npy_types[k][0][1] - '0';
+            return CEL_OK;
         }
-        if (s == end) return CEL_ERR_FORMAT;
-        a->kind = *s++;
-    }
-    if (memchr("aUVOcMm", a->kind, 7)) return CEL_ERR_UNSUPPORTED;
-    if (named && a->kind == 'b' && s == end) size = 8;
-    for (; s < end && *s >= '0' && *s <= '9'; s++)
-        if ((size = size * 10 + (*s - '0')) > 100000) return CEL_ERR_UNSUPPORTED;
-    if (s < end || (named && size % 8)) return CEL_ERR_FORMAT;
-    if (named) size /= 8;
-    a->bytes = size;
-    if (a->kind == 'S') return size ? CEL_OK : CEL_ERR_UNSUPPORTED;
-    if (a->kind == 'f' && (size == 10 || size == 12 || size == 16)) return CEL_ERR_UNSUPPORTED;
-    return celi_npy_type(a->kind, size) ? CEL_OK : CEL_ERR_FORMAT;
+    if (n && (memchr("aSUVOcMm", code[0], 8) || (n > 2 && code[0] == 'f' && code[1] >= '0' && code[1] <= '9')))
+        return celi_wrong(&start, CEL_ERR_UNSUPPORTED,
+                          "elements that are neither bool, integer nor real of at most 8 bytes");
+    return celi_wrong(&start, CEL_ERR_FORMAT, "descr is not a type");
 }
 
-/* The header's dictionary. */
-static cel_status celi_header(celi_literal *t, int long_suffix, cel_npy *a)
+/* The header's dictionary, up to the end. */
+static cel_status celi_header(celi_cursor *c, int long_suffix, int text, cel_npy *a)
 {
     const char *s;
-    size_t length, start;
-    int seen = 0;
-    cel_status status;
-    if (!celi_accept(t, '{')) return celi_wrong(t, CEL_ERR_FORMAT, "the header is not a dictionary");
-    while (!celi_accept(t, '}')) {
-        if (!celi_string(t, &s, &length) || !celi_accept(t, ':'))
-            return celi_wrong(t, CEL_ERR_FORMAT, "the header's dictionary is malformed");
-        (void)celi_peek(t);
+    size_t length;
+    int seen = 0, comma = 1;
+    cel_status status = CEL_OK;
+    if (!celi_accept(c, "{")) return celi_wrong(c, CEL_ERR_FORMAT, "the header is not a dictionary");
+    while (!celi_accept(c, "}")) {
+        if (!comma || !celi_string(c, &s, &length) || !celi_accept(c, ":"))
+            return celi_wrong(c, CEL_ERR_FORMAT, "the header's dictionary is malformed");
         if (celi_same(s, length, "descr")) {
-            start = t->at;
-            if (celi_peek(t) == '[' || celi_peek(t) == '(')
-                return celi_wrong(t, CEL_ERR_UNSUPPORTED, "an array of structures");
-            if (!celi_string(t, &s, &length)) return celi_wrong(t, CEL_ERR_FORMAT, "descr is not a string");
-            status = celi_descr(s, length, a);
-            if (status) t->at = start;
-            if (status == CEL_ERR_FORMAT) return celi_wrong(t, status, "descr is not a type");
-            if (status)
-                return celi_wrong(t, status, "elements that are neither bool, integer nor real of at most 8 bytes");
+            status = celi_descr(c, text, a);
             seen |= 1;
         } else if (celi_same(s, length, "fortran_order")) {
-            a->fortran = celi_word(t, "True");
-            if (!a->fortran && !celi_word(t, "False"))
-                return celi_wrong(t, CEL_ERR_FORMAT, "fortran_order is neither True nor False");
+            a->fortran = celi_accept(c, "True");
+            if (!a->fortran && !celi_accept(c, "False"))
+                return celi_wrong(c, CEL_ERR_FORMAT, "fortran_order is neither True nor False");
             seen |= 2;
         } else if (celi_same(s, length, "shape")) {
-            if (celi_shape(t, long_suffix, a)) return t->status;
+            status = celi_shape(c, long_suffix, a);
             seen |= 4;
         } else {
-            return celi_wrong(t, CEL_ERR_FORMAT, "the header has an unknown key");
+            return celi_wrong(c, CEL_ERR_FORMAT, "the header has an unknown key");
         }
-        if (!celi_accept(t, ',') && celi_peek(t) != '}')
-            return celi_wrong(t, CEL_ERR_FORMAT, "the header's dictionary is malformed");
+        if (status) return status;
+        comma = celi_accept(c, ",");
     }
-    if (seen != 7) return celi_wrong(t, CEL_ERR_FORMAT, "the header lacks descr, fortran_order or shape");
-    (void)celi_peek(t);
-    if (t->at < t->end) return celi_wrong(t, CEL_ERR_FORMAT, "the header goes on after its dictionary");
-    return CEL_OK;
+    if (seen != 7) return celi_wrong(c, CEL_ERR_FORMAT, "the header lacks descr, fortran_order or shape");
+    (void)celi_peek(c);
+    return c->at < c->end ? celi_wrong(c, CEL_ERR_FORMAT, "the header goes on after its dictionary") : CEL_OK;
 }
 
-/* The whole of a file: its status, and in t what is wrong and where. */
-static cel_status celi_npy_read(const unsigned char *p, size_t size, celi_literal *t, int text, cel_npy *out)
+/* cel_npy_parse, with or without arrays of three bytes. */
+static cel_status celi_npy_parse(const void *bytes, size_t size, int text, cel_npy *out, cel_error *err)
 {
     static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
-    size_t field, length;
-    memset(t, 0, sizeof *t);
-    t->text = p;
-    for (; t->at < 6 && t->at < size; t->at++)
-        if (p[t->at] != magic[t->at])
-            return celi_wrong(t, CEL_ERR_FORMAT, size > 3 && memcmp(p, "PK\3\4", 4) == 0
-                                                     ? "an .npz archive, not an .npy file" : "not an .npy file");
-    if (size >= 8 && (p[6] < 1 || p[6] > 3 || p[7] != 0))
-        return celi_wrong(t, CEL_ERR_FORMAT, "not version 1, 2 or 3 of the .npy format");
-    field = size >= 8 && p[6] > 1 ? 4 : 2;
-    length = size >= 8 + field ? (size_t)celi_load(p + 8, (int)field, 0) : 0;
-    t->at = 8;
-    if (length > 10000) return celi_wrong(t, CEL_ERR_FORMAT, "the header is longer than 10,000 bytes");
-    t->end = 8 + field + length;
-    t->at = size;
-    if (t->end > size) return celi_wrong(t, CEL_ERR_FORMAT, "the file ends inside its header");
-    t->at = 8 + field;
-    if (celi_header(t, p[6] < 3, out)) return t->status;
-    t->at = 8 + field;
-    if (!text && out->kind == 'S') return celi_wrong(t, CEL_ERR_UNSUPPORTED, "an array of text");
-    if (!celi_npy_count(out)) return celi_wrong(t, CEL_ERR_FORMAT, "the shape is too big");
-    t->at = t->end; /* '\r' before this, '\n' here: every number would be a byte off */
-    if (t->end < size && p[t->end - 1] == '\r' && p[t->end] == '\n')
-        return celi_wrong(t, CEL_ERR_FORMAT, "the file's line ends were converted on its way: transfer it as binary");
-    t->at = size;
-    if ((uint64_t)out->count * (uint64_t)out->bytes > size - t->end)
-        return celi_wrong(t, CEL_ERR_FORMAT, "the data are shorter than the shape says");
-    out->data = p + t->end;
-    out->offset = (int64_t)t->end;
-    out->trailing = (int64_t)(size - t->end) - out->count * out->bytes;
-    return CEL_OK;
-}
-
-/* cel_npy_parse for a file that starts at byte `base` of another (offsets count from there), with or without
- * arrays of text. */
-static cel_status celi_npy_parse(const void *bytes, size_t size, int64_t base, int text, cel_npy *out, cel_error *err)
-{
-    celi_literal t;
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t field = size >= 8 && p[6] > 1 ? 4 : 2;
+    celi_cursor c;
+    cel_npy a;
+    cel_status status;
     memset(out, 0, sizeof *out);
-    if (celi_npy_read((const unsigned char *)bytes, size, &t, text, out)) {
-        memset(out, 0, sizeof *out);
-        return celi_fail(err, t.status, t.what, base + (int64_t)t.at, -1, -1);
-    }
-    out->offset += base;
+    memset(&a, 0, sizeof a);
+    c.p = p;
+    c.err = err;
+    for (c.at = 0; c.at < 6 && c.at < size; c.at++)
+        if (p[c.at] != magic[c.at])
+            return celi_wrong(&c, CEL_ERR_FORMAT, size > 3 && memcmp(p, "PK\3\4", 4) == 0
+                                                      ? "an .npz archive, not an .npy file" : "not an .npy file");
+    if (size >= 8 && (p[6] < 1 || p[6] > 3 || p[7] != 0))
+        return celi_wrong(&c, CEL_ERR_FORMAT, "not version 1, 2 or 3 of the .npy format");
+    c.at = 8 + field;
+    c.end = c.at + (size >= c.at ? (size_t)celi_load(p + 8, (int)field, 0) : 0);
+    if (c.end - c.at > 10000) return celi_bad(err, CEL_ERR_FORMAT, "the header is longer than 10,000 bytes", 8);
+    if (c.end > size) return celi_bad(err, CEL_ERR_FORMAT, "the file ends inside its header", (int64_t)size);
+    status = celi_header(&c, p[6] < 3, text, &a);
+    if (status) return status;
+    if (!celi_npy_count(&a)) return celi_wrong(&c, CEL_ERR_FORMAT, "the shape is too big");
+    /* '\r' before this, '\n' here: every number would be a byte off */
+    if (c.end < size && p[c.end - 1] == '\r' && p[c.end] == '\n')
+        return celi_wrong(&c, CEL_ERR_FORMAT, "the file's line ends were converted on its way: transfer it as binary");
+    a.trailing = (int64_t)(size - c.end) - a.count * a.bytes;
+    if (a.trailing < 0)
+        return celi_bad(err, CEL_ERR_FORMAT, "the data are shorter than the shape says", (int64_t)size);
+    a.data = p + c.end;
+    a.offset = (int64_t)c.end;
+    *out = a;
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *out, cel_error *err)
 {
-    return celi_npy_parse(bytes, size, 0, 0, out, err);
+    return celi_npy_parse(bytes, size, 0, out, err);
 }
 
 /* Whether the elements lie in memory as an array of cel_real, aligned or not. */
@@ -3216,22 +3583,21 @@ CEL_API_DEF const cel_real *cel_npy_view(const cel_npy *a)
 
 static double celi_float(uint64_t bits, int bytes)
 {
+    int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
+    uint32_t word = (uint32_t)bits;
+    float single;
+    double v;
     if (bytes == 8) {
-        double v;
         memcpy(&v, &bits, sizeof v);
-        return v;
-    }
-    if (bytes == 4) {
-        uint32_t word = (uint32_t)bits;
-        float v;
-        memcpy(&v, &word, sizeof v);
-        return (double)v;
+    } else if (bytes == 4) {
+        memcpy(&single, &word, sizeof single);
+        v = (double)single;
     } else {
-        int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
-        double v = exponent == 31 ? (mantissa ? (double)NAN : (double)INFINITY)
-                 : exponent ? ldexp(mantissa + 1024, exponent - 25) : ldexp(mantissa, -24);
-        return bits >> 15 ? -v : v;
+        v = exponent == 31 ? (mantissa ? (double)NAN : (double)INFINITY)
+                           : ldexp(mantissa + (exponent ? 1024 : 0), (exponent ? exponent : 1) - 25);
+        if (bits >> 15) v = -v;
     }
+    return v;
 }
 
 /* The elements in C order into `real` or, for integers, into `integer`. Returns the number converted:
@@ -3274,19 +3640,17 @@ static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integ
 
 CEL_API_DEF cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *err)
 {
-    if (!celi_npy_type(a->kind, a->bytes))
-        return celi_fail(err, CEL_ERR_UNSUPPORTED, "not an array of numbers", a->offset, -1, -1);
-    if (a->count == 0) return CEL_OK;
-    if (celi_npy_is_real(a)) memcpy(out, a->data, (size_t)a->count * sizeof(cel_real));
-    else (void)celi_npy_convert(a, out, NULL);
+    if (!celi_npy_numeric(a)) return celi_bad(err, CEL_ERR_UNSUPPORTED, "not an array of numbers", a->offset);
+    if (!celi_npy_is_real(a)) (void)celi_npy_convert(a, out, NULL);
+    else if (a->count) memcpy(out, a->data, (size_t)a->count * sizeof(cel_real));
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_error *err)
 {
     int64_t done;
-    if (!celi_npy_type(a->kind, a->bytes) || a->kind == 'f')
-        return celi_fail(err, CEL_ERR_UNSUPPORTED, "not an array of integers", a->offset, -1, -1);
+    if (!celi_npy_numeric(a) || a->kind == 'f')
+        return celi_bad(err, CEL_ERR_UNSUPPORTED, "not an array of integers", a->offset);
     done = celi_npy_convert(a, NULL, out);
     if (done == a->count) return CEL_OK;
     memset(out, 0, (size_t)a->count * sizeof *out);
@@ -3295,53 +3659,45 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
 
 /* ---- .npy: writing ---- */
 
-/* Where bytes go: a file, a buffer, or nowhere (then they are only counted); with a table, their CRC-32 is
- * kept as well. */
+/* Where bytes go: a file, a buffer, or nowhere (then they are only counted). What does not fit the buffer is
+ * counted too. Their CRC-32 is kept if it is asked for. */
 typedef struct celi_sink {
 #if !defined(CELCOMEN_NO_STDIO)
     FILE *file;
 #endif
     unsigned char *buffer;
     size_t capacity, size;
-    const uint32_t *table;
     uint32_t crc;
-    int failed;
+    int checked, failed;
 } celi_sink;
 
-static void celi_crc_table(uint32_t *table)
-{
-    uint32_t i, v;
-    int k;
-    for (i = 0; i < 256; i++) {
-        v = i;
-        for (k = 0; k < 8; k++) v = v & 1 ? v >> 1 ^ 0xEDB88320u : v >> 1;
-        table[i] = v;
-    }
-}
+/* What puts an array, an archive of `count` arrays or `count` bytes; CEL_ERR_ARG if they cannot be written as
+ * described. */
+typedef cel_status (*celi_encoder)(celi_sink *s, const void *what, int64_t count);
 
-static uint32_t celi_crc(const uint32_t *table, uint32_t crc, const unsigned char *p, size_t n)
+/* CRC-32, half a byte at a time. */
+static uint32_t celi_crc(uint32_t crc, const unsigned char *p, size_t n)
 {
+    static const uint32_t table[16] = {
+        0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u, 0x4db26158u, 0x5005713cu,
+        0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu, 0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu};
     size_t i;
     crc = ~crc;
-    for (i = 0; i < n; i++) crc = crc >> 8 ^ table[(crc ^ p[i]) & 255];
+    for (i = 0; i < n; i++) {
+        crc = crc >> 4 ^ table[(crc ^ p[i]) & 15];
+        crc = crc >> 4 ^ table[(crc ^ p[i] >> 4) & 15];
+    }
     return ~crc;
 }
 
 static void celi_put(celi_sink *s, const void *bytes, size_t n)
 {
-    if (n == 0 || s->failed) return;
-    if (n > SIZE_MAX - s->size) {
-        s->failed = 1;
-        return;
-    }
-    if (s->table) s->crc = celi_crc(s->table, s->crc, (const unsigned char *)bytes, n);
+    if (n == 0) return;
+    if (s->checked) s->crc = celi_crc(s->crc, (const unsigned char *)bytes, n);
 #if !defined(CELCOMEN_NO_STDIO)
-    if (s->file && fwrite(bytes, 1, n, s->file) != n) s->failed = 1;
+    if (s->file && !s->failed) s->failed = fwrite(bytes, 1, n, s->file) != n;
 #endif
-    if (s->buffer) {
-        if (n > s->capacity - s->size) s->failed = 1;
-        else memcpy(s->buffer + s->size, bytes, n);
-    }
+    if (s->buffer && s->size <= s->capacity && n <= s->capacity - s->size) memcpy(s->buffer + s->size, bytes, n);
     s->size += n;
 }
 
@@ -3365,21 +3721,18 @@ static void celi_put_decimal(celi_sink *s, int64_t v)
     celi_put(s, digit + i, (size_t)(20 - i));
 }
 
-/* Whether the description is one that can be written. */
-static int celi_npy_valid(const cel_npy *a)
+/* An array as an .npy file of version 1. */
+static cel_status celi_put_npy(celi_sink *s, const void *what, int64_t count)
 {
+    const cel_npy *a = (const cel_npy *)what;
     cel_npy copy = *a;
-    if (!celi_npy_count(&copy) || copy.count != a->count || (a->count && !a->data)) return 0;
-    return celi_npy_type(a->kind, a->bytes) || (a->kind == 'S' && a->bytes <= 1000);
-}
-
-/* A valid array as an .npy file of version 1. */
-static void celi_put_npy(celi_sink *s, const cel_npy *a)
-{
     unsigned char header[1024]; /* 32 lengths of at most 21 characters, and 60 around them */
     celi_sink h;
     char type[2];
     int d;
+    (void)count;
+    if (!celi_npy_count(&copy) || copy.count != a->count || (a->count && !a->data)) return CEL_ERR_ARG;
+    if (!celi_npy_numeric(a) && (a->kind != 'S' || a->bytes > 1000)) return CEL_ERR_ARG;
     memset(&h, 0, sizeof h);
     h.buffer = header;
     h.capacity = sizeof header;
@@ -3401,6 +3754,27 @@ static void celi_put_npy(celi_sink *s, const cel_npy *a)
     header[9] = (unsigned char)((h.size - 10) >> 8);
     celi_put(s, header, h.size);
     celi_put(s, a->data, (size_t)a->count * (size_t)a->bytes);
+    return CEL_OK;
+}
+
+/* Encodes into a buffer, or only counts the bytes. */
+static cel_status celi_encode(celi_encoder put, const void *what, int64_t count, void *buffer, size_t capacity,
+                              size_t *size)
+{
+    celi_sink s;
+    cel_status status;
+    memset(&s, 0, sizeof s);
+    s.buffer = (unsigned char *)buffer;
+    s.capacity = capacity;
+    status = put(&s, what, count);
+    if (!status && buffer && s.size > capacity) status = CEL_ERR_ARG;
+    *size = status ? 0 : s.size;
+    return status;
+}
+
+CEL_API_DEF cel_status cel_npy_encode(const cel_npy *a, void *buffer, size_t capacity, size_t *size)
+{
+    return celi_encode(celi_put_npy, a, 1, buffer, capacity, size);
 }
 
 CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data)
@@ -3418,20 +3792,6 @@ CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64
     return a;
 }
 
-CEL_API_DEF cel_status cel_npy_encode(const cel_npy *a, void *buffer, size_t capacity, size_t *size)
-{
-    celi_sink s;
-    *size = 0;
-    if (!celi_npy_valid(a)) return CEL_ERR_ARG;
-    memset(&s, 0, sizeof s);
-    s.buffer = (unsigned char *)buffer;
-    s.capacity = capacity;
-    celi_put_npy(&s, a);
-    if (s.failed) return CEL_ERR_ARG;
-    *size = s.size;
-    return CEL_OK;
-}
-
 /* ---- .npz: a zip archive (PKWARE's APPNOTE) ---- */
 
 typedef struct celi_zip_entry {
@@ -3441,10 +3801,10 @@ typedef struct celi_zip_entry {
     uint64_t stored, size, local; /* bytes in the archive and unpacked; offset of the local header */
 } celi_zip_entry;
 
-/* The directory entry at *at, which moves to the next one; 0 unless it lies before `end`. */
+/* The directory entry at *at, which moves to the next one; 0, and *at stays, unless it lies before `end`. */
 static int celi_zip_next(const unsigned char *p, size_t end, size_t *at, celi_zip_entry *e)
 {
-    size_t extra, extra_end;
+    size_t extra, extra_end, next;
     if (end - *at < 46 || celi_load32(p + *at) != 0x02014b50u) return 0;
     p += *at;
     e->flags = celi_load16(p + 8);
@@ -3457,17 +3817,14 @@ static int celi_zip_next(const unsigned char *p, size_t end, size_t *at, celi_zi
     e->name_length = celi_load16(p + 28);
     extra = 46 + e->name_length;
     extra_end = extra + celi_load16(p + 30);
-    if (extra_end + celi_load16(p + 32) > end - *at) return 0;
-    *at += extra_end + celi_load16(p + 32);
+    next = extra_end + celi_load16(p + 32);
+    if (next > end - *at) return 0;
     while (extra + 4 <= extra_end) {
         size_t field = extra + 4, field_end = field + celi_load16(p + extra + 2);
         if (field_end > extra_end) return 0;
         if (celi_load16(p + extra) == 1) { /* zip64: those of the three that do not fit 32 bits, in this order */
-            uint64_t *wide[3];
+            uint64_t *wide[3] = {&e->size, &e->stored, &e->local};
             int k;
-            wide[0] = &e->size;
-            wide[1] = &e->stored;
-            wide[2] = &e->local;
             for (k = 0; k < 3; k++) {
                 if (*wide[k] != 0xffffffffu) continue;
                 if (field + 8 > field_end) return 0;
@@ -3477,6 +3834,7 @@ static int celi_zip_next(const unsigned char *p, size_t end, size_t *at, celi_zi
         }
         extra = field_end;
     }
+    *at += next;
     if (e->name_length >= 4 && memcmp(e->name + e->name_length - 4, ".npy", 4) == 0) e->name_length -= 4;
     return 1;
 }
@@ -3484,42 +3842,37 @@ static int celi_zip_next(const unsigned char *p, size_t end, size_t *at, celi_zi
 CEL_API_DEF cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *out, cel_error *err)
 {
     const unsigned char *p = (const unsigned char *)bytes;
-    size_t tail = 0, at, end, length;
-    uint64_t count, directory, i;
+    uint64_t count, directory, length, i;
+    size_t comment = 0, end, at;
     celi_zip_entry e;
     memset(out, 0, sizeof *out);
-    if (size < 4 || memcmp(p, "PK", 2) != 0)
-        return celi_malformed(err, "not a zip archive", 0);
+    if (size < 4 || memcmp(p, "PK", 2) != 0) return celi_bad(err, CEL_ERR_FORMAT, "not a zip archive", 0);
     /* The end record is the last 22 bytes, but for a comment of at most 65,535. */
-    for (length = 0; length <= 65535 && length + 22 <= size; length++) {
-        tail = size - 22 - length;
-        if (celi_load32(p + tail) == 0x06054b50u && celi_load16(p + tail + 20) == length) break;
+    for (; comment <= 65535 && comment + 22 <= size; comment++) {
+        end = size - 22 - comment;
+        if (celi_load32(p + end) == 0x06054b50u && celi_load16(p + end + 20) == comment) break;
     }
-    if (length > 65535 || length + 22 > size)
-        return celi_malformed(err, "the archive has no directory: it is cut short", (int64_t)size);
-    count = celi_load16(p + tail + 10);
-    length = celi_load32(p + tail + 12);
-    directory = celi_load32(p + tail + 16);
-    end = tail;
-    if (tail >= 76 && celi_load32(p + tail - 20) == 0x07064b50u) {
-        uint64_t wide = celi_load(p + tail - 12, 8, 0);
-        if (wide > tail - 76 || celi_load32(p + wide) != 0x06064b50u)
-            return celi_malformed(err, "the archive's zip64 record is missing", (int64_t)tail - 20);
+    if (comment > 65535 || comment + 22 > size)
+        return celi_bad(err, CEL_ERR_FORMAT, "the archive has no directory: it is cut short", (int64_t)size);
+    end = size - 22 - comment;
+    count = celi_load16(p + end + 10);
+    length = celi_load32(p + end + 12);
+    directory = celi_load32(p + end + 16);
+    if (end >= 76 && celi_load32(p + end - 20) == 0x07064b50u) { /* zip64: the record is elsewhere, and wider */
+        uint64_t wide = celi_load(p + end - 12, 8, 0);
+        if (wide > end - 76 || celi_load32(p + wide) != 0x06064b50u)
+            return celi_bad(err, CEL_ERR_FORMAT, "the archive's zip64 record is missing", (int64_t)end - 20);
         end = (size_t)wide;
         count = celi_load(p + end + 32, 8, 0);
+        length = celi_load(p + end + 40, 8, 0);
         directory = celi_load(p + end + 48, 8, 0);
-        if (celi_load(p + end + 40, 8, 0) > end) directory = UINT64_MAX;
-        else length = (size_t)celi_load(p + end + 40, 8, 0);
     }
     if (directory > end || length > end - directory)
-        return celi_malformed(err, "the archive's directory lies outside it", (int64_t)tail);
+        return celi_bad(err, CEL_ERR_FORMAT, "the archive's directory lies outside it", (int64_t)end);
     at = (size_t)directory;
-    end = at + length;
-    for (i = 0; i < count; i++) {
-        size_t here = at;
-        if (!celi_zip_next(p, end, &at, &e))
-            return celi_malformed(err, "the archive's directory is malformed", (int64_t)here);
-    }
+    for (i = 0; i < count; i++)
+        if (!celi_zip_next(p, (size_t)(directory + length), &at, &e))
+            return celi_bad(err, CEL_ERR_FORMAT, "the archive's directory is malformed", (int64_t)at);
     out->bytes = bytes;
     out->size = size;
     out->count = (int64_t)count;
@@ -3562,26 +3915,28 @@ static cel_status celi_npz_get(const cel_npz *z, int64_t i, const char *name, in
     const unsigned char *p = (const unsigned char *)z->bytes;
     uint64_t limit = (uint64_t)z->directory, data;
     int64_t here;
-    uint32_t table[256];
     celi_zip_entry e;
+    cel_status status;
     memset(out, 0, sizeof *out);
     if (!celi_zip_select(z, i, name, &e))
-        return celi_fail(err, CEL_ERR_ARG, "the archive has no such array", z->directory, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "the archive has no such array", z->directory);
     here = (int64_t)(e.name - p);
-    if (e.flags & 1) return celi_fail(err, CEL_ERR_UNSUPPORTED, "an encrypted member", here, -1, -1);
+    if (e.flags & 1) return celi_bad(err, CEL_ERR_UNSUPPORTED, "an encrypted member", here);
     if (e.method != 0)
-        return celi_fail(err, CEL_ERR_UNSUPPORTED,
+        return celi_bad(err, CEL_ERR_UNSUPPORTED,
                          "a compressed member: save it uncompressed, with numpy.savez instead of savez_compressed "
-                         "or scipy.sparse.save_npz(..., compressed=False)", here, -1, -1);
+                         "or scipy.sparse.save_npz(..., compressed=False)", here);
     if (limit < 30 || e.local > limit - 30 || celi_load32(p + e.local) != 0x04034b50u)
-        return celi_malformed(err, "a member is not where the directory says", here);
+        return celi_bad(err, CEL_ERR_FORMAT, "a member is not where the directory says", here);
     data = e.local + 30 + celi_load16(p + e.local + 26) + celi_load16(p + e.local + 28);
     if (data > limit || e.size > limit - data || e.size != e.stored)
-        return celi_malformed(err, "a member is not as long as the directory says", here);
-    celi_crc_table(table);
-    if (celi_crc(table, 0, p + data, (size_t)e.size) != e.crc)
-        return celi_malformed(err, "a member's content does not match its CRC-32", (int64_t)data);
-    return celi_npy_parse(p + data, (size_t)e.size, (int64_t)data, text, out, err);
+        return celi_bad(err, CEL_ERR_FORMAT, "a member is not as long as the directory says", here);
+    if (celi_crc(0, p + data, (size_t)e.size) != e.crc)
+        return celi_bad(err, CEL_ERR_FORMAT, "a member's content does not match its CRC-32", (int64_t)data);
+    status = celi_npy_parse(p + data, (size_t)e.size, text, out, err);
+    if (status == CEL_OK) out->offset += (int64_t)data;
+    else if (err) err->offset += (int64_t)data;
+    return status;
 }
 
 CEL_API_DEF cel_status cel_npz_get(const cel_npz *z, int64_t i, cel_npy *out, cel_error *err)
@@ -3594,9 +3949,11 @@ CEL_API_DEF cel_status cel_npz_find(const cel_npz *z, const char *name, cel_npy 
     return celi_npz_get(z, -1, name, 0, out, err);
 }
 
+/* SciPy's members, in the order in which it writes them. */
+static const char *const celi_csr_names[5] = {"indices", "indptr", "format", "shape", "data"};
+
 CEL_API_DEF cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error *err)
 {
-    static const char name[5][8] = {"format", "shape", "indptr", "indices", "data"};
     cel_npy a[5];
     int64_t size[2], *start, *row, *col, count, i, e;
     cel_real *value;
@@ -3604,43 +3961,42 @@ CEL_API_DEF cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error 
     int k;
     memset(out, 0, sizeof *out);
     for (k = 0; k < 5; k++) {
-        status = celi_npz_get(z, -1, name[k], k == 0, a + k, err);
+        status = celi_npz_get(z, -1, celi_csr_names[k], k == 2, a + k, err);
         if (status) return status;
     }
-    if (a[0].kind != 'S' || a[0].count != 1 || a[0].bytes != 3 || memcmp(a[0].data, "csr", 3) != 0)
-        return celi_fail(err, CEL_ERR_UNSUPPORTED, "a sparse matrix that is not of format csr", a[0].offset, -1, -1);
-    if (a[1].count != 2) return celi_malformed(err, "a sparse matrix without two lengths", a[1].offset);
-    status = cel_npy_to_int64(a + 1, size, err);
+    if (a[2].kind != 'S' || a[2].count != 1 || memcmp(a[2].data, "csr", 3) != 0)
+        return celi_bad(err, CEL_ERR_UNSUPPORTED, "a sparse matrix that is not of format csr", a[2].offset);
+    if (a[3].count == 2) status = cel_npy_to_int64(a + 3, size, err);
     if (status) return status;
-    count = a[3].count;
-    if (size[0] < 0 || size[1] < 0 || size[1] > INT32_MAX || size[0] > INT64_MAX - 1 || a[2].count != size[0] + 1 ||
+    count = a[0].count;
+    if (a[3].count != 2 || size[0] < 0 || size[1] < 0 || size[1] > INT32_MAX || a[1].count - 1 != size[0] ||
         a[4].count != count)
-        return celi_malformed(err, "the lengths of a sparse matrix's arrays do not fit", a[1].offset);
+        return celi_bad(err, CEL_ERR_FORMAT, "the lengths of a sparse matrix's arrays do not fit", a[3].offset);
     /* Both counts are at most the size of the archive in bytes, so the sum cannot overflow. */
-    start = (int64_t *)celi_alloc((size_t)(size[0] + 1) + 2 * (size_t)count, sizeof *start);
+    start = (int64_t *)celi_alloc((size_t)a[1].count + 2 * (size_t)count, sizeof *start);
     value = (cel_real *)celi_alloc((size_t)count, sizeof *value);
     if (!start || !value) {
-        celi_free(start);
-        celi_free(value);
-        return celi_no_memory(err);
+        status = celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
+        goto done;
     }
-    row = start + size[0] + 1;
+    row = start + a[1].count;
     col = row + count;
-    status = cel_npy_to_int64(a + 2, start, err);
-    if (status == CEL_OK) status = cel_npy_to_int64(a + 3, col, err);
-    if (status == CEL_OK) status = cel_npy_to_real(a + 4, value, err);
-    if (status == CEL_OK && (start[0] != 0 || start[size[0]] != count))
-        status = celi_malformed(err, "indptr does not run from 0 to the number of entries", a[2].offset);
-    for (i = 0; i < size[0] && status == CEL_OK; i++) {
+    status = cel_npy_to_int64(a + 1, start, err);
+    if (!status) status = cel_npy_to_int64(a, col, err);
+    if (!status) status = cel_npy_to_real(a + 4, value, err);
+    if (!status && (start[0] != 0 || start[size[0]] != count))
+        status = celi_bad(err, CEL_ERR_FORMAT, "indptr does not run from 0 to the number of entries", a[1].offset);
+    for (i = 0; i < size[0] && !status; i++) {
         if (start[i] > start[i + 1] || start[i + 1] > count)
-            status = celi_fail(err, CEL_ERR_FORMAT, "indptr is not ascending", a[2].offset, i, -1);
-        for (e = start[i]; e < start[i + 1] && status == CEL_OK; e++) {
+            status = celi_fail(err, CEL_ERR_FORMAT, "indptr is not ascending", a[1].offset, i, -1);
+        for (e = start[i]; e < start[i + 1] && !status; e++) {
             row[e] = i;
             if (col[e] < 0 || col[e] >= size[1])
-                status = celi_fail(err, CEL_ERR_FORMAT, "a column is out of range", a[3].offset, i, -1);
+                status = celi_fail(err, CEL_ERR_FORMAT, "a column is out of range", a[0].offset, i, -1);
         }
     }
-    if (status == CEL_OK) status = cel_csr_from_edges(size[0], size[1], count, row, col, value, out, err);
+    if (!status) status = cel_csr_from_edges(size[0], size[1], count, row, col, value, out, err);
+done:
     celi_free(start);
     celi_free(value);
     return status;
@@ -3649,99 +4005,71 @@ CEL_API_DEF cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error 
 CEL_API_DEF void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_member *member)
 {
     int64_t count = cel_csr_count(a), starts = a->rows + 1, two = 2;
+    int k;
     shape[0] = a->rows;
     shape[1] = a->cols;
-    member[0].name = "indices";
+    for (k = 0; k < 5; k++) member[k].name = celi_csr_names[k];
     member[0].array = cel_npy_describe('i', 4, 1, &count, a->index);
-    member[1].name = "indptr";
     member[1].array = cel_npy_describe('i', 8, 1, &starts, a->start);
-    member[2].name = "format";
     member[2].array = cel_npy_describe('S', 3, 0, NULL, "csr");
-    member[3].name = "shape";
     member[3].array = cel_npy_describe('i', 8, 1, &two, shape);
-    member[4].name = "data";
     member[4].array = cel_npy_describe('f', (int)sizeof(cel_real), 1, &count, a->value);
 }
 
-/* A member's local header or its entry in the directory. */
-static void celi_put_zip(celi_sink *s, const char *name, const celi_zip_entry *e, int local)
+/* A valid member with its local header, or, with the offset of that, its entry in the directory. Returns the length
+ * of the former, or 0 if the member cannot be written. */
+static uint64_t celi_put_member(celi_sink *s, const cel_npz_member *m, int64_t local)
 {
-    celi_put(s, local ? "PK\3\4" : "PK\1\2\24", local ? 4 : 6); /* by, and for, version 2.0 */
-    celi_put(s, "\24", 2);
-    celi_put_int(s, e->flags, 2);
+    const size_t name = strlen(m->name);
+    celi_sink npy;
+    memset(&npy, 0, sizeof npy);
+    npy.checked = 1; /* the CRC-32 comes before the content */
+    if (name > 60000 || celi_put_npy(&npy, &m->array, 1) || npy.size > 0xffffffffu) return 0;
+    celi_put(s, local < 0 ? "PK\3\4" : "PK\1\2\24", local < 0 ? 4 : 6); /* by, and for, version 2.0 */
+    celi_put_int(s, 0x08000014, 4); /* the name is UTF-8 */
     celi_put_int(s, 0, 2);          /* stored */
     celi_put_int(s, 0x00210000, 4); /* 1 January 1980, 0:00: the same input gives the same bytes */
-    celi_put_int(s, e->crc, 4);
-    celi_put_int(s, e->size, 4);
-    celi_put_int(s, e->size, 4);
-    celi_put_int(s, e->name_length + 4, 2);
-    celi_put_int(s, 0, 2); /* no extra field */
-    if (!local) {
+    celi_put_int(s, npy.crc, 4);
+    celi_put_int(s, npy.size, 4);
+    celi_put_int(s, npy.size, 4);
+    celi_put_int(s, name + 4, 4); /* no extra field */
+    if (local >= 0) {
         celi_put_int(s, 0, 6); /* no comment, disk 0, binary */
         celi_put_int(s, 0, 4); /* no attributes */
-        celi_put_int(s, e->local, 4);
+        celi_put_int(s, (uint64_t)local, 4);
     }
-    celi_put(s, name, e->name_length);
+    celi_put(s, m->name, name);
     celi_put(s, ".npy", 4);
+    if (local < 0) (void)celi_put_npy(s, &m->array, 1);
+    return 30 + name + 4 + npy.size;
 }
 
-static cel_status celi_put_npz(celi_sink *s, const cel_npz_member *member, int64_t count)
+static cel_status celi_put_npz(celi_sink *s, const void *what, int64_t count)
 {
-    uint32_t table[256];
-    uint64_t total = 0, directory;
-    celi_zip_entry *entry;
-    celi_sink npy;
-    size_t k;
+    const cel_npz_member *member = (const cel_npz_member *)what;
+    uint64_t directory = 0, length, at = 0;
     int64_t i;
     if (count < 0 || count >= 0xffff) return CEL_ERR_ARG;
     for (i = 0; i < count; i++) {
-        if (strlen(member[i].name) > 60000 || !celi_npy_valid(&member[i].array)) return CEL_ERR_ARG;
-        total += (uint64_t)member[i].array.count * (uint64_t)member[i].array.bytes + 2 * strlen(member[i].name) + 2048;
-        if (total >= 0xffffffffu) return CEL_ERR_ARG;
+        length = celi_put_member(s, member + i, -1);
+        directory += length;
+        if (!length || directory >= 0xffffffffu) return CEL_ERR_ARG;
     }
-    entry = (celi_zip_entry *)celi_alloc((size_t)count, sizeof *entry);
-    if (!entry) return CEL_ERR_MEMORY;
-    celi_crc_table(table);
-    for (i = 0; i < count && !s->failed; i++) {
-        const char *name = member[i].name;
-        memset(&npy, 0, sizeof npy);
-        npy.table = table;
-        celi_put_npy(&npy, &member[i].array);
-        entry[i].crc = npy.crc;
-        entry[i].size = npy.size;
-        entry[i].local = s->size;
-        entry[i].name_length = strlen(name);
-        for (k = 0; name[k]; k++)
-            if ((unsigned char)name[k] > 127) entry[i].flags = 0x800; /* the name is UTF-8 */
-        celi_put_zip(s, name, entry + i, 1);
-        celi_put_npy(s, &member[i].array);
-    }
-    directory = s->size;
-    for (i = 0; i < count && !s->failed; i++) celi_put_zip(s, member[i].name, entry + i, 0);
-    total = s->size - directory;
+    for (i = 0; i < count; i++) at += celi_put_member(s, member + i, (int64_t)at);
+    length = s->size - directory;
     celi_put(s, "PK\5\6\0\0\0", 8);
     celi_put_int(s, (uint64_t)count, 2);
     celi_put_int(s, (uint64_t)count, 2);
-    celi_put_int(s, total, 4);
+    celi_put_int(s, length, 4);
     celi_put_int(s, directory, 4);
     celi_put_int(s, 0, 2);
-    celi_free(entry);
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_npz_encode(const cel_npz_member *member, int64_t count, void *buffer, size_t capacity,
                                       size_t *size)
 {
-    celi_sink s;
-    cel_status status;
-    *size = 0;
-    memset(&s, 0, sizeof s);
-    s.buffer = (unsigned char *)buffer;
-    s.capacity = capacity;
-    status = celi_put_npz(&s, member, count);
-    if (status == CEL_OK && s.failed) status = CEL_ERR_ARG;
-    if (status == CEL_OK) *size = s.size;
-    return status;
+    return celi_encode(celi_put_npz, member, count, buffer, capacity, size);
 }
 
 /* ---- lists of names ---- */
@@ -3749,8 +4077,8 @@ CEL_API_DEF cel_status cel_npz_encode(const cel_npz_member *member, int64_t coun
 CEL_API_DEF cel_status cel_text_parse(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err)
 {
     const char *p = (const char *)bytes;
-    size_t n = 0, i, start;
-    char **list, *text;
+    size_t n = 0, i;
+    char **list, *text, *end;
     *lines = NULL;
     *count = 0;
     if (size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) {
@@ -3758,22 +4086,20 @@ CEL_API_DEF cel_status cel_text_parse(const void *bytes, size_t size, char ***li
         size -= 3;
     }
     for (i = 0; i < size; i++) {
-        if (p[i] == 0)
-            return celi_malformed(err, "a text with a NUL byte", (int64_t)n + 1);
+        if (p[i] == 0) return celi_bad(err, CEL_ERR_FORMAT, "a text with a NUL byte", (int64_t)n + 1);
         n += p[i] == '\n';
     }
     if (size && p[size - 1] != '\n') n++;
-    if (n > (SIZE_MAX - size) / (sizeof *list + 1) - 1) return celi_no_memory(err);
-    list = (char **)celi_alloc((n + 1) * sizeof *list + size + n, 1);
-    if (!list) return celi_no_memory(err);
+    list = n > (SIZE_MAX - size) / sizeof *list - 2 ? NULL : (char **)celi_alloc((n + 1) * sizeof *list + size + 1, 1);
+    if (!list) return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
     text = (char *)(list + n + 1);
-    for (n = 0, start = 0; start < size; start = i + 1) {
-        size_t end;
-        for (i = start; i < size && p[i] != '\n'; i++) {}
-        end = i > start && p[i - 1] == '\r' ? i - 1 : i;
-        memcpy(text, p + start, end - start);
-        list[n++] = text;
-        text += end - start + 1;
+    if (size) memcpy(text, p, size);
+    for (i = 0; i < n; i++, text = end + 1) {
+        list[i] = text;
+        end = strchr(text, '\n');
+        if (!end) end = text + strlen(text);
+        *end = 0;
+        if (end > text && end[-1] == '\r') end[-1] = 0;
     }
     *lines = list;
     *count = (int64_t)n;
@@ -3786,14 +4112,38 @@ CEL_API_DEF void cel_npy_free(void *p) { celi_free(p); }
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* All bytes from here to the end of a stream, whether or not its length can be asked for. */
-static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
+CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
 {
-    long hint = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    size_t capacity = hint > 0 ? (size_t)hint + 1 : 65536, size = 0, n;
+    size_t capacity, size = 0, n;
+    long hint;
+    int failed;
     char *p;
-    if (hint >= 0 && fseek(f, 0, SEEK_SET) != 0)
-        return celi_fail(err, CEL_ERR_IO, "the file cannot be read", -1, -1, -1);
+    FILE *f;
+    memset(out, 0, sizeof *out);
+#if CELI_MMAP
+    if (map) {
+        struct stat info;
+        void *view = MAP_FAILED; /* of anything but a file that is not empty */
+        int fd = open(path, O_RDONLY);
+        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
+            (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
+            view = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (fd >= 0) (void)close(fd);
+        if (view != MAP_FAILED) {
+            out->bytes = view;
+            out->size = (size_t)info.st_size;
+            out->mapped = 1;
+            return CEL_OK;
+        }
+    }
+#else
+    (void)map;
+#endif
+    f = fopen(path, "rb");
+    if (!f) return celi_bad(err, CEL_ERR_IO, "the file cannot be opened", -1);
+    hint = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1; /* a pipe has none: then by doubling */
+    rewind(f);
+    capacity = hint > 0 ? (size_t)hint + 1 : 65536;
     p = (char *)celi_alloc_raw(capacity);
     if (!p) p = (char *)celi_alloc_raw(capacity = 65536); /* a folder claims to be endless */
     while (p && (n = fread(p + size, 1, capacity - size, f)) > 0) {
@@ -3806,47 +4156,14 @@ static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
             capacity *= 2;
         }
     }
-    if (!p) return celi_no_memory(err);
-    if (ferror(f)) {
-        celi_free(p);
-        return celi_fail(err, CEL_ERR_IO, "the file cannot be read", (int64_t)size, -1, -1);
-    }
+    failed = ferror(f);
+    (void)fclose(f);
+    if (!p) return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
     out->bytes = p;
     out->size = size;
-    return CEL_OK;
-}
-
-CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
-{
-    cel_status status;
-    FILE *f;
-    memset(out, 0, sizeof *out);
-#if CELI_MMAP
-    if (map) {
-        int fd = open(path, O_RDONLY);
-        struct stat info;
-        if (fd >= 0) {
-            if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-                (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX) {
-                void *p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-                if (p != MAP_FAILED) {
-                    out->bytes = p;
-                    out->size = (size_t)info.st_size;
-                    out->mapped = 1;
-                }
-            }
-            (void)close(fd);
-        }
-        if (out->mapped) return CEL_OK;
-    }
-#else
-    (void)map;
-#endif
-    f = fopen(path, "rb");
-    if (!f) return celi_fail(err, CEL_ERR_IO, "the file cannot be opened", -1, -1, -1);
-    status = celi_file_read(f, out, err);
-    (void)fclose(f);
-    return status;
+    if (!failed) return CEL_OK;
+    cel_file_close(out);
+    return celi_bad(err, CEL_ERR_IO, "the file cannot be read", (int64_t)size);
 }
 
 CEL_API_DEF void cel_file_close(cel_file *file)
@@ -3854,39 +4171,37 @@ CEL_API_DEF void cel_file_close(cel_file *file)
     void *p;
     memcpy(&p, &file->bytes, sizeof p);
 #if CELI_MMAP
-    if (file->mapped) (void)munmap(p, file->size);
-    else celi_free(p);
-#else
-    celi_free(p);
+    if (file->mapped) {
+        (void)munmap(p, file->size);
+        p = NULL;
+    }
 #endif
+    celi_free(p);
     memset(file, 0, sizeof *file);
 }
 
-/* The file's one array, with nothing after it. Close the file after success. */
-static cel_status celi_npy_open(const char *path, cel_file *file, cel_npy *a, cel_error *err)
+/* The file's one array of `low` to two dimensions, with nothing after it. Close the file in any case. */
+static cel_status celi_npy_open(const char *path, int low, cel_file *file, cel_npy *a, cel_error *err)
 {
     cel_status status = cel_file_open(path, 0, file, err);
+    if (status == CEL_OK) status = cel_npy_parse(file->bytes, file->size, a, err);
     if (status) return status;
-    status = cel_npy_parse(file->bytes, file->size, a, err);
-    if (status == CEL_OK && a->trailing)
-        status = celi_malformed(err, "the file goes on after its data", a->offset + a->count * a->bytes);
-    if (status) cel_file_close(file);
-    return status;
+    if (a->trailing)
+        return celi_bad(err, CEL_ERR_FORMAT, "the file goes on after its data", a->offset + a->count * a->bytes);
+    if (a->ndim >= low && a->ndim <= 2) return CEL_OK;
+    return celi_bad(err, CEL_ERR_SHAPE, low == 2 ? "the array has not two dimensions"
+                                                : "the array has neither one dimension nor two", a->offset);
 }
 
 CEL_API_DEF cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err)
 {
     cel_file file;
     cel_npy a;
-    cel_status status;
+    cel_status status = celi_npy_open(path, 2, &file, &a, err);
     memset(out, 0, sizeof *out);
-    status = celi_npy_open(path, &file, &a, err);
-    if (status) return status;
-    if (a.ndim != 2) {
-        status = celi_fail(err, CEL_ERR_SHAPE, "the array has not two dimensions", a.offset, -1, -1);
-    } else {
+    if (!status) {
         status = cel_mat_new(a.shape[0], a.shape[1], out);
-        if (status) (void)celi_fail(err, status, "out of memory for the matrix", -1, -1, -1);
+        if (status) (void)celi_bad(err, status, "out of memory for the matrix", -1);
         else status = cel_npy_to_real(&a, out->data, err);
     }
     cel_file_close(&file);
@@ -3897,23 +4212,19 @@ CEL_API_DEF cel_status cel_npy_integers(const char *path, int64_t **data, int64_
 {
     cel_file file;
     cel_npy a;
-    cel_status status;
+    cel_status status = celi_npy_open(path, 1, &file, &a, err);
     *data = NULL;
     *rows = *cols = 0;
-    status = celi_npy_open(path, &file, &a, err);
-    if (status) return status;
-    if (a.ndim != 1 && a.ndim != 2) {
-        status = celi_fail(err, CEL_ERR_SHAPE, "the array has neither one dimension nor two", a.offset, -1, -1);
+    if (!status) {
+        *data = (int64_t *)celi_alloc((size_t)a.count, sizeof **data);
+        status = *data ? cel_npy_to_int64(&a, *data, err) : celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
+    }
+    if (!status) {
+        *rows = a.shape[0];
+        *cols = a.ndim == 2 ? a.shape[1] : 1;
     } else {
-        int64_t *p = (int64_t *)celi_alloc((size_t)a.count, sizeof *p);
-        status = p ? cel_npy_to_int64(&a, p, err) : celi_no_memory(err);
-        if (status) {
-            celi_free(p);
-        } else {
-            *data = p;
-            *rows = a.shape[0];
-            *cols = a.ndim == 2 ? a.shape[1] : 1;
-        }
+        celi_free(*data);
+        *data = NULL;
     }
     cel_file_close(&file);
     return status;
@@ -3923,12 +4234,10 @@ CEL_API_DEF cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *er
 {
     cel_file file;
     cel_npz z;
-    cel_status status;
+    cel_status status = cel_file_open(path, 0, &file, err);
     memset(out, 0, sizeof *out);
-    status = cel_file_open(path, 0, &file, err);
-    if (status) return status;
-    status = cel_npz_parse(file.bytes, file.size, &z, err);
-    if (status == CEL_OK) status = cel_npz_to_csr(&z, out, err);
+    if (!status) status = cel_npz_parse(file.bytes, file.size, &z, err);
+    if (!status) status = cel_npz_to_csr(&z, out, err);
     cel_file_close(&file);
     return status;
 }
@@ -3936,71 +4245,68 @@ CEL_API_DEF cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *er
 CEL_API_DEF cel_status cel_text_lines(const char *path, char ***lines, int64_t *count, cel_error *err)
 {
     cel_file file;
-    cel_status status;
+    cel_status status = cel_file_open(path, 0, &file, err);
     *lines = NULL;
     *count = 0;
-    status = cel_file_open(path, 0, &file, err);
-    if (status) return status;
-    status = cel_text_parse(file.bytes, file.size, lines, count, err);
+    if (!status) status = cel_text_parse(file.bytes, file.size, lines, count, err);
     cel_file_close(&file);
     return status;
 }
 
-/* A sink that writes beside `path`, under a name that nobody else uses; celi_file_finish puts it in place. */
-static cel_status celi_file_begin(celi_sink *s, const char *path, char **temporary, cel_error *err)
+/* Writes beside `path`, under a name that nobody else uses, and puts the whole in place. */
+static cel_status celi_save(const char *path, celi_encoder put, const void *what, int64_t count, cel_error *err)
 {
     size_t n = strlen(path);
+    char *temporary = (char *)celi_alloc(n + 7, 1);
+    celi_sink s;
+    cel_status status;
     int k;
-    memset(s, 0, sizeof *s);
-    *temporary = (char *)celi_alloc(n + 8, 1);
-    if (!*temporary) return celi_no_memory(err);
-    memcpy(*temporary, path, n);
-    for (k = 0; k < 100 && !s->file; k++) {
-        memcpy(*temporary + n, ".tmp", 4);
-        (*temporary)[n + 4] = (char)('0' + k / 10);
-        (*temporary)[n + 5] = (char)('0' + k % 10);
-        s->file = fopen(*temporary, "wbx");
+    if (!temporary) return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
+    memset(&s, 0, sizeof s);
+    memcpy(temporary, path, n);
+    memcpy(temporary + n, ".tmp", 4);
+    for (k = 0; k < 100 && !s.file; k++) {
+        temporary[n + 4] = (char)('0' + k / 10);
+        temporary[n + 5] = (char)('0' + k % 10);
+        s.file = fopen(temporary, "wbx");
     }
-    if (s->file) return CEL_OK;
-    celi_free(*temporary);
-    return celi_fail(err, CEL_ERR_IO, "no file can be created in that folder", -1, -1, -1);
-}
-
-static cel_status celi_file_finish(celi_sink *s, const char *path, char *temporary, cel_status status, cel_error *err)
-{
-    if (fclose(s->file) != 0) s->failed = 1;
-    if (status) (void)celi_fail(err, status, "the arrays cannot be written as described", -1, -1, -1);
-    else if (s->failed) status = celi_fail(err, CEL_ERR_IO, "the file cannot be written", (int64_t)s->size, -1, -1);
+    if (!s.file) {
+        celi_free(temporary);
+        return celi_bad(err, CEL_ERR_IO, "no file can be created in that folder", -1);
+    }
+    status = put(&s, what, count);
+    if (fclose(s.file) != 0) s.failed = 1;
+    if (status) (void)celi_bad(err, status, "the arrays cannot be written as described", -1);
+    else if (s.failed) status = celi_bad(err, CEL_ERR_IO, "the file cannot be written", (int64_t)s.size);
 #if defined(_WIN32)
     if (!status) (void)remove(path); /* rename does not replace there */
 #endif
     if (!status && rename(temporary, path) != 0)
-        status = celi_fail(err, CEL_ERR_IO, "the file cannot be put in place", -1, -1, -1);
+        status = celi_bad(err, CEL_ERR_IO, "the file cannot be put in place", -1);
     if (status) (void)remove(temporary);
     celi_free(temporary);
     return status;
 }
 
+static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
+{
+    celi_put(s, what, (size_t)count);
+    return CEL_OK;
+}
+
 CEL_API_DEF cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err)
 {
-    celi_sink s;
-    char *temporary;
-    cel_status status = celi_file_begin(&s, path, &temporary, err);
-    if (status) return status;
-    celi_put(&s, bytes, size);
-    return celi_file_finish(&s, path, temporary, CEL_OK, err);
+    return celi_save(path, celi_put_bytes, bytes, (int64_t)size, err);
 }
 
 CEL_API_DEF cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err)
 {
-    celi_sink s;
-    char *temporary;
-    cel_status status;
-    if (!celi_npy_valid(a)) return celi_fail(err, CEL_ERR_ARG, "the array cannot be written as described", -1, -1, -1);
-    status = celi_file_begin(&s, path, &temporary, err);
-    if (status) return status;
-    celi_put_npy(&s, a);
-    return celi_file_finish(&s, path, temporary, CEL_OK, err);
+    return celi_save(path, celi_put_npy, a, 1, err);
+}
+
+CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err)
+{
+    return celi_save(path, celi_put_npz, member, count, err);
 }
 
 CEL_API_DEF cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *err)
@@ -4008,30 +4314,20 @@ CEL_API_DEF cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_err
     int64_t shape[2];
     cel_mat copy;
     cel_npy described;
-    cel_status status;
+    cel_status status = CEL_OK;
+    shape[0] = a.rows;
+    shape[1] = a.cols;
     memset(&copy, 0, sizeof copy);
     if (a.stride != a.cols && a.rows > 1) {
         status = cel_mat_new(a.rows, a.cols, &copy);
-        if (status) return celi_fail(err, status, "out of memory", -1, -1, -1);
+        if (status) return celi_bad(err, status, "out of memory", -1);
         (void)cel_mat_copy(a, copy);
         a = copy;
     }
-    shape[0] = a.rows;
-    shape[1] = a.cols;
     described = cel_npy_describe('f', (int)sizeof(cel_real), 2, shape, a.data);
     status = cel_npy_write(path, &described, err);
     cel_mat_free(&copy);
     return status;
-}
-
-CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err)
-{
-    celi_sink s;
-    char *temporary;
-    cel_status status = celi_file_begin(&s, path, &temporary, err);
-    if (status) return status;
-    status = celi_put_npz(&s, member, count);
-    return celi_file_finish(&s, path, temporary, status, err);
 }
 
 #endif
@@ -4045,7 +4341,7 @@ static cel_status celi_scan(cel_mat x, int negative, const char *what, cel_error
 {
     const double low = negative ? -DBL_MAX : 0;
     int64_t i, j, first = x.rows;
-    CELI_OMP(omp parallel for schedule(static) reduction(min : first))
+    CELI_OMP(omp parallel for schedule(static) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
         int64_t c;
@@ -4069,7 +4365,7 @@ CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *optio
     cel_status status = celi_scan(x, 0, "a count is negative or not finite", err);
     if (status) return status;
     if (!(target > 0 || target < 0)) target = 1e4;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
         double total = 0, scale;
@@ -4093,7 +4389,7 @@ CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, 
     if (keep) memset(keep, 0, (size_t)x.rows);
     status = celi_scan(x, 1, "an expression value is not finite", err);
     if (status) return status;
-    CELI_OMP(omp parallel for schedule(static) reduction(+ : none) reduction(min : first))
+    CELI_OMP(omp parallel for reduction(+ : none) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
         double length = cel_nrm2(x.cols, row);
@@ -4137,26 +4433,17 @@ static int celi_before(const celi_point *a, const celi_point *b, int dim)
     return a->cell < b->cell;
 }
 
-/* Quickselect: afterwards the points [low, middle) come before those of [middle, high). The pivot is the
- * median of three pseudo-random ones, so that no usual order of points is slow. */
+/* Quickselect: afterwards the points [low, middle) come before those of [middle, high). The pivots are
+ * pseudo-random, so that no usual order of points is slow. */
 static void celi_select(celi_point *point, int64_t low, int64_t middle, int64_t high, int dim)
 {
     uint64_t state = 1;
     if (middle <= low || middle >= high) return;
     while (high - low > 1) {
-        celi_point pivot, three[3], swap;
+        celi_point pivot, swap;
         int64_t i = low, j = high - 1;
-        int t;
-        for (t = 0; t < 3; t++) {
-            state = state * 6364136223846793005u + 1442695040888963407u;
-            three[t] = point[low + (int64_t)((state >> 33) % (uint64_t)(high - low))];
-        }
-        t = celi_before(&three[0], &three[1], dim);
-        pivot = t ? three[1] : three[0];
-        if (!celi_before(&pivot, &three[2], dim)) {
-            pivot = t ? three[0] : three[1];
-            if (celi_before(&pivot, &three[2], dim)) pivot = three[2];
-        }
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        pivot = point[low + (int64_t)((state >> 33) % (uint64_t)(high - low))];
         while (i <= j) {
             while (celi_before(&point[i], &pivot, dim)) i++;
             while (celi_before(&pivot, &point[j], dim)) j--;
@@ -4201,38 +4488,29 @@ static void celi_dispersions(cel_mat x, int64_t from, int64_t to, double *mean, 
 static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
 {
     enum { BINS = 20 };
-    double low = mean[0], high = mean[0], step, centre[BINS], spread[BINS];
-    int64_t j, count[BINS];
+    double low = mean[0], high = mean[0];
+    int64_t j;
     int b, pass;
     for (j = 1; j < genes; j++) {
         if (mean[j] < low) low = mean[j];
         if (mean[j] > high) high = mean[j];
     }
-    step = (high - low) / (double)BINS;
     for (b = 0; b < BINS; b++) {
-        centre[b] = spread[b] = 0;
-        count[b] = 0;
-    }
-    for (pass = 0; pass < 3; pass++) {
-        for (j = 0; j < genes; j++) {
-            if (!(dispersion[j] >= -DBL_MAX)) continue;
-            b = 0;
-            while (b < BINS - 1 && mean[j] > low + (b + 1) * step) b++;
-            if (pass == 0) {
-                centre[b] += dispersion[j];
-                count[b]++;
-            } else if (pass == 1) {
-                spread[b] += (dispersion[j] - centre[b]) * (dispersion[j] - centre[b]);
-            } else if (count[b] == 1) {
-                dispersion[j] = 1;
-            } else {
-                dispersion[j] = spread[b] > 0 ? (dispersion[j] - centre[b]) / spread[b] : 0;
+        double step = (high - low) / (double)BINS, count = 0, sum = 0, square = 0;
+        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
+        for (pass = 0; pass < 3; pass++)
+            for (j = 0; j < genes; j++) {
+                double d = dispersion[j] - (pass ? sum / count : 0);
+                if (!(d >= -DBL_MAX) || mean[j] <= from || mean[j] > to) continue;
+                if (pass == 0) {
+                    sum += d;
+                    count++;
+                } else if (pass == 1) {
+                    square += d * d;
+                } else {
+                    dispersion[j] = count < 2 ? 1 : square > 0 ? d / sqrt(square / (count - 1)) : 0;
+                }
             }
-        }
-        for (b = 0; b < BINS; b++) {
-            if (pass == 0 && count[b]) centre[b] /= (double)count[b];
-            if (pass == 1 && count[b] > 1) spread[b] = sqrt(spread[b] / (double)(count[b] - 1));
-        }
     }
 }
 
@@ -4252,7 +4530,7 @@ CEL_API_DEF cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index
     gene = (celi_point *)celi_alloc((size_t)x.cols, sizeof *gene);
     if (mean && gene) {
         double *dispersion = mean + x.cols;
-        CELI_OMP(omp parallel for schedule(static))
+        CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
         for (strip = 0; strip < strips; strip++) {
             int64_t to = strip * 64 + 64 < x.cols ? strip * 64 + 64 : x.cols;
             celi_dispersions(x, strip * 64, to, mean, dispersion, dispersion + x.cols);
@@ -4288,6 +4566,19 @@ CEL_API_DEF cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64
     return CEL_OK;
 }
 
+/* cel_slide_groups without its checks: cells of negative label are left out; label NULL is one group. */
+static void celi_group(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list)
+{
+    int64_t i;
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    for (i = 0; i < count; i++)
+        if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
+    celi_csr_offsets(groups, start);
+    for (i = 0; i < count; i++)
+        if (!label || label[i] >= 0) list[start[label ? label[i] : 0]++] = (int32_t)i;
+    celi_csr_rewind(groups, start);
+}
+
 CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start,
                                         int32_t *list, cel_error *err)
 {
@@ -4296,15 +4587,9 @@ CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int
         return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
     memset(start, 0, (size_t)(groups + 1) * sizeof *start);
     for (i = 0; i < count; i++)
-        if (label[i] < 0 || label[i] >= groups) {
-            memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+        if (label[i] < 0 || label[i] >= groups)
             return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
-        } else {
-            start[label[i] + 1]++;
-        }
-    celi_csr_offsets(groups, start);
-    for (i = 0; i < count; i++) list[start[label[i]]++] = (int32_t)i;
-    celi_csr_rewind(groups, start);
+    celi_group(label, count, groups, start, list);
     return CEL_OK;
 }
 
@@ -4324,7 +4609,7 @@ typedef struct celi_tree {
 } celi_tree;
 
 /* The places of all cells, sorted by slide: those of slide g are point[start[g] .. start[g+1]-1]. tree (slides)
- * and box are there once celi_slides_trees was called. */
+ * and box are there where they were asked for. */
 typedef struct celi_slides {
     celi_point *point;
     int64_t *start;
@@ -4342,39 +4627,6 @@ static void celi_slides_free(celi_slides *s)
     memset(s, 0, sizeof *s);
 }
 
-static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, celi_slides *out, cel_error *err)
-{
-    int64_t i, j, cells = coords.rows;
-    cel_status status;
-    memset(out, 0, sizeof *out);
-    if (coords.cols < 2 || coords.cols > 3)
-        return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
-    if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
-    status = celi_scan(coords, 1, "a coordinate is not finite", err);
-    if (status) return status;
-    out->slides = 1;
-    for (i = 0; slide && i < cells; i++) {
-        if (slide[i] < 0 || slide[i] >= cells)
-            return celi_fail(err, CEL_ERR_DATA, "a slide label is out of range", -1, i, -1);
-        if (slide[i] >= out->slides) out->slides = slide[i] + 1;
-    }
-    out->point = (celi_point *)celi_alloc((size_t)cells, sizeof *out->point);
-    out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
-    if (!out->point || !out->start) {
-        celi_slides_free(out);
-        return celi_fail(err, CEL_ERR_MEMORY, "a neighbour graph", -1, -1, -1);
-    }
-    for (i = 0; i < cells; i++) out->start[slide ? slide[i] + 1 : 1]++;
-    celi_csr_offsets(out->slides, out->start);
-    for (i = 0; i < cells; i++) {
-        celi_point *p = out->point + out->start[slide ? slide[i] : 0]++;
-        for (j = 0; j < coords.cols; j++) p->p[j] = (double)coords.data[i * coords.stride + j];
-        p->cell = (int32_t)i;
-    }
-    celi_csr_rewind(out->slides, out->start);
-    return CEL_OK;
-}
-
 enum { CELI_LEAF = 16 };
 
 static int celi_tree_depth(int64_t count)
@@ -4384,10 +4636,16 @@ static int celi_tree_depth(int64_t count)
     return depth;
 }
 
+static int64_t celi_tree_from(const celi_tree *t, int level, int64_t j) { return t->count * j >> level; }
+static celi_box *celi_tree_box(const celi_tree *t, int level, int64_t j)
+{
+    return t->box + ((int64_t)1 << level) - 1 + j;
+}
+
 static void celi_tree_node(celi_tree *t, int level, int64_t j)
 {
-    int64_t i, from = t->count * j >> level, to = t->count * (j + 1) >> level;
-    celi_box *box = t->box + ((int64_t)1 << level) - 1 + j;
+    int64_t i, from = celi_tree_from(t, level, j), to = celi_tree_from(t, level, j + 1);
+    celi_box *box = celi_tree_box(t, level, j);
     int d, widest = 0;
     for (d = 0; d < 3; d++) box->low[d] = box->high[d] = from < to ? t->point[from].p[d] : 0;
     box->first = INT32_MAX;
@@ -4401,18 +4659,18 @@ static void celi_tree_node(celi_tree *t, int level, int64_t j)
     }
     for (d = 1; d < 3; d++)
         if (box->high[d] - box->low[d] > box->high[widest] - box->low[widest]) widest = d;
-    if (level < t->depth) celi_select(t->point, from, t->count * (2 * j + 1) >> (level + 1), to, widest);
+    if (level < t->depth) celi_select(t->point, from, celi_tree_from(t, level + 1, 2 * j + 1), to, widest);
 }
 
 /* Builds a tree for every slide, level by level; the points of a slide end in the order of its leaves. */
-static cel_status celi_slides_trees(celi_slides *s, cel_error *err)
+static cel_status celi_slides_trees(celi_slides *s)
 {
     int64_t g, j, boxes = 0;
     int level;
     for (g = 0; g < s->slides; g++) boxes += (int64_t)2 << celi_tree_depth(s->start[g + 1] - s->start[g]);
     s->tree = (celi_tree *)celi_alloc((size_t)s->slides, sizeof *s->tree);
     s->box = (celi_box *)celi_alloc((size_t)boxes, sizeof *s->box);
-    if (!s->tree || !s->box) return celi_fail(err, CEL_ERR_MEMORY, "a neighbour graph", -1, -1, -1);
+    if (!s->tree || !s->box) return CEL_ERR_MEMORY;
     for (boxes = 0, g = 0; g < s->slides; g++) {
         celi_tree *t = s->tree + g;
         t->point = s->point + s->start[g];
@@ -4429,30 +4687,51 @@ static cel_status celi_slides_trees(celi_slides *s, cel_error *err)
     return CEL_OK;
 }
 
-/* The squared distance between the nearest places of two boxes, and of a box and a point, never above that
- * of two points in them: every step is monotone in floating point as well. */
-static double celi_box_gap(const celi_box *a, const celi_box *b)
+/* Ends with its trees where asked; all-zero after a failure. */
+static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int trees, celi_slides *out, cel_error *err)
 {
-    double d[3];
-    int c;
-    for (c = 0; c < 3; c++) {
-        double below = a->low[c] - b->high[c], above = b->low[c] - a->high[c];
-        d[c] = below > above ? below : above;
-        d[c] = d[c] > 0 ? d[c] : 0;
+    int64_t i, j, cells = coords.rows;
+    int32_t *list;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (coords.cols < 2 || coords.cols > 3)
+        return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
+    if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
+    status = celi_scan(coords, 1, "a coordinate is not finite", err);
+    if (status) return status;
+    out->slides = 1;
+    for (i = 0; slide && i < cells; i++) {
+        if (slide[i] < 0 || slide[i] >= cells)
+            return celi_fail(err, CEL_ERR_DATA, "a slide label is out of range", -1, i, -1);
+        if (slide[i] >= out->slides) out->slides = slide[i] + 1;
     }
-    return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+    out->point = (celi_point *)celi_alloc((size_t)cells, sizeof *out->point);
+    out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
+    list = (int32_t *)celi_alloc((size_t)cells, sizeof *list);
+    if (!out->point || !out->start || !list) status = CEL_ERR_MEMORY;
+    if (!status) celi_group(slide, cells, out->slides, out->start, list);
+    for (i = 0; !status && i < cells; i++) {
+        out->point[i].cell = list[i];
+        for (j = 0; j < coords.cols; j++) out->point[i].p[j] = (double)coords.data[list[i] * coords.stride + j];
+    }
+    celi_free(list);
+    if (!status && trees) status = celi_slides_trees(out);
+    if (!status) return CEL_OK;
+    celi_slides_free(out);
+    return celi_fail(err, status, "a neighbour graph", -1, -1, -1);
 }
 
-static double celi_box_near(const celi_box *box, const double *p)
+/* The squared distance between the nearest places of two boxes, low[..] to high[..]; a point is a box of its
+ * own. Never above that of two points in them: every step is monotone in floating point as well. */
+static double celi_gap(const double *low, const double *high, const double *low2, const double *high2)
 {
-    double d[3];
+    double sum[3];
     int c;
     for (c = 0; c < 3; c++) {
-        double below = box->low[c] - p[c], above = p[c] - box->high[c];
-        d[c] = below > above ? below : above;
-        d[c] = d[c] > 0 ? d[c] : 0;
+        double below = low[c] - high2[c], above = low2[c] - high[c], d = below > above ? below : above;
+        sum[c] = d > 0 ? d * d : 0;
     }
-    return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+    return sum[0] + sum[1] + sum[2];
 }
 
 static double celi_box_far(const celi_box *box, const double *p)
@@ -4483,32 +4762,38 @@ static void celi_sort_cells(int32_t *cell, int64_t count)
         }
 }
 
-/* The k best so far: a heap with the worst on top, filled at first with places that anything beats. */
+/* A cell at a squared distance. The k best so far are a heap with the worst on top, filled at first with
+ * places that anything beats. */
 typedef struct celi_found {
     double distance;
     int32_t cell;
 } celi_found;
 
-static int celi_worse(double da, int32_t a, double db, int32_t b)
+static celi_found celi_find(double distance, int32_t cell)
 {
-    if (da > db) return 1;
-    if (da < db) return 0;
-    return a > b;
+    celi_found f;
+    f.distance = distance;
+    f.cell = cell;
+    return f;
 }
 
-static void celi_replace_top(celi_found *heap, int64_t k, double distance, int32_t cell)
+static int celi_worse(celi_found a, celi_found b)
+{
+    if (a.distance > b.distance) return 1;
+    if (a.distance < b.distance) return 0;
+    return a.cell > b.cell;
+}
+
+static void celi_replace_top(celi_found *heap, int64_t k, celi_found by)
 {
     int64_t at = 0, child;
     while ((child = 2 * at + 1) < k) {
-        if (child + 1 < k && celi_worse(heap[child + 1].distance, heap[child + 1].cell, heap[child].distance,
-                                        heap[child].cell))
-            child++;
-        if (!celi_worse(heap[child].distance, heap[child].cell, distance, cell)) break;
+        if (child + 1 < k && celi_worse(heap[child + 1], heap[child])) child++;
+        if (!celi_worse(heap[child], by)) break;
         heap[at] = heap[child];
         at = child;
     }
-    heap[at].distance = distance;
-    heap[at].cell = cell;
+    heap[at] = by;
 }
 
 /* The cells of one leaf search together, so that they share the way through the tree: points from..to-1 with
@@ -4517,43 +4802,44 @@ typedef struct celi_search {
     const celi_tree *tree;
     const celi_box *own;
     int64_t from, to, k;
-    celi_found *heap;
-    celi_found bound;
+    celi_found *heap, bound;
 } celi_search;
 
-static void celi_nearest_scan(celi_search *s, const celi_box *box, int64_t from, int64_t to)
+/* The best that a box may hold for the leaf. */
+static celi_found celi_search_best(const celi_search *s, const celi_box *box)
+{
+    return celi_find(celi_gap(box->low, box->high, s->own->low, s->own->high), box->first);
+}
+
+static void celi_search_leaf(celi_search *s, const celi_box *box, int64_t from, int64_t to)
 {
     celi_found *heap = s->heap;
     int64_t i, q;
+    s->bound = celi_find(-1, 0);
     for (q = s->from; q < s->to; q++, heap += s->k) {
         const celi_point *p = s->tree->point + q;
-        if (!celi_worse(heap->distance, heap->cell, celi_box_near(box, p->p), box->first)) continue;
-        for (i = from; i < to; i++) {
-            const celi_point *other = s->tree->point + i;
-            double d = celi_distance2(p->p, other->p);
-            if (!(d > heap->distance) && i != q && celi_worse(heap->distance, heap->cell, d, other->cell))
-                celi_replace_top(heap, s->k, d, other->cell);
-        }
+        if (celi_worse(*heap, celi_find(celi_gap(box->low, box->high, p->p, p->p), box->first)))
+            for (i = from; i < to; i++) {
+                const celi_point *other = s->tree->point + i;
+                celi_found f = celi_find(celi_distance2(p->p, other->p), other->cell);
+                if (!(f.distance > heap->distance) && i != q && celi_worse(*heap, f)) celi_replace_top(heap, s->k, f);
+            }
+        if (celi_worse(*heap, s->bound)) s->bound = *heap;
     }
-    s->bound = *s->heap;
-    for (q = s->from + 1, heap = s->heap + s->k; q < s->to; q++, heap += s->k)
-        if (celi_worse(heap->distance, heap->cell, s->bound.distance, s->bound.cell)) s->bound = *heap;
 }
 
-static void celi_nearest_in(celi_search *s, int level, int64_t j)
+static void celi_search_node(celi_search *s, int level, int64_t j)
 {
     const celi_tree *t = s->tree;
+    celi_found best[2];
+    int turn, c;
     if (level == t->depth) {
-        celi_nearest_scan(s, t->box + ((int64_t)1 << level) - 1 + j, t->count * j >> level,
-                          t->count * (j + 1) >> level);
-    } else {
-        const celi_box *a = t->box + ((int64_t)2 << level) - 1 + 2 * j, *b = a + 1;
-        double da = celi_box_gap(a, s->own), db = celi_box_gap(b, s->own);
-        int turn, second = celi_worse(da, a->first, db, b->first);
-        for (turn = 0; turn < 2; turn++, second = !second)
-            if (celi_worse(s->bound.distance, s->bound.cell, second ? db : da, second ? b->first : a->first))
-                celi_nearest_in(s, level + 1, 2 * j + second);
+        celi_search_leaf(s, celi_tree_box(t, level, j), celi_tree_from(t, level, j), celi_tree_from(t, level, j + 1));
+        return;
     }
+    for (c = 0; c < 2; c++) best[c] = celi_search_best(s, celi_tree_box(t, level + 1, 2 * j + c));
+    for (turn = 0, c = celi_worse(best[0], best[1]); turn < 2; turn++, c = !c)
+        if (celi_worse(s->bound, best[c])) celi_search_node(s, level + 1, 2 * j + c);
 }
 
 /* The k nearest of every point of a leaf, from the leaf upwards: each ancestor's other half. */
@@ -4563,20 +4849,16 @@ static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap
     int64_t i, n, j = leaf;
     int level;
     s.tree = t;
-    s.own = t->box + ((int64_t)1 << t->depth) - 1 + leaf;
-    s.from = t->count * leaf >> t->depth;
-    s.to = t->count * (leaf + 1) >> t->depth;
+    s.own = celi_tree_box(t, t->depth, leaf);
+    s.from = celi_tree_from(t, t->depth, leaf);
+    s.to = celi_tree_from(t, t->depth, leaf + 1);
     s.k = k;
     s.heap = heap;
-    for (n = 0; n < k * (s.to - s.from); n++) {
-        heap[n].distance = HUGE_VAL;
-        heap[n].cell = INT32_MAX;
-    }
-    celi_nearest_in(&s, t->depth, leaf);
+    for (n = 0; n < k * (s.to - s.from); n++) heap[n] = celi_find(HUGE_VAL, INT32_MAX);
+    celi_search_node(&s, t->depth, leaf);
     for (level = t->depth; level > 0; level--, j >>= 1) {
-        const celi_box *box = t->box + ((int64_t)1 << level) - 1 + (j ^ 1);
-        if (celi_worse(s.bound.distance, s.bound.cell, celi_box_gap(box, s.own), box->first))
-            celi_nearest_in(&s, level, j ^ 1);
+        celi_found best = celi_search_best(&s, celi_tree_box(t, level, j ^ 1));
+        if (celi_worse(s.bound, best)) celi_search_node(&s, level, j ^ 1);
     }
     for (i = s.from; i < s.to; i++, heap += k) {
         int32_t *index = out->index + out->start[t->point[i].cell];
@@ -4589,15 +4871,15 @@ static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap
 static int64_t celi_within(const celi_tree *t, int level, int64_t j, const double *p, double inner2, double outer2,
                            int32_t *out)
 {
-    int64_t i, n = 0, to = t->count * (j + 1) >> level;
-    const celi_box *box = t->box + ((int64_t)1 << level) - 1 + j;
+    int64_t i, n = 0, to = celi_tree_from(t, level, j + 1);
+    const celi_box *box = celi_tree_box(t, level, j);
     double reach = celi_box_far(box, p);
-    if (!(celi_box_near(box, p) < outer2) || reach < inner2 || !(reach > 0)) return 0;
+    if (!(celi_gap(box->low, box->high, p, p) < outer2) || reach < inner2 || !(reach > 0)) return 0;
     if (level < t->depth) {
         n = celi_within(t, level + 1, 2 * j, p, inner2, outer2, out);
         return n + celi_within(t, level + 1, 2 * j + 1, p, inner2, outer2, out ? out + n : NULL);
     }
-    for (i = t->count * j >> level; i < to; i++) {
+    for (i = celi_tree_from(t, level, j); i < to; i++) {
         double d = celi_distance2(p, t->point[i].p);
         if (!(d > 0 && d >= inner2 && d < outer2)) continue;
         if (out) out[n] = t->point[i].cell;
@@ -4616,40 +4898,37 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
     cel_status status;
     memset(out, 0, sizeof *out);
     if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
-    status = celi_slides_new(coords, slide, &s, err);
-    for (g = 0; !status && g < s.slides; g++) {
-        int64_t n = s.start[g + 1] - s.start[g], degree = k < n ? k : n - 1;
+    status = celi_slides_new(coords, slide, 1, &s, err);
+    if (status) return status;
+    for (g = 0; g < s.slides; g++) {
+        int64_t n = s.tree[g].count, degree = celi_min(k, n - 1);
         if (n > 0 && degree < k && !fewer)
-            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.point[s.start[g]].cell, -1);
+            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
+        if (status) goto done;
         if (n > 0) count += n * degree;
         if (degree > most) most = degree;
     }
-    if (!status) status = celi_slides_trees(&s, err);
-    if (!status && most) {
-        heap = (celi_found *)celi_alloc((size_t)most * CHUNKS * CELI_LEAF, sizeof *heap);
-        if (!heap) status = celi_fail(err, CEL_ERR_MEMORY, "a neighbour graph", -1, -1, -1);
+    heap = (celi_found *)celi_alloc((size_t)most * CHUNKS * CELI_LEAF, sizeof *heap);
+    status = heap ? celi_csr_new(coords.rows, coords.rows, count, out) : CEL_ERR_MEMORY;
+    if (status) {
+        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+        goto done;
     }
-    if (!status) {
-        status = celi_csr_new(coords.rows, coords.rows, count, out);
-        if (status) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-    }
-    for (g = 0; !status && g < s.slides; g++) {
-        int64_t n = s.start[g + 1] - s.start[g];
-        for (i = s.start[g]; i < s.start[g + 1]; i++) out->start[s.point[i].cell + 1] = k < n ? k : n - 1;
-    }
-    if (!status) celi_csr_offsets(out->rows, out->start);
-    for (g = 0; !status && g < s.slides; g++) {
+    for (g = 0; g < s.slides; g++)
+        for (i = s.start[g]; i < s.start[g + 1]; i++)
+            out->start[s.point[i].cell + 1] = celi_min(k, s.tree[g].count - 1);
+    celi_csr_offsets(out->rows, out->start);
+    for (g = 0; g < s.slides; g++) {
         const celi_tree *t = s.tree + g;
-        int64_t degree = k < t->count ? k : t->count - 1;
-        if (degree < 1) continue;
         CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
         for (chunk = 0; chunk < CHUNKS; chunk++) {
             int64_t leaf, to = ((int64_t)1 << t->depth) * (chunk + 1) / CHUNKS;
-            for (leaf = ((int64_t)1 << t->depth) * chunk / CHUNKS; leaf < to; leaf++)
-                celi_nearest_leaf(t, leaf, heap + most * chunk * CELI_LEAF, degree, out);
+            for (leaf = ((int64_t)1 << t->depth) * chunk / CHUNKS; leaf < to && t->count > 1; leaf++)
+                celi_nearest_leaf(t, leaf, heap + most * chunk * CELI_LEAF, celi_min(k, t->count - 1), out);
         }
     }
-    for (i = 0; !status && i < count; i++) out->value[i] = 1;
+    for (i = 0; i < count; i++) out->value[i] = 1;
+done:
     celi_free(heap);
     celi_slides_free(&s);
     return status;
@@ -4667,8 +4946,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
     memset(&a, 0, sizeof a);
     if (!(inner >= 0 && inner < outer))
         return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer", -1, -1, -1);
-    status = celi_slides_new(coords, slide, &s, err);
-    if (!status) status = celi_slides_trees(&s, err);
+    status = celi_slides_new(coords, slide, 1, &s, err);
     if (!status) status = celi_csr_new(coords.rows, coords.rows, 0, &a);
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
@@ -4699,8 +4977,7 @@ CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int
 {
     celi_slides s;
     int64_t i;
-    cel_status status = celi_slides_new(coords, slide, &s, err);
-    if (!status) status = celi_slides_trees(&s, err);
+    cel_status status = celi_slides_new(coords, slide, 1, &s, err);
     for (i = 0; i < coords.rows; i++) order[i] = status ? 0 : s.point[i].cell;
     celi_slides_free(&s);
     return status;
@@ -4748,7 +5025,7 @@ CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int
     *tiles = 0;
     memset(tile, 0, (size_t)coords.rows * sizeof *tile);
     if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
-    status = celi_slides_new(coords, slide, &s, err);
+    status = celi_slides_new(coords, slide, 0, &s, err);
     for (g = 0; !status && g < s.slides; g++) {
         celi_point *p = s.point + s.start[g];
         int64_t n = s.start[g + 1] - s.start[g], side = per_side;
@@ -4784,14 +5061,10 @@ CEL_API_DEF cel_status cel_model_new(int64_t genes, int64_t relations, int with_
     if (status) return status;
     out->genes = genes;
     out->relations = relations;
-    if (with_field) {
-        out->field = (cel_real *)celi_alloc((size_t)genes, sizeof(cel_real));
-        if (!out->field) {
-            cel_model_free(out);
-            return CEL_ERR_MEMORY;
-        }
-    }
-    return CEL_OK;
+    if (with_field) out->field = (cel_real *)celi_alloc((size_t)genes, sizeof(cel_real));
+    if (!with_field || out->field) return CEL_OK;
+    cel_model_free(out);
+    return CEL_ERR_MEMORY;
 }
 
 CEL_API_DEF void cel_model_free(cel_model *m)
@@ -4849,7 +5122,7 @@ static double celi_rows_dot(cel_mat a, cel_mat b, double *sums)
 {
     double total = 0;
     int64_t i;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
     for (i = 0; i < a.rows; i++) sums[i] = cel_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
     for (i = 0; i < a.rows; i++) total += sums[i];
     return total;
@@ -5027,9 +5300,9 @@ CEL_API_DEF cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const 
     int64_t j;
     int round;
     *logc = 0;
+    if (n < 2) return CEL_ERR_ARG;
     if (mean) memset(mean, 0, (size_t)n * sizeof *mean);
     if (square) memset(square, 0, (size_t)n * sizeof *square);
-    if (n < 2) return CEL_ERR_ARG;
     least = lambda[0];
     for (j = 0; j < n; j++) {
         if (!(fabs(lambda[j]) <= DBL_MAX) || !(fabs(gamma[j]) <= DBL_MAX)) return CEL_ERR_DATA;
@@ -5090,6 +5363,20 @@ CEL_API_DEF cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const 
     return CEL_OK;
 }
 
+/* A_ij and (A m)_i, A = F_0 + (q/2) F_1. */
+static double celi_force_at(cel_mat intra, cel_mat inter, double q, int64_t i, int64_t j)
+{
+    return (double)intra.data[i * intra.stride + j] + q / 2 * (double)inter.data[i * inter.stride + j];
+}
+
+static double celi_mean_force(cel_mat intra, cel_mat inter, double q, const double *mean, int64_t i)
+{
+    double sum = 0;
+    int64_t j;
+    for (j = 0; j < intra.cols; j++) sum += mean[j] * celi_force_at(intra, inter, q, i, j);
+    return sum;
+}
+
 CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double q, int64_t cells,
                                       const double *mean, double *logz, cel_mat d_intra, cel_mat d_inter,
                                       double *d_mean, double *kappa)
@@ -5107,13 +5394,8 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
     intra = cel_model_force(m, 0);
     inter = cel_model_force(m, 1);
     /* M = 2 A: one product serves both. Rows of A m are computed anew in the second pass: nothing to store. */
-#define CELI_AM(i, out)                                                                                                \
-    for (out = 0, j = 0; j < n; j++)                                                                                   \
-        out += mean[j] *                                                                                               \
-               ((double)intra.data[(i) * intra.stride + j] + q / 2 * (double)inter.data[(i) * inter.stride + j])
     for (i = 0; i < n; i++) {
-        double a;
-        CELI_AM(i, a);
+        double a = celi_mean_force(intra, inter, q, mean, i);
         ama += mean[i] * a;
         k += 4 * a * a;
     }
@@ -5125,19 +5407,15 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
     if (logz) *logz = count * (f - ama);
     if (kappa) *kappa = k;
     for (i = 0; i < n && (d_mean || d_intra.data || d_inter.data); i++) {
-        double a, by_a;
-        CELI_AM(i, a);
         /* dlog Z / dA_ij = S (2 s u_i - m_i) m_j with u = 2 A m, s = f'(k) / k. */
-        by_a = count * (4 * s * a - mean[i]);
+        double a = celi_mean_force(intra, inter, q, mean, i), by_a = count * (4 * s * a - mean[i]);
         for (j = 0; j < n; j++) {
-            double force = (double)intra.data[i * intra.stride + j] + q / 2 * (double)inter.data[i * inter.stride + j];
             if (d_intra.data) d_intra.data[i * d_intra.stride + j] = (cel_real)(by_a * mean[j]);
             if (d_inter.data) d_inter.data[i * d_inter.stride + j] = (cel_real)(by_a * q / 2 * mean[j]);
-            if (d_mean) d_mean[j] += by_a * force;
+            if (d_mean) d_mean[j] += by_a * celi_force_at(intra, inter, q, i, j);
         }
         if (d_mean) d_mean[i] -= count * a;
     }
-#undef CELI_AM
     return CEL_OK;
 }
 
@@ -5187,7 +5465,7 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
 {
     int64_t genes = x.cols, r, side, i, col = genes;
     cel_status status = CEL_OK;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (count * genes > CELI_FORK))
     for (i = 0; i < count; i++) {
         cel_real *row = b.data + i * b.stride;
         memcpy(row, x.data + (list ? list[first + i] : first + i) * x.stride, (size_t)genes * sizeof(cel_real));
@@ -5197,13 +5475,10 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
         for (side = 0; side < 2 && !status; side++) {
             const cel_csr *w = side ? relation[r].wt : relation[r].w;
             cel_mat to = cel_mat_block(b, 0, col, count, genes);
+            cel_csr rows;
             if (!w) continue;
-            if (list) {
-                status = cel_csr_mul_rows(1, w, list + first, count, x, 0, to);
-            } else {
-                cel_csr rows = celi_csr_rows(w, first, count);
-                status = cel_csr_mul(1, &rows, x, 0, to);
-            }
+            rows = list ? *w : celi_csr_rows(w, first, count);
+            status = cel_csr_mul_rows(1, &rows, list ? list + first : NULL, count, x, 0, to);
             col += genes;
         }
     return status;
@@ -5213,7 +5488,7 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
 static void celi_moments_flush(cel_moments *m, cel_mat product)
 {
     int64_t side = celi_moments_side(m), i;
-    CELI_OMP(omp parallel for schedule(dynamic, 16))
+    CELI_OMP(omp parallel for schedule(dynamic, 16) if (side * side > 2 * CELI_FORK))
     for (i = 0; i < product.rows; i++) {
         const cel_real *from = product.data + i * product.stride;
         double *to = m->gram + i * side;
@@ -5276,17 +5551,10 @@ CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, 
     start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)x.rows * sizeof *list);
     if (!start) return CEL_ERR_MEMORY;
     list = (int32_t *)(start + labels + 1);
-    /* The cells by label, in their order: start[l + 1] counts, then moves from the start to the end of l. */
-    memset(start, 0, (size_t)(labels + 1) * sizeof *start);
-    for (i = 0; i < x.rows; i++)
-        if (label[i] >= 0) start[label[i] + 1]++;
-    for (l = 0; l < labels; l++) start[l + 1] += start[l];
-    for (i = 0; i < x.rows; i++)
-        if (label[i] >= 0) list[start[label[i]]++] = (int32_t)i;
-    for (l = 0; l < labels && !status; l++) {
-        int64_t from = l ? start[l - 1] : 0;
-        status = cel_moments_add(m + l, relation, relations, x, list + from, start[l] - from, celi_work_inner(work));
-    }
+    celi_group(label, x.rows, labels, start, list);
+    for (l = 0; l < labels && !status; l++)
+        status = cel_moments_add(m + l, relation, relations, x, list + start[l], start[l + 1] - start[l],
+                                 celi_work_inner(work));
     cel_work_free(&temporary);
     return status;
 }
@@ -5295,7 +5563,7 @@ CEL_API_DEF cel_status cel_moments_sum(cel_moments *into, double scale, const ce
 {
     int64_t side = celi_moments_side(into), i;
     if (into->genes != from->genes || into->blocks != from->blocks) return CEL_ERR_SHAPE;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (side * side > CELI_FORK))
     for (i = 0; i < side * side; i++) into->gram[i] += scale * from->gram[i];
     into->cells += (int64_t)floor(scale + 0.5) * from->cells;
     return CEL_OK;
@@ -5474,11 +5742,6 @@ CELI_PAPER_KERNELS(, celi_scalar)
 #define celi_avx2_dmin(a, b) _mm256_min_pd(a, b)
 #define celi_avx2_dmax(a, b) _mm256_max_pd(a, b)
 CELI_PAPER_KERNELS(CELI_AVX2, celi_avx2)
-#define celi_avx512_dset(a) _mm512_set1_pd(a)
-/* The masked forms, because gcc warns of the undefined operand inside its plain ones. */
-#define celi_avx512_dmin(a, b) _mm512_maskz_min_pd((__mmask8)0xff, a, b)
-#define celi_avx512_dmax(a, b) _mm512_maskz_max_pd((__mmask8)0xff, a, b)
-CELI_PAPER_KERNELS(CELI_AVX512, celi_avx512)
 #elif defined(CELI_NEON)
 #define celi_neon_dset(a) vdupq_n_f64(a)
 #define celi_neon_dmin(a, b) vminq_f64(a, b)
@@ -5494,22 +5757,14 @@ typedef struct celi_paper_kernels {
 static celi_paper_kernels celi_paper_kernel(void)
 {
     celi_paper_kernels k;
-    k.step = celi_scalar_paper_step;
-    k.sum = celi_scalar_paper_sum;
+#define CELI_PAPER_PICK(S) (k.step = S##_paper_step, k.sum = S##_paper_sum)
+    CELI_PAPER_PICK(celi_scalar);
 #if defined(CELI_X86)
-    if (cel_level_get() == CEL_LEVEL_AVX2) {
-        k.step = celi_avx2_paper_step;
-        k.sum = celi_avx2_paper_sum;
-    } else if (cel_level_get() == CEL_LEVEL_AVX512) {
-        k.step = celi_avx512_paper_step;
-        k.sum = celi_avx512_paper_sum;
-    }
+    if (cel_level_get() >= CEL_LEVEL_AVX2) CELI_PAPER_PICK(celi_avx2); /* wider ones wait for memory */
 #elif defined(CELI_NEON)
-    if (cel_level_get() == CEL_LEVEL_NEON) {
-        k.step = celi_neon_paper_step;
-        k.sum = celi_neon_paper_sum;
-    }
+    if (cel_level_get() == CEL_LEVEL_NEON) CELI_PAPER_PICK(celi_neon);
 #endif
+#undef CELI_PAPER_PICK
     return k;
 }
 
@@ -5545,7 +5800,6 @@ typedef struct celi_paper_fit {
 static void celi_paper_close(celi_paper_fit *f)
 {
     celi_free(f->intra);
-    celi_free(f->inter);
     celi_free(f->gradient);
     celi_free(f->slide);
     celi_free(f->arrays);
@@ -5572,11 +5826,11 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments,
     f->slides = slides;
     f->zmft = celi_or(o->zmft, 0.1);
     f->sphere = o->sphere;
-    f->intra = (double *)celi_alloc(square, sizeof(double));
-    f->inter = (double *)celi_alloc(square, sizeof(double));
+    f->intra = (double *)celi_alloc(2 * square, sizeof(double));
     f->slide = (celi_paper_slide *)celi_alloc((size_t)slides, sizeof(celi_paper_slide));
     f->arrays = (double *)celi_alloc((size_t)slides, (size_t)each * sizeof(double));
-    if (!f->intra || !f->inter || !f->slide || !f->arrays) goto fail;
+    if (!f->intra || !f->slide || !f->arrays) goto fail;
+    f->inter = f->intra + square;
     if (o->optimiser == CEL_OPTIMISER_ADAM) {
         f->gradient = (double *)celi_alloc(2 * square, sizeof(double));
         if (!f->gradient || cel_adam_new(2 * n * n, &f->adam) != CEL_OK) goto fail;
@@ -5628,19 +5882,26 @@ static void celi_paper_fold(celi_paper_fit *f)
     f->folded = 1;
 }
 
+/* What the kernels need of row i of slide t. */
+static void celi_paper_at(celi_paper_row *a, const celi_paper_fit *f, const celi_paper_slide *t, int64_t i,
+                          double *intra, double *inter)
+{
+    a->intra = intra;
+    a->inter = inter;
+    a->c0 = t->c0 + i * f->n;
+    a->c1 = t->c1 + i * f->n;
+    a->mean = t->mean;
+    a->u = t->u;
+    a->q = t->q;
+}
+
 /* Row i, from column `from`, of (intra, inter) -= rate * the gradient of slide t, then clamped. */
 static void celi_paper_descend(const celi_paper_fit *f, const celi_paper_kernels *kern, const celi_paper_slide *t,
                                int64_t i, int64_t from, double rate, int clamp, double *intra, double *inter)
 {
     celi_paper_row a;
     double w = f->folded ? 0.5 : 1;
-    memset(&a, 0, sizeof a);
-    a.intra = intra;
-    a.inter = inter;
-    a.c0 = t->c0 + i * f->n;
-    a.c1 = t->c1 + i * f->n;
-    a.mean = t->mean;
-    a.u = t->u;
+    celi_paper_at(&a, f, t, i, intra, inter);
     a.by_mean = w * t->curl * t->u[i] - t->cells / 2 * t->mean[i];
     a.by_u = (1 - w) * t->curl * t->mean[i];
     a.r_intra = -2 * rate;
@@ -5655,19 +5916,12 @@ static void celi_paper_descend(const celi_paper_fit *f, const celi_paper_kernels
 static void celi_paper_evaluate(const celi_paper_fit *f, const celi_paper_kernels *kern, celi_paper_slide *t, int64_t i,
                                 int64_t run)
 {
-    int64_t n = f->n;
     celi_paper_row a;
     double twice = f->folded ? 2 : 1;
-    memset(&a, 0, sizeof a);
-    a.intra = f->intra + i * n;
-    a.inter = f->inter + i * n;
-    a.c0 = t->c0 + i * n;
-    a.c1 = t->c1 + i * n;
-    a.mean = t->mean;
-    a.q = t->q;
+    celi_paper_at(&a, f, t, i, f->intra + i * f->n, f->inter + i * f->n);
     a.own = f->folded ? t->mean[i] : 0;
-    a.spread = t->spread + run * n;
-    kern->sum(&a, f->folded ? i + 1 : 0, n);
+    a.spread = t->spread + run * f->n;
+    kern->sum(&a, f->folded ? i + 1 : 0, f->n);
     a.spread[i] += a.total[0];
     t->energy[run][0] += twice * a.total[1];
     t->energy[run][1] += twice * a.total[2];
@@ -5887,6 +6141,1628 @@ CEL_API_DEF cel_status cel_fit_paper(const cel_moments *moments, int64_t slides,
 }
 
 /* ======================================================================== */
+/* score: score matching on the sphere                                      */
+/* ======================================================================== */
+
+CEL_API_DEF double cel_fit_student_p(double t, double df)
+{
+    /* I_x(a, 1/2), x = df / (df + t^2), a = df / 2, by the continued fraction of the incomplete beta
+     * function (DLMF 8.17.22) in Lentz's form, on the side where it converges fast. */
+    double a = df / 2, b = 0.5, x, front, c = 1, d, f;
+    int k, swap;
+    if (!(t * t >= 0) || !(df > 0)) return (double)NAN;
+    x = df / (df + t * t);
+    if (!(x > 0)) return 0;
+    if (!(t * t > 0)) return 1;
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(t * t / (df + t * t)));
+    swap = x > (a + 1) / (a + b + 2);
+    if (swap) {
+        x = t * t / (df + t * t);
+        b = a;
+        a = 0.5;
+    }
+    d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+    f = d;
+    for (k = 1; k < 1000; k++) {
+        double e = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)), step;
+        d = 1 + e * d;
+        c = 1 + e / c;
+        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+        f *= d * c;
+        e = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1));
+        d = 1 + e * d;
+        c = 1 + e / c;
+        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+        step = d * c;
+        f *= step;
+        if (fabs(step - 1) < 1e-15) break;
+    }
+    f *= front / a;
+    return swap ? 1 - f : f;
+}
+
+/* Sorts index (count) so that key[index] ascends, ties by index: heap sort. */
+static void celi_sort_by(const double *key, int64_t *index, int64_t count)
+{
+    int64_t start = count / 2, end = count;
+    while (end > 1) {
+        int64_t at, child, moving;
+        if (start > 0) {
+            moving = index[--start];
+        } else {
+            moving = index[--end];
+            index[end] = index[0];
+        }
+        for (at = start; (child = 2 * at + 1) < end; at = child) {
+            if (child + 1 < end && (key[index[child]] < key[index[child + 1]] ||
+                                    (!(key[index[child]] > key[index[child + 1]]) && index[child] < index[child + 1])))
+                child++;
+            if (key[moving] > key[index[child]] || (!(key[moving] < key[index[child]]) && moving > index[child])) break;
+            index[at] = index[child];
+        }
+        index[at] = moving;
+    }
+}
+
+CEL_API_DEF cel_status cel_fit_fdr(const double *p, int64_t count, double *q)
+{
+    int64_t *order, i;
+    double best = 1;
+    if (count < 0) return CEL_ERR_ARG;
+    order = (int64_t *)celi_alloc((size_t)count, sizeof *order);
+    if (!order) return CEL_ERR_MEMORY;
+    for (i = 0; i < count; i++) order[i] = i;
+    celi_sort_by(p, order, count);
+    for (i = count - 1; i >= 0; i--) {
+        double v = p[order[i]] * (double)count / (double)(i + 1);
+        if (v < best) best = v;
+        q[order[i]] = best;
+    }
+    celi_free(order);
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_score_report_free(cel_score_report *report)
+{
+    cel_mat_free(&report->se);
+    cel_mat_free(&report->z);
+    cel_mat_free(&report->p);
+    cel_mat_free(&report->q);
+    cel_mat_free(&report->field);
+    memset(report, 0, sizeof *report);
+}
+
+/* All three forms are sums over cells of one expression. With v = dH/dx_i,
+ *     J_i = 1/2 v^T D_i v - l_i . v + 2 <F_0, I - x x^T>,   D_i = I, l_i = (n - 1) x           MOMENT
+ *     J_i = 1/2 v^T D_i v - l_i . v + 2 <F_0, D_i>,         D_i = I - x x^T, l_i = (n - 1) x   EXACT
+ *     the same with D_i = diag(a) - u u^T, a = p3 x, u = x^2, l_i = -c                         ORTHANT
+ * (manual, section 6). v = Z T(F), where Z holds 2 X, then for a symmetric relation 2 N and T the force; for
+ * another N+ with F^T and N- with F. Fields are eliminated: given the forces, h minimises J in closed form.
+ *
+ * Unknowns f are forces divided by scale, so that each relation's mean curvature is 1, and, where the
+ * form and the penalty allow it, in the basis of genes that nearly diagonalises all blocks of the gram matrix: there
+ * the normal equations nearly fall apart into one small system a pair of genes, the preconditioner. */
+#define CELI_SCORE_CHUNKS 16 /* of the cells, each summed by one thread */
+#define CELI_SCORE_ROWS 256  /* cells a product */
+
+/* Groups of cells, of the moment form: the scaled gram matrix in the basis in use, about the whole's means, and a
+ * slide (m + 1) the sums of Z less the whole's mean, in double, with the number of cells. */
+typedef struct celi_score_piece {
+    cel_mat gram; /* (m x m), / the whole's cells */
+    double *sum;
+} celi_score_piece;
+
+typedef struct celi_score {
+    int64_t n, relations, blocks, m; /* m = blocks n: rows of T */
+    int64_t cells, groups, slides;   /* slides: of the fields, 1 unless one field a slide */
+    cel_score_form form;
+    int has_field;
+    double ridge;
+    int64_t included;   /* cells of the subset in use */
+    double constant;    /* what the eliminated fields add to its objective, all cells together */
+    int32_t *owner;     /* (blocks) the block's relation */
+    int32_t *transpose; /* (blocks) 0: T's block is f, symmetric; 1: f^T; 2: f */
+    double *scale;      /* (relations) F = scale f */
+    double *factor;     /* (blocks) Z's block = factor B's block */
+    cel_mat basis;      /* (n x n), columns; data NULL: the genes themselves */
+    cel_mat gram;       /* (m x m) Z^T Z / cells, fields eliminated; of the moment form: of the subset */
+    cel_mat rhs;        /* (R n x n) of the subset */
+    double *weight;     /* (n) of the preconditioner: mean of D's diagonal */
+    cel_mat t, g;       /* (m x n) scratch */
+    double *diag;       /* (blocks^2 n) the diagonals of gram's blocks */
+    double *small;      /* (CHUNKS x (4 R^2 + 2 R)) scratch of the preconditioner */
+    cel_mat r, d, s, y; /* (R n x n) scratch of the solvers */
+    double *sum;        /* ((m + 1)^2) scratch of the moments, or ((m + n) n) of the cells */
+    /* moments */
+    const cel_moments *part; /* (groups) */
+    const int32_t *part_slide;
+    cel_moments total;
+    /* cells */
+    cel_mat z, v;          /* (S x m), (S x n) */
+    const int32_t *slide;  /* (S) or NULL */
+    const int32_t *group;  /* (S) or NULL */
+    int64_t *start;        /* (groups + 1) the groups' cells in list */
+    int32_t *list;         /* (S) */
+    uint8_t *skip;         /* (groups) left out of the subset */
+    double *lin_all, *lin; /* (m + slides (n + 1)) x n: sums of Z l^T, then D and l a slide; whole, subset */
+    cel_mat curv;          /* (slides n x n) Cholesky factors of the slides' sums of D */
+    cel_real *h;           /* (slides n) */
+    double *centre, *mean; /* (slides m) means: of B in the whole; of Z in the whole, in the basis */
+    double *now;           /* (slides (m + 1)) sums of Z and cells of the subset */
+    celi_score_piece whole, part_of;
+    double *acc;           /* (CHUNKS x m n) */
+    double *acc_h;         /* (CHUNKS x slides n) */
+    cel_mat chunk_g;       /* (CHUNKS m x n) */
+    cel_work chunk_work[CELI_SCORE_CHUNKS];
+    cel_work *work;
+    cel_progress progress;
+} celi_score;
+
+static void celi_score_piece_free(celi_score_piece *p)
+{
+    cel_mat_free(&p->gram);
+    celi_free(p->sum);
+    p->sum = NULL;
+}
+
+static void celi_score_free(celi_score *sc)
+{
+    int c;
+    celi_free(sc->owner);
+    celi_free(sc->transpose);
+    celi_free(sc->scale);
+    celi_free(sc->factor);
+    celi_free(sc->weight);
+    celi_free(sc->sum);
+    celi_free(sc->start);
+    celi_free(sc->list);
+    celi_free(sc->skip);
+    celi_free(sc->lin_all);
+    celi_free(sc->lin);
+    celi_free(sc->h);
+    celi_free(sc->centre);
+    celi_free(sc->mean);
+    celi_free(sc->now);
+    celi_score_piece_free(&sc->whole);
+    celi_score_piece_free(&sc->part_of);
+    celi_free(sc->small);
+    celi_free(sc->diag);
+    celi_free(sc->acc);
+    celi_free(sc->acc_h);
+    cel_mat_free(&sc->basis);
+    cel_mat_free(&sc->gram);
+    cel_mat_free(&sc->rhs);
+    cel_mat_free(&sc->t);
+    cel_mat_free(&sc->g);
+    cel_mat_free(&sc->r);
+    cel_mat_free(&sc->d);
+    cel_mat_free(&sc->s);
+    cel_mat_free(&sc->y);
+    cel_mat_free(&sc->z);
+    cel_mat_free(&sc->v);
+    cel_mat_free(&sc->curv);
+    cel_mat_free(&sc->chunk_g);
+    cel_moments_free(&sc->total);
+    for (c = 0; c < CELI_SCORE_CHUNKS; c++) cel_work_free(&sc->chunk_work[c]);
+    memset(sc, 0, sizeof *sc);
+}
+
+/* t = T(f), and its adjoint: out = the projection of g (m x n) on the unknowns. */
+static void celi_score_embed(celi_score *sc, cel_mat f)
+{
+    int64_t b;
+    for (b = 0; b < sc->blocks; b++) {
+        cel_mat from = cel_mat_block(f, sc->owner[b] * sc->n, 0, sc->n, sc->n);
+        cel_mat to = cel_mat_block(sc->t, b * sc->n, 0, sc->n, sc->n);
+        if (sc->transpose[b] == 1) cel_mat_transpose(from, to);
+        else cel_mat_copy(from, to);
+    }
+}
+
+static void celi_score_project(celi_score *sc, cel_mat g, cel_mat out)
+{
+    int64_t b, n = sc->n;
+    for (b = 0; b < sc->blocks; b++) {
+        cel_mat from = cel_mat_block(g, b * n, 0, n, n), to = cel_mat_block(out, sc->owner[b] * n, 0, n, n);
+        if (sc->transpose[b] == 1) {
+            cel_mat_transpose(from, to);
+        } else if (sc->transpose[b] == 2) {
+            cel_mat_axpy(1, from, to);
+        } else {
+            cel_mat_copy(from, to);
+            cel_mat_symmetrise(to);
+        }
+    }
+}
+
+/* ---- the moment form: gram and right-hand side of a subset ---- */
+
+static cel_status celi_score_piece_new(const celi_score *sc, celi_score_piece *p)
+{
+    p->sum = (double *)celi_alloc((size_t)(sc->slides * (sc->m + 1)), sizeof(double));
+    return p->sum ? cel_mat_new(sc->m, sc->m, &p->gram) : CEL_ERR_MEMORY;
+}
+
+/* out = in (m) scaled and turned into the basis. */
+static void celi_score_turn(const celi_score *sc, const double *in, double *out)
+{
+    int64_t n = sc->n, b, i, j;
+    for (b = 0; b < sc->blocks; b++) {
+        for (j = 0; j < n; j++) out[b * n + j] = sc->basis.data ? 0.0 : sc->factor[b] * in[b * n + j];
+        for (i = 0; i < n && sc->basis.data; i++)
+            for (j = 0; j < n; j++)
+                out[b * n + j] += sc->factor[b] * in[b * n + i] * (double)sc->basis.data[i * n + j];
+    }
+}
+
+/* The piece of the groups whose skip is 1 (all: every group). Taken about the whole's means, since their direction
+ * outweighs all others and, turned in float together with them, would drown them. */
+static cel_status celi_score_measure(celi_score *sc, int all, celi_score_piece *piece)
+{
+    int64_t n = sc->n, m = sc->m, w = m + 1, g, i, a, b, s;
+    double *G = sc->sum, *sums = G + w * w, inv = 1 / (double)sc->cells;
+    cel_status status = CEL_OK;
+    if (all) memcpy(G, sc->total.gram, (size_t)(w * w) * sizeof *G);
+    else memset(G, 0, (size_t)(w * w) * sizeof *G);
+    for (g = 0; g < sc->groups && !all; g++) {
+        const double *p = sc->part[g].gram;
+        if (!sc->skip[g]) continue;
+        CELI_OMP(omp parallel for schedule(static))
+        for (i = 0; i < w; i++) {
+            int64_t k;
+            for (k = 0; k < w; k++) G[i * w + k] += p[i * w + k];
+        }
+    }
+    for (s = 0; s < sc->slides; s++) {
+        double *mean = sc->centre + s * m, count;
+        for (i = 0; i < w && sc->slides == 1; i++) sums[i] = 2 * G[i * w + m];
+        if (sc->slides > 1) memset(sums, 0, (size_t)w * sizeof *sums);
+        for (g = 0; g < sc->groups && sc->slides > 1; g++)
+            for (i = 0; i < w && sc->part_slide[g] == s && (all || sc->skip[g]); i++)
+                sums[i] += 2 * sc->part[g].gram[i * w + m];
+        count = 2 * sums[m];
+        for (i = 0; i < m && all && count > 0.5; i++) mean[i] = sums[i] / count;
+        CELI_OMP(omp parallel for schedule(static))
+        for (i = 0; i < m; i++) {
+            int64_t k;
+            for (k = 0; k < m; k++) G[i * w + k] -= sums[i] * mean[k] + mean[i] * (sums[k] - count * mean[k]);
+        }
+        for (i = 0; i < m; i++) sums[i] = all ? 0 : sums[i] - count * mean[i];
+        celi_score_turn(sc, sums, piece->sum + s * w);
+        piece->sum[s * w + m] = count;
+        if (all) celi_score_turn(sc, mean, sc->mean + s * m);
+    }
+    for (a = 0; a < sc->blocks && !status; a++) {
+        for (b = a; b < sc->blocks && !status; b++) {
+            cel_mat c = cel_mat_block(sc->t, 0, 0, n, n), half = cel_mat_block(sc->r, 0, 0, n, n);
+            cel_mat to = cel_mat_block(piece->gram, a * n, b * n, n, n);
+            double k = sc->factor[a] * sc->factor[b] * inv;
+            CELI_OMP(omp parallel for schedule(static))
+            for (i = 0; i < n; i++) {
+                int64_t j;
+                for (j = 0; j < n; j++) c.data[i * n + j] = (cel_real)(k * G[(a * n + i) * w + b * n + j]);
+            }
+            if (sc->basis.data) {
+                status = cel_mat_gemm(0, 0, 1, c, sc->basis, 0, half, sc->work);
+                if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, half, 0, to, sc->work);
+            } else {
+                cel_mat_copy(c, to);
+            }
+            if (a == b) cel_mat_symmetrise(to);
+            else cel_mat_transpose(to, cel_mat_block(piece->gram, b * n, a * n, n, n));
+        }
+    }
+    return status;
+}
+
+/* gram, rhs (manual, section 6: 2 n X^T X - 2 S I, and 2 (n - 1) N^T X) and means of the piece (inside), or of the whole
+ * without it. */
+static void celi_score_use(celi_score *sc, const celi_score_piece *piece, int inside)
+{
+    int64_t n = sc->n, m = sc->m, w = m + 1, s, i;
+    double unit = 1 / sc->factor[0], inv = 1 / (double)sc->cells, cells = 0;
+    sc->constant = 0;
+    for (s = 0; s < sc->slides; s++) {
+        double *now = sc->now + s * w;
+        const double *from = piece->sum + s * w;
+        now[m] = inside ? from[m] : sc->whole.sum[s * w + m] - from[m];
+        cells += now[m];
+        for (i = 0; i < m; i++) now[i] = (inside ? from[i] : -from[i]) + now[m] * sc->mean[s * m + i];
+        for (i = 0; i < n && now[m] > 0.5 && sc->has_field; i++)
+            sc->constant -= 0.5 * (double)((n - 1) * (n - 1)) / now[m] * unit * unit * now[i] * now[i];
+    }
+    sc->included = (int64_t)(cells + 0.5);
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < m; i++) {
+        int64_t slide, k;
+        cel_real *to = sc->gram.data + i * m, *rhs = sc->g.data + i * n;
+        const cel_real *whole = sc->whole.gram.data + i * m, *part = piece->gram.data + i * m;
+        double c = unit * (double)(i < n ? n : n - 1);
+        for (k = 0; k < m; k++) to[k] = inside ? part[k] : whole[k] - part[k];
+        for (k = 0; k < n; k++) rhs[k] = (cel_real)(c * (double)to[k]);
+        if (i < n) rhs[i] -= (cel_real)(sc->factor[0] * inv * cells);
+        for (slide = 0; slide < sc->slides; slide++) {
+            /* dev: the sums about the whole's mean; about the subset's own they vanish. */
+            const double *now = sc->now + slide * w, *mean = sc->mean + slide * m;
+            double over = now[m] > 0.5 ? inv / now[m] : 0.0, dev = over * (now[i] - now[m] * mean[i]);
+            double sum = over * now[i], kept = sc->has_field ? 0.0 : sum;
+            for (k = 0; k < m; k++)
+                to[k] += (cel_real)(kept * now[k] - dev * (now[k] - now[m] * mean[k]));
+            kept = c * sum - (sc->has_field ? unit * (double)(n - 1) * sum : 0.0);
+            for (k = 0; k < n; k++)
+                rhs[k] += (cel_real)(kept * now[k] - c * dev * (now[k] - now[m] * mean[k]));
+        }
+        for (k = 0; k < sc->blocks; k++)
+            sc->diag[(i / n * sc->blocks + k) * n + i % n] = (double)to[k * n + i % n];
+    }
+    celi_score_project(sc, sc->g, sc->rhs);
+}
+
+/* ---- the forms over the cells ---- */
+
+/* D_i = diag(a) - u u^T and l_i of cell x (n), each (n). */
+static void celi_score_cell(cel_score_form form, int64_t n, const cel_real *x, double unit, double *a, double *u, double *l)
+{
+    int64_t k;
+    double p1 = 0, p3 = 0;
+    if (form != CEL_SCORE_ORTHANT) {
+        for (k = 0; k < n; k++) {
+            a[k] = 1;
+            u[k] = form == CEL_SCORE_EXACT ? unit * (double)x[k] : 0;
+            l[k] = (double)(n - 1) * unit * (double)x[k];
+        }
+        return;
+    }
+    for (k = 0; k < n; k++) {
+        double y = unit * (double)x[k];
+        p1 += y;
+        p3 += y * y * y;
+    }
+    for (k = 0; k < n; k++) {
+        double y = unit * (double)x[k];
+        a[k] = p3 * y;
+        u[k] = y * y;
+        l[k] = 2 * p1 * y * y - p3 - y * y * y;
+    }
+}
+
+/* out = D_i v, or out += D_i v (add); v may be out. x is unit times cell i. */
+static void celi_score_curve(int orthant, int64_t n, const cel_real *x, cel_real unit, const cel_real *v, int add,
+                             cel_real *out)
+{
+    int64_t k;
+    cel_real dot = 0, p3 = 0;
+    if (orthant) {
+        for (k = 0; k < n; k++) {
+            dot += x[k] * x[k] * v[k];
+            p3 += x[k] * x[k] * x[k];
+        }
+        dot *= unit * unit * unit * unit;
+        p3 *= unit * unit * unit * unit;
+        for (k = 0; k < n; k++) {
+            cel_real value = p3 * x[k] * v[k] - dot * x[k] * x[k];
+            out[k] = add ? out[k] + value : value;
+        }
+    } else {
+        for (k = 0; k < n; k++) dot += x[k] * v[k];
+        dot *= unit * unit;
+        for (k = 0; k < n; k++) {
+            cel_real value = v[k] - dot * x[k];
+            out[k] = add ? out[k] + value : value;
+        }
+    }
+}
+
+/* lin += sign * the sums over the cells list (count; NULL: all): rows of Z l^T, and of each slide D and l. */
+static cel_status celi_score_linear(celi_score *sc, double sign, const int32_t *list, int64_t count, double *lin)
+{
+    int64_t n = sc->n, m = sc->m, rows = m + n + 1, tiles = (rows + 31) / 32, tile;
+    double unit = 1 / sc->factor[0];
+    double *scratch = (double *)celi_alloc((size_t)(tiles * 3 * n), sizeof(double));
+    if (!scratch) return CEL_ERR_MEMORY;
+    CELI_OMP(omp parallel for schedule(static))
+    for (tile = 0; tile < tiles; tile++) {
+        double *a = scratch + tile * 3 * n, *u = a + n, *l = u + n;
+        int64_t c, k, j, last = tile * 32 + 32 < rows ? tile * 32 + 32 : rows;
+        for (c = 0; c < count; c++) {
+            int64_t i = list ? list[c] : c, s = sc->slides > 1 ? sc->slide[i] : 0;
+            const cel_real *z = sc->z.data + i * m;
+            double *own = lin + (m + s * (n + 1)) * n;
+            celi_score_cell(sc->form, n, z, unit, a, u, l);
+            for (k = tile * 32; k < last; k++) {
+                double *to = k < m ? lin + k * n : own + (k - m) * n;
+                const double *from = k < m || k == m + n ? l : u;
+                double w = sign * (k < m ? (double)z[k] : k < m + n ? -u[k - m] : 1.0);
+                for (j = 0; j < n; j++) to[j] += w * from[j];
+                if (k >= m && k < m + n) to[k - m] += sign * a[k - m];
+            }
+        }
+    }
+    celi_free(scratch);
+    return CEL_OK;
+}
+
+/* out = the projection of Z^T D (Z T(f) + h) over the subset's cells / S, where h = (sum D)^-1 (q - sum D Z T(f)) a
+ * slide, if there are fields, and q = the slides' sums of l (with_q) or 0. f.data NULL: f = 0. */
+static cel_status celi_score_pass(celi_score *sc, cel_mat f, int with_q, cel_mat out)
+{
+    int64_t n = sc->n, m = sc->m, S = sc->cells, c, i, s;
+    cel_status failed[CELI_SCORE_CHUNKS];
+    int stage;
+    cel_real unit = (cel_real)(1 / sc->factor[0]);
+    cel_status status = CEL_OK;
+    if (f.data) celi_score_embed(sc, f);
+    memset(sc->acc, 0, (size_t)(CELI_SCORE_CHUNKS * m * n) * sizeof *sc->acc);
+    memset(sc->acc_h, 0, (size_t)(CELI_SCORE_CHUNKS * sc->slides * n) * sizeof *sc->acc_h);
+    memset(failed, 0, sizeof failed);
+    for (stage = 0; stage < 1 + sc->has_field && !status; stage++) {
+        CELI_OMP(omp parallel for schedule(static))
+        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
+            int64_t first = c * S / CELI_SCORE_CHUNKS, end = (c + 1) * S / CELI_SCORE_CHUNKS, row, k, j;
+            cel_mat part = cel_mat_block(sc->chunk_g, c * m, 0, m, n);
+            for (; first < end && !failed[c]; first += CELI_SCORE_ROWS) {
+                int64_t rows = end - first < CELI_SCORE_ROWS ? end - first : CELI_SCORE_ROWS;
+                cel_mat z = cel_mat_block(sc->z, first, 0, rows, m), v = cel_mat_block(sc->v, first, 0, rows, n);
+                if (stage == 0) {
+                    if (f.data) failed[c] = cel_mat_gemm(0, 0, 1, z, sc->t, 0, v, &sc->chunk_work[c]);
+                    else cel_mat_fill(v, 0);
+                }
+                for (row = 0; row < rows && !failed[c]; row++) {
+                    cel_real *y = v.data + row * n;
+                    int64_t cell = first + row, sl = sc->slides > 1 ? sc->slide[cell] : 0;
+                    if (sc->group && sc->skip[sc->group[cell]]) {
+                        for (k = 0; k < n; k++) y[k] = 0;
+                        continue;
+                    }
+                    celi_score_curve(sc->form == CEL_SCORE_ORTHANT, n, z.data + row * m, unit,
+                                     stage ? sc->h + sl * n : y, stage, y);
+                    if (stage < sc->has_field) {
+                        double *to = sc->acc_h + (c * sc->slides + sl) * n;
+                        for (k = 0; k < n; k++) to[k] += (double)y[k];
+                    }
+                }
+                if (stage < sc->has_field || failed[c]) continue;
+                failed[c] = cel_mat_gemm(1, 0, 1, z, v, 0, part, &sc->chunk_work[c]);
+                for (j = 0; j < m * n; j++) sc->acc[c * m * n + j] += (double)part.data[j];
+            }
+        }
+        for (c = 0; c < CELI_SCORE_CHUNKS; c++)
+            if (failed[c]) status = failed[c];
+        for (s = 0; s < sc->slides && stage < sc->has_field && !status; s++) {
+            cel_mat l = cel_mat_block(sc->curv, s * n, 0, n, n), h = cel_mat_view(sc->h + s * n, n, 1);
+            const double *q = sc->lin + (sc->m + s * (n + 1) + n) * n;
+            for (i = 0; i < n; i++) {
+                double sum = 0;
+                for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += sc->acc_h[(c * sc->slides + s) * n + i];
+                h.data[i] = (cel_real)((with_q ? q[i] : 0.0) - sum);
+            }
+            status = cel_mat_cholesky_solve(l, h);
+        }
+    }
+    if (status) return status;
+    for (i = 0; i < m * n; i++) {
+        double sum = 0;
+        for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += sc->acc[c * m * n + i];
+        sc->g.data[i] = (cel_real)(sum / (double)S);
+    }
+    celi_score_project(sc, sc->g, out);
+    return CEL_OK;
+}
+
+/* Right-hand side and curvature of the fields of a subset of the cells. */
+static cel_status celi_score_subset_cells(celi_score *sc)
+{
+    int64_t n = sc->n, m = sc->m, g, s, i, j;
+    double tiny, whole;
+    int empty;
+    cel_mat none;
+    cel_status status = CEL_OK;
+    memset(&none, 0, sizeof none);
+    memcpy(sc->lin, sc->lin_all, (size_t)((m + sc->slides * (n + 1)) * n) * sizeof(double));
+    sc->included = sc->cells;
+    sc->constant = 0;
+    for (g = 0; g < sc->groups && !status; g++) {
+        int64_t count = sc->start[g + 1] - sc->start[g];
+        if (!sc->skip[g]) continue;
+        sc->included -= count;
+        status = celi_score_linear(sc, -1, sc->list + sc->start[g], count, sc->lin);
+    }
+    if (status) return status;
+    for (i = 0; i < m * n; i++) sc->g.data[i] = (cel_real)(sc->lin[i] / (double)sc->cells);
+    for (s = 0; s < sc->slides && !status; s++) {
+        const double *D = sc->lin + (m + s * (n + 1)) * n;
+        for (i = 0; i < n * n; i++) sc->g.data[i] -= (cel_real)(sc->factor[0] * D[i] / (double)sc->cells);
+        if (!sc->has_field) continue;
+        /* Kept off zero by rounding's size; of a slide that the subset leaves out any regular matrix will do. */
+        for (tiny = whole = 0, i = 0; i < n; i++) {
+            tiny += D[i * n + i];
+            whole += sc->lin_all[(m + s * (n + 1) + i) * n + i];
+        }
+        empty = !(tiny > 1e-9 * whole);
+        tiny *= sizeof(cel_real) == 4 ? 1e-6 : 1e-13;
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++)
+                sc->curv.data[(s * n + i) * n + j] = (cel_real)(empty ? i == j : D[i * n + j] + (i == j ? tiny : 0.0));
+        status = cel_mat_cholesky(cel_mat_block(sc->curv, s * n, 0, n, n));
+    }
+    if (status) return status;
+    celi_score_project(sc, sc->g, sc->rhs);
+    if (!sc->has_field) return CEL_OK;
+    status = celi_score_pass(sc, none, 1, sc->r);
+    cel_mat_axpy(-1, sc->r, sc->rhs);
+    for (s = 0; s < sc->slides; s++)
+        for (i = 0; i < n; i++)
+            sc->constant -= 0.5 * sc->lin[(m + s * (n + 1) + n) * n + i] * (double)sc->h[s * n + i];
+    return status;
+}
+
+/* ---- both ---- */
+
+/* The problem of the groups whose skip is 0, or, inside, of the others. piece: theirs, of the moment form, if known. */
+static cel_status celi_score_subset(celi_score *sc, int inside, const celi_score_piece *piece)
+{
+    cel_status status = CEL_OK;
+    int64_t g;
+    if (sc->z.data) {
+        for (g = 0; g < sc->groups && inside; g++) sc->skip[g] = !sc->skip[g];
+        return celi_score_subset_cells(sc);
+    }
+    if (!piece) status = celi_score_measure(sc, 0, &sc->part_of);
+    if (!status) celi_score_use(sc, piece ? piece : &sc->part_of, inside);
+    return status;
+}
+
+/* out = A f of the subset, per cell of the whole, with the ridge. */
+static cel_status celi_score_apply(celi_score *sc, cel_mat f, double ridge, cel_mat out)
+{
+    cel_status status;
+    if (sc->z.data) {
+        status = celi_score_pass(sc, f, 0, out);
+    } else {
+        celi_score_embed(sc, f);
+        status = cel_mat_gemm(0, 0, 1, sc->gram, sc->t, 0, sc->g, sc->work);
+        celi_score_project(sc, sc->g, out);
+    }
+    cel_mat_axpy((cel_real)(ridge * (double)sc->included / (double)sc->cells), f, out);
+    return status;
+}
+
+/* The objective of the subset at f, without penalties, per cell of the subset. Overwrites s. */
+static cel_status celi_score_objective(celi_score *sc, cel_mat f, double *value)
+{
+    cel_status status = celi_score_apply(sc, f, 0, sc->s);
+    *value = ((0.5 * cel_mat_dot(f, sc->s) - cel_mat_dot(f, sc->rhs)) * (double)sc->cells + sc->constant) /
+             (double)sc->included;
+    return status;
+}
+
+/* ---- solving ---- */
+
+/* out = an approximate (A + ridge)^-1 r: each pair of genes (i, j) on its own, all its unknowns together, as if the
+ * blocks of the gram matrix were diagonal in the basis in use. */
+static void celi_score_precondition(celi_score *sc, double ridge, cel_mat r, cel_mat out)
+{
+    int64_t n = sc->n, R = sc->relations, c, room = 4 * R * R + 2 * R, tiles = (n + 15) / 16;
+    double extra = ridge * (double)sc->included / (double)sc->cells;
+    int two = R == 2 && sc->blocks == 2;
+    CELI_OMP(omp parallel for schedule(static))
+    for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
+        double *M = sc->small + c * room, *u = M + 4 * R * R;
+        int64_t tile, i, j, a, b, k, q, dim;
+        /* Squares of 16 x 16 pairs, for the sake of the columns; a chunk has every 16th of them. */
+        for (tile = c; tile < tiles * tiles; tile += CELI_SCORE_CHUNKS) {
+            int64_t row = tile / tiles * 16, column = tile % tiles * 16;
+            if (column < row) continue;
+            for (i = row; i < row + 16 && i < n; i++) {
+                for (j = i > column ? i : column; j < column + 16 && j < n; j++) {
+                    int side;
+                    if (two) {
+                        /* The paper's model, the usual case: two symmetric relations. */
+                        const double *d = sc->diag;
+                        double wi = sc->weight[i], wj = sc->weight[j], p = wj * d[i] + wi * d[j] + 2 * extra;
+                        double o = wj * d[n + i] + wi * d[n + j], v = wj * d[3 * n + i] + wi * d[3 * n + j] + 2 * extra;
+                        double rp = 2 * (double)r.data[i * n + j], rv = 2 * (double)r.data[(n + i) * n + j], det = p * v - o * o;
+                        det = 1 / (det > 1e-4 * p * v ? det : 1e-4 * p * v + 1e-30);
+                        out.data[i * n + j] = out.data[j * n + i] = (cel_real)((v * rp - o * rv) * det);
+                        out.data[(n + i) * n + j] = out.data[(n + j) * n + i] = (cel_real)((p * rv - o * rp) * det);
+                        continue;
+                    }
+                    dim = 0;
+                    /* Unknowns: f_ij = f_ji of a symmetric relation; f_ij, f_ji of another. */
+                    for (b = 0; b < sc->blocks; b++) {
+                        const cel_real *rb = r.data + sc->owner[b] * n * n;
+                        if (sc->transpose[b] == 0) {
+                            u[dim++] = 2 * (double)rb[i * n + j];
+                        } else if (sc->transpose[b] == 1) {
+                            u[dim++] = (double)rb[i * n + j] * (i == j ? 2 : 1);
+                            if (i != j) u[dim++] = (double)rb[j * n + i];
+                        }
+                    }
+                    for (k = 0; k < dim * dim; k++) M[k] = 0;
+                    for (side = 0; side < 2; side++) {
+                        const double *diag = sc->diag + (side ? j : i);
+                        int64_t at_a = 0, at_b;
+                        double w = sc->weight[side ? i : j];
+                        for (a = 0; a < sc->blocks; a++) {
+                            int64_t pa = at_a + (sc->transpose[a] && i != j && (sc->transpose[a] == 1) == !side);
+                            for (b = 0, at_b = 0; b < sc->blocks; b++) {
+                                int64_t pb = at_b + (sc->transpose[b] && i != j && (sc->transpose[b] == 1) == !side);
+                                M[pa * dim + pb] += w * diag[(a * sc->blocks + b) * n];
+                                if (sc->transpose[b] != 1) at_b += sc->transpose[b] == 2 && i != j ? 2 : 1;
+                            }
+                            M[pa * dim + pa] += sc->transpose[a] != 1 ? extra : 0.0;
+                            if (sc->transpose[a] != 1) at_a += sc->transpose[a] == 2 && i != j ? 2 : 1;
+                        }
+                    }
+                    /* Cholesky, pivots kept off zero, and the two substitutions. */
+                    for (k = 0; k < dim; k++) {
+                        double top = M[k * dim + k], pivot = top;
+                        for (q = 0; q < k; q++) pivot -= M[k * dim + q] * M[k * dim + q];
+                        pivot = sqrt(pivot > 1e-4 * top ? pivot : 1e-4 * top + 1e-30);
+                        M[k * dim + k] = pivot;
+                        for (a = k + 1; a < dim; a++) {
+                            double v = M[a * dim + k];
+                            for (q = 0; q < k; q++) v -= M[a * dim + q] * M[k * dim + q];
+                            M[a * dim + k] = v / pivot;
+                        }
+                        for (q = 0; q < k; q++) u[k] -= M[k * dim + q] * u[q];
+                        u[k] /= pivot;
+                    }
+                    for (k = dim - 1; k >= 0; k--) {
+                        for (q = k + 1; q < dim; q++) u[k] -= M[q * dim + k] * u[q];
+                        u[k] /= M[k * dim + k];
+                    }
+                    dim = 0;
+                    for (b = 0; b < sc->blocks; b++) {
+                        cel_real *ob = out.data + sc->owner[b] * n * n;
+                        if (sc->transpose[b] == 2) continue;
+                        ob[i * n + j] = (cel_real)u[dim++];
+                        if (i != j) ob[j * n + i] = sc->transpose[b] ? (cel_real)u[dim++] : ob[i * n + j];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* How a solution ends, and what it took. */
+typedef struct celi_score_solve {
+    double tolerance;
+    int relative; /* to the residual at the start */
+    int announce; /* progress stage "fit" */
+    int64_t limit, steps;
+    double residual;
+} celi_score_solve;
+
+static cel_status celi_score_step(celi_score *sc, celi_score_solve *how)
+{
+    how->steps++;
+    if (how->announce && sc->progress.fn &&
+        sc->progress.fn(sc->progress.user, "fit", how->steps, how->limit, how->residual))
+        return CEL_ERR_STOPPED;
+    return isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+}
+
+/* (A + ridge) f = rhs by preconditioned conjugate gradient from f. */
+static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_score_solve *how)
+{
+    int64_t count = f.rows * f.cols, k;
+    double rz, zero, curvature;
+    cel_status status = celi_score_apply(sc, f, ridge, sc->y);
+    if (status) return status;
+    cel_mat_copy(sc->rhs, sc->r);
+    cel_mat_axpy(-1, sc->y, sc->r);
+    celi_score_precondition(sc, ridge, sc->rhs, sc->s);
+    zero = cel_dot(count, sc->rhs.data, sc->s.data);
+    celi_score_precondition(sc, ridge, sc->r, sc->s);
+    rz = cel_dot(count, sc->r.data, sc->s.data);
+    if (how->relative) zero = rz;
+    cel_mat_copy(sc->s, sc->d);
+    how->steps = 0;
+    how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : 0.0;
+    while (how->residual > how->tolerance && how->steps < how->limit) {
+        double next;
+        status = celi_score_apply(sc, sc->d, ridge, sc->y);
+        if (status) return status;
+        curvature = cel_dot(count, sc->d.data, sc->y.data);
+        if (!(curvature > 0)) break;
+        cel_axpy(count, (cel_real)(rz / curvature), sc->d.data, f.data);
+        cel_axpy(count, (cel_real)(-rz / curvature), sc->y.data, sc->r.data);
+        celi_score_precondition(sc, ridge, sc->r, sc->s);
+        next = cel_dot(count, sc->r.data, sc->s.data);
+        for (k = 0; k < count; k++) sc->d.data[k] = sc->s.data[k] + (cel_real)(next / rz) * sc->d.data[k];
+        rz = next;
+        how->residual = sqrt(fabs(rz) / zero);
+        status = celi_score_step(sc, how);
+        if (status) return status;
+    }
+    return isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+}
+
+/* f = the point of least threshold |.|_1 + 1/2 |f - .|^2, off the diagonals; with group the lengths over relations. */
+static void celi_score_shrink(const celi_score *sc, int group, double threshold, cel_mat f)
+{
+    int64_t n = sc->n, i;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < n; i++) {
+        int64_t j, r;
+        for (j = i + 1; j < n; j++) {
+            double length = 0, keep;
+            for (r = 0; r < sc->relations; r++) {
+                double a = (double)f.data[(r * n + i) * n + j], b = (double)f.data[(r * n + j) * n + i];
+                length += a * a + b * b;
+            }
+            length = sqrt(length);
+            for (r = 0; r < sc->relations; r++) {
+                cel_real *at[2];
+                int e;
+                at[0] = f.data + (r * n + i) * n + j;
+                at[1] = f.data + (r * n + j) * n + i;
+                for (e = 0; e < 2; e++) {
+                    double size = group ? length : fabs((double)*at[e]), cut = group ? threshold * sqrt(2.0) : threshold;
+                    keep = size > cut ? 1 - cut / size : 0.0;
+                    *at[e] = (cel_real)(keep * (double)*at[e]);
+                }
+            }
+        }
+    }
+}
+
+/* Least 1/2 f A f - rhs f + ridge + l1: accelerated proximal gradient (Beck & Teboulle 2009) from f, restarted when
+ * the step turns back (O'Donoghue & Candes 2015). Ends when no entry moves by more than the tolerance times l1. */
+static cel_status celi_score_prox(celi_score *sc, cel_mat f, double ridge, double l1, int group, celi_score_solve *how)
+{
+    int64_t count = f.rows * f.cols, i, k, n = sc->n;
+    double bound = 0, t = 1;
+    cel_status status;
+    /* The largest row sum bounds the eigenvalues; D is at most the identity, and a subset's A at most the whole's. */
+    for (i = 0; i < sc->m; i++) {
+        double sum = 0;
+        for (k = 0; k < sc->m; k++) sum += fabs((double)sc->gram.data[i * sc->m + k]);
+        if (sum * (sc->transpose[i / n] ? 2 : 1) > bound) bound = sum * (sc->transpose[i / n] ? 2 : 1);
+    }
+    bound = bound * 1.001 + ridge;
+    cel_mat_copy(f, sc->d);
+    how->steps = 0;
+    do {
+        double turn = 0, move = 0, next = (1 + sqrt(1 + 4 * t * t)) / 2;
+        status = celi_score_apply(sc, sc->d, ridge, sc->y);
+        if (status) return status;
+        /* r = d - (A d - rhs) / bound, shrunk; d its predecessor's extrapolation; s the step. */
+        for (k = 0; k < count; k++)
+            sc->r.data[k] = sc->d.data[k] - (sc->y.data[k] - sc->rhs.data[k]) / (cel_real)bound;
+        celi_score_shrink(sc, group, l1 / bound, sc->r);
+        for (k = 0; k < count; k++) {
+            double gap = (double)sc->d.data[k] - (double)sc->r.data[k];
+            turn += gap * ((double)sc->r.data[k] - (double)f.data[k]);
+            if (!(fabs(gap) <= move)) move = fabs(gap);
+        }
+        if (turn > 0) t = next = 1;
+        for (k = 0; k < count; k++) {
+            sc->d.data[k] = sc->r.data[k] + (cel_real)((t - 1) / next) * (sc->r.data[k] - f.data[k]);
+            f.data[k] = sc->r.data[k];
+        }
+        t = next;
+        how->residual = move * bound / l1;
+        status = celi_score_step(sc, how);
+        if (status) return status;
+    } while (how->residual > how->tolerance && how->steps < how->limit);
+    return CEL_OK;
+}
+
+/* The fit of the subset in use, from f. replicate: only to a small part of the way from f. */
+static cel_status celi_score_solve_at(celi_score *sc, const cel_score_options *o, int replicate, int announce, cel_mat f,
+                                      double ridge, double l1, celi_score_solve *how)
+{
+    double tolerance = o->tolerance > 0 ? o->tolerance : 1e-5;
+    memset(how, 0, sizeof *how);
+    how->announce = announce;
+    how->limit = o->iterations > 0 ? o->iterations : l1 > 0 ? 5000 : 500;
+    how->relative = replicate;
+    if (l1 > 0) {
+        how->tolerance = 100 * tolerance;
+        return celi_score_prox(sc, f, ridge, l1, o->group, how);
+    }
+    how->tolerance = replicate ? (tolerance < 1e-5 ? 1e3 * tolerance : 5e-2) : tolerance;
+    return celi_score_cg(sc, f, ridge, how);
+}
+
+/* force (R n x n) = the forces at f, and, if asked (data), the fields (slides x n) that go with them. */
+static cel_status celi_score_forces(celi_score *sc, cel_mat f, cel_mat force, cel_mat field)
+{
+    int64_t n = sc->n, r, s, b, i, j;
+    cel_status status = CEL_OK;
+    if (field.data && sc->z.data) {
+        status = celi_score_pass(sc, f, 1, sc->s);
+    } else if (field.data) {
+        /* h = (n - 1) mean of x - mean of Z T. */
+        celi_score_embed(sc, f);
+        for (s = 0; s < sc->slides; s++) {
+            const double *now = sc->now + s * (sc->m + 1);
+            double over = now[sc->m] > 0.5 ? 1 / now[sc->m] : 0.0;
+            for (j = 0; j < n; j++) {
+                double h = (double)(n - 1) * now[j] / sc->factor[0];
+                for (i = 0; i < sc->m; i++) h -= now[i] * (double)sc->t.data[i * n + j];
+                sc->h[s * n + j] = (cel_real)(h * over);
+            }
+        }
+    }
+    for (s = 0; s < sc->slides && field.data && !status; s++)
+        status = sc->basis.data ? cel_mat_gemv(0, 1, sc->basis, sc->h + s * n, 0, field.data + s * field.stride)
+                                : cel_mat_copy(cel_mat_view(sc->h + s * n, 1, n), cel_mat_block(field, s, 0, 1, n));
+    for (r = 0; r < sc->relations && !status; r++) {
+        cel_mat from = cel_mat_block(f, r * n, 0, n, n), to = cel_mat_block(force, r * n, 0, n, n);
+        if (sc->basis.data) {
+            cel_mat half = cel_mat_block(sc->r, 0, 0, n, n);
+            status = cel_mat_gemm(0, 0, (cel_real)sc->scale[r], sc->basis, from, 0, half, sc->work);
+            if (!status) status = cel_mat_gemm(0, 1, 1, half, sc->basis, 0, to, sc->work);
+        } else {
+            cel_mat_fill(to, 0);
+            cel_mat_axpy((cel_real)sc->scale[r], from, to);
+        }
+    }
+    for (b = 0; b < sc->blocks && !status; b++)
+        if (!sc->transpose[b]) cel_mat_symmetrise(cel_mat_block(force, sc->owner[b] * n, 0, n, n));
+    return status;
+}
+
+/* Fixes the gauge of stacked forces: tr F_0 = 0. */
+static void celi_score_gauge(int64_t n, cel_mat force)
+{
+    double trace = 0;
+    int64_t i;
+    for (i = 0; i < n; i++) trace += (double)force.data[i * n + i];
+    for (i = 0; i < n; i++) force.data[i * n + i] -= (cel_real)(trace / (double)n);
+}
+
+/* Everything that does not depend on the subset. part: the moments by group (MOMENT), or of all cells (the others, with
+ * x and relation). */
+static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_score_options *o,
+                                 const cel_relation *relation, int64_t relations, const cel_moments *part, int64_t parts,
+                                 const int32_t *part_slide, int64_t slides, cel_mat x, const int32_t *slide,
+                                 const int32_t *group, int64_t groups, cel_work *work)
+{
+    int64_t n = part[0].genes, b = 0, r, i, m, size, S;
+    cel_status status = CEL_OK;
+    cel_mat gather;
+    memset(sc, 0, sizeof *sc);
+    memset(&gather, 0, sizeof gather);
+    sc->work = work;
+    sc->progress = o->progress;
+    sc->form = form;
+    sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
+    sc->n = n;
+    sc->relations = relations;
+    sc->blocks = part[0].blocks;
+    sc->m = m = sc->blocks * n;
+    sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? slides : 1;
+    sc->groups = parts;
+    sc->part = part;
+    sc->part_slide = part_slide;
+    size = (m + 1) * (m + 3) > (m + n) * n ? (m + 1) * (m + 3) : (m + n) * n;
+    sc->owner = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
+    sc->transpose = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
+    sc->scale = (double *)celi_alloc((size_t)relations, sizeof(double));
+    sc->factor = (double *)celi_alloc((size_t)sc->blocks, sizeof(double));
+    sc->weight = (double *)celi_alloc((size_t)n, sizeof(double));
+    sc->sum = (double *)celi_alloc((size_t)size, sizeof(double));
+    sc->centre = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
+    sc->mean = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
+    sc->h = (cel_real *)celi_alloc((size_t)(sc->slides * n), sizeof(cel_real));
+    sc->now = (double *)celi_alloc((size_t)(sc->slides * (m + 1)), sizeof(double));
+    sc->diag = (double *)celi_alloc((size_t)(sc->blocks * m), sizeof(double));
+    sc->small = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * (4 * relations * relations + 2 * relations)), sizeof(double));
+    sc->skip = (uint8_t *)celi_alloc((size_t)(groups > parts ? groups : parts), 1);
+    if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->sum || !sc->centre || !sc->mean || !sc->now || !sc->h || !sc->diag ||
+        !sc->small || !sc->skip)
+        return CEL_ERR_MEMORY;
+    if ((status = cel_mat_new(m, m, &sc->gram)) || (status = cel_mat_new(relations * n, n, &sc->rhs)) ||
+        (status = cel_mat_new(m, n, &sc->t)) || (status = cel_mat_new(m, n, &sc->g)) ||
+        (status = cel_mat_new(relations * n, n, &sc->r)) || (status = cel_mat_new(relations * n, n, &sc->d)) ||
+        (status = cel_mat_new(relations * n, n, &sc->s)) || (status = cel_mat_new(relations * n, n, &sc->y)) ||
+        (status = cel_moments_new(n, sc->blocks, &sc->total)) || (status = celi_score_piece_new(sc, &sc->whole)) ||
+        (status = celi_score_piece_new(sc, &sc->part_of)))
+        return status;
+    for (i = 0; i < parts && !status; i++) status = cel_moments_sum(&sc->total, 1, part + i);
+    if (status) return status;
+    sc->cells = S = sc->total.cells;
+    if (S < 1) return CEL_ERR_DATA;
+    /* Blocks: their relation, how the force enters, and the scale that makes the mean curvature 1. */
+    for (r = 0; r < relations; r++) {
+        int64_t count = relation[r].wt ? 2 : 1, k;
+        double coefficient = relation[r].wt ? 1 : 2, trace = 0;
+        for (k = 0; k < count; k++, b++) {
+            sc->owner[b] = (int32_t)r;
+            sc->transpose[b] = relation[r].wt ? (int32_t)k + 1 : 0;
+            for (i = b * n; i < (b + 1) * n; i++) trace += sc->total.gram[i * (m + 1) + i];
+        }
+        trace *= coefficient * coefficient / ((double)n * (double)S);
+        if (!isfinite(trace)) return CEL_ERR_NUMERIC;
+        sc->scale[r] = trace > 0 ? 1 / sqrt(trace) : 1;
+        for (k = b - count; k < b; k++) sc->factor[k] = coefficient * sc->scale[r];
+    }
+    for (i = 0; i < n; i++) sc->weight[i] = 1;
+    /* The basis: eigenvectors of the blocks' mean, fields eliminated. An l1 penalty and J+ need the genes' own. */
+    status = celi_score_measure(sc, 1, &sc->whole);
+    if (!status) celi_score_use(sc, &sc->whole, 1);
+    if (!status && !(o->l1 > 0) && !(o->l1 < 0) && form != CEL_SCORE_ORTHANT) {
+        double *values = (double *)celi_alloc((size_t)n, sizeof(double));
+        if (!values) return CEL_ERR_MEMORY;
+        status = cel_mat_new(n, n, &gather);
+        if (!status) status = cel_mat_new(n, n, &sc->basis);
+        for (b = 0; b < sc->blocks && !status; b++) cel_mat_axpy(1, cel_mat_block(sc->gram, b * n, b * n, n, n), gather);
+        if (!status) status = cel_mat_eigen(gather, values, sc->basis);
+        celi_free(values);
+        cel_mat_free(&gather);
+        if (!status) status = celi_score_measure(sc, 1, &sc->whole);
+        if (!status) celi_score_use(sc, &sc->whole, 1);
+    }
+    if (status || form == CEL_SCORE_MOMENT) return status;
+
+    sc->slide = slide;
+    sc->group = groups > 0 ? group : NULL;
+    sc->groups = groups;
+    size = (m + sc->slides * (n + 1)) * n;
+    sc->lin_all = (double *)celi_alloc((size_t)size, sizeof(double));
+    sc->lin = (double *)celi_alloc((size_t)size, sizeof(double));
+    sc->acc = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * m * n), sizeof(double));
+    sc->acc_h = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * sc->slides * n), sizeof(double));
+    sc->start = (int64_t *)celi_alloc((size_t)groups + 1, sizeof(int64_t));
+    sc->list = (int32_t *)celi_alloc((size_t)S, sizeof(int32_t));
+    if (!sc->lin_all || !sc->lin || !sc->acc || !sc->acc_h || !sc->start || !sc->list) return CEL_ERR_MEMORY;
+    if ((status = cel_mat_new(S, m, &sc->z)) || (status = cel_mat_new(S, n, &sc->v)) ||
+        (status = cel_mat_new(sc->slides * n, n, &sc->curv)) ||
+        (status = cel_mat_new(CELI_SCORE_CHUNKS * m, n, &sc->chunk_g)))
+        return status;
+    if (groups > 0) status = cel_slide_groups(group, S, groups, sc->start, sc->list, NULL);
+    if (status) return status;
+    {
+        cel_mat first = cel_mat_block(sc->z, 0, 0, S, n);
+        if (sc->basis.data) {
+            status = cel_mat_gemm(0, 0, (cel_real)sc->factor[0], x, sc->basis, 0, first, work);
+        } else {
+            cel_mat_fill(first, 0);
+            cel_mat_axpy((cel_real)sc->factor[0], x, first);
+        }
+        for (b = 1; b < sc->blocks && !status; b++) {
+            const cel_relation *one = relation + sc->owner[b];
+            status = cel_csr_mul((cel_real)(sc->factor[b] / sc->factor[0]), sc->transpose[b] == 2 ? one->wt : one->w, first,
+                                 0, cel_mat_block(sc->z, 0, b * n, S, n));
+        }
+    }
+    if (!status) status = celi_score_linear(sc, 1, NULL, S, sc->lin_all);
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        for (b = 0; b < sc->slides; b++) sum += sc->lin_all[(m + b * (n + 1) + i) * n + i];
+        sc->weight[i] = sum > 1e-3 * (double)S ? sum / (double)S : 1e-3;
+    }
+    return status;
+}
+
+static cel_status celi_score_tell(const celi_score *sc, const char *stage, int64_t done, int64_t total, double value)
+{
+    return sc->progress.fn && sc->progress.fn(sc->progress.user, stage, done, total, value) ? CEL_ERR_STOPPED : CEL_OK;
+}
+
+/* Everything. */
+static cel_status celi_score_all(celi_score *sc)
+{
+    memset(sc->skip, 0, (size_t)sc->groups);
+    if (sc->z.data) return celi_score_subset(sc, 0, NULL);
+    celi_score_use(sc, &sc->whole, 1);
+    return CEL_OK;
+}
+
+/* Fold k of the groups is k groups / folds .. (k + 1) groups / folds - 1: selects it as what is skipped. */
+static void celi_score_fold(celi_score *sc, int64_t folds, int64_t k)
+{
+    int64_t g;
+    for (g = 0; g < sc->groups; g++) sc->skip[g] = g >= k * sc->groups / folds && g < (k + 1) * sc->groups / folds;
+}
+
+static int64_t celi_score_folds(const celi_score *sc, const cel_score_options *o)
+{
+    int64_t folds = o->folds > 0 ? o->folds : 5;
+    return folds < sc->groups ? folds : sc->groups;
+}
+
+/* Picks the weight that is to be picked by held-out J, trying heavy penalties first, until it has risen twice in a row.
+ * J is quadratic: at a residual of 1e-3 it is right to 1e-6 of itself. */
+static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, double *ridge, double *l1,
+                                  cel_score_report *report)
+{
+    int64_t folds = celi_score_folds(sc, o), n = sc->n, all = sc->relations * n, steps, k, p, i, best = 0;
+    double *target = *ridge < 0 ? ridge : l1, top = 100;
+    celi_score_piece *piece = (celi_score_piece *)celi_alloc((size_t)folds, sizeof *piece);
+    celi_score_solve how;
+    cel_score_options rough = *o;
+    cel_mat f, trail;
+    cel_status status;
+    memset(&trail, 0, sizeof trail);
+    memset(&f, 0, sizeof f);
+    rough.tolerance = target == ridge && !(*l1 > 0) ? 1e-3 : 1e-4;
+    if (o->tolerance > rough.tolerance) rough.tolerance = o->tolerance;
+    steps = target == ridge ? 15 : 16;
+    status = piece ? cel_mat_new(all, n, &f) : CEL_ERR_MEMORY;
+    if (!status) status = cel_mat_new(folds * all, n, &trail);
+    for (k = 0; k < folds && !sc->z.data && !status; k++) {
+        celi_score_fold(sc, folds, k);
+        status = celi_score_piece_new(sc, piece + k);
+        if (!status) status = celi_score_measure(sc, 0, piece + k);
+    }
+    if (!status && target == l1) {
+        /* Upwards of the least weight at which every entry off the diagonals is zero: first with the diagonals zero, too,
+         * then with those fitted at that weight. */
+        int round;
+        status = celi_score_all(sc);
+        for (round = 0; round < 2 && !status; round++) {
+            if (round) status = celi_score_solve_at(sc, &rough, 0, 0, f, *ridge, top, &how);
+            if (!status) status = celi_score_apply(sc, f, *ridge, sc->y);
+            for (top = 1e-30, i = 0; i < n * n && !status; i++) {
+                double length = 0;
+                for (p = 0; p < sc->relations && i / n != i % n; p++) {
+                    double e = (double)sc->rhs.data[p * n * n + i] - (double)sc->y.data[p * n * n + i];
+                    length = o->group ? sqrt(length * length + e * e) : fabs(e) > length ? fabs(e) : length;
+                }
+                if (length > top) top = length;
+            }
+        }
+    }
+    for (p = 0; p < steps && p < best + 3 && !status; p++) {
+        double sum = 0, tested = 0, value;
+        *target = top * pow(10, -0.5 * (double)p * (target == l1 ? 1 / 3.0 : 1));
+        for (k = 0; k < folds && !status; k++) {
+            cel_mat at = cel_mat_block(trail, k * all, 0, all, n);
+            celi_score_fold(sc, folds, k);
+            status = celi_score_subset(sc, 0, piece[k].sum ? piece + k : NULL);
+            if (!status) status = celi_score_solve_at(sc, &rough, 0, 0, at, *ridge, *l1, &how);
+            if (!status) status = celi_score_subset(sc, 1, piece[k].sum ? piece + k : NULL);
+            if (!status) status = celi_score_objective(sc, at, &value);
+            if (status) break;
+            sum += value * (double)sc->included;
+            tested += (double)sc->included;
+            status = celi_score_tell(sc, "pick", p * folds + k + 1, folds * steps, value);
+        }
+        report->path = p + 1;
+        report->path_weight[p] = *target;
+        report->path_value[p] = sum / tested;
+        if (report->path_value[p] < report->path_value[best]) best = p;
+    }
+    *target = report->path_weight[best];
+    report->held_out = report->path_value[best];
+    for (k = 0; k < folds && piece; k++) celi_score_piece_free(piece + k);
+    celi_free(piece);
+    cel_mat_free(&f);
+    cel_mat_free(&trail);
+    return status;
+}
+
+/* Delete-one-group jackknife of the forces at f, whose gauge-fixed values are in force. */
+static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *o, double ridge, double l1, cel_mat f,
+                                       cel_mat force, cel_score_report *report)
+{
+    int64_t n = sc->n, all = sc->relations * n, count = all * n, G = sc->groups, g, i, r;
+    double *sum = (double *)celi_alloc((size_t)count, 2 * sizeof *sum), *square = sum + count;
+    double *p = (double *)celi_alloc((size_t)(n * n), sizeof *p);
+    cel_mat at, replicate, none;
+    celi_score_solve how;
+    cel_status status = CEL_OK;
+    memset(&at, 0, sizeof at);
+    memset(&none, 0, sizeof none);
+    memset(&replicate, 0, sizeof replicate);
+    if (!sum || !p) status = CEL_ERR_MEMORY;
+    if (!status) status = cel_mat_new(all, n, &at);
+    if (!status) status = cel_mat_new(all, n, &replicate);
+    if (!status) status = cel_mat_new(all, n, &report->se);
+    if (!status) status = cel_mat_new(all, n, &report->z);
+    if (!status) status = cel_mat_new(all, n, &report->p);
+    if (!status) status = cel_mat_new(all, n, &report->q);
+    for (g = 0; g < G && !status; g++) {
+        memset(sc->skip, 0, (size_t)G);
+        sc->skip[g] = 1;
+        cel_mat_copy(f, at);
+        status = celi_score_subset(sc, 0, NULL);
+        if (!status) status = celi_score_solve_at(sc, o, 1, 0, at, ridge, l1, &how);
+        if (!status) status = celi_score_forces(sc, at, replicate, none);
+        if (status) break;
+        celi_score_gauge(n, replicate);
+        for (i = 0; i < count; i++) {
+            double d = (double)replicate.data[i] - (double)force.data[i];
+            sum[i] += d;
+            square[i] += d * d;
+        }
+        status = celi_score_tell(sc, "errors", g + 1, G, how.residual);
+    }
+    report->groups = G;
+    for (r = 0; r < sc->relations && !status; r++) {
+        int64_t pairs = 0, j;
+        int symmetric = 1, b;
+        for (b = 0; b < sc->blocks; b++)
+            if (sc->owner[b] == r && sc->transpose[b]) symmetric = 0;
+        for (i = 0; i < n; i++) {
+            for (j = 0; j < n; j++) {
+                int64_t e = (r * n + i) * n + j;
+                double var = (double)(G - 1) / (double)G * (square[e] - sum[e] * sum[e] / (double)G);
+                double se = sqrt(var > 0 ? var : 0.0), z = se > 0 ? (double)force.data[e] / se : 0.0;
+                double tail = cel_fit_student_p(z, (double)(G - 1));
+                report->se.data[e] = (cel_real)se;
+                report->z.data[e] = (cel_real)z;
+                report->p.data[e] = (cel_real)tail;
+                report->q.data[e] = 1;
+                if (i != j && (i < j || !symmetric)) p[pairs++] = tail;
+            }
+        }
+        status = cel_fit_fdr(p, pairs, p);
+        for (pairs = 0, i = 0; i < n; i++)
+            for (j = 0; j < n; j++)
+                if (i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
+        for (i = 0; i < n && symmetric; i++)
+            for (j = 0; j < i; j++) report->q.data[(r * n + i) * n + j] = report->q.data[(r * n + j) * n + i];
+    }
+    celi_free(sum);
+    celi_free(p);
+    cel_mat_free(&at);
+    cel_mat_free(&replicate);
+    return status;
+}
+
+/* The fit of a problem that is set up: weights, forces, fields, errors. out's force exists. */
+static cel_status celi_score_run(celi_score *sc, const cel_score_options *o, cel_model *out, cel_score_report *report)
+{
+    int64_t n = sc->n, s, j, g;
+    double ridge = o->ridge, l1 = o->l1;
+    celi_score_solve how;
+    cel_mat f, field;
+    cel_status status = cel_mat_new(sc->relations * n, n, &f);
+    memset(&field, 0, sizeof field);
+    if (!status && sc->has_field) status = cel_mat_new(sc->slides, n, &field);
+    if (!status && (ridge < 0 || l1 < 0)) status = celi_score_pick(sc, o, &ridge, &l1, report);
+    if (!status) status = celi_score_all(sc);
+    if (!status) status = celi_score_solve_at(sc, o, 0, 1, f, ridge, l1, &how);
+    if (!status) {
+        report->form = sc->form;
+        report->ridge = ridge;
+        report->l1 = l1;
+        report->iterations = how.steps;
+        report->residual = how.residual;
+        report->converged = how.residual <= how.tolerance;
+        status = celi_score_objective(sc, f, &report->value);
+    }
+    if (!status) status = celi_score_forces(sc, f, out->force, field);
+    if (!status) {
+        celi_score_gauge(n, out->force);
+        for (s = 0; s < sc->slides && sc->has_field; s++) {
+            double share = 1;
+            if (sc->slides > 1) {
+                int64_t cells = 0;
+                if (sc->z.data) for (g = 0; g < sc->cells; g++) cells += sc->slide[g] == s;
+                else for (g = 0; g < sc->groups; g++) cells += sc->part_slide[g] == s ? sc->part[g].cells : 0;
+                share = (double)cells / (double)sc->cells;
+            }
+            for (j = 0; j < n; j++) out->field[j] += (cel_real)(share * (double)field.data[s * n + j]);
+        }
+    }
+    if (o->field == CEL_SCORE_FIELD_SLIDE) {
+        report->field = field;
+        memset(&field, 0, sizeof field);
+    }
+    if (!status && !o->no_errors && sc->groups > 1) status = celi_score_jackknife(sc, o, ridge, l1, f, out->force, report);
+    cel_mat_free(&f);
+    cel_mat_free(&field);
+    return status;
+}
+
+/* The number of labels 0, 1, .. in label (count), each used; -1 where one is negative or not used. */
+static int64_t celi_score_labels(const int32_t *label, int64_t count)
+{
+    int64_t i, top = 0;
+    uint8_t *seen;
+    for (i = 0; i < count; i++) {
+        if (label[i] < 0 || label[i] >= count) return -1;
+        if (label[i] >= top) top = (int64_t)label[i] + 1;
+    }
+    seen = (uint8_t *)celi_alloc((size_t)top, 1);
+    if (!seen) return -2;
+    for (i = 0; i < count; i++) seen[label[i]] = 1;
+    for (i = 0; i < top && seen[i]; i++) continue;
+    celi_free(seen);
+    return i < top ? -1 : top;
+}
+
+/* What cel_fit_score was given, checked. */
+typedef struct celi_score_data {
+    const cel_relation *relation;
+    int64_t relations;
+    cel_mat x;
+    const int32_t *slide, *group;
+    int64_t slides, groups;
+    int negative; /* some entry is */
+} celi_score_data;
+
+static cel_status celi_score_check(celi_score_data *d, const cel_score_options *o, int needs_groups)
+{
+    int64_t i, j, r;
+    if (d->relations < 1 || d->x.cols < 2 || d->x.rows < 1 || d->relation[0].w) return CEL_ERR_ARG;
+    for (r = 1; r < d->relations; r++) {
+        const cel_csr *w = d->relation[r].w, *wt = d->relation[r].wt;
+        if (!w) return CEL_ERR_ARG;
+        if (w->rows != d->x.rows || w->cols != d->x.rows) return CEL_ERR_SHAPE;
+        if (wt && (wt->rows != d->x.rows || wt->cols != d->x.rows)) return CEL_ERR_SHAPE;
+        for (i = 0; i < w->rows; i++)
+            for (j = w->start[i]; j < w->start[i + 1]; j++)
+                if (w->index[j] == i && fabs((double)w->value[j]) > 0) return CEL_ERR_DATA;
+    }
+    for (i = 0; i < d->x.rows; i++) {
+        const cel_real *x = d->x.data + i * d->x.stride;
+        double square = 0;
+        for (j = 0; j < d->x.cols; j++) {
+            square += (double)x[j] * (double)x[j];
+            if (x[j] < 0) d->negative = 1;
+        }
+        if (!(fabs(square - 1) <= 1e-3)) return CEL_ERR_DATA;
+    }
+    if (o->form == CEL_SCORE_ORTHANT && d->negative) return CEL_ERR_DATA;
+    d->slides = d->groups = 0;
+    if (o->field != CEL_SCORE_FIELD_SLIDE) d->slide = NULL;
+    d->slides = d->slide ? celi_score_labels(d->slide, d->x.rows) : 1;
+    if (!needs_groups) d->group = NULL;
+    if (d->group) d->groups = celi_score_labels(d->group, d->x.rows);
+    if (d->slides == -2 || d->groups == -2) return CEL_ERR_MEMORY;
+    return d->slides < 0 || d->groups < 0 || d->groups == 1 ? CEL_ERR_DATA : CEL_OK;
+}
+
+/* Sets up sc for one form; parts and part_slide are the caller's to free. */
+static cel_status celi_score_open(celi_score *sc, const celi_score_data *d, cel_score_form form,
+                                  const cel_score_options *o, cel_moments **parts, int64_t *count, int32_t **part_slide,
+                                  cel_work *work)
+{
+    int64_t blocks = cel_moments_blocks(d->relation, d->relations), i;
+    const int32_t *label = form != CEL_SCORE_MOMENT ? NULL : d->group ? d->group : d->slide;
+    cel_status status = CEL_OK;
+    *count = label ? (d->group ? d->groups : d->slides) : 1;
+    *parts = (cel_moments *)celi_alloc((size_t)*count, sizeof **parts);
+    *part_slide = (int32_t *)celi_alloc((size_t)*count, sizeof **part_slide);
+    if (!*parts || !*part_slide) return CEL_ERR_MEMORY;
+    for (i = 0; i < *count && !status; i++) status = cel_moments_new(d->x.cols, blocks, *parts + i);
+    if (!status)
+        status = label ? cel_moments_add_by_label(*parts, *count, label, d->relation, d->relations, d->x, work)
+                       : cel_moments_add(*parts, d->relation, d->relations, d->x, NULL, 0, work);
+    if (!status && label && d->slide) {
+        for (i = 0; i < d->x.rows; i++) (*part_slide)[label[i]] = d->slide[i];
+        for (i = 0; i < d->x.rows && !status; i++)
+            if ((*part_slide)[label[i]] != d->slide[i]) status = CEL_ERR_DATA;
+    }
+    /* Of the forms over cells the moments only make the preconditioner: one part, one field for all. */
+    if (!status)
+        status = celi_score_new(sc, form, o, d->relation, d->relations, *parts, *count, *part_slide, d->slides, d->x,
+                                d->slide, d->group, d->groups, work);
+    return status;
+}
+
+static void celi_score_close(celi_score *sc, cel_moments **parts, int64_t count, int32_t **part_slide)
+{
+    int64_t i;
+    celi_score_free(sc);
+    for (i = 0; i < count && *parts; i++) cel_moments_free(*parts + i);
+    celi_free(*parts);
+    celi_free(*part_slide);
+    *parts = NULL;
+    *part_slide = NULL;
+}
+
+/* Held-out J+ per cell of a form; a weight that is to be picked is picked first, and put into o. */
+static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form, cel_score_options *o, double *value,
+                                  cel_score_report *report, cel_work *work)
+{
+    celi_score sc;
+    cel_moments *parts = NULL;
+    int32_t *part_slide = NULL;
+    int64_t count = 0, folds, k, i, n = d->x.cols;
+    double *each = (double *)celi_alloc((size_t)d->x.rows, sizeof *each), all;
+    celi_score_solve how;
+    cel_model model;
+    cel_mat f, field, none;
+    cel_status status = each ? CEL_OK : CEL_ERR_MEMORY;
+    memset(&sc, 0, sizeof sc);
+    memset(&f, 0, sizeof f);
+    memset(&none, 0, sizeof none);
+    memset(&field, 0, sizeof field);
+    memset(&model, 0, sizeof model);
+    *value = 0;
+    if (!status) status = cel_model_new(n, d->relations, o->field != CEL_SCORE_FIELD_NONE, &model);
+    if (!status) status = celi_score_open(&sc, d, form, o, &parts, &count, &part_slide, work);
+    if (!status) status = cel_mat_new(d->relations * n, n, &f);
+    if (!status) status = cel_mat_new(sc.slides, n, &field);
+    if (!status && (o->ridge < 0 || o->l1 < 0)) status = celi_score_pick(&sc, o, &o->ridge, &o->l1, report);
+    folds = status ? 0 : celi_score_folds(&sc, o);
+    for (k = 0; k < folds && !status; k++) {
+        cel_mat_fill(f, 0);
+        celi_score_fold(&sc, folds, k);
+        status = celi_score_subset(&sc, 0, NULL);
+        if (!status) status = celi_score_solve_at(&sc, o, 0, 0, f, o->ridge, o->l1, &how);
+        if (!status) status = celi_score_forces(&sc, f, model.force, model.field ? field : none);
+        for (i = 0; i < n && model.field && !status; i++) {
+            int64_t s;
+            for (model.field[i] = 0, s = 0; s < sc.slides; s++) model.field[i] += field.data[s * n + i] / (cel_real)sc.slides;
+        }
+        if (!status) status = cel_fit_score_value(&model, d->relation, d->x, CEL_SCORE_ORTHANT, &all, each, work);
+        for (i = 0; i < d->x.rows && !status; i++)
+            if (d->group[i] >= k * d->groups / folds && d->group[i] < (k + 1) * d->groups / folds)
+                *value += each[i] / (double)d->x.rows;
+    }
+    celi_free(each);
+    cel_mat_free(&f);
+    cel_mat_free(&field);
+    cel_model_free(&model);
+    celi_score_close(&sc, &parts, count, &part_slide);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_fit_score(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
+                                     const int32_t *group, const cel_score_options *options, cel_model *out,
+                                     cel_score_report *report, cel_work *work)
+{
+    celi_score sc;
+    celi_score_data d;
+    cel_score_options o, other;
+    cel_score_report own, own_other;
+    cel_score_form plain;
+    cel_moments *parts = NULL;
+    int32_t *part_slide = NULL;
+    int64_t count = 0;
+    cel_work temporary;
+    cel_status status;
+    memset(&sc, 0, sizeof sc);
+    memset(&d, 0, sizeof d);
+    memset(&o, 0, sizeof o);
+    memset(&own, 0, sizeof own);
+    memset(out, 0, sizeof *out);
+    memset(&temporary, 0, sizeof temporary);
+    if (report) memset(report, 0, sizeof *report);
+    if (options) o = *options;
+    if (!work) work = &temporary;
+    d.relation = relation;
+    d.relations = relations;
+    d.x = x;
+    d.slide = slide;
+    d.group = group;
+    if ((o.ridge < 0 && o.l1 < 0) || !isfinite(o.ridge) || !isfinite(o.l1)) return CEL_ERR_ARG;
+    if (o.form == CEL_SCORE_PICK || o.ridge < 0 || o.l1 < 0) {
+        if (!group) return CEL_ERR_DATA;
+        count = 1;
+    }
+    status = celi_score_check(&d, &o, count || !o.no_errors);
+    if (status) return status;
+    count = 0;
+    plain = x.cols < 30 ? CEL_SCORE_EXACT : CEL_SCORE_MOMENT;
+    if (o.form == CEL_SCORE_AUTO || (o.form == CEL_SCORE_PICK && d.negative)) o.form = plain;
+    if (o.form == CEL_SCORE_PICK) {
+        double value = 0, value_other = 0;
+        memset(&own_other, 0, sizeof own_other);
+        other = o;
+        status = celi_score_rate(&d, plain, &o, &value, &own, work);
+        if (!status) status = celi_score_rate(&d, CEL_SCORE_ORTHANT, &other, &value_other, &own_other, work);
+        o.form = plain;
+        if (value_other < value) {
+            o = other;
+            own = own_other;
+            o.form = CEL_SCORE_ORTHANT;
+        }
+        own.held_out = value_other < value ? value_other : value;
+        own.held_out_other = value_other < value ? value : value_other;
+    }
+    if (!status) status = cel_model_new(x.cols, relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    if (!status) status = celi_score_open(&sc, &d, o.form, &o, &parts, &count, &part_slide, work);
+    if (!status) status = celi_score_run(&sc, &o, out, &own);
+    celi_score_close(&sc, &parts, count, &part_slide);
+    if (status) cel_model_free(out);
+    if (status || !report) cel_score_report_free(&own);
+    else *report = own;
+    cel_work_free(&temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_fit_score_moments(const cel_relation *relation, int64_t relations, const cel_moments *moments,
+                                             int64_t groups, const int32_t *slide, const cel_score_options *options,
+                                             cel_model *out, cel_score_report *report, cel_work *work)
+{
+    celi_score sc;
+    cel_score_options o;
+    cel_score_report own;
+    cel_work temporary;
+    cel_mat none;
+    int64_t g, slides = 1;
+    cel_status status = CEL_OK;
+    memset(&sc, 0, sizeof sc);
+    memset(&o, 0, sizeof o);
+    memset(&own, 0, sizeof own);
+    memset(&none, 0, sizeof none);
+    memset(out, 0, sizeof *out);
+    memset(&temporary, 0, sizeof temporary);
+    if (report) memset(report, 0, sizeof *report);
+    if (options) o = *options;
+    if (!work) work = &temporary;
+    if ((o.form != CEL_SCORE_AUTO && o.form != CEL_SCORE_MOMENT) || relations < 1 || groups < 1 || relation[0].w ||
+        (o.ridge < 0 && o.l1 < 0) || !isfinite(o.ridge) || !isfinite(o.l1))
+        return CEL_ERR_ARG;
+    if ((o.ridge < 0 || o.l1 < 0) && groups < 2) return CEL_ERR_DATA;
+    for (g = 0; g < groups; g++) {
+        if (moments[g].genes != moments[0].genes || moments[g].blocks != cel_moments_blocks(relation, relations))
+            return CEL_ERR_SHAPE;
+        if (moments[g].cells < 1) return CEL_ERR_DATA;
+    }
+    if (o.field == CEL_SCORE_FIELD_SLIDE && slide) {
+        for (g = 0; g < groups; g++) {
+            if (slide[g] < 0 || slide[g] >= groups) return CEL_ERR_ARG;
+            if (slide[g] >= slides) slides = (int64_t)slide[g] + 1;
+        }
+    }
+    status = cel_model_new(moments[0].genes, relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    if (!status)
+        status = celi_score_new(&sc, CEL_SCORE_MOMENT, &o, relation, relations, moments, groups, slide, slides, none, NULL,
+                                NULL, groups, work);
+    if (!status) status = celi_score_run(&sc, &o, out, &own);
+    celi_score_free(&sc);
+    if (status) cel_model_free(out);
+    if (status || !report) cel_score_report_free(&own);
+    else *report = own;
+    cel_work_free(&temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_fit_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                           cel_score_form form, double *value, double *each, cel_work *work)
+{
+    int64_t n = model->genes, S = x.rows, c, i;
+    double *scratch = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * (3 * n + 1)), sizeof *scratch);
+    cel_mat v;
+    cel_status status;
+    *value = 0;
+    memset(&v, 0, sizeof v);
+    if (form == CEL_SCORE_AUTO) form = CEL_SCORE_EXACT;
+    status = !scratch ? CEL_ERR_MEMORY : form == CEL_SCORE_PICK || S < 1 ? CEL_ERR_ARG : cel_mat_new(S, n, &v);
+    if (!status) status = cel_model_energy(model, relation, x, NULL, NULL, v, work);
+    if (!status) {
+        cel_mat F = cel_model_force(model, 0);
+        CELI_OMP(omp parallel for schedule(static))
+        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
+            double *a = scratch + c * (3 * n + 1), *u = a + n, *l = u + n;
+            int64_t cell, j, k;
+            for (cell = c * S / CELI_SCORE_CHUNKS; cell < (c + 1) * S / CELI_SCORE_CHUNKS; cell++) {
+                const cel_real *y = x.data + cell * x.stride, *w = v.data + cell * n;
+                double value_i = 0, along = 0;
+                celi_score_cell(form, n, y, 1, a, u, l);
+                for (k = 0; k < n; k++) {
+                    value_i += (0.5 * a[k] * (double)w[k] - l[k]) * (double)w[k];
+                    along += u[k] * (double)w[k];
+                }
+                value_i -= 0.5 * along * along;
+                for (k = 0; k < n; k++) {
+                    double sum = 0, from = form == CEL_SCORE_MOMENT ? (double)y[k] : u[k];
+                    for (j = 0; j < n; j++)
+                        sum += (double)F.data[k * F.stride + j] * (form == CEL_SCORE_MOMENT ? (double)y[j] : u[j]);
+                    value_i += 2 * (a[k] * (double)F.data[k * F.stride + k] - from * sum);
+                }
+                l[n] += value_i;
+                if (each) each[cell] = value_i;
+            }
+        }
+        for (i = 0; i < CELI_SCORE_CHUNKS; i++) *value += scratch[i * (3 * n + 1) + 3 * n] / (double)S;
+        if (!isfinite(*value)) status = CEL_ERR_NUMERIC;
+    }
+    if (status) *value = 0;
+    celi_free(scratch);
+    cel_mat_free(&v);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_fit_score_value_moments(const cel_model *model, const cel_relation *relation,
+                                                   const cel_moments *moments, double *value)
+{
+    /* J = 1/2 <T, G T> - <T, l> + 2 <F_0, S I - X^T X>, T the coefficients of B in v: blocks 2 F (symmetric), F^T and F
+     * (else), and 2 h; l = (n - 1) B^T X. */
+    int64_t n = model->genes, m = moments->blocks * n, w = m + 1, b = 0, r, i;
+    double *t, *share, total = 0;
+    *value = 0;
+    if (moments->genes != n || moments->blocks != cel_moments_blocks(relation, model->relations)) return CEL_ERR_SHAPE;
+    if (moments->cells < 1) return CEL_ERR_DATA;
+    t = (double *)celi_alloc((size_t)(w * (n + 1)), sizeof *t);
+    share = t + w * n;
+    if (!t) return CEL_ERR_MEMORY;
+    for (r = 0; r < model->relations; r++) {
+        cel_mat F = cel_model_force(model, r);
+        int64_t j, k;
+        for (k = 0; k < (relation[r].wt ? 2 : 1); k++, b++)
+            for (i = 0; i < n; i++)
+                for (j = 0; j < n; j++) {
+                    double f = (double)F.data[i * F.stride + j], ft = (double)F.data[j * F.stride + i];
+                    t[(b * n + i) * n + j] = !relation[r].wt ? f + ft : k ? f : ft;
+                }
+    }
+    for (i = 0; i < n; i++) t[m * n + i] = model->field ? 2 * (double)model->field[i] : 0.0;
+    CELI_OMP(omp parallel for schedule(static))
+    for (i = 0; i < w; i++) {
+        int64_t j, k;
+        for (k = 0; k < w; k++) {
+            const double *a = t + i * n, *c = t + k * n;
+            double dot = 0;
+            for (j = 0; j < n; j++) dot += a[j] * c[j];
+            share[i] += 0.5 * dot * moments->gram[i * w + k];
+        }
+        for (j = 0; j < n; j++) share[i] -= (double)(n - 1) * t[i * n + j] * moments->gram[i * w + j];
+        for (j = 0; j < n && i < n; j++)
+            share[i] += t[i * n + j] * ((i == j ? (double)moments->cells : 0.0) - moments->gram[i * w + j]);
+    }
+    for (i = 0; i < w; i++) total += share[i];
+    celi_free(t);
+    *value = total / (double)moments->cells;
+    return isfinite(*value) ? CEL_OK : CEL_ERR_NUMERIC;
+}
+
+CEL_API_DEF cel_status cel_fit_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                                 double *mean, double *each, cel_work *work)
+{
+    /* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b), b = dH/dx_i - 2 F_0 x: all but i's own part. */
+    int64_t n = model->genes, S = x.rows, c, i;
+    double *scratch = (double *)celi_alloc((size_t)(n + CELI_SCORE_CHUNKS * (n + 1)), sizeof *scratch);
+    cel_status failed[CELI_SCORE_CHUNKS], status;
+    cel_mat v, own, turned, F, basis;
+    *mean = 0;
+    memset(failed, 0, sizeof failed);
+    memset(&v, 0, sizeof v);
+    memset(&F, 0, sizeof F);
+    memset(&own, 0, sizeof own);
+    memset(&basis, 0, sizeof basis);
+    memset(&turned, 0, sizeof turned);
+    status = !scratch ? CEL_ERR_MEMORY : S < 1 ? CEL_ERR_ARG : cel_mat_new(S, n, &v);
+    if (!status) status = cel_mat_new(S, n, &own);
+    if (!status) status = cel_mat_new(S, n, &turned);
+    if (!status) status = cel_mat_new(n, n, &F);
+    if (!status) status = cel_mat_new(n, n, &basis);
+    if (!status) status = cel_model_energy(model, relation, x, NULL, NULL, v, work);
+    if (!status) {
+        cel_mat_copy(cel_model_force(model, 0), F);
+        cel_mat_symmetrise(F);
+        status = cel_mat_gemm(0, 0, 2, x, F, 0, own, work);
+    }
+    if (!status) {
+        cel_mat_axpy(-1, own, v);
+        status = cel_mat_eigen(F, scratch, basis);
+    }
+    if (!status) status = cel_mat_gemm(0, 0, 1, v, basis, 0, turned, work);
+    if (!status) {
+        for (i = 0; i < n; i++) scratch[i] = -scratch[i];
+        CELI_OMP(omp parallel for schedule(static))
+        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
+            double *gamma = scratch + n + c * (n + 1), log_c;
+            int64_t cell, k;
+            for (cell = c * S / CELI_SCORE_CHUNKS; cell < (c + 1) * S / CELI_SCORE_CHUNKS && !failed[c]; cell++) {
+                const cel_real *y = x.data + cell * x.stride;
+                double log_p;
+                for (k = 0; k < n; k++) gamma[k] = (double)turned.data[cell * n + k];
+                failed[c] = cel_sphere_log_fb(n, scratch, gamma, &log_c, NULL, NULL);
+                log_p = cel_dot(n, y, v.data + cell * n) + 0.5 * cel_dot(n, y, own.data + cell * n) - log_c;
+                gamma[n] += log_p;
+                if (each) each[cell] = log_p;
+            }
+        }
+        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
+            if (failed[c]) status = failed[c];
+            *mean += scratch[n + c * (n + 1) + n] / (double)S;
+        }
+    }
+    if (status) *mean = 0;
+    celi_free(scratch);
+    cel_mat_free(&v);
+    cel_mat_free(&own);
+    cel_mat_free(&turned);
+    cel_mat_free(&F);
+    cel_mat_free(&basis);
+    return status;
+}
+
+/* ======================================================================== */
 /* generate: spherical angles and the published generator (SCE)             */
 /* ======================================================================== */
 
@@ -5896,95 +7772,43 @@ enum { CELI_GEN_RUNS = 64 };
 
 static int64_t celi_gen_run_start(int64_t cells, int64_t run) { return cells * run / CELI_GEN_RUNS; }
 
-/* Rows go through the angles in fours: the products along a row are one long chain, four of them
- * overlap. A group of fewer repeats its last row. */
-#define CELI_ANGLES_ROWS 4
-
 /* Smaller expressions and gradients become 0. They are below any rounding of rows of unit length, and
  * denormal numbers would slow the products that follow many times over. */
 #define CELI_ANGLES_TINY (sizeof(cel_real) == 4 ? 1e-30 : 1e-290)
 
 static cel_real celi_angles_real(double v) { return fabs(v) < CELI_ANGLES_TINY ? 0 : (cel_real)v; }
 
-/* Sines and cosines (4 x n each) of the rows t (n-1). */
-static void celi_angles_sincos(int64_t n, const cel_real *const *t, cel_real *sine, cel_real *cosine)
-{
-    int r;
-    for (r = 0; r < CELI_ANGLES_ROWS; r++) cel_vec_sincos(n - 1, t[r], sine + r * n, cosine + r * n);
-}
-
-/* Unit rows x (n) of the angles t (n-1); scratch (8 n). The product of sines runs in double. */
-static void celi_angles_forward(int64_t n, const cel_real *const *t, cel_real *const *x, cel_real *scratch)
-{
-    const cel_real *s = scratch, *c = scratch + CELI_ANGLES_ROWS * n;
-    double p[CELI_ANGLES_ROWS];
-    int64_t k;
-    int r;
-    celi_angles_sincos(n, t, scratch, scratch + CELI_ANGLES_ROWS * n);
-    for (r = 0; r < CELI_ANGLES_ROWS; r++) p[r] = 1;
-    for (k = 0; k < n - 1; k++)
-        for (r = 0; r < CELI_ANGLES_ROWS; r++) {
-            x[r][k] = celi_angles_real((double)c[r * n + k] * p[r]);
-            p[r] *= (double)s[r * n + k];
-        }
-    for (r = 0; r < CELI_ANGLES_ROWS; r++) x[r][n - 1] = celi_angles_real(p[r]);
-}
-
-/* d (n-1) = dL/dt from g (n) = dL/dx; d may be g. prefix (4 n) holds the products of sines. */
-static void celi_angles_backward(int64_t n, const cel_real *const *t, const cel_real *const *g, cel_real *const *d,
-                                 cel_real *scratch, double *prefix)
-{
-    const cel_real *s = scratch, *c = scratch + CELI_ANGLES_ROWS * n;
-    double p[CELI_ANGLES_ROWS], v[CELI_ANGLES_ROWS];
-    int64_t k;
-    int r;
-    celi_angles_sincos(n, t, scratch, scratch + CELI_ANGLES_ROWS * n);
-    for (r = 0; r < CELI_ANGLES_ROWS; r++) p[r] = 1;
-    for (k = 0; k < n - 1; k++)
-        for (r = 0; r < CELI_ANGLES_ROWS; r++) {
-            prefix[k * CELI_ANGLES_ROWS + r] = p[r];
-            p[r] *= (double)s[r * n + k];
-        }
-    for (r = 0; r < CELI_ANGLES_ROWS; r++) p[r] = (double)g[r][n - 1];
-    for (k = n - 2; k >= 0; k--) {
-        for (r = 0; r < CELI_ANGLES_ROWS; r++) v[r] = (double)g[r][k]; /* all read before one is written */
-        for (r = 0; r < CELI_ANGLES_ROWS; r++) {
-            double sk = (double)s[r * n + k], ck = (double)c[r * n + k];
-            d[r][k] = celi_angles_real(prefix[k * CELI_ANGLES_ROWS + r] * (ck * p[r] - sk * v[r]));
-            p[r] = v[r] * ck + sk * p[r];
-        }
-    }
-}
-
 static int celi_angles_fit(cel_mat angles, cel_mat x) { return angles.rows == x.rows && angles.cols == x.cols - 1; }
 
-/* Bytes of one run's scratch, for groups of rows of n: sines, cosines and products of sines. */
-static size_t celi_angles_scratch(int64_t n)
-{
-    return CELI_ANGLES_ROWS * (size_t)n * (2 * sizeof(cel_real) + sizeof(double));
-}
+/* Bytes of one run's scratch: products of sines, sines and cosines. */
+static size_t celi_angles_scratch(int64_t n) { return (size_t)n * (2 * sizeof(cel_real) + sizeof(double)); }
 
 /* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. */
 static void celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, char *scratch)
 {
     int64_t run, n = x.cols;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK / 16))
     for (run = 0; run < CELI_GEN_RUNS; run++) {
-        int64_t i, end = celi_gen_run_start(x.rows, run + 1);
-        double *prefix = (double *)(void *)(scratch + (size_t)run * celi_angles_scratch(n));
-        cel_real *own = (cel_real *)(void *)(prefix + CELI_ANGLES_ROWS * n);
-        for (i = celi_gen_run_start(x.rows, run); i < end; i += CELI_ANGLES_ROWS) {
-            const cel_real *t[CELI_ANGLES_ROWS], *g[CELI_ANGLES_ROWS];
-            cel_real *to[CELI_ANGLES_ROWS], *d[CELI_ANGLES_ROWS];
-            int r;
-            for (r = 0; r < CELI_ANGLES_ROWS; r++) {
-                int64_t row = i + r < end ? i + r : end - 1;
-                t[r] = angles.data + row * angles.stride;
-                g[r] = to[r] = x.data + row * x.stride;
-                d[r] = d_angles.data ? d_angles.data + row * d_angles.stride : NULL;
+        int64_t i, k, end = celi_gen_run_start(x.rows, run + 1);
+        double *prefix = (double *)(void *)(scratch + (size_t)run * celi_angles_scratch(n)), p;
+        cel_real *s = (cel_real *)(void *)(prefix + n), *c = s + n;
+        for (i = celi_gen_run_start(x.rows, run); i < end; i++) {
+            cel_real *g = x.data + i * x.stride, *d = d_angles.data ? d_angles.data + i * d_angles.stride : NULL;
+            cel_vec_sincos(n - 1, angles.data + i * angles.stride, s, c);
+            for (p = 1, k = 0; k < n - 1; k++) {
+                prefix[k] = p;
+                p *= (double)s[k];
             }
-            if (d_angles.data) celi_angles_backward(n, t, g, d, own, prefix);
-            else celi_angles_forward(n, t, to, own);
+            if (!d) {
+                for (k = 0; k < n - 1; k++) g[k] = celi_angles_real((double)c[k] * prefix[k]);
+                g[n - 1] = celi_angles_real(p);
+                continue;
+            }
+            for (p = (double)g[n - 1], k = n - 2; k >= 0; k--) {
+                double v = (double)g[k], sk = (double)s[k], ck = (double)c[k];
+                d[k] = celi_angles_real(prefix[k] * (ck * p - sk * v)); /* d may be g */
+                p = v * ck + sk * p;
+            }
         }
     }
 }
@@ -6018,7 +7842,7 @@ CEL_API_DEF cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *e
         cel_mat_fill(angles, 0);
         return celi_fail(err, CEL_ERR_DATA, "a row is zero or not finite", -1, i, -1);
     }
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK / 16))
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
         cel_real *t = angles.data + i * angles.stride;
@@ -6051,7 +7875,7 @@ CEL_API_DEF cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_
 CEL_API_DEF void cel_gen_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
 {
     int64_t i;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 16))
     for (i = 0; i < angles.rows; i++) {
         cel_real *t = angles.data + i * angles.stride;
         cel_rng rng = cel_rng_at(seed, CELI_STREAM_ANGLES, (uint32_t)i, 0);
@@ -6061,22 +7885,18 @@ CEL_API_DEF void cel_gen_noise_angles(uint64_t seed, double mean, double deviati
     }
 }
 
-/* mean (n) = the mean row of x; partial (CELI_GEN_RUNS x n). */
-static void celi_gen_mean(cel_mat x, double *mean, double *partial)
+/* mean (n) = the mean row of x; a strip of columns is one thread's. */
+static void celi_gen_mean(cel_mat x, double *mean)
 {
-    int64_t run, j, n = x.cols;
-    CELI_OMP(omp parallel for schedule(static))
-    for (run = 0; run < CELI_GEN_RUNS; run++) {
-        int64_t i, k, end = celi_gen_run_start(x.rows, run + 1);
-        double *own = partial + run * n;
-        memset(own, 0, (size_t)n * sizeof(double));
-        for (i = celi_gen_run_start(x.rows, run); i < end; i++)
-            for (k = 0; k < n; k++) own[k] += (double)x.data[i * x.stride + k];
-    }
-    for (j = 0; j < n; j++) {
-        double sum = 0;
-        for (run = 0; run < CELI_GEN_RUNS; run++) sum += partial[run * n + j];
-        mean[j] = sum / (double)x.rows;
+    enum { STRIP = 32 };
+    int64_t first;
+    memset(mean, 0, (size_t)x.cols * sizeof(double));
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
+    for (first = 0; first < x.cols; first += STRIP) {
+        int64_t i, j, end = celi_min(first + STRIP, x.cols);
+        for (i = 0; i < x.rows; i++)
+            for (j = first; j < end; j++) mean[j] += (double)x.data[i * x.stride + j];
+        for (j = first; j < end; j++) mean[j] /= (double)x.rows;
     }
 }
 
@@ -6093,12 +7913,12 @@ static cel_status celi_gen_loss(const cel_model *model, const cel_relation *rela
     memset(&none, 0, sizeof none);
     status = cel_model_energy(model, relation, x, &h, energy, d_x, work);
     if (status != CEL_OK) return status;
-    mean = (double *)cel_work_get(work, (CELI_GEN_RUNS + 2) * (size_t)n * sizeof(double));
+    mean = (double *)cel_work_get(work, 2 * (size_t)n * sizeof(double));
     if (!mean) return CEL_ERR_MEMORY;
     d_mean = mean + n;
     memset(d_mean, 0, (size_t)n * sizeof(double));
     if (!o->no_log_z) {
-        celi_gen_mean(x, mean, mean + 2 * n);
+        celi_gen_mean(x, mean);
         status = cel_model_logz(model, o->sphere, celi_or(o->q, 6), x.rows, mean, &loss->log_z, none, none, d_mean,
                                 &loss->kappa);
         if (status != CEL_OK) return status;
@@ -6107,7 +7927,7 @@ static cel_status celi_gen_loss(const cel_model *model, const cel_relation *rela
     loss->inter = h - energy[0];
     loss->loss = loss->log_z - zmft * h;
     if (!d_x.data) return CEL_OK;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *g = d_x.data + i * d_x.stride;
         int64_t k;
@@ -6228,7 +8048,7 @@ static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angle
     memset(&rule, 0, sizeof rule);
     options.lr = lr;
     if (adam) rule = celi_adam_next(&g->adam, &options);
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
     for (i = 0; i < angles.rows; i++) {
         cel_real *t = angles.data + i * angles.stride;
         const cel_real *s = d.data + i * d.stride;
@@ -6310,6 +8130,2228 @@ CEL_API_DEF cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, i
         for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / norm);
     }
     return CEL_OK;
+}
+
+/* ======================================================================== */
+/* generate: exact samples, the most likely tissue, log Z by sampling       */
+/* ======================================================================== */
+
+/* Random numbers outside the sweeps are drawn at this sweep number. */
+#define CELI_START_SWEEP 0xffffffffu
+
+CEL_API_DEF void cel_gen_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x)
+{
+    int64_t i, j;
+    CELI_OMP(omp parallel for schedule(static) private(j))
+    for (i = 0; i < x.rows; i++) {
+        cel_rng rng = cel_rng_at(seed, stream, (uint32_t)i, CELI_START_SWEEP);
+        cel_real *row = x.data + i * x.stride;
+        double length;
+        cel_rng_normals(&rng, row, x.cols);
+        length = cel_nrm2(x.cols, row);
+        for (j = 0; j < x.cols; j++) {
+            double v = (double)row[j] / length;
+            row[j] = (cel_real)(orthant ? fabs(v) : v);
+        }
+    }
+}
+
+/* Colours the neighbours of cell i in W: marks them, or where `mark` is NULL checks that none has i's. Returns 0
+ * where i is its own neighbour or one has its colour. */
+static int celi_colour_row(const cel_csr *w, int64_t i, const int32_t *colour, int32_t *mark)
+{
+    int64_t e;
+    if (!w) return 1;
+    for (e = w->start[i]; e < w->start[i + 1]; e++) {
+        int32_t j = w->index[e];
+        if (j == i) return 0;
+        if (mark) {
+            if (colour[j] >= 0) mark[colour[j]] = (int32_t)i + 1;
+        } else if (colour[j] == colour[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+CEL_API_DEF cel_status cel_gen_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
+                                      int32_t *colours, cel_error *err)
+{
+    int64_t i, r;
+    int32_t *mark;
+    cel_status status = celi_relation_check(relation, count, cells);
+    *colours = 0;
+    if (status) return celi_fail(err, status, "a relation's shape is not cells x cells", -1, -1, -1);
+    mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
+    if (!mark) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
+    for (i = 0; i < cells; i++) colour[i] = -1;
+    for (i = 0; i < cells && !status; i++) {
+        int32_t c = 0;
+        for (r = 0; r < count && !status; r++)
+            if (!celi_colour_row(relation[r].w, i, colour, mark) || !celi_colour_row(relation[r].wt, i, colour, mark))
+                status = celi_fail(err, CEL_ERR_DATA, "a cell is its own neighbour", -1, i, -1);
+        while (mark[c] == (int32_t)i + 1) c++;
+        colour[i] = c;
+        if (c >= *colours) *colours = c + 1;
+    }
+    celi_free(mark);
+    if (status) {
+        memset(colour, 0, (size_t)cells * sizeof *colour);
+        *colours = 0;
+    }
+    return status;
+}
+
+/* Scratch of one thread: a block of cells of a colour. Rows are padded with zeros to whole vectors. */
+typedef struct celi_lane {
+    cel_mat x, u, b, t;   /* (block x n): free parts, momenta, fields, scratch */
+    double *radius;       /* (block) of the free part's sphere */
+    double *scalar;       /* (4 block) per cell */
+    int32_t *order;       /* (n) */
+    cel_work work;
+    cel_status status;
+} celi_lane;
+
+struct cel_sampler {
+    const cel_model *model;
+    const cel_relation *relation;
+    cel_sample_options options;
+    int64_t cells, genes, width; /* width: n, padded */
+    int64_t colours, block, lanes;
+    int64_t *first;    /* (colours + 1) where each colour begins in */
+    int32_t *list;     /* (cells that move) by colour */
+    uint8_t *held;     /* (cells) 1 where some value is held */
+    cel_mat g2;        /* (n x n) F + F^T of all identity relations together */
+    cel_mat right;     /* (2 R n x n) what W X, and W^T X, are multiplied with */
+    celi_lane *lane;
+    double *share;     /* (2 x most blocks of a colour) moves accepted and made */
+    double scale, step, step_most, step_log, acceptance;
+    uint32_t sweep;
+    int64_t adapt;     /* sweeps that adapt the step */
+};
+
+typedef struct celi_batch {
+    cel_mat x;           /* all cells (S x n) */
+    const int32_t *cell; /* (count) */
+    int64_t count;
+    double *share;       /* [0] moves accepted, [1] moves made */
+    void *context;
+} celi_batch;
+
+typedef void celi_batch_fn(const cel_sampler *s, celi_lane *lane, const celi_batch *batch);
+
+/* A block is 16 times a vector's work at least, and big enough for the products; a function of the count alone. */
+static int64_t celi_sampler_block(const cel_sampler *s, int64_t count)
+{
+    int64_t block = (count + 7) / 8, least = 32 + s->genes / 4;
+    if (block < least) block = least;
+    return block < 256 ? block : 256;
+}
+
+CEL_API_DEF void cel_gen_sampler_free(cel_sampler *s)
+{
+    int64_t k;
+    if (!s) return;
+    for (k = 0; k < s->lanes && s->lane; k++) {
+        celi_free(s->lane[k].x.data);
+        celi_free(s->lane[k].radius);
+        celi_free(s->lane[k].order);
+        cel_work_free(&s->lane[k].work);
+    }
+    celi_free(s->lane);
+    celi_free(s->first);
+    celi_free(s->list);
+    celi_free(s->held);
+    celi_free(s->share);
+    cel_mat_free(&s->g2);
+    cel_mat_free(&s->right);
+    celi_free(s);
+}
+
+/* The forces as the products need them: G2, and for each relation F + F^T where W is symmetric, else F^T and F. */
+static cel_status celi_sampler_forces(cel_sampler *s)
+{
+    int64_t n = s->genes, r;
+    cel_status status = cel_mat_new(n, s->width, &s->g2);
+    if (!status) status = cel_mat_new(2 * s->model->relations * n, n, &s->right);
+    if (status) return status;
+    s->g2.cols = n;
+    for (r = 0; r < s->model->relations; r++) {
+        cel_mat f = cel_model_force(s->model, r);
+        cel_mat a = cel_mat_block(s->right, 2 * r * n, 0, n, n), b = cel_mat_block(s->right, (2 * r + 1) * n, 0, n, n);
+        cel_mat_transpose(f, a);
+        cel_mat_copy(f, b);
+        if (s->relation[r].w && s->relation[r].wt) continue;
+        cel_mat_axpy(1, b, a);
+        if (!s->relation[r].w) cel_mat_axpy(1, a, s->g2);
+    }
+    return CEL_OK;
+}
+
+/* The list of the cells that move, by colour. */
+static cel_status celi_sampler_list(cel_sampler *s, cel_error *err)
+{
+    const cel_sample_options *o = &s->options;
+    int64_t i, j, r, c;
+    int32_t *own = NULL, colours = 0;
+    const int32_t *colour = o->colour;
+    cel_status status = CEL_OK;
+    if (!colour) {
+        own = (int32_t *)celi_alloc((size_t)s->cells, sizeof *own);
+        if (!own) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
+        status = cel_gen_colour(s->relation, s->model->relations, s->cells, own, &colours, err);
+        colour = own;
+    }
+    for (i = 0; i < s->cells && !status && !own; i++) {
+        if (colour[i] < 0 || colour[i] >= s->cells) status = CEL_ERR_ARG;
+        else if (colour[i] >= colours) colours = colour[i] + 1;
+        if (status) celi_fail(err, status, "a colour is out of range", -1, i, -1);
+    }
+    for (i = 0; i < s->cells && !status; i++)
+        for (r = 0; r < s->model->relations && !status; r++)
+            if (!celi_colour_row(s->relation[r].w, i, colour, NULL) ||
+                !celi_colour_row(s->relation[r].wt, i, colour, NULL))
+                status = celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
+    s->colours = colours;
+    s->first = status ? NULL : (int64_t *)celi_alloc((size_t)colours + 2, sizeof *s->first);
+    s->list = status ? NULL : (int32_t *)celi_alloc((size_t)s->cells + 1, sizeof *s->list);
+    s->held = status ? NULL : (uint8_t *)celi_alloc((size_t)s->cells + 1, 1);
+    if (!status && (!s->first || !s->list || !s->held))
+        status = celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
+    for (i = 0; i < s->cells && !status; i++) {
+        int64_t free_values = s->genes;
+        if (o->hold)
+            for (j = 0; j < s->genes; j++) free_values -= o->hold[i * s->genes + j] != 0;
+        s->held[i] = free_values < s->genes;
+        if (free_values > 0 && !(o->frozen && o->frozen[i])) s->first[colour[i] + 2]++;
+        else s->held[i] = 2;
+    }
+    for (c = 0; c < colours && !status; c++) s->first[c + 2] += s->first[c + 1];
+    for (i = 0; i < s->cells && !status; i++)
+        if (s->held[i] < 2) s->list[s->first[colour[i] + 1]++] = (int32_t)i;
+    celi_free(own);
+    return status;
+}
+
+/* One lane a thread, with the products' own scratch taken once, so that a sweep allocates nothing. */
+static cel_status celi_sampler_lanes(cel_sampler *s)
+{
+    int64_t k, c, blocks = 1;
+    cel_status status = CEL_OK;
+    for (c = 0; c < s->colours; c++) {
+        int64_t count = s->first[c + 1] - s->first[c], block = celi_sampler_block(s, count);
+        if (block > count) block = count;
+        if (block > s->block) s->block = block;
+        if (block && (count + block - 1) / block > blocks) blocks = (count + block - 1) / block;
+    }
+    if (s->block < 1) s->block = 1;
+    s->share = (double *)celi_alloc((size_t)(2 * blocks), sizeof(double));
+    s->lanes = cel_threads() < blocks ? cel_threads() : blocks;
+    s->lane = (celi_lane *)celi_alloc((size_t)s->lanes, sizeof *s->lane);
+    if (!s->share || !s->lane) return CEL_ERR_MEMORY;
+    for (k = 0; k < s->lanes && !status; k++) {
+        celi_lane *l = s->lane + k;
+        status = cel_mat_new(4 * s->block, s->width, &l->x);
+        l->radius = (double *)celi_alloc((size_t)(5 * s->block), sizeof(double));
+        l->order = (int32_t *)celi_alloc((size_t)s->genes, sizeof(int32_t));
+        if (status || !l->radius || !l->order) return CEL_ERR_MEMORY;
+        l->scalar = l->radius + s->block;
+        l->x.rows = s->block;
+        l->x.cols = s->genes;
+        l->u = l->b = l->t = l->x;
+        l->u.data += s->block * s->width;
+        l->b.data += 2 * s->block * s->width;
+        l->t.data += 3 * s->block * s->width;
+        status = cel_mat_gemm(0, 0, 1, l->x, s->g2, 0, l->u, &l->work);
+    }
+    return status;
+}
+
+CEL_API_DEF cel_status cel_gen_sampler_new(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                           const cel_sample_options *options, cel_sampler **out, cel_error *err)
+{
+    cel_sampler *s;
+    cel_status status = celi_relation_check(relation, model->relations, cells);
+    *out = NULL;
+    if (status) return celi_fail(err, status, "a relation's shape is not cells x cells", -1, -1, -1);
+    if (options && (options->moves < 0 || !(options->step >= 0)))
+        return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
+    s = (cel_sampler *)celi_alloc(1, sizeof *s);
+    if (!s) return celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
+    s->model = model;
+    s->relation = relation;
+    if (options) s->options = *options;
+    if (!s->options.moves) s->options.moves = 6;
+    if (!s->options.warmup) s->options.warmup = 50;
+    s->cells = cells;
+    s->genes = model->genes;
+    s->width = (s->genes + 15) / 16 * 16;
+    s->scale = 1;
+    /* A whole trajectory turns a free cell by a right angle, which makes the next draw independent; never more. */
+    s->step_most = 1.5707963 / (s->options.moves * sqrt(s->genes > 1 ? (double)(s->genes - 1) : 1.0));
+    s->step = s->options.step > 0 ? s->options.step : s->step_most / 2;
+    s->adapt = s->options.step > 0 || s->options.orthant || s->options.warmup < 0 ? 0 : s->options.warmup;
+    status = celi_sampler_list(s, err);
+    if (!status) {
+        status = celi_sampler_forces(s);
+        if (!status) status = celi_sampler_lanes(s);
+        if (status) celi_fail(err, status, "a sampler", -1, -1, -1);
+    }
+    if (status) cel_gen_sampler_free(s);
+    else *out = s;
+    return status;
+}
+
+/* Loads a block: free parts into lane->x, their radii, and into lane->b
+ *   scale (h + sum_r (W_r X F_r^T + W_r^T X F_r) + (F_0 + F_0^T) held part):
+ * held values act on the free ones like a field. */
+static cel_status celi_batch_load(const cel_sampler *s, celi_lane *l, const celi_batch *batch, cel_mat *x, cel_mat *u,
+                                  cel_mat *b)
+{
+    int64_t n = s->genes, m = batch->count, i, j, r;
+    const uint8_t *hold = s->options.hold;
+    cel_mat t = cel_mat_block(l->t, 0, 0, m, n);
+    cel_real scale = (cel_real)s->scale;
+    int any = 0, side;
+    cel_status status = CEL_OK;
+    *x = cel_mat_block(l->x, 0, 0, m, n);
+    *u = cel_mat_block(l->u, 0, 0, m, n);
+    *b = cel_mat_block(l->b, 0, 0, m, n);
+    for (i = 0; i < m; i++) {
+        cel_real *to = b->data + i * b->stride;
+        memset(to, 0, (size_t)n * sizeof *to);
+        if (s->model->field) cel_axpy(n, scale, s->model->field, to);
+        any |= s->held[batch->cell[i]];
+    }
+    for (r = 0; r < s->model->relations; r++)
+        for (side = 0; side < 2 && !status; side++) {
+            const cel_csr *w = side ? s->relation[r].wt : s->relation[r].w;
+            if (!w) continue;
+            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, t);
+            if (!status)
+                status = cel_mat_gemm(0, 0, scale, t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, *b,
+                                      &l->work);
+        }
+    for (i = 0; i < m; i++) {
+        int64_t cell = batch->cell[i];
+        const cel_real *from = batch->x.data + cell * batch->x.stride;
+        cel_real *to = x->data + i * x->stride, *rest = t.data + i * t.stride;
+        double held = 0;
+        memcpy(to, from, (size_t)n * sizeof *to);
+        if (any) memset(rest, 0, (size_t)n * sizeof *rest);
+        for (j = 0; s->held[cell] && j < n; j++)
+            if (hold[cell * n + j]) {
+                rest[j] = to[j];
+                held += (double)to[j] * (double)to[j];
+                to[j] = 0;
+            }
+        l->radius[i] = held < 1 ? sqrt(1 - held) : 0;
+    }
+    if (any && !status) status = cel_mat_gemm(0, 0, scale, t, s->g2, 1, *b, &l->work);
+    return status;
+}
+
+/* Sets to zero what is held of a row of cell `cell`. */
+static void celi_batch_mask(const cel_sampler *s, int64_t cell, cel_real *row)
+{
+    const uint8_t *hold = s->options.hold + cell * s->genes;
+    int64_t j;
+    for (j = 0; s->held[cell] && j < s->genes; j++)
+        if (hold[j]) row[j] = 0;
+}
+
+/* Writes the free part `row` to cell `cell` of x, rescaled to the radius; sign is 1 or -1. */
+static void celi_batch_store(const cel_sampler *s, const celi_batch *batch, int64_t cell, const cel_real *row,
+                             double radius, double sign)
+{
+    const uint8_t *hold = s->options.hold;
+    cel_real *to = batch->x.data + cell * batch->x.stride, f;
+    double length = cel_nrm2(s->genes, row);
+    int64_t j;
+    if (!(length > 0)) return;
+    f = (cel_real)(sign * radius / length);
+    if (s->held[cell]) {
+        for (j = 0; j < s->genes; j++)
+            if (!hold[cell * s->genes + j]) to[j] = f * row[j];
+    } else {
+        for (j = 0; j < s->genes; j++) to[j] = f * row[j];
+    }
+}
+
+/* x <- a x + b u, u <- c x + d u, on padded rows. Inner loops of constant length over local arrays are what
+ * compilers vectorise at -O2. */
+static void celi_turn(int64_t width, cel_real *x, cel_real *u, cel_real a, cel_real b, cel_real c, cel_real d)
+{
+    cel_real from[16], by[16], to[16];
+    int64_t j;
+    int k;
+    for (j = 0; j < width; j += 16) {
+        memcpy(from, x + j, sizeof from);
+        memcpy(by, u + j, sizeof by);
+        for (k = 0; k < 16; k++) to[k] = a * from[k] + b * by[k];
+        memcpy(x + j, to, sizeof to);
+        for (k = 0; k < 16; k++) to[k] = c * from[k] + d * by[k];
+        memcpy(u + j, to, sizeof to);
+    }
+}
+
+/* Geodesic Hamiltonian Monte Carlo (Byrne and Girolami, 2013) of a block of cells given the others. u is the
+ * momentum divided by the cell's step, so that a kick is u += x G2 + b: the product adds to u itself. After a
+ * kick by alpha from a tangent u, x.u = alpha (x.G2 x + x.b): the energy costs no further product. */
+static void celi_batch_hmc(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+{
+    double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
+    int64_t n = s->genes, i, m = batch->count;
+    int k, moves = s->options.moves;
+    cel_mat x, u, b;
+    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    for (i = 0; i < m; i++) {
+        int64_t cell = batch->cell[i];
+        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
+                                 s->options.id ? s->options.id[cell] : (uint32_t)cell, s->sweep);
+        cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride;
+        double r2 = l->radius[i] * l->radius[i], along;
+        step[i] = s->step * l->radius[i] * (0.8 + 0.4 * cel_rng_uniform(&rng));
+        pick[i] = cel_rng_uniform(&rng);
+        side[i] = cel_rng_uniform(&rng);
+        cel_rng_normals(&rng, ui, n);
+        celi_batch_mask(s, cell, ui);
+        along = r2 > 0 ? cel_dot(n, xi, ui) / r2 : 0;
+        cel_axpy(n, (cel_real)-along, xi, ui);
+        change[i] = cel_dot(n, ui, ui) / 2;
+        if (!(step[i] > 0)) continue;
+        celi_turn(s->width, xi, ui, 1, 0, 0, (cel_real)(1 / step[i]));
+    }
+    for (k = 0; k <= moves && !l->status; k++) {
+        double alpha = k == 0 || k == moves ? 0.5 : 1;
+        l->status = cel_mat_gemm(0, 0, (cel_real)(alpha * s->scale), x, s->g2, 1, u, &l->work);
+        for (i = 0; i < m && !l->status; i++) {
+            cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride, *bi = b.data + i * b.stride;
+            double r = l->radius[i], r2 = r * r, along, length, c, t;
+            cel_axpy(s->width, (cel_real)alpha, bi, ui);
+            celi_batch_mask(s, batch->cell[i], ui);
+            if (!(step[i] > 0)) continue;
+            along = cel_dot(s->width, xi, ui);
+            length = cel_dot(s->width, ui, ui) - along * along / r2;
+            length = length > 0 ? sqrt(length) : 0;
+            if (k == 0) change[i] -= along + cel_dot(s->width, xi, bi) / 2;
+            if (k == moves) {
+                double field = cel_dot(s->width, xi, bi), kinetic = step[i] * length;
+                change[i] += along + field / 2 - kinetic * kinetic / 2;
+                continue;
+            }
+            t = length * step[i] * step[i] / r;
+            c = cos(t);
+            t = sin(t);
+            celi_turn(s->width, xi, ui, (cel_real)(length > 0 ? c - t * along / (r * length) : 1),
+                      (cel_real)(length > 0 ? r * t / length : 0), (cel_real)(-length / r * t - c * along / r2),
+                      (cel_real)c);
+        }
+    }
+    /* Accept or reject, then a reflection of the free part, which only the field sees, by its exact odds. */
+    for (i = 0; i < m && !l->status; i++) {
+        cel_real *xi = x.data + i * x.stride;
+        int64_t cell = batch->cell[i];
+        int moved = step[i] > 0 && pick[i] < exp(change[i]), flip;
+        if (!(l->radius[i] > 0)) continue;
+        batch->share[0] += change[i] < 0 ? exp(change[i]) : change[i] >= 0 ? 1 : 0;
+        batch->share[1] += 1;
+        if (!moved) {
+            memcpy(xi, batch->x.data + cell * batch->x.stride, (size_t)n * sizeof *xi);
+            celi_batch_mask(s, cell, xi);
+        }
+        flip = side[i] * (1 + exp(2 * cel_dot(s->width, xi, b.data + i * b.stride))) < 1;
+        if (moved || flip) celi_batch_store(s, batch, cell, xi, l->radius[i], flip ? -1 : 1);
+    }
+}
+
+/* The orthant: a pair of values is rotated within its quarter circle by slice sampling with shrinkage (Neal,
+ * 2003), at most 15 proposals. g is the gradient, kept up to date. Every pair draws from its own place of the
+ * stream, so that paired runs stay in step. */
+static void celi_pair_turn(const cel_sampler *s, cel_real *x, cel_real *g, int64_t j, int64_t k, cel_rng *rng,
+                           double *share)
+{
+    double xj = (double)x[j], xk = (double)x[k], r = sqrt(xj * xj + xk * xk), least, low = 0, high, now;
+    const cel_real *gj = s->g2.data + j * s->g2.stride, *gk = s->g2.data + k * s->g2.stride;
+    double jj = (double)gj[j] * s->scale / 2, kk = (double)gk[k] * s->scale / 2, jk = (double)gj[k] * s->scale;
+    int tries;
+    if (!(r > 0)) return;
+    least = log(1 - cel_rng_uniform(rng));
+    now = atan2(xk, xj);
+    high = 1.570796326794896619;
+    for (tries = 0; tries < 15; tries++) {
+        double t = low + (high - low) * cel_rng_uniform(rng), dj = r * cos(t) - xj, dk = r * sin(t) - xk;
+        share[1] += 1;
+        if ((double)g[j] * dj + (double)g[k] * dk + jj * dj * dj + kk * dk * dk + jk * dj * dk >= least) {
+            share[0] += 1;
+            x[j] = (cel_real)(xj + dj);
+            x[k] = (cel_real)(xk + dk);
+            if (x[j] < 0) x[j] = 0;
+            if (x[k] < 0) x[k] = 0;
+            cel_axpy(s->genes, (cel_real)(s->scale * dj), gj, g);
+            cel_axpy(s->genes, (cel_real)(s->scale * dk), gk, g);
+            return;
+        }
+        if (t < now) low = t;
+        else high = t;
+    }
+}
+
+static void celi_batch_orthant(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+{
+    int64_t n = s->genes, i, j, m = batch->count;
+    const uint8_t *hold = s->options.hold;
+    cel_mat x, u, b;
+    int k;
+    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    if (!l->status) l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
+    for (i = 0; i < m && !l->status; i++) {
+        int64_t cell = batch->cell[i];
+        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
+                                 s->options.id ? s->options.id[cell] : (uint32_t)cell, s->sweep);
+        cel_real *xi = x.data + i * x.stride, *gi = b.data + i * b.stride;
+        for (j = 0; j < n; j++) l->order[j] = (int32_t)j;
+        for (k = 0; k < s->options.moves; k++) {
+            uint32_t place = (uint32_t)k * (uint32_t)(5 * n);
+            rng.block = place;
+            rng.left = 0;
+            for (j = n - 1; j > 0; j--) {
+                uint32_t other = cel_rng_integer(&rng, (uint32_t)j + 1);
+                int32_t t = l->order[j];
+                l->order[j] = l->order[other];
+                l->order[other] = t;
+            }
+            for (j = 0; j + 1 < n; j += 2) {
+                int64_t a = l->order[j], c = l->order[j + 1];
+                if (s->held[cell] && (hold[cell * n + a] || hold[cell * n + c])) continue;
+                rng.block = place + (uint32_t)(n + 4 * j);
+                rng.left = 0;
+                celi_pair_turn(s, xi, gi, a, c, &rng, batch->share);
+            }
+        }
+        celi_batch_store(s, batch, cell, xi, l->radius[i], 1);
+    }
+}
+
+/* fn for every block of every colour. Which lane works on which block does not matter to the result. */
+static cel_status celi_sampler_pass(cel_sampler *s, cel_mat x, celi_batch_fn *fn, void *context)
+{
+    int64_t c, k;
+    double done = 0, made = 0;
+    if (x.rows != s->cells || x.cols != s->genes) return CEL_ERR_SHAPE;
+    for (k = 0; k < s->lanes; k++) s->lane[k].status = CEL_OK;
+    for (c = 0; c < s->colours; c++) {
+        int64_t first = s->first[c], count = s->first[c + 1] - first, block = celi_sampler_block(s, count);
+        int64_t blocks = (count + block - 1) / block;
+        CELI_OMP(omp parallel for schedule(static) if (s->lanes > 1))
+        for (k = 0; k < s->lanes; k++) {
+            int64_t at;
+            for (at = k; at < blocks && !s->lane[k].status; at += s->lanes) {
+                celi_batch batch;
+                batch.x = x;
+                batch.cell = s->list + first + at * block;
+                batch.count = count - at * block < block ? count - at * block : block;
+                batch.share = s->share + 2 * at;
+                batch.context = context;
+                batch.share[0] = batch.share[1] = 0;
+                fn(s, s->lane + k, &batch);
+            }
+        }
+        for (k = 0; k < s->lanes; k++)
+            if (s->lane[k].status) return s->lane[k].status;
+        for (k = 0; k < blocks; k++) {
+            done += s->share[2 * k];
+            made += s->share[2 * k + 1];
+        }
+    }
+    s->acceptance = made > 0 ? done / made : 0;
+    return CEL_OK;
+}
+
+/* Robbins-Monro on log step towards an acceptance of 0.8. */
+static void celi_sampler_adapt(cel_sampler *s, double gain)
+{
+    s->step *= exp(gain * (s->acceptance - 0.8));
+    if (s->step > s->step_most) s->step = s->step_most;
+}
+
+CEL_API_DEF cel_status cel_gen_sweep(cel_sampler *s, cel_mat x)
+{
+    cel_status status = celi_sampler_pass(s, x, s->options.orthant ? celi_batch_orthant : celi_batch_hmc, NULL);
+    int64_t t = s->sweep++;
+    if (status || t >= s->adapt) return status;
+    celi_sampler_adapt(s, 2 / sqrt(1 + (double)t));
+    /* The step that stays is the mean (of its logarithm) over the second half. */
+    if (t >= s->adapt / 2) s->step_log += log(s->step);
+    if (t + 1 == s->adapt) s->step = exp(s->step_log / (double)(s->adapt - s->adapt / 2));
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_gen_restart(cel_sampler *s, uint32_t stream)
+{
+    s->options.stream = stream;
+    s->sweep = 0;
+    s->adapt = 0;
+}
+
+CEL_API_DEF void cel_gen_temper(cel_sampler *s, double scale) { s->scale = scale; }
+CEL_API_DEF double cel_gen_step(const cel_sampler *s) { return s->step; }
+CEL_API_DEF double cel_gen_acceptance(const cel_sampler *s) { return s->acceptance; }
+
+/* Mean over the half chains of the autocovariance at a lag. */
+static double celi_autocovariance(const double *trace, int64_t chains, int64_t length, int64_t lag)
+{
+    int64_t half = length / 2, c, t;
+    double total = 0;
+    for (c = 0; c < 2 * chains; c++) {
+        const double *h = trace + c / 2 * length + (c % 2 ? length - half : 0);
+        double mean = 0;
+        for (t = 0; t < half; t++) mean += h[t] / (double)half;
+        for (t = 0; t + lag < half; t++) total += (h[t] - mean) * (h[t + lag] - mean);
+    }
+    return total / (double)(half * 2 * chains);
+}
+
+CEL_API_DEF void cel_gen_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat)
+{
+    int64_t half = length / 2, c, t;
+    double all = 0, between = 0, within, variance, sum = 0, last = DBL_MAX, n = (double)half, m = 2 * (double)chains;
+    *ess = *rhat = (double)NAN;
+    if (chains < 1 || length < 8) return;
+    for (c = 0; c < 2 * chains; c++) {
+        const double *h = trace + c / 2 * length + (c % 2 ? length - half : 0);
+        for (t = 0; t < half; t++) all += h[t] / (n * m);
+    }
+    for (c = 0; c < 2 * chains; c++) {
+        const double *h = trace + c / 2 * length + (c % 2 ? length - half : 0);
+        double mean = 0;
+        for (t = 0; t < half; t++) mean += h[t] / n;
+        between += (mean - all) * (mean - all) / (m - 1);
+    }
+    within = celi_autocovariance(trace, chains, length, 0) * n / (n - 1);
+    if (!(within > 1e-24 * all * all)) return; /* rounding only */
+    variance = within * (n - 1) / n + between;
+    *rhat = sqrt(variance / within);
+    /* Sums of neighbouring autocorrelations, while positive, made to fall. */
+    for (t = 0; t + 1 < half; t += 2) {
+        double pair = 0;
+        for (c = 0; c < 2; c++)
+            pair += 1 - (within - celi_autocovariance(trace, chains, length, t + c) * n / (n - 1)) / variance;
+        if (!(pair > 0)) break;
+        if (pair > last) pair = last;
+        last = pair;
+        sum += pair;
+    }
+    sum = 2 * sum - 1;
+    *ess = n * m / (sum > 1 / log10(n * m + 10) ? sum : 1 / log10(n * m + 10));
+}
+
+/* Rows of unit length to 1e-3, within the orthant where asked. */
+static cel_status celi_rows_check(cel_mat x, int64_t cells, int64_t genes, int orthant, cel_error *err)
+{
+    int64_t i, j;
+    if (x.rows != cells || x.cols != genes) return celi_fail(err, CEL_ERR_SHAPE, "x is not cells x genes", -1, -1, -1);
+    for (i = 0; i < cells; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        if (!(fabs(cel_dot(genes, row, row) - 1) <= 2e-3))
+            return celi_fail(err, CEL_ERR_DATA, "a row is not of unit length", -1, i, -1);
+        for (j = 0; orthant && j < genes; j++)
+            if (row[j] < 0) return celi_fail(err, CEL_ERR_DATA, "a negative value on the orthant", -1, i, j);
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_gen_sample(const cel_model *model, const cel_relation *relation,
+                                      const cel_sample_options *options, cel_mat x, double *trace,
+                                      cel_sample_report *report, cel_error *err)
+{
+    cel_sample_options o;
+    cel_sample_report r;
+    cel_sampler *s = NULL;
+    double *own = NULL;
+    cel_work work;
+    int64_t t, total;
+    cel_status status = celi_rows_check(x, x.rows, model->genes, options && options->orthant, err);
+    memset(&o, 0, sizeof o);
+    memset(&r, 0, sizeof r);
+    memset(&work, 0, sizeof work);
+    if (options) o = *options;
+    if (!o.sweeps) o.sweeps = 100;
+    if (!o.warmup) o.warmup = 50;
+    if (o.warmup < 0) o.warmup = 0;
+    if (!o.thin) o.thin = 1;
+    if (report) *report = r;
+    if (!status && (o.sweeps < 0 || o.thin < 0))
+        status = celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
+    if (!status) status = cel_gen_sampler_new(model, relation, x.rows, options, &s, err);
+    if (status) return status;
+    if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
+    if (!trace) status = celi_fail(err, CEL_ERR_MEMORY, "the trace of the energy", -1, -1, -1);
+    total = o.warmup + o.sweeps;
+    for (t = 0; t < total && !status; t++) {
+        int64_t sweep = t - o.warmup;
+        status = cel_gen_sweep(s, x);
+        if (!status && sweep >= 0) {
+            r.acceptance += s->acceptance;
+            r.sweeps++;
+            if ((sweep + 1) % o.thin == 0) {
+                status = cel_model_energy(model, relation, x, trace + r.recorded, NULL, cel_mat_view(NULL, 0, 0), &work);
+                r.recorded++;
+                if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
+            }
+        }
+        if (!status && o.progress.fn && o.progress.fn(o.progress.user, "sample", t + 1, total, s->acceptance))
+            status = CEL_ERR_STOPPED;
+    }
+    for (t = 0; t < r.recorded; t++) r.energy += trace[t] / (double)r.recorded;
+    for (t = 0; t < r.recorded; t++) r.deviation += (trace[t] - r.energy) * (trace[t] - r.energy);
+    r.deviation = r.recorded > 1 ? sqrt(r.deviation / (double)(r.recorded - 1)) : 0;
+    r.acceptance /= r.sweeps ? (double)r.sweeps : 1;
+    r.step = s->step;
+    r.colours = (int32_t)s->colours;
+    if (trace) cel_gen_diagnose(trace, 1, r.recorded, &r.ess, &r.rhat);
+    if (report) *report = r;
+    celi_free(own);
+    cel_work_free(&work);
+    cel_gen_sampler_free(s);
+    return status;
+}
+
+/* The gauge of the ascent: adds c I to the quadratic form so that it is positive. The lowest eigenvalue by power
+ * iteration on (bound - G2), with a margin; the ascent keeps rising for somewhat smaller c. Returns c / 2. */
+static double celi_ascent_gauge(cel_sampler *s, celi_lane *l)
+{
+    int64_t n = s->genes, i, round;
+    cel_rng rng = cel_rng_at(1, 0, 0, CELI_START_SWEEP);
+    cel_real *v = l->x.data, *w = l->u.data;
+    double top = 0, low = 0, c;
+    int side;
+    for (i = 0; i < n; i++) top = fmax(top, cel_nrm2(n, s->g2.data + i * s->g2.stride));
+    for (side = 0; side < 2; side++) {
+        /* First the largest |eigenvalue| (top), then the largest of top - G2. */
+        double shift = side ? top : 0, value = 0;
+        cel_rng_normals(&rng, v, n);
+        for (round = 0; round < 100; round++) {
+            double length = cel_nrm2(n, v);
+            for (i = 0; i < n; i++) v[i] = (cel_real)((double)v[i] / length);
+            cel_mat_gemv(0, side ? -1 : 1, s->g2, v, 0, w);
+            cel_axpy(n, (cel_real)shift, v, w);
+            value = cel_nrm2(n, w);
+            if (!(value > 0)) break;
+            memcpy(v, w, (size_t)n * sizeof *v);
+        }
+        if (side) low = top - value;
+        else top = fmax(1.05 * value, 1e-30);
+    }
+    c = low < 0 ? -low + 0.05 * (top - low) : 0;
+    for (i = 0; i < n; i++) {
+        cel_real *d = s->g2.data + i * s->g2.stride + i;
+        *d = (cel_real)((double)*d + c);
+    }
+    memset(v, 0, (size_t)s->width * sizeof *v);
+    memset(w, 0, (size_t)s->width * sizeof *w);
+    return c / 2;
+}
+
+/* Row x goes to the maximiser of w . y over the sphere or orthant of its radius, and on the sphere beyond it, by
+ * `over` < 1 times the way: w . y is then still more than before. */
+static void celi_maximiser(const cel_sampler *s, const cel_real *w, cel_real *x, double radius, double over,
+                           const uint8_t *hold)
+{
+    int64_t n = s->genes, j, best = -1;
+    double length = 0;
+    for (j = 0; j < n; j++) {
+        if (hold && hold[j]) continue;
+        if (best < 0 || w[j] > w[best]) best = j;
+        if (!s->options.orthant || w[j] > 0) length += (double)w[j] * (double)w[j];
+    }
+    if (!(length > 0)) {
+        /* On the orthant a field that nowhere points inwards: its best corner. */
+        if (!s->options.orthant) return;
+        for (j = 0; j < n; j++) x[j] = j == best ? (cel_real)radius : 0;
+        return;
+    }
+    length = radius / sqrt(length);
+    if (s->options.orthant) over = 0;
+    for (j = 0; j < n; j++)
+        x[j] = (hold && hold[j]) || (s->options.orthant && !(w[j] > 0))
+                   ? 0
+                   : (cel_real)((1 + over) * length * (double)w[j] - over * (double)x[j]);
+    if (over > 0) {
+        length = radius / cel_nrm2(n, x);
+        for (j = 0; j < n; j++) x[j] = (cel_real)(length * (double)x[j]);
+    }
+}
+
+/* Beyond the maximiser once, or on the orthant, where that may leave it, four times to the maximiser. */
+static void celi_batch_ascent(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+{
+    int64_t n = s->genes, i, m = batch->count;
+    cel_mat x, u, b;
+    int k, rounds = s->options.orthant ? 4 : 1;
+    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    for (k = 0; k < rounds && !l->status; k++) {
+        cel_mat_copy(b, u);
+        l->status = cel_mat_gemm(0, 0, 1, x, s->g2, 1, u, &l->work);
+        for (i = 0; i < m && !l->status; i++) {
+            int64_t cell = batch->cell[i];
+            celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i], 0.95,
+                           s->held[cell] ? s->options.hold + cell * n : NULL);
+        }
+    }
+    for (i = 0; i < m && !l->status; i++)
+        celi_batch_store(s, batch, batch->cell[i], x.data + i * x.stride, l->radius[i], 1);
+}
+
+CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation *relation,
+                                      const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
+                                      cel_error *err)
+{
+    cel_ascent_options o;
+    cel_sample_options so;
+    cel_ascent_report r;
+    cel_sampler *s = NULL;
+    cel_work work;
+    cel_mat none = cel_mat_view(NULL, 0, 0);
+    cel_status status;
+    memset(&o, 0, sizeof o);
+    memset(&so, 0, sizeof so);
+    memset(&r, 0, sizeof r);
+    memset(&work, 0, sizeof work);
+    if (options) o = *options;
+    if (!o.sweeps) o.sweeps = 500;
+    if (!(o.tolerance > 0)) o.tolerance = 1e-7;
+    so.orthant = o.orthant;
+    so.hold = o.hold;
+    so.frozen = o.frozen;
+    so.colour = o.colour;
+    if (report) *report = r;
+    status = celi_rows_check(x, x.rows, model->genes, o.orthant, err);
+    if (!status) status = cel_gen_sampler_new(model, relation, x.rows, &so, &s, err);
+    if (status) return status;
+    celi_ascent_gauge(s, s->lane);
+    status = cel_model_energy(model, relation, x, &r.start, NULL, none, &work);
+    r.energy = r.start;
+    if (o.trace) o.trace[0] = r.start;
+    while (r.sweeps < o.sweeps && !r.converged && !status) {
+        double before = r.energy;
+        status = celi_sampler_pass(s, x, celi_batch_ascent, NULL);
+        if (!status) status = cel_model_energy(model, relation, x, &r.energy, NULL, none, &work);
+        if (status) break;
+        r.sweeps++;
+        if (o.trace) o.trace[r.sweeps] = r.energy;
+        r.converged = r.energy - before <= o.tolerance * fabs(r.energy);
+        if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
+            status = CEL_ERR_STOPPED;
+    }
+    if (report) *report = r;
+    cel_work_free(&work);
+    cel_gen_sampler_free(s);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_gen_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                        const cel_logz_options *options, cel_logz_report *report, cel_error *err)
+{
+    cel_logz_options o;
+    cel_sample_options so;
+    cel_sampler *s = NULL;
+    cel_mat x, none = cel_mat_view(NULL, 0, 0);
+    cel_work work;
+    double *step, *weight, area, sum = 0, square = 0;
+    int64_t run, k;
+    cel_status status;
+    memset(report, 0, sizeof *report);
+    memset(&o, 0, sizeof o);
+    memset(&so, 0, sizeof so);
+    memset(&work, 0, sizeof work);
+    if (options) o = *options;
+    if (!o.runs) o.runs = 16;
+    if (!o.rungs) o.rungs = 200;
+    if (o.runs < 2 || o.rungs < 1)
+        return celi_fail(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1, -1, -1);
+    so.seed = o.seed;
+    so.orthant = o.orthant;
+    so.moves = o.moves;
+    so.warmup = -1;
+    area = (double)cells * (cel_sphere_log_area(model->genes) - (o.orthant ? (double)model->genes * log(2.0) : 0));
+    status = cel_mat_new(cells, model->genes, &x);
+    step = (double *)celi_alloc((size_t)(o.rungs + o.runs) + 1, sizeof *step);
+    if (status || !step) status = celi_fail(err, CEL_ERR_MEMORY, "annealing", -1, -1, -1);
+    if (!status) status = cel_gen_sampler_new(model, relation, cells, &so, &s, err);
+    weight = step + o.rungs;
+    report->acceptance = 1;
+    /* Run 0 only finds the step of every rung: the runs that count must not adapt. */
+    for (run = 0; run <= o.runs && !status; run++) {
+        double before = 0, h = 0, w = 0;
+        cel_gen_restart(s, (uint32_t)run);
+        cel_gen_uniform(o.seed, (uint32_t)run, o.orthant, x);
+        for (k = 0; k < o.rungs && !status; k++) {
+            double now = (double)(k + 1) / (double)o.rungs;
+            now *= now;
+            status = cel_model_energy(model, relation, x, &h, NULL, none, &work);
+            w += (now - before) * h;
+            before = now;
+            if (status || (run && k + 1 == o.rungs)) break;
+            cel_gen_temper(s, now);
+            if (run) s->step = step[k];
+            status = cel_gen_sweep(s, x);
+            if (!run) {
+                celi_sampler_adapt(s, 0.5);
+                step[k] = s->step;
+            } else if (s->acceptance < report->acceptance) {
+                report->acceptance = s->acceptance;
+            }
+            if (!status && o.progress.fn &&
+                o.progress.fn(o.progress.user, "logz", run * o.rungs + k, (o.runs + 1) * o.rungs, report->logz))
+                status = CEL_ERR_STOPPED;
+        }
+        if (status || !run) continue;
+        weight[run] = w + area;
+        if (!(fabs(weight[run]) <= DBL_MAX)) status = celi_fail(err, CEL_ERR_NUMERIC, "energy is not finite", -1, -1, -1);
+        report->most = run == 1 || weight[run] > report->most ? weight[run] : report->most;
+        report->least = run == 1 || weight[run] < report->least ? weight[run] : report->least;
+        sum = square = 0;
+        for (k = 1; k <= run; k++) sum += exp(weight[k] - report->most) / (double)run;
+        for (k = 1; k <= run; k++) {
+            double d = exp(weight[k] - report->most) - sum;
+            square += d * d;
+        }
+        report->logz = report->most + log(sum);
+    }
+    report->se = sqrt(square / (double)(o.runs * (o.runs - 1))) / (sum > 0 ? sum : 1);
+    if (status) memset(report, 0, sizeof *report);
+    cel_mat_free(&x);
+    celi_free(step);
+    cel_work_free(&work);
+    cel_gen_sampler_free(s);
+    return status;
+}
+
+/* One cell's law in the mean field: von Mises-Fisher, concentration k, direction mu. Its share of the bound, but
+ * for the field, is A/k tr G + (1 - n A/k) mu.G mu + phi - k A. */
+typedef struct celi_bound {
+    double trace, gauge; /* of the quadratic form as shifted, and the shift */
+    double *k, *share;   /* (cells) */
+    int measure;         /* 1: share is measured and nothing moves */
+} celi_bound;
+
+/* The concentration for quadratic form q = mu.G mu and field f = b.mu: from k, a few steps of the fixed point of
+ *   A' (f - k) + (A'/k - A/k^2) (tr G - n q) = 0, each halved until the bound rises. */
+static double celi_bound_concentration(const celi_bound *c, int64_t n, double q, double f, double k)
+{
+    double d = c->trace - (double)n * q, a, da, now = 0;
+    int round, half;
+    for (round = 0; round < 4; round++) {
+        double to = k, value;
+        value = cel_sphere_phi(n, k, &a, &da);
+        now = value + a * (d / k + f - k);
+        if (da > 0) to = f + (1 / k - a / (k * k * da)) * d;
+        if (!(to > 1e-6)) to = 1e-6;
+        for (half = 0; half < 8; half++) {
+            value = cel_sphere_phi(n, to, &a, NULL);
+            if (value + a * (d / to + f - to) >= now) break;
+            to = (to + k) / 2;
+        }
+        if (half == 8) break;
+        k = to;
+    }
+    return k;
+}
+
+static void celi_batch_bound(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+{
+    celi_bound *c = (celi_bound *)batch->context;
+    int64_t n = s->genes, i, j, m = batch->count;
+    cel_mat x, u, b;
+    int k, rounds = c->measure ? 0 : 2;
+    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    for (i = 0; i < m; i++) {
+        cel_real *mu = x.data + i * x.stride;
+        double length = cel_nrm2(n, mu);
+        for (j = 0; j < n; j++) mu[j] = length > 0 ? (cel_real)((double)mu[j] / length) : 0;
+    }
+    for (k = 0; k <= rounds && !l->status; k++) {
+        l->status = cel_mat_gemm(0, 0, 1, x, s->g2, 0, u, &l->work);
+        for (i = 0; i < m && !l->status; i++) {
+            int64_t cell = batch->cell[i];
+            cel_real *mu = x.data + i * x.stride, *w = u.data + i * u.stride, *bi = b.data + i * b.stride;
+            double a, q = cel_dot(n, mu, w) / 2, phi;
+            if (k == rounds && !c->measure)
+                c->k[cell] = celi_bound_concentration(c, n, q, cel_dot(n, mu, bi), c->k[cell]);
+            phi = cel_sphere_phi(n, c->k[cell], &a, NULL);
+            if (k < rounds) {
+                double bend = 1 - (double)n * a / c->k[cell];
+                for (j = 0; j < n; j++) w[j] = (cel_real)(bend * (double)w[j] + a * (double)bi[j]);
+                celi_maximiser(s, w, mu, 1, 0, NULL);
+            } else if (c->measure) {
+                a /= c->k[cell];
+                c->share[cell] = a * c->trace + (1 - (double)n * a) * q - c->gauge + phi - c->k[cell] * c->k[cell] * a;
+            } else {
+                cel_real *to = batch->x.data + cell * batch->x.stride;
+                for (j = 0; j < n; j++) to[j] = (cel_real)(a * (double)mu[j]);
+            }
+        }
+    }
+}
+
+CEL_API_DEF cel_status cel_gen_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                          uint64_t seed, int64_t sweeps, double *bound, cel_error *err)
+{
+    cel_ascent_options ascent;
+    cel_sampler *s = NULL;
+    cel_work work;
+    celi_bound c;
+    cel_mat x, none = cel_mat_view(NULL, 0, 0);
+    double *energy, area = (double)cells * cel_sphere_log_area(model->genes), last, all;
+    int64_t t, i, r;
+    cel_status status;
+    *bound = 0;
+    memset(&c, 0, sizeof c);
+    memset(&work, 0, sizeof work);
+    memset(&ascent, 0, sizeof ascent);
+    ascent.sweeps = 10;
+    if (!sweeps) sweeps = 100;
+    status = cel_mat_new(cells, model->genes, &x);
+    c.k = (double *)celi_alloc((size_t)(2 * cells + model->relations + 1), sizeof *c.k);
+    if (status || !c.k) status = celi_fail(err, CEL_ERR_MEMORY, "the mean-field bound", -1, -1, -1);
+    c.share = c.k + cells;
+    energy = c.share + cells;
+    if (!status) {
+        cel_gen_uniform(seed, 0, 0, x);
+        status = cel_gen_ascent(model, relation, &ascent, x, NULL, err);
+    }
+    if (!status) status = cel_gen_sampler_new(model, relation, cells, NULL, &s, err);
+    if (!status) {
+        c.gauge = celi_ascent_gauge(s, s->lane);
+        for (i = 0; i < model->genes; i++) c.trace += (double)s->g2.data[i * s->g2.stride + i] / 2;
+        for (i = 0; i < cells; i++) c.k[i] = (double)model->genes;
+        /* No concentration at all is a valid trial as well. */
+        last = *bound = area + (double)cells * (c.trace / (double)model->genes - c.gauge);
+    }
+    for (t = 0; t < sweeps && !status; t++) {
+        c.measure = 0;
+        status = celi_sampler_pass(s, x, celi_batch_bound, &c);
+        c.measure = 1;
+        if (!status) status = celi_sampler_pass(s, x, celi_batch_bound, &c);
+        if (!status) status = cel_model_energy(model, relation, x, &all, energy, none, &work);
+        if (status) break;
+        for (r = 0; r < model->relations; r++)
+            if (!relation[r].w) all -= energy[r];
+        for (all += area, i = 0; i < cells; i++) all += c.share[i];
+        if (all > *bound) *bound = all;
+        if (t && fabs(all - last) <= 1e-9 * fabs(all)) break;
+        last = all;
+    }
+    if (status) *bound = 0;
+    cel_mat_free(&x);
+    celi_free(c.k);
+    cel_work_free(&work);
+    cel_gen_sampler_free(s);
+    return status;
+}
+
+/* ======================================================================== */
+/* perturb                                                                  */
+/* ======================================================================== */
+
+static int celi_adds(const cel_intervention *v) { return v->what == CEL_DO_ADD || v->what == CEL_DO_ADD_FREE; }
+
+/* What is left of a line. */
+typedef struct celi_text {
+    const char *at, *end;
+} celi_text;
+
+/* Whom names in a text stand for. */
+typedef struct celi_names {
+    const char *const *genes, *const *types;
+    int64_t n, type_count, cells;
+} celi_names;
+
+static int celi_text_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+/* The next character that is not blank, 0 at the end. */
+static char celi_text_peek(celi_text *t)
+{
+    while (t->at < t->end && celi_text_blank(*t->at)) t->at++;
+    return t->at < t->end ? *t->at : (char)0;
+}
+
+static int celi_text_comma(celi_text *t) { return celi_text_peek(t) == ',' ? (t->at++, 1) : 0; }
+
+/* Takes the phrase if the text goes on with it, whole word by whole word; else leaves the text alone. */
+static int celi_text_phrase(celi_text *t, const char *phrase)
+{
+    celi_text s = *t;
+    while (*phrase) {
+        celi_text_peek(&s);
+        for (; *phrase && *phrase != ' '; phrase++, s.at++)
+            if (s.at >= s.end || *s.at != *phrase) return 0;
+        if (s.at < s.end && !celi_text_blank(*s.at)) return 0;
+        if (*phrase) phrase++;
+    }
+    *t = s;
+    return 1;
+}
+
+/* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly. */
+static int celi_text_number(celi_text *t, double *out)
+{
+    double m = 0, e = 0;
+    int digits = 0, point = 0, scale = 0, negative, down = 0;
+    char c = celi_text_peek(t);
+    negative = c == '-';
+    if (c == '-' || c == '+') t->at++;
+    for (; t->at < t->end; t->at++) {
+        c = *t->at;
+        if (c == '.' && !point) point = 1;
+        else if (c >= '0' && c <= '9') {
+            m = m * 10 + (c - '0');
+            digits++;
+            scale -= point;
+        } else break;
+    }
+    if (!digits) return 0;
+    if (t->at < t->end && (*t->at == 'e' || *t->at == 'E')) {
+        t->at++;
+        down = t->at < t->end && *t->at == '-';
+        if (down || (t->at < t->end && *t->at == '+')) t->at++;
+        for (digits = 0; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++, digits++)
+            if (e < 1e4) e = e * 10 + (*t->at - '0');
+        if (!digits) return 0;
+    }
+    e = scale + (down ? -e : e);
+    m = e < 0 ? m / pow(10, -e) : m * pow(10, e);
+    *out = negative ? -m : m;
+    return 1;
+}
+
+/* An index below `bound`; a whole number out of range is taken too, as -1. */
+static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
+{
+    double v;
+    if (!celi_text_number(t, &v) || floor(v) < v) return 0;
+    *out = v >= 0 && v < (double)bound ? (int64_t)v : -1;
+    return 1;
+}
+
+/* A field up to the next comma that names one of `names` (NULL: a number below count); -1: none. */
+static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t count)
+{
+    const char *from;
+    size_t length;
+    int64_t i = -1;
+    celi_text_peek(t);
+    if (!names) return celi_text_index(t, count, &i) ? i : -1;
+    for (from = t->at; t->at < t->end && *t->at != ','; t->at++) {}
+    length = (size_t)(t->at - from);
+    while (length && celi_text_blank(from[length - 1])) length--;
+    for (i = 0; i < count; i++)
+        if (strlen(names[i]) == length && !memcmp(names[i], from, length)) return i;
+    return -1;
+}
+
+/* x,y or x,y,z, when `after` more commas follow in the line. */
+static int celi_text_place(celi_text *t, int64_t after, double *place)
+{
+    const char *c;
+    int64_t d, dims = 1 - after;
+    for (c = t->at; c < t->end; c++) dims += *c == ',';
+    if (dims < 2 || dims > 3) return 0;
+    for (d = 0; d < dims; d++)
+        if ((d && !celi_text_comma(t)) || !celi_text_number(t, place + d)) return 0;
+    return 1;
+}
+
+/* One line, neither empty nor a comment. NULL, or what is wrong with it. */
+static const char *celi_intervention_line(const celi_names *names, celi_text t, cel_intervention *v)
+{
+    static const char *const form = "a line of no known form", *const range = "a cell out of range";
+    int free_cell = celi_text_phrase(&t, "add free cell at");
+    v->gene = -1;
+    if (free_cell || celi_text_phrase(&t, "add cell at")) {
+        v->what = free_cell ? CEL_DO_ADD_FREE : CEL_DO_ADD;
+        if (!celi_text_place(&t, 0, v->place)) return form;
+    } else if (celi_text_phrase(&t, "remove cell")) {
+        v->what = CEL_DO_REMOVE;
+        if (!celi_text_index(&t, names->cells, &v->cell)) return form;
+    } else if (celi_text_phrase(&t, "cell")) {
+        v->what = CEL_DO_ROW;
+        if (!celi_text_index(&t, names->cells, &v->cell)) return form;
+    } else if (celi_text_phrase(&t, "cells of type")) {
+        int64_t type = celi_text_name(&t, names->types, names->types ? names->type_count : INT32_MAX);
+        v->who = CEL_WHO_TYPE;
+        v->type = (int32_t)type;
+        if (type < 0) return "unknown type";
+    } else if (celi_text_phrase(&t, "cells within")) {
+        v->who = CEL_WHO_DISC;
+        if (!celi_text_number(&t, &v->radius) || !celi_text_phrase(&t, "of") || !celi_text_place(&t, 2, v->place))
+            return form;
+    } else if (!celi_text_index(&t, names->cells, &v->cell)) return form;
+    if (v->cell < 0) return range;
+    if (v->what == CEL_DO_HOLD) {
+        if (!celi_text_comma(&t)) return form;
+        v->gene = celi_text_name(&t, names->genes, names->n);
+        if (v->gene < 0) return "unknown gene";
+        if (!celi_text_comma(&t) || !celi_text_number(&t, &v->value)) return form;
+        if (!(fabs(v->value) <= 1)) return "a value beyond 1";
+    } else if (v->what != CEL_DO_REMOVE) {
+        if (!celi_text_phrase(&t, "with profile of cell") || !celi_text_index(&t, names->cells, &v->like)) return form;
+        if (v->like < 0) return range;
+    }
+    return celi_text_peek(&t) ? form : NULL;
+}
+
+CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const char *const *genes, int64_t n,
+                                              const char *const *types, int64_t type_count, int64_t cells,
+                                              cel_intervention **out, int64_t *count, cel_error *err)
+{
+    const char *end = text + length, *c;
+    celi_names names;
+    cel_intervention *list;
+    int64_t line = 0, most = 1, k = 0;
+    names.genes = genes;
+    names.types = types;
+    names.n = n;
+    names.type_count = type_count;
+    names.cells = cells;
+    *out = NULL;
+    *count = 0;
+    for (c = text; c < end; c++) most += *c == '\n';
+    list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
+    if (!list) return celi_fail(err, CEL_ERR_MEMORY, "reading interventions", -1, -1, -1);
+    for (c = text; c < end; c++) {
+        celi_text t;
+        const char *wrong;
+        t.at = c;
+        while (c < end && *c != '\n') c++;
+        line++;
+        for (t.end = t.at; t.end < c && *t.end != '#'; t.end++) {}
+        if (!celi_text_peek(&t)) continue;
+        list[k].line = line;
+        wrong = celi_intervention_line(&names, t, &list[k]);
+        if (wrong) {
+            cel_status status = strncmp(wrong, "a line", 6) ? CEL_ERR_ARG : CEL_ERR_FORMAT;
+            int named = list[k].who == CEL_WHO_CELLS && !celi_adds(&list[k]);
+            celi_fail(err, status, wrong, line, named ? list[k].cell : -1, list[k].gene);
+            celi_free(list);
+            return status;
+        }
+        k++;
+    }
+    *out = list;
+    *count = k;
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_intervention_free(cel_intervention *list) { celi_free(list); }
+
+/* ---- preparing ---- */
+
+enum { CELI_TARGET = 1, CELI_HELD = 2, CELI_GONE = 4 };
+
+/* All that preparing needs, over the U = S + A observed and added cells. */
+typedef struct celi_prep {
+    const cel_model *model;
+    const cel_tissue *tissue;
+    const cel_intervention *list;
+    const cel_perturb_setup *setup;
+    int64_t count, S, A, U;
+    uint8_t *mark;              /* (U) */
+    int32_t *hop, *queue, *map; /* (U) */
+    int32_t *slide;             /* (U) */
+    cel_mat coords;             /* (U x 2 or 3), or none */
+    cel_csr *made;              /* (2 relations) relations and transposes by rule */
+    cel_relation *after;        /* (relations) of order U, or the observed ones where no cell is added */
+    cel_error *err;
+} celi_prep;
+
+static cel_status celi_refuse(const celi_prep *c, cel_status status, int64_t k, const char *what, int64_t cell,
+                              int64_t gene)
+{
+    return celi_fail(c->err, status, what, k < 0 ? -1 : c->list[k].line ? c->list[k].line : k + 1, cell, gene);
+}
+
+/* The next cell of intervention v: at is 0 at first, then what the last call returned; 0 ends. added is
+ * the id of the cell if v adds one. */
+static int64_t celi_intervention_next(const celi_prep *c, const cel_intervention *v, int64_t added, int64_t at,
+                                      int64_t *cell)
+{
+    int64_t i, d;
+    if (celi_adds(v)) *cell = added;
+    else if (v->who == CEL_WHO_CELLS && v->cells) {
+        if (at >= v->count) return 0;
+        *cell = v->cells[at];
+        return at + 1;
+    } else if (v->who == CEL_WHO_CELLS) *cell = v->cell;
+    else {
+        for (i = at; i < c->S; i++) {
+            const cel_real *place = c->coords.data ? c->coords.data + i * c->coords.stride : NULL;
+            double square = 0;
+            for (d = 0; v->who == CEL_WHO_DISC && d < c->coords.cols; d++)
+                square += ((double)place[d] - v->place[d]) * ((double)place[d] - v->place[d]);
+            if (v->who == CEL_WHO_TYPE ? c->tissue->type[i] == v->type : square <= v->radius * v->radius) {
+                *cell = i;
+                return i + 1;
+            }
+        }
+        return 0;
+    }
+    return at ? 0 : 1;
+}
+
+/* Checks every intervention by itself and marks its cells. */
+static cel_status celi_prep_mark(celi_prep *c)
+{
+    int64_t k, at, cell = -1, next, added = c->S;
+    for (k = 0; k < c->count; k++) {
+        const cel_intervention *v = &c->list[k];
+        int profile = v->what == CEL_DO_ROW || celi_adds(v);
+        if (v->what == CEL_DO_HOLD && (v->gene < 0 || v->gene >= c->model->genes))
+            return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
+        if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
+            return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
+        if (profile && !v->row && (v->like < 0 || v->like >= c->S))
+            return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
+        if (!celi_adds(v) &&
+            ((v->who == CEL_WHO_TYPE && !c->tissue->type) || (v->who == CEL_WHO_DISC && !c->coords.data)))
+            return celi_refuse(c, CEL_ERR_ARG, k, "a tissue without the types or coordinates asked for", -1, -1);
+        if (celi_adds(v) && !c->coords.data && !c->setup->after)
+            return celi_refuse(c, CEL_ERR_ARG, k, "an added cell in a tissue without coordinates", -1, -1);
+        for (at = 0; (next = celi_intervention_next(c, v, added, at, &cell)) != 0; at = next) {
+            if (cell < 0 || cell >= c->U) return celi_refuse(c, CEL_ERR_ARG, k, "a cell out of range", cell, -1);
+            c->mark[cell] |= CELI_TARGET | (v->what == CEL_DO_REMOVE ? CELI_GONE : CELI_HELD);
+            if ((c->mark[cell] & CELI_GONE) && (c->mark[cell] & CELI_HELD))
+                return celi_refuse(c, CEL_ERR_ARG, k, "a removed cell that is also held or added", cell, -1);
+        }
+        if (!at) return celi_refuse(c, CEL_ERR_DATA, k, "an intervention on no cell", -1, -1);
+        added += celi_adds(v);
+    }
+    return CEL_OK;
+}
+
+/* W, and its transpose where it is not symmetric, of coordinates by a rule. */
+static cel_status celi_graph_make(const cel_graph_rule *rule, cel_mat coords, const int32_t *slide, cel_csr *w,
+                                  cel_csr *wt, cel_error *err)
+{
+    cel_csr a;
+    cel_status status = rule->k > 0 ? cel_graph_knn(coords, slide, rule->k, 1, &a, err)
+                                    : cel_graph_radius(coords, slide, rule->near_, rule->far_, &a, err);
+    memset(wt, 0, sizeof *wt);
+    memset(w, 0, sizeof *w);
+    if (status) return status;
+    status = rule->published ? cel_csr_transpose(&a, w) : cel_csr_symmetrise(&a, w);
+    cel_csr_free(&a);
+    if (!status && rule->published) status = cel_csr_normalise(w, CEL_NORM_GCN);
+    if (!status && rule->published) status = cel_csr_transpose(w, wt);
+    if (status) celi_fail(err, status, "a graph by rule", -1, -1, -1);
+    return status;
+}
+
+static int celi_csr_same(const cel_csr *a, const cel_csr *b)
+{
+    int64_t e, count = cel_csr_count(a);
+    if (a->rows != b->rows || count != cel_csr_count(b)) return 0;
+    if (memcmp(a->start, b->start, (size_t)(a->rows + 1) * sizeof *a->start)) return 0;
+    for (e = 0; e < count; e++)
+        if (a->index[e] != b->index[e] || !(fabs((double)(a->value[e] - b->value[e])) < 1e-5)) return 0;
+    return 1;
+}
+
+/* The relations with the added cells. */
+static cel_status celi_prep_relations(celi_prep *c)
+{
+    const cel_perturb_setup *s = c->setup;
+    int64_t r, R = c->model->relations;
+    cel_status status = CEL_OK;
+    for (r = 0; r < R && !status; r++) {
+        const cel_csr *w = c->tissue->relation[r].w;
+        cel_csr *made = c->made + 2 * r;
+        c->after[r] = c->A && s->after ? s->after[r] : c->tissue->relation[r];
+        if (!c->after[r].w != !w)
+            return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations before and after do not fit", -1, -1);
+        if (!w) continue;
+        if (w->rows != c->S || w->cols != c->S || (c->A && s->after && s->after[r].w->rows != c->U))
+            return celi_refuse(c, CEL_ERR_SHAPE, -1, "a relation's order is not the number of cells", -1, -1);
+        if (!c->A || s->after) continue;
+        if (!s->rule) return celi_refuse(c, CEL_ERR_ARG, -1, "an added cell without a rule for its relations", -1, -1);
+        status = celi_graph_make(s->rule + r, cel_mat_block(c->coords, 0, 0, c->S, c->coords.cols), c->slide, made,
+                                 made + 1, c->err);
+        if (!status && !celi_csr_same(made, w))
+            status = celi_refuse(c, CEL_ERR_DATA, -1, "a rule that does not reproduce its relation", -1, -1);
+        cel_csr_free(made);
+        cel_csr_free(made + 1);
+        if (!status) status = celi_graph_make(s->rule + r, c->coords, c->slide, made, made + 1, c->err);
+        c->after[r].w = made;
+        c->after[r].wt = s->rule[r].published ? made + 1 : NULL;
+    }
+    return status;
+}
+
+/* Breadth-first from the marked cells over the relations of both arms, whatever their direction. */
+static void celi_prep_hops(celi_prep *c)
+{
+    int64_t i, e, r, read = 0, write = 0;
+    int m;
+    for (i = 0; i < c->U; i++) {
+        c->hop[i] = c->mark[i] ? 0 : -1;
+        if (c->mark[i]) c->queue[write++] = (int32_t)i;
+    }
+    while (read < write) {
+        i = c->queue[read++];
+        for (r = 0; r < c->model->relations; r++)
+            for (m = 0; m < 4; m++) {
+                const cel_relation *rel = m < 2 ? c->tissue->relation + r : c->after + r;
+                const cel_csr *w = m % 2 ? rel->wt : rel->w;
+                if (!w || i >= w->rows) continue;
+                for (e = w->start[i]; e < w->start[i + 1]; e++) {
+                    int32_t j = w->index[e];
+                    if (c->hop[j] >= 0) continue;
+                    c->hop[j] = c->hop[i] + 1;
+                    c->queue[write++] = j;
+                }
+            }
+    }
+}
+
+/* The part of A among the listed cells (count, ascending) that are present; map is the list's inverse (-1:
+ * not in it), defined for all of A's rows. */
+static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const uint8_t *present,
+                                const int32_t *map, cel_csr *out)
+{
+    int64_t i, e, total = 0;
+    cel_status status;
+    for (i = 0; i < count; i++)
+        if (list[i] < a->rows) total += a->start[list[i] + 1] - a->start[list[i]];
+    status = celi_csr_new(count, count, total, out);
+    for (i = 0, total = 0; i < count && !status; i++) {
+        if (present[i] && list[i] < a->rows)
+            for (e = a->start[list[i]]; e < a->start[list[i] + 1]; e++) {
+                int32_t j = map[a->index[e]];
+                if (j < 0 || !present[j]) continue;
+                out->index[total] = j;
+                out->value[total++] = a->value[e];
+            }
+        out->start[i + 1] = total;
+    }
+    return status;
+}
+
+/* All relations of an arm, restricted; `owned` receives the matrices, W and transpose in turn. */
+static cel_status celi_relations_part(const cel_relation *from, int64_t relations, const int32_t *list, int64_t count,
+                                      const uint8_t *present, const int32_t *map, cel_relation *to, cel_csr *owned)
+{
+    int64_t r;
+    cel_status status = CEL_OK;
+    for (r = 0; r < relations && !status; r++) {
+        memset(to + r, 0, sizeof *to);
+        if (!from[r].w) continue;
+        status = celi_csr_part(from[r].w, list, count, present, map, owned + 2 * r);
+        if (!status && from[r].wt) status = celi_csr_part(from[r].wt, list, count, present, map, owned + 2 * r + 1);
+        to[r].w = owned + 2 * r;
+        to[r].wt = from[r].wt ? owned + 2 * r + 1 : NULL;
+    }
+    return status;
+}
+
+/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones). */
+static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
+{
+    double held = 0, rest = 0, radius;
+    int64_t g, places = 0;
+    for (g = 0; g < n; g++) {
+        double v = (double)row[g];
+        if (hold[g]) held += v * v;
+        else rest += v * v, places++;
+    }
+    radius = held < 1 ? sqrt(1 - held) : 0;
+    for (g = 0; g < n; g++)
+        if (!hold[g])
+            row[g] = (cel_real)(rest > 0 ? (double)row[g] * (radius / sqrt(rest)) : radius / sqrt((double)places));
+}
+
+/* The rows of both arms, what is held, and who moves. */
+static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
+{
+    int64_t k, g, i, at, next, cell = -1, n = p->genes, added = c->S;
+    int32_t *by = c->queue; /* (L) the last intervention on each local cell */
+    for (i = 0; i < p->cells; i++) {
+        cel_real *row = p->start[0].data + i * n;
+        double length;
+        by[i] = -1;
+        if (p->id[i] >= c->S) continue;
+        memcpy(row, c->tissue->x.data + p->id[i] * c->tissue->x.stride, (size_t)n * sizeof *row);
+        memcpy(p->start[1].data + i * n, row, (size_t)n * sizeof *row);
+        length = cel_nrm2(n, row);
+        if (!(fabs(length - 1) <= 1e-3))
+            return celi_refuse(c, CEL_ERR_DATA, -1, "a row that is not of unit length", p->id[i], -1);
+    }
+    for (k = 0; k < c->count; k++) {
+        const cel_intervention *v = &c->list[k];
+        const cel_real *row = v->row ? v->row : c->tissue->x.data + v->like * c->tissue->x.stride;
+        for (at = 0; (next = celi_intervention_next(c, v, added, at, &cell)) != 0; at = next) {
+            int64_t to = c->map[cell] * n;
+            cel_real *x = p->start[1].data + to;
+            double scale = 1;
+            by[c->map[cell]] = (int32_t)k;
+            if (v->what == CEL_DO_REMOVE) continue;
+            if (v->what == CEL_DO_HOLD) {
+                if (p->hold[to + v->gene]++)
+                    return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, v->gene);
+                x[v->gene] = (cel_real)v->value;
+                continue;
+            }
+            if (v->row) scale = cel_nrm2(n, row);
+            if (!(scale > 0 && scale <= DBL_MAX))
+                return celi_refuse(c, CEL_ERR_DATA, k, "a profile of zeros or not finite", cell, -1);
+            for (g = 0; g < n; g++) {
+                int held = p->hold[to + g];
+                if (held && v->what != CEL_DO_ADD_FREE)
+                    return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
+                if (!held) x[g] = (cel_real)((double)row[g] / scale);
+                p->hold[to + g] = (uint8_t)(held || v->what != CEL_DO_ADD_FREE);
+                if (celi_adds(v)) p->start[0].data[to + g] = x[g];
+            }
+        }
+        added += celi_adds(v);
+    }
+    for (i = 0; i < p->cells; i++) {
+        uint8_t *hold = p->hold + i * n;
+        cel_real *row = p->start[1].data + i * n;
+        int far = !p->open && (p->hop[i] < 0 || p->hop[i] > p->reach);
+        int64_t held = 0;
+        double squares = 0;
+        for (g = 0; g < n; g++)
+            if (hold[g]) held++, squares += (double)row[g] * (double)row[g];
+        if (held == n && !(squares > 0))
+            return celi_refuse(c, CEL_ERR_ARG, by[i], "all genes of a cell held at 0", p->id[i], -1);
+        if (squares > 1 + 1e-6)
+            return celi_refuse(c, CEL_ERR_ARG, by[i], "squares of held values above 1", p->id[i], -1);
+        if (held == n && by[i] >= 0 && c->list[by[i]].what == CEL_DO_HOLD && squares < 1 - 1e-6)
+            return celi_refuse(c, CEL_ERR_ARG, by[i], "a held row that is not of unit length", p->id[i], -1);
+        if (held && held < n) celi_free_part(n, hold, row);
+        if (held && held < n && squares > 1 - 1e-6) held = n; /* nothing is left for the others */
+        if (held == n) memset(hold, 1, (size_t)n);
+        p->fixed[0][i] = (uint8_t)(far || !p->present[0][i]);
+        p->fixed[1][i] = (uint8_t)(far || !p->present[1][i] || held == n);
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_perturb_free(cel_perturb *p)
+{
+    int64_t k;
+    int arm;
+    if (!p) return;
+    for (k = 0; p->owned && k < p->owned_count; k++) cel_csr_free(p->owned + k);
+    for (arm = 0; arm < 2; arm++) {
+        cel_mat_free(&p->start[arm]);
+        celi_free(p->present[arm]);
+        celi_free(p->fixed[arm]);
+    }
+    celi_free(p->relation[0]);
+    celi_free(p->owned);
+    celi_free(p->id);
+    celi_free(p->hop);
+    celi_free(p->type);
+    celi_free(p->hold);
+    cel_mat_free(&p->coords);
+    memset(p, 0, sizeof *p);
+}
+
+/* Chooses the local cells and fills everything. */
+static cel_status celi_prep_local(celi_prep *c, cel_perturb *p)
+{
+    int64_t i, k, d, L = 0, added = c->S, R = c->model->relations, n = p->genes;
+    int arm;
+    cel_status status = CEL_OK;
+    for (i = 0; i < c->U; i++) {
+        int local = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1);
+        c->map[i] = local ? (int32_t)L++ : -1;
+    }
+    p->cells = L;
+    p->owned_count = 4 * R;
+    p->id = (int32_t *)celi_alloc((size_t)L, sizeof *p->id);
+    p->hop = (int32_t *)celi_alloc((size_t)L, sizeof *p->hop);
+    p->hold = (uint8_t *)celi_alloc((size_t)L, (size_t)n);
+    p->relation[0] = (cel_relation *)celi_alloc((size_t)(2 * R), sizeof *p->relation[0]);
+    p->owned = (cel_csr *)celi_alloc((size_t)p->owned_count, sizeof *p->owned);
+    if (c->tissue->type) p->type = (int32_t *)celi_alloc((size_t)L, sizeof *p->type);
+    if (c->coords.data) status = cel_mat_new(L, c->coords.cols, &p->coords);
+    for (arm = 0; arm < 2; arm++) {
+        p->present[arm] = (uint8_t *)celi_alloc((size_t)L, 1);
+        p->fixed[arm] = (uint8_t *)celi_alloc((size_t)L, 1);
+        if (!p->present[arm] || !p->fixed[arm]) status = CEL_ERR_MEMORY;
+        if (!status) status = cel_mat_new(L, n, &p->start[arm]);
+    }
+    if (!p->id || !p->hop || !p->hold || !p->relation[0] || !p->owned || (c->tissue->type && !p->type))
+        status = CEL_ERR_MEMORY;
+    if (status) return celi_fail(c->err, status, "preparing a perturbation", -1, -1, -1);
+    p->relation[1] = p->relation[0] + R;
+    for (i = 0; i < c->U; i++) {
+        int64_t to = c->map[i];
+        if (to < 0) continue;
+        p->id[to] = (int32_t)i;
+        p->hop[to] = c->hop[i];
+        p->present[0][to] = i < c->S;
+        p->present[1][to] = !(c->mark[i] & CELI_GONE);
+        for (d = 0; d < p->coords.cols; d++)
+            p->coords.data[to * p->coords.cols + d] = c->coords.data[i * c->coords.cols + d];
+        if (p->type && i < c->S) p->type[to] = c->tissue->type[i];
+    }
+    for (k = 0; p->type && k < c->count; k++)
+        if (celi_adds(&c->list[k])) p->type[c->map[added++]] = c->list[k].row ? -1 : c->tissue->type[c->list[k].like];
+    for (arm = 0; arm < 2 && !status; arm++)
+        status = celi_relations_part(arm ? c->after : c->tissue->relation, R, p->id, L, p->present[arm], c->map,
+                                     p->relation[arm], p->owned + arm * 2 * R);
+    if (status) return celi_fail(c->err, status, "preparing a perturbation", -1, -1, -1);
+    return celi_prep_rows(c, p);
+}
+
+CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
+                                       int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err)
+{
+    cel_perturb_setup none;
+    celi_prep c;
+    int64_t i, k, d, added;
+    cel_status status = CEL_OK;
+    memset(out, 0, sizeof *out);
+    memset(&none, 0, sizeof none);
+    memset(&c, 0, sizeof c);
+    c.model = model;
+    c.tissue = tissue;
+    c.list = list;
+    c.count = count;
+    c.setup = setup ? setup : &none;
+    c.err = err;
+    c.S = tissue->x.rows;
+    for (k = 0; k < count; k++) c.A += celi_adds(&list[k]);
+    c.U = c.S + c.A;
+    if (tissue->x.cols != model->genes || (tissue->coords.data && tissue->coords.rows != c.S))
+        return celi_fail(err, CEL_ERR_SHAPE, "expression, coordinates and model do not fit", -1, -1, -1);
+    if (count < 1 || c.S < 1 || c.U > INT32_MAX || count > INT32_MAX)
+        return celi_fail(err, CEL_ERR_DATA, "no intervention, or no cell", -1, -1, -1);
+    out->model = model;
+    out->observed = c.S;
+    out->added = c.A;
+    out->genes = model->genes;
+    out->open = c.setup->reach < 0;
+    out->reach = out->open ? -c.setup->reach : c.setup->reach ? c.setup->reach : 3;
+    c.mark = (uint8_t *)celi_alloc((size_t)c.U, 1);
+    c.hop = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.hop);
+    c.queue = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.queue);
+    c.map = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.map);
+    c.made = (cel_csr *)celi_alloc((size_t)(2 * model->relations), sizeof *c.made);
+    c.after = (cel_relation *)celi_alloc((size_t)model->relations, sizeof *c.after);
+    if (tissue->slide) c.slide = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.slide);
+    if (tissue->coords.data) status = cel_mat_new(c.U, tissue->coords.cols, &c.coords);
+    if (!c.mark || !c.hop || !c.queue || !c.map || !c.made || !c.after || (tissue->slide && !c.slide))
+        status = CEL_ERR_MEMORY;
+    if (status) celi_fail(err, status, "preparing a perturbation", -1, -1, -1);
+    for (i = 0; i < c.S && !status; i++) {
+        if (c.slide) c.slide[i] = tissue->slide[i];
+        for (d = 0; d < c.coords.cols; d++)
+            c.coords.data[i * c.coords.cols + d] = tissue->coords.data[i * tissue->coords.stride + d];
+    }
+    for (k = 0, added = c.S; k < count && !status; k++) {
+        int known = list[k].like >= 0 && list[k].like < c.S;
+        if (!celi_adds(&list[k])) continue;
+        if (c.slide) c.slide[added] = known ? tissue->slide[list[k].like] : 0;
+        for (d = 0; d < c.coords.cols; d++) c.coords.data[added * c.coords.cols + d] = (cel_real)list[k].place[d];
+        added++;
+    }
+    if (!status) status = celi_prep_mark(&c);
+    if (!status) status = celi_prep_relations(&c);
+    if (!status) {
+        celi_prep_hops(&c);
+        status = celi_prep_local(&c, out);
+    }
+    for (k = 0; c.made && k < 2 * model->relations; k++) cel_csr_free(c.made + k);
+    celi_free(c.mark);
+    celi_free(c.hop);
+    celi_free(c.queue);
+    celi_free(c.map);
+    celi_free(c.slide);
+    celi_free(c.made);
+    celi_free(c.after);
+    cel_mat_free(&c.coords);
+    if (status) cel_perturb_free(out);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_perturb_scatter(const cel_perturb *p, cel_mat local, cel_mat full)
+{
+    int64_t i;
+    if (local.rows != p->cells || local.cols != full.cols || full.rows < p->observed) return CEL_ERR_SHAPE;
+    for (i = 0; i < p->cells; i++)
+        if (p->id[i] < full.rows)
+            memcpy(full.data + p->id[i] * full.stride, local.data + i * local.stride,
+                   (size_t)full.cols * sizeof *full.data);
+    return CEL_OK;
+}
+
+/* ---- groups, tables ---- */
+
+CEL_API_DEF int64_t cel_perturb_by_hop(const cel_perturb *p, int32_t *label)
+{
+    int64_t i;
+    for (i = 0; i < p->cells; i++)
+        label[i] = p->hop[i] >= 0 && p->hop[i] <= p->reach ? p->hop[i] : (int32_t)p->reach + 1;
+    return p->reach + 2;
+}
+
+CEL_API_DEF int64_t cel_perturb_by_distance(const cel_perturb *p, const double *edge, int64_t bands, int32_t *label)
+{
+    int64_t i, j, d, dims = p->coords.cols;
+    if (!p->coords.data) return 0;
+    for (i = 0; i < p->cells; i++) label[i] = (int32_t)bands;
+    for (j = 0; j < p->cells; j++) {
+        const cel_real *b = p->coords.data + j * dims;
+        if (p->hop[j]) continue;
+        CELI_OMP(omp parallel for schedule(static) private(d))
+        for (i = 0; i < p->cells; i++) {
+            double square = 0;
+            for (d = 0; d < dims; d++) {
+                double step = (double)p->coords.data[i * dims + d] - (double)b[d];
+                square += step * step;
+            }
+            /* The nearest intervened cell is the one of the lowest band. */
+            while (label[i] >= 0 && square < edge[label[i]] * edge[label[i]]) label[i]--;
+        }
+    }
+    for (i = 0; i < p->cells; i++)
+        if (label[i] == bands) label[i] = -1;
+    return bands;
+}
+
+CEL_API_DEF int64_t cel_perturb_by_type(const cel_perturb *p, int32_t *label)
+{
+    int64_t i, groups = 0;
+    for (i = 0; i < p->cells; i++) {
+        label[i] = p->type ? p->type[i] : -1;
+        if (label[i] >= groups) groups = label[i] + 1;
+    }
+    return groups;
+}
+
+/* order (count) sorted by falling |key|, ties by index: a Shell sort. */
+static void celi_rank(const double *key, int64_t count, int32_t *order)
+{
+    int64_t i, j, gap;
+    for (i = 0; i < count; i++) order[i] = (int32_t)i;
+    for (gap = count / 2; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11)
+        for (i = gap; i < count; i++) {
+            int32_t v = order[i];
+            for (j = i; j >= gap; j -= gap) {
+                int32_t w = order[j - gap];
+                double a = fabs(key[w]), b = fabs(key[v]);
+                if (a > b || (!(a < b) && w < v)) break;
+                order[j] = w;
+            }
+            order[j] = v;
+        }
+}
+
+CEL_API_DEF void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *order)
+{
+    const double *z = t->z + group * t->columns;
+    celi_rank(z[0] >= 0 || z[0] < 0 ? z : t->mean + group * t->columns, t->genes, order);
+}
+
+CEL_API_DEF void cel_effect_free(cel_effect *e)
+{
+    int64_t t;
+    if (!e) return;
+    for (t = 0; e->table && t < e->tables; t++) {
+        celi_free(e->table[t].cells);
+        celi_free(e->table[t].mean);
+    }
+    celi_free(e->table);
+    cel_mat_free(&e->after);
+    cel_mat_free(&e->sham);
+    cel_mat_free(&e->mean);
+    cel_mat_free(&e->se);
+    memset(e, 0, sizeof *e);
+}
+
+/* Values (cells x genes) up to which threads cost more than they bring. */
+#define CELI_PERTURB_SMALL 65536
+
+/* A run's surroundings. */
+typedef struct celi_effect_run {
+    const cel_perturb *p;
+    const cel_perturb_options *o;
+    cel_effect *e;
+    double *sums; /* (groups x columns) of the largest table */
+    cel_mat x, arm[2]; /* (L x n) */
+    int32_t *colour;   /* (L) of the relations of both arms together */
+    cel_work work;
+    cel_error *err;
+} celi_effect_run;
+
+static int celi_both(const cel_perturb *p, int64_t i) { return p->present[0][i] && p->present[1][i]; }
+
+static cel_status celi_effect_new(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    const cel_perturb_options *o = run->o;
+    cel_effect *e = run->e;
+    int64_t t, i, most = 1, columns = p->genes + (o->sets.data ? o->sets.rows : 0);
+    cel_status status = cel_mat_new(p->cells, p->genes, &e->after);
+    if (!status) status = cel_mat_new(p->cells, p->genes, &e->sham);
+    if (!status) status = cel_mat_new(p->cells, p->genes, &e->mean);
+    if (!status) status = cel_mat_new(p->cells, p->genes, &e->se);
+    if (!status) status = cel_mat_new(p->cells, p->genes, &run->x);
+    if (!status) status = cel_mat_new(p->cells, p->genes, &run->arm[0]);
+    if (!status) status = cel_mat_new(p->cells, p->genes, &run->arm[1]);
+    e->table = (cel_effect_table *)celi_alloc((size_t)o->groupings, sizeof *e->table);
+    if (!e->table) return CEL_ERR_MEMORY;
+    e->tables = o->groupings;
+    for (t = 0; t < e->tables && !status; t++) {
+        cel_effect_table *table = &e->table[t];
+        int64_t size = o->grouping[t].groups * columns;
+        table->groups = o->grouping[t].groups;
+        table->columns = columns;
+        table->genes = p->genes;
+        table->cells = (int64_t *)celi_alloc((size_t)table->groups, sizeof *table->cells);
+        table->mean = (double *)celi_alloc((size_t)size, 5 * sizeof *table->mean);
+        if (!table->cells || !table->mean) return CEL_ERR_MEMORY;
+        table->se = table->mean + size;
+        table->z = table->se + size;
+        table->p = table->z + size;
+        table->q = table->p + size;
+        if (size > most) most = size;
+        for (i = 0; i < p->cells; i++) {
+            int32_t g = o->grouping[t].label[i];
+            if (g >= table->groups)
+                return celi_fail(run->err, CEL_ERR_ARG, "a label beyond its groups", -1, p->id[i], -1);
+            if (g >= 0) table->cells[g] += celi_both(p, i);
+        }
+    }
+    run->sums = (double *)celi_alloc((size_t)most, sizeof *run->sums);
+    return status ? status : run->sums ? CEL_OK : CEL_ERR_MEMORY;
+}
+
+/* Takes in the arms of repeat `repeat` (from 1): running means and sums of squared deviations (Welford 1962)
+ * of the difference, by cell and by group. */
+static void celi_effect_add(celi_effect_run *run, int64_t repeat)
+{
+    const cel_perturb *p = run->p;
+    cel_effect *e = run->e;
+    int64_t i, g, t, k, n = p->genes;
+    double share = 1.0 / (double)repeat;
+    CELI_OMP(omp parallel for schedule(static) private(g) if (p->cells * n > CELI_PERTURB_SMALL))
+    for (i = 0; i < p->cells; i++)
+        for (g = 0; g < n; g++) {
+            int64_t at = i * n + g;
+            cel_real sham = run->arm[0].data[at], after = run->arm[1].data[at], d = celi_both(p, i) ? after - sham : 0;
+            cel_real step = d - e->mean.data[at];
+            e->after.data[at] += (after - e->after.data[at]) * (cel_real)share;
+            e->sham.data[at] += (sham - e->sham.data[at]) * (cel_real)share;
+            e->mean.data[at] += step * (cel_real)share;
+            e->se.data[at] += step * (d - e->mean.data[at]);
+        }
+    for (t = 0; t < e->tables; t++) {
+        cel_effect_table *table = &e->table[t];
+        const int32_t *label = run->o->grouping[t].label;
+        int64_t size = table->groups * table->columns;
+        memset(run->sums, 0, (size_t)size * sizeof *run->sums);
+        for (i = 0; i < p->cells; i++) {
+            if (label[i] < 0 || !celi_both(p, i)) continue;
+            for (g = 0; g < n; g++)
+                run->sums[label[i] * table->columns + g] +=
+                    (double)run->arm[1].data[i * n + g] - (double)run->arm[0].data[i * n + g];
+        }
+        for (k = 0; k < table->groups; k++) {
+            double *sum = run->sums + k * table->columns;
+            for (g = 0; g < n && table->cells[k]; g++) sum[g] /= (double)table->cells[k];
+            for (g = n; g < table->columns; g++)
+                for (i = 0; i < n; i++) sum[g] += (double)run->o->sets.data[(g - n) * run->o->sets.stride + i] * sum[i];
+        }
+        for (k = 0; k < size; k++) {
+            double step = run->sums[k] - table->mean[k];
+            table->mean[k] += step * share;
+            table->se[k] += step * (run->sums[k] - table->mean[k]);
+        }
+    }
+    e->repeats = repeat;
+}
+
+/* Errors and tests from the sums of squares, and the sizes of it all. */
+static cel_status celi_effect_finish(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    cel_effect *e = run->e;
+    int64_t i, g, t, k, n = p->genes;
+    double scale = e->repeats > 1 ? 1.0 / ((double)e->repeats * (double)(e->repeats - 1)) : (double)NAN;
+    double all = 0, far = 0, size = 0, moved = 0, drift = 0;
+    cel_status status = CEL_OK;
+    for (i = 0; i < p->cells; i++)
+        for (g = 0; g < n; g++) {
+            int64_t at = i * n + g;
+            double d = (double)e->mean.data[at], m = (double)(e->after.data[at] - p->start[1].data[at]);
+            double s = (double)(e->sham.data[at] - p->start[0].data[at]);
+            e->se.data[at] = (cel_real)sqrt((double)e->se.data[at] * scale);
+            all += fabs(d);
+            if (p->hop[i] < 0 || p->hop[i] > p->reach) far += fabs(d);
+            size += d * d;
+            if (p->present[1][i]) moved += m * m;
+            if (p->present[0][i]) drift += s * s;
+        }
+    e->beyond = all > 0 ? far / all : 0;
+    e->size = sqrt(size);
+    e->moved = sqrt(moved);
+    e->drift = sqrt(drift);
+    for (t = 0; t < e->tables && !status; t++) {
+        cel_effect_table *table = &e->table[t];
+        for (k = 0; k < table->groups * table->columns; k++) {
+            double mean = table->mean[k], se = sqrt(table->se[k] * scale);
+            table->se[k] = se;
+            table->z[k] = se > 0 ? mean / se : mean > 0 ? HUGE_VAL : mean < 0 ? -HUGE_VAL : 0;
+            if (e->repeats < 2) table->z[k] = (double)NAN;
+            table->p[k] = cel_fit_student_p(table->z[k], (double)(e->repeats - 1));
+            table->q[k] = table->p[k];
+        }
+        for (k = 0; k < table->groups && !status && e->repeats > 1; k++) {
+            double *q = table->q + k * table->columns;
+            status = cel_fit_fdr(q, n, q);
+            if (!status) status = cel_fit_fdr(q + n, table->columns - n, q + n);
+        }
+    }
+    return status;
+}
+
+/* ---- methods: each leaves its arms in run->arm and calls celi_effect_add ---- */
+
+static cel_status celi_effect_energy(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    cel_mat none;
+    cel_status status = CEL_OK;
+    int arm;
+    memset(&none, 0, sizeof none);
+    for (arm = 0; arm < 2 && !status; arm++)
+        status = cel_model_energy(p->model, p->relation[arm], run->arm[arm], &run->e->energy[arm], NULL, none,
+                                  &run->work);
+    return status;
+}
+
+/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x. lambda (L, or NULL)
+ * receives x.v / x.x over the free part as v was. */
+static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lambda)
+{
+    int64_t i, g, n = x.cols;
+    CELI_OMP(omp parallel for schedule(static) private(g) if (x.rows * n > CELI_PERTURB_SMALL))
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *a = x.data + i * n;
+        cel_real *b = v.data + i * n;
+        double ab = 0, aa = 0, c;
+        for (g = 0; g < n; g++)
+            if (mask[i * n + g]) b[g] = 0;
+            else {
+                ab += (double)a[g] * (double)b[g];
+                aa += (double)a[g] * (double)a[g];
+            }
+        c = aa > 0 ? ab / aa : 0;
+        for (g = 0; g < n; g++)
+            if (!mask[i * n + g]) b[g] = (cel_real)((double)b[g] - c * (double)a[g]);
+        if (lambda) lambda[i] = c;
+    }
+}
+
+/* One Newton step from x, of the intervened arm, in place: solves -Hess H(x) v = grad H(x) on the tangent
+ * space of the free parts by conjugate gradient. For a quadratic H on spheres, Hess H(x) v is the
+ * tangent part of (dH/dX)(v) without the field, less lambda_i v_i, lambda_i = x_i . (dH/dx_i) / |x_i|^2. */
+static cel_status celi_newton(celi_effect_run *run, cel_mat x)
+{
+    const cel_perturb *p = run->p;
+    int64_t i, g, k, n = p->genes, size = p->cells * n;
+    cel_model plain = *p->model;
+    cel_mat v, r, d, a, none;
+    uint8_t *mask = (uint8_t *)celi_alloc((size_t)size, 1);
+    double *lambda = (double *)celi_alloc((size_t)p->cells, sizeof *lambda), rr, first;
+    cel_status status = CEL_OK;
+    plain.field = NULL;
+    memset(&none, 0, sizeof none);
+    v = r = d = a = none;
+    if (!mask || !lambda) status = CEL_ERR_MEMORY;
+    if (!status) status = cel_mat_new(p->cells, n, &v);
+    if (!status) status = cel_mat_new(p->cells, n, &r);
+    if (!status) status = cel_mat_new(p->cells, n, &d);
+    if (!status) status = cel_mat_new(p->cells, n, &a);
+    if (!status) status = cel_model_energy(p->model, p->relation[1], x, NULL, NULL, r, &run->work);
+    if (!status) {
+        for (i = 0; i < size; i++) {
+            mask[i] = p->hold[i] || p->fixed[1][i / n];
+            if (run->o->orthant && !(x.data[i] > 0) && !(r.data[i] > 0)) mask[i] = 1;
+        }
+        celi_tangent(mask, x, r, lambda);
+        cel_mat_copy(r, d);
+        first = rr = cel_mat_dot(r, r);
+        for (k = 0; k < 1000 && rr > first * (sizeof(cel_real) == 4 ? 1e-9 : 1e-18); k++) {
+            double curve, next;
+            status = cel_model_energy(&plain, p->relation[1], d, NULL, NULL, a, &run->work);
+            if (status) break;
+            celi_tangent(mask, x, a, NULL);
+            for (i = 0; i < p->cells; i++)
+                for (g = i * n; g < (i + 1) * n; g++)
+                    a.data[g] = (cel_real)(lambda[i] * (double)d.data[g] - (double)a.data[g]);
+            curve = cel_mat_dot(d, a);
+            if (!(curve > 0)) {
+                run->e->converged = 0;
+                break;
+            }
+            cel_mat_axpy((cel_real)(rr / curve), d, v);
+            cel_mat_axpy((cel_real)(-rr / curve), a, r);
+            next = cel_mat_dot(r, r);
+            for (i = 0; i < size; i++) d.data[i] = r.data[i] + (cel_real)(next / rr) * d.data[i];
+            rr = next;
+        }
+        run->e->iterations = k;
+        if (k == 1000) run->e->converged = 0;
+        for (i = 0; i < p->cells && !status; i++) {
+            if (p->fixed[1][i]) continue;
+            for (g = i * n; g < (i + 1) * n; g++) {
+                if (mask[g]) continue;
+                x.data[g] += v.data[g];
+                if (run->o->orthant && !(x.data[g] > 0)) x.data[g] = 0;
+            }
+            celi_free_part(n, p->hold + i * n, x.data + i * n);
+        }
+    }
+    celi_free(mask);
+    celi_free(lambda);
+    cel_mat_free(&v);
+    cel_mat_free(&r);
+    cel_mat_free(&d);
+    cel_mat_free(&a);
+    return status;
+}
+
+/* The published generator for the cells that an arm has, from where the arm starts. */
+static cel_status celi_effect_paper(celi_effect_run *run, int arm)
+{
+    const cel_perturb *p = run->p;
+    int64_t i, count = 0, n = p->genes, R = p->model->relations;
+    int32_t *list = (int32_t *)celi_alloc((size_t)p->cells, sizeof *list);
+    int32_t *map = (int32_t *)celi_alloc((size_t)p->cells, sizeof *map);
+    uint8_t *all = (uint8_t *)celi_alloc((size_t)p->cells, 1);
+    cel_relation *relation = (cel_relation *)celi_alloc((size_t)R, sizeof *relation);
+    cel_csr *owned = (cel_csr *)celi_alloc((size_t)(2 * R), sizeof *owned);
+    cel_mat x, angles;
+    cel_status status = list && map && all && relation && owned ? CEL_OK : CEL_ERR_MEMORY;
+    memset(&x, 0, sizeof x);
+    memset(&angles, 0, sizeof angles);
+    for (i = 0; i < p->cells && !status; i++) {
+        map[i] = p->present[arm][i] ? (int32_t)count : -1;
+        all[i] = 1;
+        if (map[i] >= 0) list[count++] = (int32_t)i;
+    }
+    if (!status) status = cel_mat_new(count, n, &x);
+    if (!status) status = cel_mat_new(count, n - 1, &angles);
+    if (!status) status = celi_relations_part(p->relation[arm], R, list, count, all, map, relation, owned);
+    if (!status) {
+        for (i = 0; i < count; i++)
+            memcpy(x.data + i * n, p->start[arm].data + list[i] * n, (size_t)n * sizeof *x.data);
+        status = cel_gen_to_angles(x, angles, run->err);
+    }
+    if (!status) status = cel_gen_paper(p->model, relation, run->o->paper, angles, x, NULL, NULL);
+    for (i = 0; i < count && !status; i++)
+        memcpy(run->arm[arm].data + list[i] * n, x.data + i * n, (size_t)n * sizeof *x.data);
+    for (i = 0; owned && i < 2 * R; i++) cel_csr_free(owned + i);
+    celi_free(list);
+    celi_free(map);
+    celi_free(all);
+    celi_free(relation);
+    celi_free(owned);
+    cel_mat_free(&x);
+    cel_mat_free(&angles);
+    return status;
+}
+
+/* Ascends an arm from where run->arm holds it; only the cells with frozen 0 move. */
+static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_t *frozen)
+{
+    const cel_perturb *p = run->p;
+    cel_ascent_options ascent;
+    cel_ascent_report report;
+    cel_status status;
+    memset(&ascent, 0, sizeof ascent);
+    ascent.orthant = run->o->orthant;
+    ascent.hold = arm ? p->hold : NULL;
+    ascent.frozen = frozen;
+    ascent.colour = run->colour;
+    ascent.sweeps = run->o->sweeps;
+    ascent.tolerance = run->o->tolerance;
+    status = cel_gen_ascent(p->model, p->relation[arm], &ascent, run->arm[arm], &report, run->err);
+    run->e->iterations += report.sweeps;
+    run->e->converged &= report.converged;
+    return status;
+}
+
+/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. */
+static cel_status celi_effect_linear(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    int64_t i, g, n = p->genes;
+    uint8_t *frozen = (uint8_t *)celi_alloc((size_t)p->cells, 1);
+    cel_mat x = run->arm[1];
+    cel_status status;
+    if (!frozen) return CEL_ERR_MEMORY;
+    for (i = 0; i < p->cells; i++) {
+        const cel_real *from = (p->present[0][i] ? run->arm[0].data : p->start[1].data) + i * n;
+        cel_real *row = x.data + i * n;
+        int64_t held = 0;
+        for (g = 0; g < n; g++) {
+            held += p->hold[i * n + g];
+            row[g] = p->hold[i * n + g] ? p->start[1].data[i * n + g] : from[g];
+        }
+        if (held && held < n) celi_free_part(n, p->hold + i * n, row);
+        frozen[i] = p->hop[i] || p->fixed[1][i];
+    }
+    status = celi_effect_ascend(run, 1, frozen);
+    celi_free(frozen);
+    return status ? status : celi_newton(run, x);
+}
+
+/* A sampler of an arm; step 0 makes it adapt one in its first 50 sweeps. */
+static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step, cel_sampler **out)
+{
+    const cel_perturb *p = run->p;
+    cel_sample_options sample;
+    memset(&sample, 0, sizeof sample);
+    sample.seed = run->o->seed;
+    sample.stream = UINT32_MAX;
+    sample.orthant = run->o->orthant;
+    sample.warmup = step > 0 ? -1 : 0;
+    sample.step = step;
+    sample.hold = arm ? p->hold : NULL;
+    sample.frozen = p->fixed[arm];
+    sample.id = (const uint32_t *)p->id;
+    sample.colour = run->colour;
+    return cel_gen_sampler_new(p->model, p->relation[arm], p->cells, &sample, out, run->err);
+}
+
+/* Both arms with one step, which the sham adapts, one order of visits, and per repeat one stream of random
+ * numbers, drawn by the cells' ids. */
+static cel_status celi_effect_paired(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    const cel_perturb_options *o = run->o;
+    cel_sampler *sampler[2] = {NULL, NULL};
+    int64_t repeat, sweep, k, size = p->cells * p->genes;
+    double step = 0;
+    int arm;
+    cel_status status = CEL_OK;
+    if (!o->orthant) {
+        status = celi_effect_sampler(run, 0, 0, &sampler[0]);
+        if (!status) status = cel_mat_copy(p->start[0], run->x);
+        for (sweep = 0; sweep < 50 && !status; sweep++) status = cel_gen_sweep(sampler[0], run->x);
+        if (!status) step = cel_gen_step(sampler[0]);
+        cel_gen_sampler_free(sampler[0]);
+        sampler[0] = NULL;
+    }
+    for (arm = 0; arm < 2 && !status; arm++) status = celi_effect_sampler(run, arm, step, &sampler[arm]);
+    for (repeat = 0; repeat < o->repeats && !status; repeat++) {
+        for (arm = 0; arm < 2 && !status; arm++) {
+            cel_real *mean = run->arm[arm].data;
+            cel_gen_restart(sampler[arm], (uint32_t)(repeat + (arm && o->unpaired ? o->repeats : 0)));
+            cel_mat_copy(p->start[arm], run->x);
+            cel_mat_fill(run->arm[arm], 0);
+            for (sweep = -o->warmup; sweep < o->sweeps && !status; sweep++) {
+                cel_real share = (cel_real)(1.0 / (double)(sweep + 1));
+                status = cel_gen_sweep(sampler[arm], run->x);
+                run->e->acceptance += cel_gen_acceptance(sampler[arm]);
+                if (sweep < 0) continue;
+                /* A running mean, so that a value that never changes keeps its bits. */
+                for (k = 0; k < size; k++) mean[k] += (run->x.data[k] - mean[k]) * share;
+            }
+        }
+        if (!status) celi_effect_add(run, repeat + 1);
+        if (!status && o->progress.fn && o->progress.fn(o->progress.user, "perturb", repeat + 1, o->repeats, 0))
+            status = CEL_ERR_STOPPED;
+    }
+    run->e->acceptance /= 2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps);
+    for (arm = 0; arm < 2; arm++) cel_gen_sampler_free(sampler[arm]);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_options *options, cel_effect *out,
+                                       cel_error *err)
+{
+    cel_perturb_options o;
+    cel_grouping by_hop;
+    celi_effect_run run;
+    cel_error inner;
+    int32_t *label = NULL, colours;
+    int arm;
+    cel_status status = CEL_OK;
+#if defined(_OPENMP)
+    int threads = omp_get_max_threads();
+#endif
+    memset(out, 0, sizeof *out);
+    memset(&run, 0, sizeof run);
+    memset(&o, 0, sizeof o);
+    memset(&inner, 0, sizeof inner);
+    if (options) o = *options;
+    if (!o.repeats) o.repeats = 16;
+    o.warmup = o.warmup < 0 ? 0 : o.warmup ? o.warmup : 20;
+    if (!o.sweeps) o.sweeps = o.method == CEL_METHOD_PAIRED ? 20 : 500;
+    if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) ||
+        (o.method == CEL_METHOD_PAPER && !p->open))
+        return celi_fail(err, CEL_ERR_ARG, "options of a perturbation", -1, -1, -1);
+    run.p = p;
+    run.o = &o;
+    run.e = out;
+    run.err = &inner;
+    if (!o.grouping) {
+        label = (int32_t *)celi_alloc((size_t)p->cells, sizeof *label);
+        if (!label) return celi_fail(err, CEL_ERR_MEMORY, "the effect of a perturbation", -1, -1, -1);
+        by_hop.label = label;
+        by_hop.groups = cel_perturb_by_hop(p, label);
+        o.grouping = &by_hop;
+        o.groupings = 1;
+    }
+#if defined(_OPENMP)
+    /* A sweep over a few cells is shorter than the threads' barriers. */
+    if (p->cells * p->genes <= CELI_PERTURB_SMALL) omp_set_num_threads(1);
+#endif
+    status = celi_effect_new(&run);
+    if (!status && o.method != CEL_METHOD_PAPER) {
+        run.colour = (int32_t *)celi_alloc((size_t)p->cells, sizeof *run.colour);
+        status = CEL_ERR_MEMORY;
+        if (run.colour)
+            status = cel_gen_colour(p->relation[0], 2 * p->model->relations, p->cells, run.colour, &colours, &inner);
+    }
+    for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_copy(p->start[arm], run.arm[arm]);
+    out->converged = 1;
+    if (!status && o.method == CEL_METHOD_PAIRED) status = celi_effect_paired(&run);
+    else if (!status) {
+        status = o.method == CEL_METHOD_PAPER ? celi_effect_paper(&run, 0) : celi_effect_ascend(&run, 0, p->fixed[0]);
+        if (!status && o.progress.fn && o.progress.fn(o.progress.user, "perturb", 1, 2, 0)) status = CEL_ERR_STOPPED;
+        if (!status)
+            status = o.method == CEL_METHOD_PAPER   ? celi_effect_paper(&run, 1)
+                     : o.method == CEL_METHOD_RELAX ? celi_effect_ascend(&run, 1, p->fixed[1])
+                                                    : celi_effect_linear(&run);
+        if (!status) celi_effect_add(&run, 1);
+        if (!status) status = celi_effect_energy(&run);
+    }
+    if (!status) status = celi_effect_finish(&run);
+#if defined(_OPENMP)
+    omp_set_num_threads(threads);
+#endif
+    for (arm = 0; arm < 2; arm++) cel_mat_free(&run.arm[arm]);
+    cel_mat_free(&run.x);
+    cel_work_free(&run.work);
+    celi_free(run.sums);
+    celi_free(run.colour);
+    celi_free(label);
+    if (status) {
+        cel_effect_free(out);
+        if (!inner.status) celi_fail(&inner, status, "the effect of a perturbation", -1, -1, -1);
+        if (err) *err = inner;
+    }
+    return status;
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,922 @@
+/* Tests of score matching: values, normal equations, recovery, error bars. SPDX-License-Identifier: MIT */
+#include "test.h"
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+static const double FINE = sizeof(cel_real) == 8 ? 1e-8 : 2e-3;
+
+/* A tissue: hexagonal grids side by side, exact samples of a planted model, tiles. */
+typedef struct tissue {
+    int64_t n, cells, tiles;
+    cel_mat xy, x;
+    cel_csr graph, w, second, aa, bb, ab, ba;
+    cel_relation relation[4];
+    cel_model truth;
+    int32_t *tile, *slide, *type;
+} tissue;
+
+static void tissue_free(tissue *t)
+{
+    cel_mat_free(&t->xy);
+    cel_mat_free(&t->x);
+    cel_csr_free(&t->graph);
+    cel_csr_free(&t->w);
+    cel_csr_free(&t->second);
+    cel_csr_free(&t->aa);
+    cel_csr_free(&t->bb);
+    cel_csr_free(&t->ab);
+    cel_csr_free(&t->ba);
+    cel_model_free(&t->truth);
+    free(t->tile);
+    free(t->slide);
+    free(t->type);
+    memset(t, 0, sizeof *t);
+}
+
+/* relations: 1 identity; 2 neighbours, too; 3 (hops) second neighbours, too; 4 (types) identity, a-a, b-b, a-b. slides
+ * grids of side x side cells. Truth: sd `s` within, s / 6 between, density of pairs; relation `only` >= 1 alone
+ * carries forces between cells, 0: all. */
+static int tissue_make(tissue *t, int64_t n, int64_t side, int64_t slides, int64_t relations, int with_field, double s,
+                       double density, int64_t only, int orthant, int64_t sweeps, uint64_t seed)
+{
+    int64_t i, j, k, r, one = side * side;
+    cel_sample_options so;
+    memset(t, 0, sizeof *t);
+    memset(&so, 0, sizeof so);
+    t->n = n;
+    t->cells = one * slides;
+    t->tile = (int32_t *)calloc((size_t)t->cells, sizeof(int32_t));
+    t->slide = (int32_t *)calloc((size_t)t->cells, sizeof(int32_t));
+    t->type = (int32_t *)calloc((size_t)t->cells, sizeof(int32_t));
+    if (!CHECK(!cel_mat_new(t->cells, 2, &t->xy) && !cel_mat_new(t->cells, n, &t->x))) return 0;
+    for (k = 0; k < slides; k++) cel_graph_hex_coords(side, side, cel_mat_block(t->xy, k * one, 0, one, 2));
+    for (i = 0; i < t->cells; i++) {
+        cel_rng g = cel_rng_at(seed, 90, (uint32_t)i, 0);
+        t->slide[i] = (int32_t)(i / one);
+        t->type[i] = (int32_t)cel_rng_integer(&g, 2);
+    }
+    if (!CHECK(!cel_slide_tiles(t->xy, t->slide, slides > 1 ? 3 : 6, t->tile, &t->tiles, NULL))) return 0;
+    if (!CHECK(!cel_graph_knn(t->xy, t->slide, 6, 0, &t->graph, NULL) && !cel_csr_symmetrise(&t->graph, &t->w))) return 0;
+    if (relations == 4) {
+        if (!CHECK(!cel_graph_types(&t->w, t->type, 0, 0, &t->aa) && !cel_graph_types(&t->w, t->type, 1, 1, &t->bb) &&
+                   !cel_graph_types(&t->w, t->type, 0, 1, &t->ab) && !cel_csr_transpose(&t->ab, &t->ba)))
+            return 0;
+        t->relation[1].w = &t->aa;
+        t->relation[2].w = &t->bb;
+        t->relation[3].w = &t->ab;
+        t->relation[3].wt = &t->ba;
+    } else if (relations > 1) {
+        t->relation[1].w = &t->w;
+        if (relations > 2 && !CHECK(!cel_csr_hop(&t->graph, 2, &t->second))) return 0;
+        t->relation[2].w = &t->second;
+    }
+    if (!CHECK(!cel_model_new(n, relations, with_field, &t->truth))) return 0;
+    for (r = 0; r < relations; r++) {
+        cel_mat f = cel_model_force(&t->truth, r);
+        cel_rng g = cel_rng_at(seed, 91, (uint32_t)r, 0);
+        for (i = 0; i < n; i++) {
+            for (j = i + 1; j < n; j++) {
+                double z = cel_rng_normal(&g) * (r ? s / 6 : s), other = cel_rng_normal(&g) * s / 6;
+                if (t->relation[r].wt) {
+                    z *= 2; /* each pair of cells is counted once */
+                    other *= 2;
+                }
+                int on = cel_rng_uniform(&g) < density && (!only || !r || r == only);
+                f.data[i * n + j] = on ? (cel_real)z : 0;
+                f.data[j * n + i] = on ? (cel_real)(t->relation[r].wt ? other : z) : 0;
+            }
+        }
+    }
+    for (i = 0; i < n && with_field; i++) {
+        cel_rng g = cel_rng_at(seed, 92, (uint32_t)i, 0);
+        t->truth.field[i] = (cel_real)(2 * cel_rng_normal(&g));
+    }
+    cel_gen_uniform(seed, 93, orthant, t->x);
+    so.seed = seed;
+    so.orthant = orthant;
+    so.sweeps = sweeps;
+    return CHECK(!cel_gen_sample(&t->truth, t->relation, &so, t->x, NULL, NULL, NULL));
+}
+
+/* Correlation of the entries off the diagonals, and the slope of a on b. */
+static double agree(cel_mat a, cel_mat b, double *slope)
+{
+    double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0, c = 0;
+    int64_t i, j;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++) {
+            double x = (double)a.data[i * a.stride + j], y = (double)b.data[i * b.stride + j];
+            if (i == j) continue;
+            c++;
+            sa += x;
+            sb += y;
+            aa += x * x;
+            bb += y * y;
+            ab += x * y;
+        }
+    aa -= sa * sa / c;
+    bb -= sb * sb / c;
+    ab -= sa * sb / c;
+    if (slope) *slope = ab / bb;
+    return ab / sqrt(aa * bb);
+}
+
+/* The largest difference of two stacks of forces, relative to the largest entry of b. */
+static double apart(cel_mat a, cel_mat b)
+{
+    double most = 0, size = 0;
+    int64_t i;
+    for (i = 0; i < a.rows * a.cols; i++) {
+        double d = fabs((double)a.data[i] - (double)b.data[i]), v = fabs((double)b.data[i]);
+        if (!(d <= most)) most = d;
+        if (v > size) size = v;
+    }
+    return most / size;
+}
+
+static void student_and_fdr(void)
+{
+    static const double p[] = {0.01, 0.04, 0.03, 0.005, 0.9, 0.04};
+    double q[6];
+    NEAR(cel_fit_student_p(1, 1), 0.5, 1e-14);
+    NEAR(cel_fit_student_p(-2.262157162740992, 9), 0.05, 1e-10);
+    NEAR(cel_fit_student_p(2.030107928250343, 35), 0.05, 1e-12);
+    NEAR_REL(cel_fit_student_p(5, 35), 1.6042826314650513e-05, 1e-10);
+    NEAR_REL(cel_fit_student_p(0.3, 2.5), 0.7873423714951973, 1e-10);
+    NEAR_REL(cel_fit_student_p(0.001, 10), 0.999221783374741, 1e-10);
+    NEAR_REL(cel_fit_student_p(40, 5), 1.8411962171772952e-07, 1e-9);
+    NEAR(cel_fit_student_p(0, 4), 1, 0);
+    NEAR(cel_fit_student_p(INFINITY, 4), 0, 0);
+    CHECK(isnan(cel_fit_student_p((double)NAN, 4)));
+    /* By hand: ranks of 0.005 0.01 0.03 0.04 0.04 0.9. */
+    OK_OR_RETURN(cel_fit_fdr(p, 6, q));
+    NEAR(q[3], 0.03, 1e-15);
+    NEAR(q[0], 0.03, 1e-15);
+    NEAR(q[2], 0.048, 1e-15);
+    NEAR(q[1], 0.048, 1e-15);
+    NEAR(q[5], 0.048, 1e-15);
+    NEAR(q[4], 0.9, 1e-15);
+    OK_OR_RETURN(cel_fit_fdr(p, 0, q));
+}
+
+/* H as a function of cell i's row y alone, rescaled to unit length if asked, in double. */
+static double energy_at(const tissue *t, const cel_model *m, int64_t cell, const double *y, int rescale)
+{
+    int64_t n = t->n, a, b, r;
+    double s[8], h = 0, length = 0, near_[8], back[8];
+    for (a = 0; a < n; a++) length += y[a] * y[a];
+    for (a = 0; a < n; a++) s[a] = rescale ? y[a] / sqrt(length) : y[a];
+    for (r = 0; r < m->relations; r++) {
+        cel_mat f = cel_model_force(m, r);
+        for (a = 0; a < n; a++) near_[a] = back[a] = r ? 0.0 : s[a];
+        if (r) {
+            const cel_csr *w = t->relation[r].w, *wt = t->relation[r].wt ? t->relation[r].wt : w;
+            int64_t e;
+            for (e = w->start[cell]; e < w->start[cell + 1]; e++)
+                for (a = 0; a < n; a++) near_[a] += (double)w->value[e] * (double)t->x.data[w->index[e] * n + a];
+            for (e = wt->start[cell]; e < wt->start[cell + 1]; e++)
+                for (a = 0; a < n; a++) back[a] += (double)wt->value[e] * (double)t->x.data[wt->index[e] * n + a];
+        }
+        for (a = 0; a < n; a++)
+            for (b = 0; b < n; b++)
+                h += (double)f.data[a * n + b] * (s[a] * near_[b] + (r ? back[a] * s[b] : 0.0));
+    }
+    for (a = 0; a < n && m->field; a++) h += (double)m->field[a] * s[a];
+    return h;
+}
+
+/* s_j s_k times the derivative of H by the angle of the plane (j, k), at y turned by `turn` there. */
+static double turned(const tissue *t, const cel_model *m, int64_t cell, const double *y, int64_t j, int64_t k, double turn,
+                     int weigh)
+{
+    const double e = 1e-3;
+    double z[8], out;
+    int64_t a;
+    for (a = 0; a < t->n; a++) z[a] = y[a];
+    z[j] = y[j] * cos(turn + e) - y[k] * sin(turn + e);
+    z[k] = y[k] * cos(turn + e) + y[j] * sin(turn + e);
+    out = energy_at(t, m, cell, z, 0);
+    z[j] = y[j] * cos(turn - e) - y[k] * sin(turn - e);
+    z[k] = y[k] * cos(turn - e) + y[j] * sin(turn - e);
+    out = (out - energy_at(t, m, cell, z, 0)) / (2 * e);
+    z[j] = y[j] * cos(turn) - y[k] * sin(turn);
+    z[k] = y[k] * cos(turn) + y[j] * sin(turn);
+    return weigh ? out * z[j] * z[k] : out;
+}
+
+/* J and J+ are what their definitions say: spherical gradient and Laplacian by finite differences of H. */
+static void value_is_the_score(void)
+{
+    tissue t;
+    cel_model m;
+    double each[9], value;
+    int64_t i, j, k;
+    cel_score_form form;
+    if (!tissue_make(&t, 4, 3, 1, 4, 1, 2, 1, 0, 1, 5, 3)) return;
+    OK_OR_RETURN(cel_model_new(4, 4, 1, &m));
+    cel_mat_copy(t.truth.force, m.force);
+    for (i = 0; i < 4; i++) m.force.data[i * 5] = (cel_real)i; /* a diagonal, too */
+    for (i = 0; i < 4; i++) m.field[i] = t.truth.field[i];
+    for (form = CEL_SCORE_EXACT; form <= CEL_SCORE_ORTHANT; form = (cel_score_form)(form + 1)) {
+        double mean = 0;
+        OK_OR_RETURN(cel_fit_score_value(&m, t.relation, t.x, form, &value, each, NULL));
+        for (i = 0; i < t.cells; i++) {
+            const double e = 1e-3;
+            double y[8], z[8], J = 0, here, up, down;
+            for (j = 0; j < 4; j++) z[j] = y[j] = (double)t.x.data[i * 4 + j];
+            here = energy_at(&t, &m, i, y, 1);
+            if (form == CEL_SCORE_EXACT) {
+                for (j = 0; j < 4; j++) {
+                    z[j] = y[j] + e;
+                    up = energy_at(&t, &m, i, z, 1);
+                    z[j] = y[j] - e;
+                    down = energy_at(&t, &m, i, z, 1);
+                    z[j] = y[j];
+                    J += (up - down) * (up - down) / (8 * e * e) + (up + down - 2 * here) / (e * e);
+                }
+            } else {
+                for (j = 0; j < 4; j++)
+                    for (k = j + 1; k < 4; k++) {
+                        up = turned(&t, &m, i, y, j, k, 0, 0);
+                        J += 0.5 * y[j] * y[k] * up * up;
+                        J += (turned(&t, &m, i, y, j, k, e, 1) - turned(&t, &m, i, y, j, k, -e, 1)) / (2 * e);
+                    }
+            }
+            NEAR(each[i], J, 1e-4 * (1 + fabs(J)));
+            mean += each[i] / (double)t.cells;
+        }
+        NEAR(value, mean, 1e-12 * (1 + fabs(mean)));
+    }
+    cel_model_free(&m);
+    tissue_free(&t);
+}
+
+/* The moment form's value, from cells and from moments. */
+static void value_of_moments(void)
+{
+    tissue t;
+    cel_moments m;
+    double a, b;
+    if (!tissue_make(&t, 5, 6, 1, 4, 1, 2, 1, 0, 0, 5, 4)) return;
+    OK_OR_RETURN(cel_moments_new(5, cel_moments_blocks(t.relation, 4), &m));
+    OK_OR_RETURN(cel_moments_add(&m, t.relation, 4, t.x, NULL, 0, NULL));
+    t.truth.force.data[0] = 1;
+    OK_OR_RETURN(cel_fit_score_value(&t.truth, t.relation, t.x, CEL_SCORE_MOMENT, &a, NULL, NULL));
+    OK_OR_RETURN(cel_fit_score_value_moments(&t.truth, t.relation, &m, &b));
+    NEAR_REL(b, a, sizeof(cel_real) == 8 ? 1e-12 : 1e-5);
+    cel_moments_free(&m);
+    tissue_free(&t);
+}
+
+/* The objective of a form at m, fields by slide where given, summed over cells. */
+static double objective(const tissue *t, const cel_model *m, cel_score_form form, cel_mat fields)
+{
+    cel_model at = *m;
+    double *each = (double *)malloc((size_t)t->cells * sizeof *each), all, sum = 0;
+    int64_t s, i, slides = fields.data ? fields.rows : 1;
+    for (s = 0; s < slides; s++) {
+        if (fields.data) at.field = fields.data + s * fields.stride;
+        CHECK(!cel_fit_score_value(&at, t->relation, t->x, form, &all, each, NULL));
+        for (i = 0; i < t->cells; i++)
+            if (!fields.data || t->slide[i] == s) sum += each[i];
+    }
+    free(each);
+    return sum;
+}
+
+/* The fit is where the objective is least: along any direction of forces and fields its derivative, exact for a
+ * quadratic, is nothing beside its curvature. */
+static void fit_is_the_minimum(void)
+{
+    int relations, form, field, direction;
+    for (relations = 2; relations <= 4; relations += 2) {
+        tissue t;
+        if (!tissue_make(&t, 5, 9, 2, relations, 1, 2, 1, 0, 1, 10, 5)) return;
+        for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_ORTHANT; form++) {
+            for (field = CEL_SCORE_FIELD_NONE; field <= CEL_SCORE_FIELD_SLIDE; field++) {
+                cel_score_options o;
+                cel_score_report report;
+                cel_model m;
+                cel_mat none;
+                double here, size = 0;
+                int64_t i, n = t.n;
+                memset(&o, 0, sizeof o);
+                memset(&none, 0, sizeof none);
+                o.form = (cel_score_form)form;
+                o.field = (cel_score_field)field;
+                o.tolerance = sizeof(cel_real) == 8 ? 1e-9 : 1e-6;
+                o.no_errors = 1;
+                OK_OR_RETURN(cel_fit_score(t.relation, relations, t.x, t.slide, NULL, &o, &m, &report, NULL));
+                CHECK(report.converged || sizeof(cel_real) == 4);
+                if (form == CEL_SCORE_MOMENT) {
+                    /* Undo the gauge: the constant at which the quadratic is least. */
+                    double up, down, c;
+                    here = objective(&t, &m, CEL_SCORE_MOMENT, report.field);
+                    for (i = 0; i < n; i++) m.force.data[i * (n + 1)] += 1;
+                    up = objective(&t, &m, CEL_SCORE_MOMENT, report.field);
+                    for (i = 0; i < n; i++) m.force.data[i * (n + 1)] -= 2;
+                    down = objective(&t, &m, CEL_SCORE_MOMENT, report.field);
+                    c = (down - up) / (2 * (up + down - 2 * here));
+                    for (i = 0; i < n; i++) m.force.data[i * (n + 1)] += (cel_real)(1 + c);
+                }
+                here = objective(&t, &m, (cel_score_form)form, report.field);
+                NEAR(report.value, here / (double)t.cells, (1 + fabs(report.value)) * (sizeof(cel_real) == 8 ? 1e-7 : 1e-3));
+                for (i = 0; i < m.force.rows * n; i++) size += fabs((double)m.force.data[i]) / (double)(m.force.rows * n);
+                for (direction = 0; direction < 6; direction++) {
+                    cel_model moved;
+                    cel_mat fields;
+                    double way[2], J[2];
+                    int64_t j, r;
+                    int e;
+                    memset(&fields, 0, sizeof fields);
+                    OK_OR_RETURN(cel_model_new(n, relations, m.field != NULL, &moved));
+                    if (report.field.data) OK_OR_RETURN(cel_mat_new(report.field.rows, n, &fields));
+                    way[0] = size;
+                    way[1] = -size;
+                    for (e = 0; e < 2; e++) {
+                        cel_rng g = cel_rng_at(7, (uint32_t)direction, 0, 0);
+                        for (r = 0; r < relations; r++)
+                            for (i = 0; i < n; i++)
+                                for (j = 0; j < n; j++) {
+                                    cel_real step = (cel_real)(way[e] * cel_rng_normal(&g));
+                                    cel_mat to = cel_model_force(&moved, r), from = cel_model_force(&m, r);
+                                    if (t.relation[r].wt || j >= i) to.data[i * n + j] = from.data[i * n + j] + step;
+                                    if (!t.relation[r].wt) to.data[j * n + i] = to.data[i * n + j];
+                                    if (!t.relation[r].wt && j < i) to.data[i * n + j] = to.data[j * n + i];
+                                }
+                        for (i = 0; i < n && m.field; i++) moved.field[i] = m.field[i] + (cel_real)(way[e] * cel_rng_normal(&g));
+                        for (i = 0; i < fields.rows * n; i++)
+                            fields.data[i] = report.field.data[i] + (cel_real)(way[e] * cel_rng_normal(&g));
+                        J[e] = objective(&t, &moved, (cel_score_form)form, fields);
+                    }
+                    CHECK(J[0] > here && J[1] > here);
+                    NEAR((J[0] - J[1]) / (J[0] + J[1] - 2 * here), 0, sizeof(cel_real) == 8 ? 1e-5 : 1e-2);
+                    cel_model_free(&moved);
+                    cel_mat_free(&fields);
+                }
+                cel_model_free(&m);
+                cel_score_report_free(&report);
+            }
+        }
+        tissue_free(&t);
+    }
+}
+
+static double correlation(const tissue *t, cel_score_form form, int64_t r, double *slope)
+{
+    cel_score_options o;
+    cel_model m;
+    double c = (double)NAN;
+    memset(&o, 0, sizeof o);
+    o.form = form;
+    o.no_errors = 1;
+    if (CHECK(!cel_fit_score(t->relation, t->truth.relations, t->x, NULL, NULL, &o, &m, NULL, NULL)))
+        c = agree(cel_model_force(&m, r), cel_model_force(&t->truth, r), slope);
+    cel_model_free(&m);
+    return c;
+}
+
+static void recovery(void)
+{
+    tissue t;
+    double intra, inter;
+    if (test_brief) SKIP("statistics");
+    if (!tissue_make(&t, 10, 60, 1, 2, 0, 3, 1, 0, 0, 60, 1)) return;
+    CHECK(correlation(&t, CEL_SCORE_EXACT, 0, &intra) >= 0.98);
+    CHECK(correlation(&t, CEL_SCORE_EXACT, 1, &inter) >= 0.95);
+    NEAR(intra, 1, 0.06);
+    NEAR(inter, 1, 0.08);
+    tissue_free(&t);
+}
+
+static void moment_agrees_with_exact(void)
+{
+    tissue t;
+    cel_score_options o;
+    cel_model exact, moment, automatic;
+    cel_score_report report;
+    if (test_brief) SKIP("statistics");
+    if (!tissue_make(&t, 30, 35, 1, 2, 0, 5, 0.3, 0, 0, 40, 2)) return;
+    memset(&o, 0, sizeof o);
+    o.no_errors = 1;
+    o.form = CEL_SCORE_EXACT;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &exact, NULL, NULL));
+    o.form = CEL_SCORE_MOMENT;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &moment, NULL, NULL));
+    o.form = CEL_SCORE_AUTO;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &automatic, &report, NULL));
+    CHECK(report.form == CEL_SCORE_MOMENT && report.converged && report.groups == 0 && !report.se.data);
+    CHECK(agree(cel_model_force(&exact, 0), cel_model_force(&moment, 0), NULL) >= 0.99);
+    CHECK(agree(cel_model_force(&exact, 1), cel_model_force(&moment, 1), NULL) >= 0.99);
+    NEAR(apart(automatic.force, moment.force), 0, 0);
+    cel_model_free(&exact);
+    cel_model_free(&moment);
+    cel_model_free(&automatic);
+    cel_score_report_free(&report);
+    tissue_free(&t);
+}
+
+static void orthant(void)
+{
+    tissue t;
+    cel_score_options o;
+    cel_score_report report;
+    cel_model m;
+    if (test_brief) SKIP("statistics");
+    if (!tissue_make(&t, 8, 60, 1, 2, 0, 4, 1, 0, 1, 60, 1)) return;
+    CHECK(correlation(&t, CEL_SCORE_ORTHANT, 0, NULL) >= 0.94);
+    CHECK(correlation(&t, CEL_SCORE_ORTHANT, 1, NULL) >= 0.82);
+    CHECK(correlation(&t, CEL_SCORE_ORTHANT, 1, NULL) >= correlation(&t, CEL_SCORE_EXACT, 1, NULL) + 0.1);
+    memset(&o, 0, sizeof o);
+    o.form = CEL_SCORE_PICK;
+    o.no_errors = 1;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    CHECK(report.form == CEL_SCORE_ORTHANT && report.held_out < report.held_out_other);
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    tissue_free(&t);
+    /* With negative entries there is nothing to pick, and J+ itself is refused. */
+    if (!tissue_make(&t, 4, 8, 1, 2, 0, 1, 1, 0, 0, 3, 2)) return;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    CHECK(report.form == CEL_SCORE_EXACT);
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    o.form = CEL_SCORE_ORTHANT;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    tissue_free(&t);
+}
+
+/* Planted on second neighbours only; between types; in dissociated cells. */
+static void hops_types_and_single_cells(void)
+{
+    tissue t;
+    cel_score_options o;
+    cel_model m;
+    cel_score_report report;
+    int64_t r, i, j;
+    double one = 0, two = 0;
+    if (test_brief) SKIP("statistics");
+    memset(&o, 0, sizeof o);
+    o.no_errors = 1;
+    if (!tissue_make(&t, 6, 45, 1, 3, 0, 3, 1, 2, 0, 60, 3)) return;
+    o.no_errors = 0;
+    OK_OR_RETURN(cel_fit_score(t.relation, 3, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    CHECK(agree(cel_model_force(&m, 2), cel_model_force(&t.truth, 2), NULL) > 0.95);
+    for (i = 0; i < 6; i++)
+        for (j = i + 1; j < 6; j++) {
+            one += (double)report.q.data[(6 + i) * 6 + j] < 0.05;
+            two += (double)report.q.data[(12 + i) * 6 + j] < 0.05;
+        }
+    CHECK(one <= 1 && two >= 7);
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    tissue_free(&t);
+    o.no_errors = 1;
+    if (!tissue_make(&t, 5, 55, 1, 4, 0, 4, 1, 0, 0, 60, 4)) return;
+    OK_OR_RETURN(cel_fit_score(t.relation, 4, t.x, NULL, NULL, &o, &m, NULL, NULL));
+    for (r = 1; r < 4; r++) {
+        int64_t other;
+        CHECK(agree(cel_model_force(&m, r), cel_model_force(&t.truth, r), NULL) > 0.8);
+        for (other = 1; other < 4; other++)
+            CHECK(other == r || agree(cel_model_force(&m, r), cel_model_force(&t.truth, other), NULL) <
+                                    agree(cel_model_force(&m, r), cel_model_force(&t.truth, r), NULL) - 0.2);
+    }
+    CHECK(apart(cel_model_force(&m, 3), cel_model_force(&t.truth, 3)) < 0.5);
+    cel_model_free(&m);
+    tissue_free(&t);
+    if (!tissue_make(&t, 8, 45, 1, 1, 0, 4, 1, 0, 0, 30, 5)) return;
+    CHECK(correlation(&t, CEL_SCORE_AUTO, 0, NULL) > 0.97);
+    tissue_free(&t);
+}
+
+/* Moments of tiles, a fit with and without one of them: the fit is that of their sum, the error bars those of refits. */
+static void jackknife_is_refits(void)
+{
+    tissue t;
+    cel_moments *part;
+    cel_score_options o;
+    cel_score_report report, rough;
+    cel_model m, cells, one;
+    cel_work work;
+    int64_t g, i, n = 6, count = 2 * 36, G, worst_at = 0;
+    double *sum = (double *)calloc(2 * (size_t)count, sizeof *sum), worst = 0, worst_rough = 0;
+    if (!tissue_make(&t, n, 16, 2, 2, 0, 3, 1, 0, 0, 10, 6)) return;
+    memset(&o, 0, sizeof o);
+    memset(&work, 0, sizeof work);
+    G = t.tiles;
+    CHECK(G == 18);
+    part = (cel_moments *)calloc((size_t)G, sizeof *part);
+    for (g = 0; g < G; g++) OK_OR_RETURN(cel_moments_new(n, 2, part + g));
+    OK_OR_RETURN(cel_moments_add_by_label(part, G, t.tile, t.relation, 2, t.x, NULL));
+    o.form = CEL_SCORE_MOMENT;
+    o.ridge = 0.01;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, t.slide, t.tile, &o, &cells, &rough, &work));
+    o.tolerance = sizeof(cel_real) == 8 ? 1e-10 : 1e-6;
+    OK_OR_RETURN(cel_fit_score_moments(t.relation, 2, part, G, NULL, &o, &m, &report, &work));
+    NEAR(apart(cells.force, m.force), 0, 1e-3);
+    CHECK(report.groups == G);
+    for (g = 0; g < G; g++) {
+        cel_moments kept = part[g];
+        cel_score_report none;
+        part[g] = part[G - 1];
+        o.no_errors = 1;
+        OK_OR_RETURN(cel_fit_score_moments(t.relation, 2, part, G - 1, NULL, &o, &one, &none, &work));
+        part[g] = kept;
+        for (i = 0; i < count; i++) {
+            double d = (double)one.force.data[i] - (double)m.force.data[i];
+            sum[i] += d;
+            sum[count + i] += d * d;
+        }
+        cel_model_free(&one);
+    }
+    for (i = 0; i < count; i++) {
+        double se = sqrt((double)(G - 1) / (double)G * (sum[count + i] - sum[i] * sum[i] / (double)G));
+        double off = fabs((double)report.se.data[i] / se - 1), off_rough = fabs((double)rough.se.data[i] / se - 1);
+        if (off > worst) {
+            worst = off;
+            worst_at = i;
+        }
+        if (off_rough > worst_rough) worst_rough = off_rough;
+        if (i / n % n != i % n) {
+            NEAR(report.z.data[i], (double)m.force.data[i] / se, 0.02 * (1 + fabs((double)report.z.data[i])));
+            NEAR(report.p.data[i], cel_fit_student_p((double)report.z.data[i], (double)(G - 1)), 1e-5);
+            CHECK(report.q.data[i] >= report.p.data[i]);
+        } else {
+            NEAR(report.q.data[i], 1, 0);
+        }
+    }
+    /* The scale of the penalty is that of the remaining tiles in the refit: hence not the last digit. */
+    NEAR(worst, 0, 0.02);
+    NEAR(worst_rough, 0, 0.05);
+    CHECK(worst_at < count);
+    for (g = 0; g < G; g++) cel_moments_free(part + g);
+    free(part);
+    free(sum);
+    cel_model_free(&m);
+    cel_model_free(&cells);
+    cel_score_report_free(&report);
+    cel_score_report_free(&rough);
+    cel_work_free(&work);
+    tissue_free(&t);
+}
+
+/* The same of the exact form and J+, over slides: without one of them the others are a tissue of their own. */
+static void jackknife_over_slides(void)
+{
+    tissue t, rest;
+    int form, field;
+    if (!tissue_make(&t, 4, 8, 3, 2, 0, 3, 1, 0, 1, 10, 7)) return;
+    if (!tissue_make(&rest, 4, 8, 2, 2, 0, 3, 1, 0, 1, 1, 7)) return;
+    for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_ORTHANT; form++) {
+        for (field = CEL_SCORE_FIELD_NONE; field <= CEL_SCORE_FIELD_SLIDE; field++) {
+            cel_score_options o;
+            cel_score_report report;
+            cel_model m, one[3];
+            int64_t g, i, count = 32;
+            memset(&o, 0, sizeof o);
+            o.form = (cel_score_form)form;
+            o.field = (cel_score_field)field;
+            o.tolerance = sizeof(cel_real) == 8 ? 1e-10 : 1e-6;
+            OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, t.slide, t.slide, &o, &m, &report, NULL));
+            o.no_errors = 1;
+            for (g = 0; g < 3; g++) {
+                for (i = 0; i < 2; i++)
+                    cel_mat_copy(cel_mat_block(t.x, (i + (i >= g)) * 64, 0, 64, 4), cel_mat_block(rest.x, i * 64, 0, 64, 4));
+                OK_OR_RETURN(cel_fit_score(rest.relation, 2, rest.x, rest.slide, NULL, &o, one + g, NULL, NULL));
+            }
+            for (i = 0; i < count; i++) {
+                double a = (double)one[0].force.data[i], b = (double)one[1].force.data[i], c = (double)one[2].force.data[i];
+                double mean = (a + b + c) / 3, se;
+                se = sqrt(2.0 / 3 * ((a - mean) * (a - mean) + (b - mean) * (b - mean) + (c - mean) * (c - mean)));
+                NEAR(report.se.data[i], se, (sizeof(cel_real) == 8 ? 2e-3 : 0.03) * (1 + se));
+            }
+            for (g = 0; g < 3; g++) cel_model_free(one + g);
+            cel_model_free(&m);
+            cel_score_report_free(&report);
+        }
+    }
+    tissue_free(&t);
+    tissue_free(&rest);
+}
+
+/* A field planted a slide is found there, and not read as a force. */
+static void field_of_a_slide(void)
+{
+    tissue t;
+    cel_score_options o;
+    cel_score_report report, plain;
+    cel_model m, with;
+    cel_sample_options so;
+    int64_t s, i;
+    int form;
+    if (test_brief) SKIP("statistics");
+    if (!tissue_make(&t, 6, 30, 2, 2, 1, 0.6, 1, 0, 0, 1, 8)) return;
+    memset(&so, 0, sizeof so);
+    so.sweeps = 50;
+    for (s = 0; s < 2; s++) {
+        /* Slide 1 feels the opposite field. */
+        tissue half;
+        if (!tissue_make(&half, 6, 30, 1, 2, 1, 0.6, 1, 0, 0, 1, 8)) return;
+        for (i = 0; i < 6; i++) half.truth.field[i] = s ? -t.truth.field[i] : t.truth.field[i];
+        so.seed = (uint64_t)s;
+        OK_OR_RETURN(cel_gen_sample(&half.truth, half.relation, &so, half.x, NULL, NULL, NULL));
+        cel_mat_copy(half.x, cel_mat_block(t.x, s * 900, 0, 900, 6));
+        tissue_free(&half);
+    }
+    for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_EXACT; form++) {
+        double dot = 0, size = 0, fit = 0;
+        memset(&o, 0, sizeof o);
+        o.form = (cel_score_form)form;
+        o.no_errors = 1;
+        OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, t.slide, t.tile, &o, &m, &plain, NULL));
+        o.field = CEL_SCORE_FIELD_SLIDE;
+        OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, t.slide, t.tile, &o, &with, &report, NULL));
+        CHECK(report.field.rows == 2 && report.field.cols == 6);
+        for (i = 0; i < 12; i++) {
+            double h = (double)t.truth.field[i % 6] * (i < 6 ? 1 : -1), got = (double)report.field.data[i];
+            dot += h * got;
+            size += h * h;
+            fit += got * got;
+        }
+        CHECK(dot / sqrt(size * fit) > 0.9);
+        /* The moment form, made for many genes, has the direction only. */
+        if (form == CEL_SCORE_EXACT) NEAR(dot / size, 1, 0.5);
+        CHECK(report.value < plain.value);
+        cel_score_report_free(&plain);
+        cel_model_free(&m);
+        cel_model_free(&with);
+        cel_score_report_free(&report);
+    }
+    tissue_free(&t);
+}
+
+/* l1: the conditions of Karush, Kuhn and Tucker, by exact differences of the objective. */
+static void lasso_conditions(void)
+{
+    tissue t;
+    int group, form;
+    if (!tissue_make(&t, 6, 20, 1, 2, 0, 3, 0.3, 0, 0, 20, 9)) return;
+    for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_EXACT; form++) {
+        for (group = 0; group < 2; group++) {
+            cel_score_options o;
+            cel_score_report report;
+            cel_model m;
+            cel_moments sums;
+            cel_mat none;
+            int64_t i, j, n = 6, zero = 0, r;
+            double scale[2], S = (double)t.cells;
+            memset(&o, 0, sizeof o);
+            memset(&none, 0, sizeof none);
+            o.form = (cel_score_form)form;
+            o.group = group;
+            o.l1 = 0.2;
+            o.tolerance = sizeof(cel_real) == 8 ? 1e-9 : 1e-6;
+            o.iterations = 20000;
+            o.no_errors = 1;
+            OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL));
+            OK_OR_RETURN(cel_moments_new(n, 2, &sums));
+            OK_OR_RETURN(cel_moments_add(&sums, t.relation, 2, t.x, NULL, 0, NULL));
+            for (r = 0; r < 2; r++) {
+                for (scale[r] = 0, i = r * n; i < (r + 1) * n; i++) scale[r] += sums.gram[i * (2 * n + 1) + i];
+                scale[r] = sqrt(4 * scale[r] / ((double)n * S));
+            }
+            if (form == CEL_SCORE_MOMENT) {
+                double here = objective(&t, &m, CEL_SCORE_MOMENT, none), up, down;
+                for (i = 0; i < n; i++) m.force.data[i * (n + 1)] += 1;
+                up = objective(&t, &m, CEL_SCORE_MOMENT, none);
+                for (i = 0; i < n; i++) m.force.data[i * (n + 1)] -= 2;
+                down = objective(&t, &m, CEL_SCORE_MOMENT, none);
+                for (i = 0; i < n; i++)
+                    m.force.data[i * (n + 1)] += (cel_real)(1 + (down - up) / (2 * (up + down - 2 * here)));
+            }
+            for (i = 0; i < n; i++) {
+                for (j = i + 1; j < n; j++) {
+                    double slope[2], value[2], length = 0, steep = 0;
+                    for (r = 0; r < 2; r++) {
+                        cel_mat f = cel_model_force(&m, r);
+                        cel_real keep = f.data[i * n + j];
+                        double up, down;
+                        f.data[i * n + j] = f.data[j * n + i] = keep + 1;
+                        up = objective(&t, &m, (cel_score_form)form, none);
+                        f.data[i * n + j] = f.data[j * n + i] = keep - 1;
+                        down = objective(&t, &m, (cel_score_form)form, none);
+                        f.data[i * n + j] = f.data[j * n + i] = keep;
+                        /* By the scaled force, for one of the two entries. */
+                        slope[r] = (up - down) / (4 * S * scale[r]);
+                        value[r] = (double)keep * scale[r];
+                        length += value[r] * value[r];
+                        steep += slope[r] * slope[r];
+                    }
+                    length = sqrt(length);
+                    for (r = 0; r < 2; r++) {
+                        double size = group ? length : fabs(value[r]), most = group ? sqrt(steep) : fabs(slope[r]);
+                        if (size > 0) NEAR(slope[r], -0.2 * value[r] / size, 0.01);
+                        else CHECK(most <= 0.205);
+                        zero += !(size > 0);
+                    }
+                }
+            }
+            CHECK(zero > 4 && zero < 26);
+            cel_moments_free(&sums);
+            cel_model_free(&m);
+            cel_score_report_free(&report);
+        }
+    }
+    tissue_free(&t);
+}
+
+/* Weights picked on held-out tiles: heavy without a signal, light with a strong one; l1 finds the sparse truth. */
+static void picked_weights(void)
+{
+    tissue t;
+    cel_score_options o;
+    cel_score_report noise, signal, sparse;
+    cel_model m;
+    int64_t p, best = 0;
+    if (test_brief) SKIP("statistics");
+    memset(&o, 0, sizeof o);
+    o.form = CEL_SCORE_MOMENT;
+    o.ridge = CEL_SCORE_PICKED;
+    o.no_errors = 1;
+    if (!tissue_make(&t, 12, 18, 1, 2, 0, 0, 1, 0, 0, 3, 10)) return;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &noise, NULL));
+    cel_model_free(&m);
+    tissue_free(&t);
+    if (!tissue_make(&t, 12, 36, 1, 2, 0, 8, 0.2, 0, 0, 40, 10)) return;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &signal, NULL));
+    cel_model_free(&m);
+    CHECK(noise.ridge > 10 * signal.ridge && noise.ridge >= 0.3);
+    for (p = 0; p < signal.path; p++)
+        if (signal.path_value[p] < signal.path_value[best]) best = p;
+    CHECK(signal.path > 5 && signal.path <= CEL_SCORE_PATH);
+    NEAR(signal.held_out, signal.path_value[best], 0);
+    NEAR(signal.ridge, signal.path_weight[best], 0);
+    o.ridge = 0;
+    o.l1 = CEL_SCORE_PICKED;
+    OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &sparse, NULL));
+    CHECK(sparse.l1 > 0 && sparse.held_out < signal.held_out);
+    CHECK(agree(cel_model_force(&m, 1), cel_model_force(&t.truth, 1), NULL) > 0.9);
+    cel_model_free(&m);
+    tissue_free(&t);
+}
+
+/* Relabelled genes and cells give the same forces, relabelled; one or two threads the same bits. */
+static void invariance(void)
+{
+    tissue t, turned_;
+    int form;
+    int64_t i, j, r, n = 7;
+    if (!tissue_make(&t, n, 12, 1, 2, 0, 3, 1, 0, 1, 10, 11)) return;
+    if (!tissue_make(&turned_, n, 12, 1, 2, 0, 3, 1, 0, 1, 1, 11)) return;
+    for (i = 0; i < t.cells; i++)
+        for (j = 0; j < n; j++) turned_.x.data[i * n + j] = t.x.data[i * n + (3 * j + 2) % n];
+    for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_ORTHANT; form++) {
+        cel_model a, b, c;
+        cel_score_options o;
+        cel_score_report ra, rc;
+        double trace = 0;
+        memset(&o, 0, sizeof o);
+        o.form = (cel_score_form)form;
+        o.tolerance = sizeof(cel_real) == 8 ? 1e-11 : 1e-6;
+        OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &a, &ra, NULL));
+#if defined(_OPENMP)
+        omp_set_num_threads(1);
+#endif
+        OK_OR_RETURN(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &c, &rc, NULL));
+#if defined(_OPENMP)
+        omp_set_num_threads(2);
+#endif
+        CHECK(!memcmp(a.force.data, c.force.data, (size_t)(2 * n * n) * sizeof(cel_real)));
+        CHECK(!memcmp(ra.se.data, rc.se.data, (size_t)(2 * n * n) * sizeof(cel_real)));
+        o.no_errors = 1;
+        OK_OR_RETURN(cel_fit_score(t.relation, 2, turned_.x, NULL, NULL, &o, &b, NULL, NULL));
+        for (r = 0; r < 2; r++)
+            for (i = 0; i < n; i++)
+                for (j = 0; j < n; j++)
+                    NEAR(cel_model_force(&b, r).data[i * n + j],
+                         cel_model_force(&a, r).data[(3 * i + 2) % n * n + (3 * j + 2) % n], FINE * 20);
+        for (i = 0; i < n; i++) trace += (double)a.force.data[i * (n + 1)];
+        NEAR(trace, 0, FINE);
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) NEAR(a.force.data[i * n + j], a.force.data[j * n + i], 0);
+        cel_model_free(&a);
+        cel_model_free(&b);
+        cel_model_free(&c);
+        cel_score_report_free(&ra);
+        cel_score_report_free(&rc);
+    }
+    tissue_free(&t);
+    tissue_free(&turned_);
+}
+
+/* Without forces log p is minus the log area, with a field von Mises-Fisher's; the truth beats what is not. */
+static void pseudo_likelihood(void)
+{
+    tissue t;
+    cel_model m;
+    double mean, *each, other, length = 0;
+    int64_t i, k;
+    if (!tissue_make(&t, 20, 12, 1, 2, 1, 4, 1, 0, 0, 20, 12)) return;
+    each = (double *)malloc((size_t)t.cells * sizeof *each);
+    OK_OR_RETURN(cel_model_new(20, 2, 1, &m));
+    OK_OR_RETURN(cel_fit_pseudo_likelihood(&m, t.relation, t.x, &mean, each, NULL));
+    NEAR(mean, -cel_sphere_log_area(20), 1e-3);
+    for (i = 0; i < 20; i++) {
+        m.field[i] = t.truth.field[i];
+        length += (double)m.field[i] * (double)m.field[i];
+    }
+    OK_OR_RETURN(cel_fit_pseudo_likelihood(&m, t.relation, t.x, &other, each, NULL));
+    for (k = 0; k < t.cells; k += 50) {
+        double want = -cel_sphere_log_area(20) - cel_sphere_phi(20, sqrt(length), NULL, NULL);
+        for (i = 0; i < 20; i++) want += (double)m.field[i] * (double)t.x.data[k * 20 + i];
+        NEAR(each[k], want, 1e-3);
+    }
+    CHECK(other > mean);
+    OK_OR_RETURN(cel_fit_pseudo_likelihood(&t.truth, t.relation, t.x, &mean, NULL, NULL));
+    CHECK(mean > other);
+    free(each);
+    cel_model_free(&m);
+    tissue_free(&t);
+}
+
+static int stop(void *user, const char *stage, int64_t done, int64_t total, double value)
+{
+    int *left = (int *)user;
+    (void)stage;
+    (void)value;
+    CHECK(done >= 1 && done <= total);
+    return --*left < 0;
+}
+
+static void errors(void)
+{
+    tissue t;
+    cel_score_options o;
+    cel_score_report report;
+    cel_model m;
+    cel_relation twice[2];
+    int left;
+    double value;
+    int32_t *flat, label;
+    if (!tissue_make(&t, 4, 8, 1, 2, 0, 1, 1, 0, 1, 3, 13)) return;
+    memset(&o, 0, sizeof o);
+    flat = (int32_t *)calloc((size_t)t.cells, sizeof *flat);
+    o.ridge = CEL_SCORE_PICKED;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    o.l1 = CEL_SCORE_PICKED;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    o.ridge = o.l1 = 0;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, flat, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    label = t.tile[3];
+    t.tile[3] = 40;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    t.tile[3] = label;
+    twice[0] = t.relation[1];
+    twice[1] = t.relation[1];
+    CHECK(cel_fit_score(twice, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    CHECK(cel_fit_score(t.relation, 2, cel_mat_block(t.x, 0, 0, 60, 4), NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_SHAPE);
+    CHECK(!m.force.data && !report.se.data);
+    for (left = 0; left < 60; left += 4) {
+        int budget = left;
+        cel_status status;
+        o.progress.fn = stop;
+        o.progress.user = &budget;
+        status = cel_fit_score(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL);
+        CHECK(status == (budget < 0 ? CEL_ERR_STOPPED : CEL_OK));
+        CHECK((status == CEL_OK) == (m.force.data != NULL) && (status == CEL_OK) == (report.se.data != NULL));
+        cel_model_free(&m);
+        cel_score_report_free(&report);
+    }
+    o.progress.fn = NULL;
+    t.x.data[5] = (cel_real)NAN;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    t.x.data[5] = 3;
+    CHECK(cel_fit_score(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_fit_score_value(&t.truth, t.relation, t.x, CEL_SCORE_PICK, &value, NULL, NULL) == CEL_ERR_ARG);
+    o.form = CEL_SCORE_EXACT;
+    CHECK(cel_fit_score_moments(t.relation, 2, NULL, 0, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    free(flat);
+    tissue_free(&t);
+}
+
+void suite_score(void);
+void suite_score(void)
+{
+    RUN(student_and_fdr);
+    RUN(value_is_the_score);
+    RUN(value_of_moments);
+    RUN(fit_is_the_minimum);
+    RUN(recovery);
+    RUN(moment_agrees_with_exact);
+    RUN(orthant);
+    RUN(hops_types_and_single_cells);
+    RUN(jackknife_is_refits);
+    RUN(jackknife_over_slides);
+    RUN(field_of_a_slide);
+    RUN(lasso_conditions);
+    RUN(picked_weights);
+    RUN(invariance);
+    RUN(pseudo_likelihood);
+    RUN(errors);
+}
