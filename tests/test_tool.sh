@@ -1,0 +1,135 @@
+#!/bin/sh
+# The command-line tool: the main job on a tissue of its own, every slide of ../shared/data where present, and
+# bad input: exit status, a message that names the file and the place, nothing written.
+set -u
+tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+shared=${CELCOMEN_SHARED:-../shared}
+[ -d "$shared" ] && shared=$(cd "$shared" && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+passed=0 failed=0 skipped=0
+ok() { # NAME COMMAND...: exits with 0
+    name=$1
+    shift
+    if "$@" > log 2>&1; then passed=$((passed + 1)); else
+        failed=$((failed + 1)); echo "FAILED: $name (exit $?): $*"; tail -5 log; fi
+}
+bad() { # NAME STATUS WORDS COMMAND...: exits with STATUS, says WORDS in one line, writes nothing
+    name=$1 want=$2 words=$3
+    shift 3
+    rm -rf never
+    "$@" > log 2>&1
+    got=$?
+    if [ $got -eq "$want" ] && grep -q -- "$words" log && [ "$(grep -c '^celcomen: ' log)" -eq 1 ] && [ ! -e never ]; then passed=$((passed + 1)); else
+        failed=$((failed + 1)); echo "FAILED: $name: exit $got, wanted $want and '$words'"; tail -5 log; [ -e never ] && echo "  something was written"; fi
+}
+holds() { # NAME FILE WORDS
+    if grep -q -- "$3" "$2"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: '$3' not in $2"; fi
+}
+same() { if cmp -s "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: $2 and $3 differ"; fi; }
+
+# ---- the main job ----
+ok plant "$tool" plant --n-genes 6 --side 20 --seed 3 --out truth
+ok simulate "$tool" simulate --intra truth/intra.npy --inter truth/inter.npy --coords truth/coords.npy --seed 3 --out tissue
+ok fit "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --out model
+for f in inter intra inter_se intra_se; do ok "$f.npy" "$tool" info model/$f.npy; done
+holds "pairs.csv" model/pairs.csv '^gene_a,gene_b,intra,intra_se,intra_z,intra_p,intra_q,inter,'
+holds "report.json" model/report.json '"method": "score"'
+ok "fit, same seed" "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --out again --quiet
+same "same input, same bits" model/inter.npy again/inter.npy
+OMP_NUM_THREADS=1 "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --out one --quiet
+same "one thread, same bits" model/inter.npy one/inter.npy
+ok "fit by the published method" "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy --method paper --out paper
+holds "its report" paper/report.json '"saturated": '
+ok "fit with hops, l1" "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy --hops 2 --l1 0.1 --out hops
+holds "second hop" hops/pairs.csv 'inter_hop2'
+ok "generate by the published method" "$tool" generate --model paper --coords truth/coords.npy --method paper --epochs 5 --out gen
+ok "knock-out" "$tool" knockout --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --cell 210 --gene g1 --repeats 4 --out ko
+holds "effects.csv" ko/effects.csv '^0,g1,'
+ok "knock-out, published" "$tool" knockout --model paper --expression tissue/expression.npy --coords truth/coords.npy --cell 210 --gene g1 --method paper --out kop
+printf '5, g0, 0.5\nadd cell at 3.2,4.1 with profile of cell 7\nremove cell 9\n' > do.txt
+ok "interventions from a file" "$tool" perturb --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --interventions do.txt --repeats 3 --out several
+ok score "$tool" score --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt
+printf 'first\tg0\tg1\tg2\nsecond\tg3\tg4\tg5\n' > sets.txt
+ok disentangle "$tool" disentangle --model model --gene-sets sets.txt
+ok logz "$tool" logz --model model --coords truth/coords.npy --repeats 3 --sweeps 20
+ok compare "$tool" compare truth/intra.npy model/intra.npy
+ok help "$tool" --help
+for c in fit generate perturb score disentangle logz plant; do ok "$c --help" "$tool" $c --help; done
+
+# ---- bad usage: 2 ----
+bad "no command" 2 "" sh -c "'$tool' 2>&1 | sed '1s/^celcomen .*/celcomen: x/'; exit 2"
+bad "unknown option" 2 "no option --colour" "$tool" fit --colour red
+bad "option of another command" 2 "no option --gene" "$tool" fit --gene x
+bad "missing value" 2 "needs a value" "$tool" fit --counts
+bad "not a number" 2 "not a whole number" "$tool" fit --k six
+bad "no --out" 2 "--out" "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy
+bad "no coordinates" 2 "--coords" "$tool" fit --expression tissue/expression.npy --out never
+bad "unknown method" 2 "--method" "$tool" fit --expression tissue/expression.npy --coords truth/coords.npy --method magic --out never
+
+# ---- bad input: 1, one line, nothing written ----
+fit_bad() { name=$1 words=$2; shift 2; bad "$name" 1 "$words" "$tool" fit "$@" --out never; }
+fit_bad "missing file" "absent.npy" --expression absent.npy --coords truth/coords.npy
+head -c 300 tissue/expression.npy > half.npy
+fit_bad "half a file" "half.npy.*offset" --expression half.npy --coords truth/coords.npy
+fit_bad "half a file of coordinates" "half.npy" --expression tissue/expression.npy --coords half.npy
+fit_bad "not a .npy" "sets.txt" --expression sets.txt --coords truth/coords.npy
+fit_bad "mismatched coordinates" "coords.npy: 400 rows, but" --expression model/inter.npy --coords truth/coords.npy
+printf 'a\nb\n' > two.txt
+fit_bad "mismatched genes" "two.txt: 2 names" --expression tissue/expression.npy --coords truth/coords.npy --genes two.txt
+fit_bad "mismatched slides" "two.txt: 2 lines" --expression tissue/expression.npy --coords truth/coords.npy --slides two.txt
+printf 'a\nb\nc\nd\ne\na\n' > twice.txt
+fit_bad "a gene named twice" "the gene a is there twice" --expression tissue/expression.npy --coords truth/coords.npy --genes twice.txt
+fit_bad "negative count" "negative.*cell 0, gene" --counts truth/intra.npy --coords truth/coords.npy
+fit_bad "rows that are not unit" "length" --expression truth/intra.npy --coords truth/coords.npy
+fit_bad "empty neighbourhood" "coords.npy: cell [0-9]* has no neighbour" --expression tissue/expression.npy --coords truth/coords.npy --radius 0.1
+fit_bad "edges out of shape" "not 2 x edges" --expression tissue/expression.npy --edges truth/int.npy
+if command -v python3 > /dev/null && python3 -c 'import numpy' 2> /dev/null; then
+    python3 - <<'P'
+import numpy as np
+x = np.load('tissue/expression.npy')
+c = np.abs(np.round(20 * x)) + 1
+np.save('counts.npy', c.astype(np.int32))
+c[7, 3] = np.nan
+np.save('nan.npy', c)
+np.save('edges.npy', np.array([[0, 1, 2], [1, 2, 400]]))
+P
+    ok "counts" "$tool" fit --counts counts.npy --coords truth/coords.npy --top-genes 4 --out counted
+    fit_bad "NaN count" "nan.npy.*cell 7, gene 3" --counts nan.npy --coords truth/coords.npy
+    fit_bad "edge out of range" "edges.npy: edge 2" --expression tissue/expression.npy --edges edges.npy
+else
+    echo "  skipped: counts from python3-numpy: not installed"; skipped=$((skipped + 1))
+fi
+ko_bad() { name=$1 words=$2; shift 2; bad "$name" 1 "$words" "$tool" perturb --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt "$@" --out never; }
+ko_bad "unknown gene" "no gene 'XYZ'" --cell 3 --gene XYZ
+ko_bad "cell out of range" "cell 400" --cell 400 --gene g0
+for line in '3,XYZ,0' '400,g0,0' '3,g0,1.5' 'nonsense' 'remove cell 4000'; do
+    printf '# one\n%s\n' "$line" > wrong.txt
+    ko_bad "intervention '$line'" "wrong.txt.*" --interventions wrong.txt
+done
+printf '3,g0,0\n3,g0,0.5\n' > wrong.txt
+ko_bad "the same gene held twice" "wrong.txt" --interventions wrong.txt
+for g in 0 1 2 3 4 5; do echo "3,g$g,0"; done > wrong.txt
+ko_bad "all genes at 0" "wrong.txt" --interventions wrong.txt
+bad "no model" 1 "nowhere" "$tool" score --model nowhere --expression tissue/expression.npy --coords truth/coords.npy
+
+# ---- real slides ----
+if [ -d "$shared/data" ]; then
+    for s in osmfish_cortex merfish_mpoa xenium_breast st_mob st_bcl4; do
+        d=$shared/data/$s extra=""
+        [ $s = st_mob ] && extra="--top-genes 100"
+        [ $s = st_bcl4 ] && extra="--top-genes 100 --slides $d/slides.txt"
+        [ $s = xenium_breast ] && extra="--top-genes 100"
+        for method in paper score; do
+            ok "$s, $method" "$tool" fit --counts "$d/counts.npy" --coords "$d/coords.npy" --genes "$d/genes.txt" $extra --method $method --quiet --out "$s-$method"
+        done
+    done
+    holds "four slides" st_bcl4-paper/report.json '"slides": 4'
+    g=$shared/golden/cce_small
+    ok "golden fit" "$tool" fit --method paper --expression "$g/x.npy" --edges "$g/edges.npy" --inter0 "$g/inter0.npy" --intra0 "$g/intra0.npy" --epochs 200 --lr 0.001 --out golden
+else
+    echo "  skipped: ../shared is not here: no real slides"; skipped=$((skipped + 1))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
