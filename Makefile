@@ -1,0 +1,73 @@
+# celcomen.h needs no build. This file builds the tool, the examples and the tests.
+#   make demo   the main job on a small tissue      make test      every test
+#   make tool   build/celcomen                      make warn      zero warnings, gcc and clang
+#   make bench  timings beside peers                make recovery  the experiment of bench/README.md
+#   make install PREFIX=/usr/local                  header and pkg-config file
+
+CC      ?= cc
+CXX     ?= c++
+CFLAGS  ?= -O2
+PREFIX  ?= /usr/local
+B       := build
+HEADER  := celcomen.h
+# -fopenmp where the compiler and its library have it.
+OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null && $(CC) -fopenmp .omp_probe.c -o .omp_probe 2>/dev/null && echo -fopenmp; rm -f .omp_probe .omp_probe.c)
+EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
+SUITES  := $(wildcard tests/test_*.c)
+
+.PHONY: all tool examples demo test quick warn san valgrind embed bench recovery install uninstall clean
+all: tool examples
+tool: $(B)/celcomen
+examples: $(EXAMPLES)
+
+$(B):
+	mkdir -p $(B)
+
+$(B)/%: examples/%.c $(HEADER) | $(B)
+	$(CC) $(CFLAGS) $(OPENMP) -I. $< -o $@ -lm
+
+demo: tool
+	sh examples/demo.sh $(B)/celcomen
+
+# ---- tests ----
+TESTFLAGS := -std=gnu99 -g -Wall -Wextra -I. -Itests
+$(B)/impl_float.o:  tests/impl.c $(HEADER) | $(B)
+	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) -c $< -o $@
+$(B)/impl_double.o: tests/impl.c $(HEADER) | $(B)
+	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) -DCELCOMEN_DOUBLE -c $< -o $@
+$(B)/tests_float: $(B)/impl_float.o tests/run.c tests/test.h $(SUITES)
+	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) $(B)/impl_float.o tests/run.c $(SUITES) -o $@ -lm
+$(B)/tests_double: $(B)/impl_double.o tests/run.c tests/test.h $(SUITES)
+	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) -DCELCOMEN_DOUBLE $(B)/impl_double.o tests/run.c $(SUITES) -o $@ -lm
+SANFLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+$(B)/tests_san: tests/impl.c tests/run.c tests/test.h $(SUITES) $(HEADER) | $(B)
+	$(CC) $(SANFLAGS) $(TESTFLAGS) tests/impl.c tests/run.c $(SUITES) -o $@ -lm
+$(B)/alloc: tests/alloc.c tests/test.h $(HEADER) | $(B)
+	$(CC) $(SANFLAGS) $(TESTFLAGS) $< -o $@ -lm
+
+# Everything; the last line is the tally. `make quick`: the float suites at the best kernel level.
+test: $(B)/tests_float $(B)/tests_double $(B)/tests_san $(B)/alloc tool examples
+	CC="$(CC)" CXX="$(CXX)" sh tests/run.sh $(B)
+quick: $(B)/tests_float
+	$(B)/tests_float
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wcast-align -Wcast-qual -Wundef \
+        -Wdouble-promotion -Wfloat-equal -Wstrict-aliasing=2 -Wmissing-declarations -Werror
+warn:
+	WARN="$(WARN)" sh tests/warn.sh
+
+bench: tool
+	sh bench/run.sh $(B)
+recovery: tool
+	sh bench/recovery.sh $(B)
+
+install:
+	mkdir -p $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	cp $(HEADER) $(DESTDIR)$(PREFIX)/include/celcomen.h
+	printf 'prefix=%s\nincludedir=$${prefix}/include\n\nName: celcomen\nDescription: forces between genes, within and between the cells of a tissue (header only)\nVersion: %s\nCflags: -I$${includedir}\nLibs: -lm\n' \
+	  "$(PREFIX)" "$$(sed -n 's/^#define CELCOMEN_VERSION "\(.*\)"/\1/p' $(HEADER))" > $(DESTDIR)$(PREFIX)/lib/pkgconfig/celcomen.pc
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/include/celcomen.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/celcomen.pc
+
+clean:
+	rm -rf $(B)

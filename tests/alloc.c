@@ -1,0 +1,312 @@
+/* Every allocation failing once: each scenario runs with its first, second, .. allocation refused until it succeeds.
+ * Each refusal must come back as CEL_ERR_MEMORY and leave nothing allocated. SPDX-License-Identifier: MIT */
+#include <stddef.h>
+
+static void *count_malloc(size_t size);
+static void *count_realloc(void *p, size_t size);
+static void count_free(void *p);
+#define CELCOMEN_MALLOC(size) count_malloc(size)
+#define CELCOMEN_REALLOC(p, size) count_realloc(p, size)
+#define CELCOMEN_FREE(p) count_free(p)
+#define CELCOMEN_IMPLEMENTATION
+#include "celcomen.h"
+
+#include <stdlib.h>
+
+static long left = -1; /* allocations until one fails; negative: none does */
+static long live;      /* allocations not yet freed */
+
+static void *count_malloc(size_t size)
+{
+    void *p;
+    if (left == 0) return NULL;
+    if (left > 0) left--;
+    p = malloc(size);
+    live += p != NULL;
+    return p;
+}
+static CEL_UNUSED void *count_realloc(void *p, size_t size)
+{
+    void *q;
+    if (left == 0) return NULL;
+    if (left > 0) left--;
+    q = realloc(p, size);
+    live += !p && q;
+    return q;
+}
+static void count_free(void *p)
+{
+    live -= p != NULL;
+    free(p);
+}
+
+/* A small tissue, made with allocations that succeed. */
+enum { SIDE = 8, CELLS = SIDE * SIDE, GENES = 4 };
+static cel_mat coords, x, counts;
+static cel_csr graph, w;
+static cel_relation relation[2];
+static cel_model model;
+static int32_t tile[CELLS];
+static int64_t tiles;
+
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        status = (call);                                                                                               \
+        if (status) goto done;                                                                                         \
+    } while (0)
+
+static cel_status scenario_dense(void)
+{
+    cel_mat a = {0}, b = {0}, c = {0}, v = {0};
+    double values[40];
+    cel_status status;
+    int64_t i;
+    TRY(cel_mat_new(40, 40, &a));
+    TRY(cel_mat_new(40, 40, &b));
+    TRY(cel_mat_new(40, 40, &c));
+    TRY(cel_mat_new(40, 40, &v));
+    for (i = 0; i < 40; i++) a.data[41 * i] = b.data[41 * i] = 2;
+    TRY(cel_mat_gemm(0, 1, 1, a, b, 0, c, NULL));
+    TRY(cel_mat_syrk(0, 1, a, 0, c, NULL));
+    TRY(cel_mat_cholesky(c));
+    TRY(cel_mat_cholesky_solve(c, b));
+    TRY(cel_mat_eigen(a, values, v));
+done:
+    cel_mat_free(&a);
+    cel_mat_free(&b);
+    cel_mat_free(&c);
+    cel_mat_free(&v);
+    return status;
+}
+
+static cel_status scenario_sparse(void)
+{
+    int64_t row[3] = {0, 1, 2}, col[3] = {1, 2, 0};
+    cel_csr a = {0}, b = {0}, c = {0}, d = {0}, e = {0};
+    cel_status status;
+    TRY(cel_csr_from_edges(3, 3, 3, row, col, NULL, &a, NULL));
+    TRY(cel_csr_copy(&a, &b));
+    TRY(cel_csr_transpose(&a, &c));
+    TRY(cel_csr_symmetrise(&a, &d));
+    TRY(cel_csr_hop(&a, 1, &e));
+    TRY(cel_csr_normalise(&d, CEL_NORM_SYM));
+    TRY(cel_csr_normalise(&d, CEL_NORM_GCN));
+done:
+    cel_csr_free(&a);
+    cel_csr_free(&b);
+    cel_csr_free(&c);
+    cel_csr_free(&d);
+    cel_csr_free(&e);
+    return status;
+}
+
+static cel_status scenario_files(void)
+{
+    const char *path = "/tmp/celcomen_alloc_test.npy";
+    cel_mat a = {0};
+    cel_csr b = {0};
+    char **lines = NULL;
+    int64_t n, shape[2];
+    cel_npz_member member[5];
+    cel_status status;
+    TRY(cel_npy_write_matrix(path, coords, NULL));
+    TRY(cel_npy_matrix(path, &a, NULL));
+    cel_npz_from_csr(&w, shape, member);
+    TRY(cel_npz_write(path, member, 5, NULL));
+    TRY(cel_npz_csr(path, &b, NULL));
+    TRY(cel_text_parse("one\ntwo", 7, &lines, &n, NULL));
+done:
+    remove(path);
+    cel_mat_free(&a);
+    cel_csr_free(&b);
+    cel_npy_free(lines);
+    return status;
+}
+
+static cel_status scenario_tissue(void)
+{
+    cel_csr a = {0}, b = {0}, c = {0};
+    int32_t order[CELLS], label[CELLS], top[2];
+    int64_t many;
+    cel_status status;
+    TRY(cel_graph_knn(coords, NULL, 5, 0, &a, NULL));
+    TRY(cel_graph_radius(coords, NULL, 0, 1.2, &b, NULL));
+    TRY(cel_graph_types(&w, tile, 0, 1, &c));
+    TRY(cel_graph_order(coords, NULL, order, NULL));
+    TRY(cel_slide_tiles(coords, NULL, 2, label, &many, NULL));
+    TRY(cel_slide_variable(counts, 2, top, NULL, NULL));
+done:
+    cel_csr_free(&a);
+    cel_csr_free(&b);
+    cel_csr_free(&c);
+    return status;
+}
+
+static cel_status scenario_paper(void)
+{
+    cel_moments m = {0};
+    cel_model fitted = {0};
+    cel_mat angles = {0}, gradient = {0};
+    cel_fit_options fit;
+    cel_gen_options gen;
+    double h;
+    cel_status status;
+    memset(&fit, 0, sizeof fit);
+    memset(&gen, 0, sizeof gen);
+    fit.epochs = gen.epochs = 3;
+    fit.optimiser = gen.optimiser = CEL_OPTIMISER_ADAM;
+    TRY(cel_moments_new(GENES, 2, &m));
+    TRY(cel_moments_add(&m, relation, 2, x, NULL, 0, NULL));
+    TRY(cel_model_new(GENES, 2, 1, &fitted));
+    TRY(cel_mat_new(CELLS, GENES, &gradient));
+    TRY(cel_model_energy(&fitted, relation, x, &h, NULL, gradient, NULL));
+    cel_model_free(&fitted);
+    TRY(cel_model_new(GENES, 2, 0, &fitted));
+    TRY(cel_fit_paper_start(1, &fitted));
+    TRY(cel_fit_paper(&m, 1, &fit, &fitted, NULL, NULL));
+    TRY(cel_mat_new(CELLS, GENES - 1, &angles));
+    TRY(cel_gen_to_angles(x, angles, NULL));
+    TRY(cel_gen_paper(&fitted, relation, &gen, angles, gradient, NULL, NULL));
+done:
+    cel_moments_free(&m);
+    cel_model_free(&fitted);
+    cel_mat_free(&angles);
+    cel_mat_free(&gradient);
+    return status;
+}
+
+static cel_status scenario_score(void)
+{
+    static const cel_score_form form[] = {CEL_SCORE_MOMENT, CEL_SCORE_EXACT, CEL_SCORE_ORTHANT, CEL_SCORE_MOMENT};
+    cel_model fitted = {0};
+    cel_score_report report = {0};
+    double value;
+    cel_status status;
+    int k;
+    for (k = 0; k < 4; k++) {
+        cel_score_options options;
+        memset(&options, 0, sizeof options);
+        options.form = form[k];
+        options.field = k == 1 ? CEL_SCORE_FIELD_SHARED : CEL_SCORE_FIELD_NONE;
+        options.ridge = k == 0 ? CEL_SCORE_PICKED : 0.1;
+        options.l1 = k == 3 ? 0.1 : 0;
+        TRY(cel_fit_score(relation, 2, counts, NULL, tile, &options, &fitted, &report, NULL));
+        TRY(cel_fit_score_value(&fitted, relation, counts, form[k], &value, NULL, NULL));
+        TRY(cel_fit_pseudo_likelihood(&fitted, relation, counts, &value, NULL, NULL));
+        cel_model_free(&fitted);
+        cel_score_report_free(&report);
+    }
+done:
+    cel_model_free(&fitted);
+    cel_score_report_free(&report);
+    return status;
+}
+
+static cel_status scenario_sample(void)
+{
+    cel_mat y = {0};
+    cel_sample_options options;
+    cel_logz_options z;
+    cel_logz_report report;
+    double bound;
+    cel_status status;
+    memset(&options, 0, sizeof options);
+    memset(&z, 0, sizeof z);
+    options.warmup = options.sweeps = 3;
+    z.runs = 2;
+    z.rungs = 3;
+    TRY(cel_mat_new(CELLS, GENES, &y));
+    cel_gen_uniform(1, 1, 1, y);
+    for (options.orthant = 0; options.orthant < 2; options.orthant++)
+        TRY(cel_gen_sample(&model, relation, &options, y, NULL, NULL, NULL));
+    TRY(cel_gen_ascent(&model, relation, NULL, y, NULL, NULL));
+    TRY(cel_gen_logz_ais(&model, relation, CELLS, &z, &report, NULL));
+    TRY(cel_gen_logz_bound(&model, relation, CELLS, 1, 3, &bound, NULL));
+done:
+    cel_mat_free(&y);
+    return status;
+}
+
+static cel_status scenario_perturb(void)
+{
+    static const char text[] = "5, 1, 0.5\nremove cell 9\nadd cell at 2.2,2.3 with profile of cell 4\n";
+    cel_intervention *list = NULL;
+    cel_perturb plan;
+    cel_effect effect;
+    cel_tissue tissue;
+    cel_perturb_setup setup;
+    cel_graph_rule rule[2];
+    int64_t count;
+    cel_status status;
+    int k;
+    memset(&plan, 0, sizeof plan);
+    memset(&effect, 0, sizeof effect);
+    memset(&tissue, 0, sizeof tissue);
+    memset(&setup, 0, sizeof setup);
+    memset(rule, 0, sizeof rule);
+    rule[1].k = 6;
+    setup.rule = rule;
+    tissue.x = x;
+    tissue.coords = coords;
+    tissue.relation = relation;
+    TRY(cel_intervention_parse(text, sizeof text - 1, NULL, GENES, NULL, 0, CELLS, &list, &count, NULL));
+    TRY(cel_perturb_new(&model, &tissue, list, count, &setup, &plan, NULL));
+    for (k = 0; k < 3; k++) {
+        cel_perturb_options options;
+        memset(&options, 0, sizeof options);
+        options.method = (cel_method)k;
+        options.repeats = 2;
+        options.sweeps = options.warmup = 2;
+        TRY(cel_perturb_run(&plan, &options, &effect, NULL));
+        cel_effect_free(&effect);
+    }
+done:
+    cel_intervention_free(list);
+    cel_perturb_free(&plan);
+    cel_effect_free(&effect);
+    return status;
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        cel_status (*run)(void);
+    } scenario[] = {{"dense", scenario_dense}, {"sparse", scenario_sparse}, {"files", scenario_files}, {"tissue", scenario_tissue},
+                    {"paper", scenario_paper}, {"score", scenario_score}, {"sample", scenario_sample}, {"perturb", scenario_perturb}};
+    int passed = 0, failed = 0;
+    int64_t i;
+    size_t k;
+    if (cel_mat_new(CELLS, 2, &coords) || cel_mat_new(CELLS, GENES, &x) || cel_mat_new(CELLS, GENES, &counts)) return 1;
+    if (cel_graph_hex_coords(SIDE, SIDE, coords) || cel_graph_knn(coords, NULL, 6, 0, &graph, NULL) || cel_csr_symmetrise(&graph, &w)) return 1;
+    if (cel_slide_tiles(coords, NULL, 2, tile, &tiles, NULL) || cel_model_new(GENES, 2, 0, &model)) return 1;
+    relation[1].w = &w;
+    for (i = 0; i < GENES * GENES; i++) model.force.data[i] = i % (GENES + 1) ? 1 : 0;
+    cel_gen_uniform(1, 0, 0, x);
+    cel_gen_uniform(1, 0, 1, counts);
+    for (k = 0; k < sizeof scenario / sizeof scenario[0]; k++) {
+        long n, before = live, trouble = 0;
+        cel_status status = CEL_ERR_MEMORY;
+        for (n = 0; n < 100000 && status; n++) {
+            left = n;
+            status = scenario[k].run();
+            left = -1;
+            if (status && status != CEL_ERR_MEMORY) {
+                printf("%s: allocation %ld refused: %s\n", scenario[k].name, n, cel_strerror(status));
+                trouble++;
+                if (n > 5000) break;
+            }
+            if (live != before) {
+                printf("%s: allocation %ld refused: %ld allocations leaked\n", scenario[k].name, n, live - before);
+                trouble++;
+                live = before;
+            }
+            if (trouble > 5) break;
+        }
+        if (trouble || status || n < 2) failed++;
+        else passed++;
+        printf("%s: %ld allocations\n", scenario[k].name, n - 1);
+    }
+    printf("%d passed, %d failed, 0 skipped\n", passed, failed);
+    return failed > 0;
+}

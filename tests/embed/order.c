@@ -1,0 +1,14 @@
+/* The header included in awkward orders in one unit, and twice as the implementation. SPDX-License-Identifier: MIT */
+#include "celcomen.h"
+#include "celcomen.h"
+#define CELCOMEN_IMPLEMENTATION
+#include "celcomen.h"
+#include "celcomen.h"
+#include "use.h"
+
+int other(void);
+
+int main(void)
+{
+    return use() + other();
+}

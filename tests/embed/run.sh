@@ -1,0 +1,90 @@
+#!/bin/sh
+# Embedding: several units, static units, C++, include order, exported names, forbidden imports, the README's program.
+set -u
+: "${CC:=cc}" "${CXX:=c++}"
+B=$1 here=tests/embed
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0 failed=0 skipped=0
+check() {
+    name=$1
+    shift
+    if "$@" > "$tmp/log" 2>&1; then passed=$((passed + 1)); else
+        failed=$((failed + 1)); echo "FAILED: $name"; head -20 "$tmp/log"; fi
+}
+W="-O1 -Wall -Wextra -Wpedantic -Werror -I."
+build_two() { $CC -std=c99 $W $here/order.c $here/other.c -o "$tmp/two" -lm && "$tmp/two"; }
+build_static() {
+    $CC -std=c99 $W -DUNIT_MAIN -c $here/static.c -o "$tmp/s1.o" && $CC -std=c99 $W -c $here/static.c -o "$tmp/s2.o" &&
+        $CC "$tmp/s1.o" "$tmp/s2.o" -o "$tmp/static" -lm && "$tmp/static"
+}
+build_cxx() {
+    $CXX -std=c++11 $W -x c++ $here/order.c $here/other.c -o "$tmp/cxx" -lm 2>&1 || return 1
+    "$tmp/cxx"
+}
+build_cxx_static() {
+    $CXX -std=c++17 $W -x c++ -DUNIT_MAIN -c $here/static.c -o "$tmp/x1.o" && $CXX -std=c++17 $W -x c++ -c $here/static.c -o "$tmp/x2.o" &&
+        $CXX "$tmp/x1.o" "$tmp/x2.o" -o "$tmp/xstatic" -lm && "$tmp/xstatic"
+}
+mixed() { # C implementation, C++ user
+    $CC -std=c99 $W -c $here/order.c -o "$tmp/m1.o" && $CXX -std=c++11 $W -x c++ -c $here/other.c -o "$tmp/m2.o" &&
+        $CXX "$tmp/m1.o" "$tmp/m2.o" -o "$tmp/mixed" -lm && "$tmp/mixed"
+}
+check "two units" build_two
+check "two static units" build_static
+if command -v "$CXX" > /dev/null; then
+    check "two units as C++" build_cxx
+    check "two static units as C++" build_cxx_static
+    check "C implementation, C++ user" mixed
+else echo "  skipped: $CXX not installed"; skipped=$((skipped + 1)); fi
+
+exports_prefixed() {
+    $CC -std=c99 $W -c tests/impl.c -o "$tmp/impl.o" || return 1
+    ! nm -g --defined-only "$tmp/impl.o" | awk 'NF == 3 { print $3 }' | grep -v '^cel_'
+}
+one_mutable() { # at most the cache of the kernel level
+    n=$(nm "$tmp/impl.o" | awk '$2 ~ /^[bBdD]$/' | tee /dev/stderr | wc -l)
+    [ "$n" -le 1 ]
+}
+no_exit() { ! nm -u "$tmp/impl.o" | awk '{ print $2 }' | sed 's/@.*//' | grep -xE 'exit|abort|printf|puts|fprintf|__errno_location|setlocale|perror'; }
+no_stdio() {
+    $CC -std=c99 $W -DCELCOMEN_NO_STDIO -c tests/impl.c -o "$tmp/nostdio.o" || return 1
+    ! nm -u "$tmp/nostdio.o" | awk '{ print $2 }' | grep -E '^(fopen|fread|fwrite|fclose|rename|remove|mmap|open)'
+}
+small_static() { ! $CC -std=c99 -O1 -DCELCOMEN_STATIC -I. -c tests/impl.c -o "$tmp/st.o" || ! nm -g --defined-only "$tmp/st.o" | grep .; }
+fast_math_refused() { ! $CC -std=c99 -O2 -ffast-math -I. -c tests/impl.c -o "$tmp/fm.o"; }
+check "exported names begin with cel_" exports_prefixed
+check "at most one mutable datum" one_mutable
+check "no exit, printf or errno" no_exit
+check "CELCOMEN_NO_STDIO opens nothing" no_stdio
+check "CELCOMEN_STATIC exports nothing" small_static
+check "-ffast-math is refused" fast_math_refused
+
+same_bits() { # -std=c99 and -std=gnu99, one thread and two
+    for std in c99 gnu99; do
+        $CC -std=$std -O2 $OMP -I. $here/bits.c -o "$tmp/bits_$std" -lm || return 1
+        for t in 1 2; do OMP_NUM_THREADS=$t "$tmp/bits_$std" > "$tmp/bits_${std}_$t" || return 1; done
+    done
+    cat "$tmp/bits_c99_1"
+    cmp "$tmp/bits_c99_1" "$tmp/bits_c99_2" && cmp "$tmp/bits_c99_1" "$tmp/bits_gnu99_1" && cmp "$tmp/bits_gnu99_1" "$tmp/bits_gnu99_2"
+}
+OMP=""
+echo 'int main(void){return 0;}' | $CC -fopenmp -x c - -o "$tmp/omp" 2> /dev/null && OMP=-fopenmp
+check "same bits for c99 and gnu99, 1 and 2 threads" same_bits
+
+# The programs shown in the README compile and run.
+readme() {
+    awk '/^```c$/ { n++; f = 1; next } /^```/ { f = 0 } f { print > sprintf("'"$tmp"'/readme%d.c", n) }' README.md
+    [ -f "$tmp/readme1.c" ] || return 1
+    for f in "$tmp"/readme*.c; do
+        $CC -std=c99 -O2 -Wall -Wextra -Werror -I. "$f" -o "$f.bin" -lm || return 1
+        (cd "$tmp" && "$f.bin") || return 1
+    done
+}
+check "the README's programs" readme
+first_lines() { head -15 celcomen.h | grep -q CELCOMEN_IMPLEMENTATION && tail -30 celcomen.h | grep -q 'MIT License' && ! LC_ALL=C grep -nP '[^\x00-\x7F]' celcomen.h; }
+check "the recipe first, the licence last, ASCII" first_lines
+install_works() { make -s install PREFIX="$tmp/prefix" && [ -f "$tmp/prefix/include/celcomen.h" ] && [ -f "$tmp/prefix/lib/pkgconfig/celcomen.pc" ]; }
+check "make install" install_works
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
