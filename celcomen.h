@@ -809,8 +809,8 @@ CEL_API cel_status cel_fit_paper(const cel_moments *moments, int64_t slides, con
 typedef enum cel_score_form {
     CEL_SCORE_AUTO = 0, /* EXACT below 30 genes, MOMENT from there up, where the two agree */
     CEL_SCORE_MOMENT,   /* without the radial part: moments only, cells are read once */
-    CEL_SCORE_EXACT,    /* J: two products over the cells a step */
-    CEL_SCORE_ORTHANT,  /* J+, for data without negative entries: two products over the cells a step */
+    CEL_SCORE_EXACT,    /* J: two products over the cells a step; to about 24 genes one pass for all */
+    CEL_SCORE_ORTHANT,  /* J+, for data without negative entries: likewise */
     CEL_SCORE_PICK      /* AUTO's form or ORTHANT, whichever has the better held-out J+ over the groups;
                            AUTO's where an entry is negative */
 } cel_score_form;
@@ -857,9 +857,10 @@ typedef struct cel_score_report {
     double value;               /* J per cell of the fit on its own data, of the form used, without penalties */
     double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0 */
     double held_out_other;      /* of PICK: that of the form not chosen */
-    int64_t path;               /* weights tried, in path_weight with their held-out J per cell */
+    int64_t path;               /* weights tried, heavy first, until held-out J per cell has risen twice in a row */
     double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
     int64_t groups;             /* of the jackknife; 0: no error bars */
+    double zeros;               /* share of X's entries that are exactly 0; not from moments (0) */
     cel_mat se, z, p, q;        /* standard error, force / se, two-sided p of Student's t with groups - 1 degrees of
                                    freedom, and Benjamini-Hochberg q over the pairs of a relation: n (n - 1) / 2, or
                                    n (n - 1) where it is not symmetric. q is 1 on the diagonals: not tested */
@@ -876,8 +877,11 @@ CEL_API void cel_score_report_free(cel_score_report *report);
  * out is made by the call (cel_model_free): gauge tr F_0 = 0, force r exactly symmetric where W_r is; its
  * field is h, or the mean over cells of the slides' h. report (or NULL) receives the rest.
  * A jackknife replicate is the same fit, weights kept, without one group, warm-started, solved until its error is
- * a small part of the standard error. MOMENT allocates (groups + 4) ((R + 1) n)^2 doubles at most, the others
- * 2 S (R + 2) n reals. CEL_ERR_DATA: fewer than two groups where groups are needed, an empty group,
+ * a small part (under a tenth) of the standard error. Error bars of ORTHANT are of no use where report->zeros is not
+ * small: exact zeros are atoms that its model lacks, they hardly vary between groups, and q then calls nearly all
+ * pairs. MOMENT allocates (groups + folds + 4) ((R + 1) n)^2 doubles at most, the others 2 S (R + 2) n reals and, up to
+ * about 24 genes (700 unknowns), at most 500 MB of normal equations by group. CEL_ERR_DATA: fewer
+ * than two groups where groups are needed, an empty group,
  * a negative entry with ORTHANT. CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the
  * minima (use a ridge). */
 CEL_API cel_status cel_fit_score(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
@@ -1056,10 +1060,11 @@ typedef struct cel_ascent_report {
     int converged;
 } cel_ascent_report;
 
-/* The most likely tissue from x (S x n), in place: colour by colour each cell moves towards the maximiser y of
- *   ((F_0 + F_0^T + c I) x_i + b_i) . y over its sphere, or orthant, held values kept,
- * and on the sphere almost as far beyond it (over-relaxation); b_i the field of the others, c the gauge that makes
- * the quadratic form positive: H never falls (manual, section 5). A local maximum. Options and report may be
+/* The most likely tissue from x (S x n), in place: colour by colour each cell moves to the maximiser of H given the
+ * others, x_i . F_0 x_i + b_i . x_i on its sphere (a secular equation in the eigenbasis of F_0), and beyond it
+ * (over-relaxation) as far as H does not fall, far in the first 15 sweeps. Cells with held values and the orthant
+ * take steps to the maximiser of ((F_0 + F_0^T + c I) x_i + b_i) . y, c the gauge that makes the quadratic form
+ * positive. H never falls (manual, section 5). A local maximum. Allocates as the sampler. Options and report may be
  * NULL. Errors as of the sampler. */
 CEL_API cel_status cel_gen_ascent(const cel_model *model, const cel_relation *relation,
                                   const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
@@ -6216,6 +6221,7 @@ CEL_API_DEF cel_status cel_fit_fdr(const double *p, int64_t count, double *q)
     celi_sort_by(p, order, count);
     for (i = count - 1; i >= 0; i--) {
         double v = p[order[i]] * (double)count / (double)(i + 1);
+        if (v < p[order[i]]) v = p[order[i]]; /* by rounding */
         if (v < best) best = v;
         q[order[i]] = best;
     }
@@ -6294,6 +6300,13 @@ typedef struct celi_score {
     double *acc;           /* (CHUNKS x m n) */
     double *acc_h;         /* (CHUNKS x slides n) */
     cel_mat chunk_g;       /* (CHUNKS m x n) */
+    /* cells, few genes: the normal equations themselves */
+    int64_t params, inner; /* 0 or the unknowns, the last of them the fields; without fields */
+    int64_t *place;        /* (params x 6) two entries (row, column) of T, the second -1 if none; two of f, likewise */
+    double *normals;       /* (groups or 1) x (params + 1) x params: rows of A, then the right-hand side */
+    double *normal;        /* ((params + 1) x params) of the subset, fields eliminated from the last upwards */
+    cel_mat dense;         /* (inner x inner) of it, per cell */
+    cel_real *flat;        /* (2 params) */
     cel_work chunk_work[CELI_SCORE_CHUNKS];
     cel_work *work;
     cel_progress progress;
@@ -6322,6 +6335,11 @@ static void celi_score_free(celi_score *sc)
     celi_free(sc->lin);
     celi_free(sc->h);
     celi_free(sc->centre);
+    celi_free(sc->place);
+    celi_free(sc->normals);
+    celi_free(sc->normal);
+    celi_free(sc->flat);
+    cel_mat_free(&sc->dense);
     celi_free(sc->mean);
     celi_free(sc->now);
     celi_score_piece_free(&sc->whole);
@@ -6456,8 +6474,8 @@ static cel_status celi_score_measure(celi_score *sc, int all, celi_score_piece *
     return status;
 }
 
-/* gram, rhs (manual, section 6: 2 n X^T X - 2 S I, and 2 (n - 1) N^T X) and means of the piece (inside), or of the whole
- * without it. */
+/* gram, rhs (manual, section 6: 2 n X^T X - 2 S I, and 2 (n - 1) N^T X) and means of the piece (inside), or of the
+ * whole without it. */
 static void celi_score_use(celi_score *sc, const celi_score_piece *piece, int inside)
 {
     int64_t n = sc->n, m = sc->m, w = m + 1, s, i;
@@ -6502,7 +6520,8 @@ static void celi_score_use(celi_score *sc, const celi_score_piece *piece, int in
 /* ---- the forms over the cells ---- */
 
 /* D_i = diag(a) - u u^T and l_i of cell x (n), each (n). */
-static void celi_score_cell(cel_score_form form, int64_t n, const cel_real *x, double unit, double *a, double *u, double *l)
+static void celi_score_cell(cel_score_form form, int64_t n, const cel_real *x, double unit, double *a, double *u,
+                            double *l)
 {
     int64_t k;
     double p1 = 0, p3 = 0;
@@ -6697,6 +6716,170 @@ static cel_status celi_score_subset_cells(celi_score *sc)
     return status;
 }
 
+/* ---- the forms over the cells, few genes ---- */
+
+#define CELI_SCORE_PARAMS 700
+#define CELI_SCORE_BYTES 5e8
+
+/* Unknown p moves T's entries e, e' (rows above m: the slides' fields) and so v by phi_p = z_e unit(e) + ..: its normal
+ * equations are sums of phi^T diag(a) phi, from one weighted gram matrix of z a gene, less the squares of u . phi. */
+static cel_status celi_score_normals(celi_score *sc)
+{
+    int64_t n = sc->n, m = sc->m, M = m + (sc->has_field ? sc->slides : 0), P = 0, R = sc->relations;
+    int64_t r, i, j, b, p, q, g;
+    int64_t parts = sc->groups > 0 ? sc->groups : 1;
+    double unit = 1 / sc->factor[0], *cell, *H;
+    cel_mat rows, features, product;
+    cel_status status = CEL_OK;
+    for (b = 0; b < sc->blocks; b++) P += sc->transpose[b] == 0 ? n * (n + 1) / 2 : sc->transpose[b] == 1 ? n * n : 0;
+    sc->inner = P;
+    P += (M - m) * n;
+    if (P > CELI_SCORE_PARAMS || (double)parts * (double)(P * P) * 8 > CELI_SCORE_BYTES) return CEL_OK;
+    memset(&rows, 0, sizeof rows);
+    memset(&features, 0, sizeof features);
+    memset(&product, 0, sizeof product);
+    sc->place = (int64_t *)celi_alloc((size_t)(P * 6), sizeof(int64_t));
+    sc->normals = (double *)celi_alloc((size_t)(parts * (P + 1) * P), sizeof(double));
+    sc->normal = (double *)celi_alloc((size_t)((P + 1) * P), sizeof(double));
+    sc->flat = (cel_real *)celi_alloc((size_t)(2 * P), sizeof(cel_real));
+    cell = (double *)celi_alloc((size_t)(3 * n * CELI_SCORE_ROWS + n * M * M + M * n), sizeof(double));
+    H = cell ? cell + 3 * n * CELI_SCORE_ROWS : NULL;
+    if (!sc->place || !sc->normals || !sc->normal || !sc->flat || !cell) status = CEL_ERR_MEMORY;
+    if (!status) status = cel_mat_new(sc->inner, sc->inner, &sc->dense);
+    if (!status) status = cel_mat_new(2 * CELI_SCORE_ROWS, M, &rows);
+    if (!status) status = cel_mat_new(CELI_SCORE_ROWS, P, &features);
+    if (!status) status = cel_mat_new(P > M ? P : M, P > M ? P : M, &product);
+    for (p = 0, r = 0, b = 0; r < R && !status; b += sc->transpose[b] ? 2 : 1, r++) {
+        for (i = 0; i < n; i++) {
+            for (j = sc->transpose[b] ? 0 : i; j < n; j++, p++) {
+                int64_t *to = sc->place + p * 6;
+                int two = sc->transpose[b] || i != j;
+                to[0] = b * n + (two ? j : i);
+                to[1] = i;
+                to[2] = two ? (sc->transpose[b] ? b + 1 : b) * n + i : -1;
+                to[3] = j;
+                to[4] = (r * n + i) * n + j;
+                to[5] = sc->transpose[b] || i == j ? -1 : (r * n + j) * n + i;
+            }
+        }
+    }
+    for (; p < P && !status; p++) {
+        int64_t *to = sc->place + p * 6;
+        to[0] = m + (p - sc->inner) / n;
+        to[1] = (p - sc->inner) % n;
+        to[2] = to[4] = to[5] = -1;
+    }
+    for (g = 0; g < parts && !status; g++) {
+        double *A = sc->normals + g * (P + 1) * P, *l_sum = H + n * M * M;
+        int64_t first = sc->groups > 0 ? sc->start[g] : 0, end = sc->groups > 0 ? sc->start[g + 1] : sc->cells, c, k;
+        memset(H, 0, (size_t)(n * M * M + M * n) * sizeof(double));
+        for (; first < end && !status; first += CELI_SCORE_ROWS) {
+            int64_t count = end - first < CELI_SCORE_ROWS ? end - first : CELI_SCORE_ROWS;
+            cel_mat z = cel_mat_block(rows, 0, 0, count, M), weighted = cel_mat_block(rows, count, 0, count, M);
+            cel_mat square = cel_mat_block(product, 0, 0, M, M);
+            for (c = 0; c < count; c++) {
+                int64_t at = sc->groups > 0 ? sc->list[first + c] : first + c;
+                double *a = cell + c * 3 * n, *u = a + n, *l = u + n;
+                cel_real *row = z.data + c * M;
+                for (k = 0; k < M; k++) row[k] = k < m ? sc->z.data[at * m + k] : 0;
+                if (M > m) row[m + (sc->slides > 1 ? sc->slide[at] : 0)] = 1;
+                celi_score_cell(sc->form, n, row, unit, a, u, l);
+                for (p = 0; p < P; p++) {
+                    const int64_t *e = sc->place + p * 6;
+                    double value = (double)row[e[0]] * u[e[1]] + (e[2] < 0 ? 0.0 : (double)row[e[2]] * u[e[3]]);
+                    features.data[c * P + p] = (cel_real)value;
+                }
+                for (i = 0; i < M; i++)
+                    for (j = 0; j < n; j++) {
+                        l_sum[i * n + j] += (double)row[i] * l[j];
+                        if (i < n) l_sum[i * n + j] -= sc->factor[0] * ((i == j ? a[i] : 0.0) - u[i] * u[j]);
+                    }
+            }
+            for (k = 0; k < n && !status; k++) {
+                for (c = 0; c < count; c++)
+                    for (i = 0; i < M; i++)
+                        weighted.data[c * M + i] = (cel_real)sqrt(fabs(cell[c * 3 * n + k])) * z.data[c * M + i];
+                if (k == 0 || sc->form == CEL_SCORE_ORTHANT) status = cel_mat_syrk(1, 1, weighted, 0, square, sc->work);
+                for (i = 0; i < M; i++)
+                    for (j = 0; j < M; j++) H[(k * M + i) * M + j] += (double)square.data[i * square.stride + j];
+            }
+            square = cel_mat_block(product, 0, 0, P, P);
+            if (!status) status = cel_mat_syrk(1, 1, cel_mat_block(features, 0, 0, count, P), 0, square, sc->work);
+            for (p = 0; p < P; p++)
+                for (q = 0; q < P; q++) A[p * P + q] -= (double)square.data[p * square.stride + q];
+        }
+        for (p = 0; p < P; p++) {
+            const int64_t *e = sc->place + p * 6;
+            for (i = 0; i < 4 && e[i] >= 0; i += 2) {
+                A[P * P + p] += l_sum[e[i] * n + e[i + 1]];
+                for (q = 0; q < P; q++) {
+                    const int64_t *d = sc->place + q * 6;
+                    for (j = 0; j < 4 && d[j] >= 0; j += 2)
+                        if (d[j + 1] == e[i + 1]) A[p * P + q] += H[(e[i + 1] * M + e[i]) * M + d[j]];
+                }
+            }
+        }
+    }
+    celi_free(cell);
+    cel_mat_free(&rows);
+    cel_mat_free(&features);
+    cel_mat_free(&product);
+    if (!status) sc->params = P;
+    return status;
+}
+
+/* The matrices of the groups whose skip is 0, fields eliminated. */
+static void celi_score_subset_normals(celi_score *sc)
+{
+    int64_t P = sc->params, size = (P + 1) * P, g, i, j, p;
+    double *A = sc->normal, *rhs = A + P * P, inv = 1 / (double)sc->cells;
+    memset(A, 0, (size_t)size * sizeof *A);
+    sc->included = sc->cells;
+    sc->constant = 0;
+    for (g = 0; g == 0 || g < sc->groups; g++) {
+        if (sc->groups > 0 && sc->skip[g]) sc->included -= sc->start[g + 1] - sc->start[g];
+        else for (i = 0; i < size; i++) A[i] += sc->normals[g * size + i];
+    }
+    for (i = sc->inner; i < P; i++) sc->flat[i] = (cel_real)A[i * P + i];
+    for (p = P - 1; p >= sc->inner; p--) {
+        /* The reciprocal pivot takes the pivot's place; a direction without curvature stays out. */
+        double top = A[p * P + p], over = top > 1e-9 * (double)sc->flat[p] && top > 0 ? 1 / top : 0.0;
+        A[p * P + p] = over;
+        for (i = 0; i < p; i++) {
+            double c = over * A[i * P + p];
+            for (j = 0; j < p; j++) A[i * P + j] -= c * A[p * P + j];
+            rhs[i] -= c * rhs[p];
+        }
+        sc->constant -= 0.5 * over * rhs[p] * rhs[p];
+    }
+    for (p = 0; p < sc->inner; p++) {
+        const int64_t *e = sc->place + p * 6;
+        double value = inv * rhs[p] / (e[5] < 0 ? 1 : 2);
+        for (j = 0; j < sc->inner; j++) sc->dense.data[p * sc->inner + j] = (cel_real)(inv * A[p * P + j]);
+        for (i = 4; i < 6 && e[i] >= 0; i++) sc->rhs.data[e[i]] = (cel_real)value;
+    }
+}
+
+/* out = A f, or, with out.data NULL, h = the fields that go with f. */
+static cel_status celi_score_apply_normals(celi_score *sc, cel_mat f, cel_mat out)
+{
+    int64_t P = sc->params, inner = sc->inner, i, p;
+    cel_real *x = sc->flat, *y = x + P;
+    cel_status status = CEL_OK;
+    for (p = 0; p < inner; p++) x[p] = f.data[sc->place[p * 6 + 4]];
+    if (out.data) status = cel_mat_gemv(0, 1, sc->dense, x, 0, y);
+    for (p = 0; p < inner && out.data; p++) {
+        const int64_t *e = sc->place + p * 6;
+        for (i = 4; i < 6 && e[i] >= 0; i++) out.data[e[i]] = y[p] / (e[5] < 0 ? 1 : 2);
+    }
+    for (p = inner; p < P && !out.data; p++) {
+        double h = sc->normal[P * P + p];
+        for (i = 0; i < p; i++) h -= sc->normal[p * P + i] * (double)x[i];
+        x[p] = sc->h[p - inner] = (cel_real)(h * sc->normal[p * P + p]);
+    }
+    return status;
+}
+
 /* ---- both ---- */
 
 /* The problem of the groups whose skip is 0, or, inside, of the others. piece: theirs, of the moment form, if known. */
@@ -6706,7 +6889,9 @@ static cel_status celi_score_subset(celi_score *sc, int inside, const celi_score
     int64_t g;
     if (sc->z.data) {
         for (g = 0; g < sc->groups && inside; g++) sc->skip[g] = !sc->skip[g];
-        return celi_score_subset_cells(sc);
+        if (!sc->params) return celi_score_subset_cells(sc);
+        celi_score_subset_normals(sc);
+        return CEL_OK;
     }
     if (!piece) status = celi_score_measure(sc, 0, &sc->part_of);
     if (!status) celi_score_use(sc, piece ? piece : &sc->part_of, inside);
@@ -6717,7 +6902,9 @@ static cel_status celi_score_subset(celi_score *sc, int inside, const celi_score
 static cel_status celi_score_apply(celi_score *sc, cel_mat f, double ridge, cel_mat out)
 {
     cel_status status;
-    if (sc->z.data) {
+    if (sc->params) {
+        status = celi_score_apply_normals(sc, f, out);
+    } else if (sc->z.data) {
         status = celi_score_pass(sc, f, 0, out);
     } else {
         celi_score_embed(sc, f);
@@ -6762,7 +6949,8 @@ static void celi_score_precondition(celi_score *sc, double ridge, cel_mat r, cel
                         const double *d = sc->diag;
                         double wi = sc->weight[i], wj = sc->weight[j], p = wj * d[i] + wi * d[j] + 2 * extra;
                         double o = wj * d[n + i] + wi * d[n + j], v = wj * d[3 * n + i] + wi * d[3 * n + j] + 2 * extra;
-                        double rp = 2 * (double)r.data[i * n + j], rv = 2 * (double)r.data[(n + i) * n + j], det = p * v - o * o;
+                        double rp = 2 * (double)r.data[i * n + j], rv = 2 * (double)r.data[(n + i) * n + j];
+                        double det = p * v - o * o;
                         det = 1 / (det > 1e-4 * p * v ? det : 1e-4 * p * v + 1e-30);
                         out.data[i * n + j] = out.data[j * n + i] = (cel_real)((v * rp - o * rv) * det);
                         out.data[(n + i) * n + j] = out.data[(n + j) * n + i] = (cel_real)((p * rv - o * rp) * det);
@@ -6900,7 +7088,8 @@ static void celi_score_shrink(const celi_score *sc, int group, double threshold,
                 at[0] = f.data + (r * n + i) * n + j;
                 at[1] = f.data + (r * n + j) * n + i;
                 for (e = 0; e < 2; e++) {
-                    double size = group ? length : fabs((double)*at[e]), cut = group ? threshold * sqrt(2.0) : threshold;
+                    double size = group ? length : fabs((double)*at[e]);
+                    double cut = group ? threshold * sqrt(2.0) : threshold;
                     keep = size > cut ? 1 - cut / size : 0.0;
                     *at[e] = (cel_real)(keep * (double)*at[e]);
                 }
@@ -6952,8 +7141,8 @@ static cel_status celi_score_prox(celi_score *sc, cel_mat f, double ridge, doubl
 }
 
 /* The fit of the subset in use, from f. replicate: only to a small part of the way from f. */
-static cel_status celi_score_solve_at(celi_score *sc, const cel_score_options *o, int replicate, int announce, cel_mat f,
-                                      double ridge, double l1, celi_score_solve *how)
+static cel_status celi_score_solve_at(celi_score *sc, const cel_score_options *o, int replicate, int announce,
+                                      cel_mat f, double ridge, double l1, celi_score_solve *how)
 {
     double tolerance = o->tolerance > 0 ? o->tolerance : 1e-5;
     memset(how, 0, sizeof *how);
@@ -6964,7 +7153,7 @@ static cel_status celi_score_solve_at(celi_score *sc, const cel_score_options *o
         how->tolerance = 100 * tolerance;
         return celi_score_prox(sc, f, ridge, l1, o->group, how);
     }
-    how->tolerance = replicate ? (tolerance < 1e-5 ? 1e3 * tolerance : 5e-2) : tolerance;
+    how->tolerance = replicate ? (tolerance < 1e-5 ? 1e3 * tolerance : 0.05) : tolerance;
     return celi_score_cg(sc, f, ridge, how);
 }
 
@@ -6973,8 +7162,10 @@ static cel_status celi_score_forces(celi_score *sc, cel_mat f, cel_mat force, ce
 {
     int64_t n = sc->n, r, s, b, i, j;
     cel_status status = CEL_OK;
+    cel_mat none;
+    memset(&none, 0, sizeof none);
     if (field.data && sc->z.data) {
-        status = celi_score_pass(sc, f, 1, sc->s);
+        status = sc->params ? celi_score_apply_normals(sc, f, none) : celi_score_pass(sc, f, 1, sc->s);
     } else if (field.data) {
         /* h = (n - 1) mean of x - mean of Z T. */
         celi_score_embed(sc, f);
@@ -7019,9 +7210,9 @@ static void celi_score_gauge(int64_t n, cel_mat force)
 /* Everything that does not depend on the subset. part: the moments by group (MOMENT), or of all cells (the others, with
  * x and relation). */
 static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_score_options *o,
-                                 const cel_relation *relation, int64_t relations, const cel_moments *part, int64_t parts,
-                                 const int32_t *part_slide, int64_t slides, cel_mat x, const int32_t *slide,
-                                 const int32_t *group, int64_t groups, cel_work *work)
+                                 const cel_relation *relation, int64_t relations, const cel_moments *part,
+                                 int64_t parts, const int32_t *part_slide, int64_t slides, cel_mat x,
+                                 const int32_t *slide, const int32_t *group, int64_t groups, cel_work *work)
 {
     int64_t n = part[0].genes, b = 0, r, i, m, size, S;
     cel_status status = CEL_OK;
@@ -7052,10 +7243,11 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
     sc->h = (cel_real *)celi_alloc((size_t)(sc->slides * n), sizeof(cel_real));
     sc->now = (double *)celi_alloc((size_t)(sc->slides * (m + 1)), sizeof(double));
     sc->diag = (double *)celi_alloc((size_t)(sc->blocks * m), sizeof(double));
-    sc->small = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * (4 * relations * relations + 2 * relations)), sizeof(double));
+    size = CELI_SCORE_CHUNKS * (4 * relations * relations + 2 * relations);
+    sc->small = (double *)celi_alloc((size_t)size, sizeof(double));
     sc->skip = (uint8_t *)celi_alloc((size_t)(groups > parts ? groups : parts), 1);
-    if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->sum || !sc->centre || !sc->mean || !sc->now || !sc->h || !sc->diag ||
-        !sc->small || !sc->skip)
+    if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->sum || !sc->centre ||
+        !sc->mean || !sc->now || !sc->h || !sc->diag || !sc->small || !sc->skip)
         return CEL_ERR_MEMORY;
     if ((status = cel_mat_new(m, m, &sc->gram)) || (status = cel_mat_new(relations * n, n, &sc->rhs)) ||
         (status = cel_mat_new(m, n, &sc->t)) || (status = cel_mat_new(m, n, &sc->g)) ||
@@ -7091,7 +7283,8 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
         if (!values) return CEL_ERR_MEMORY;
         status = cel_mat_new(n, n, &gather);
         if (!status) status = cel_mat_new(n, n, &sc->basis);
-        for (b = 0; b < sc->blocks && !status; b++) cel_mat_axpy(1, cel_mat_block(sc->gram, b * n, b * n, n, n), gather);
+        for (b = 0; b < sc->blocks && !status; b++)
+            cel_mat_axpy(1, cel_mat_block(sc->gram, b * n, b * n, n, n), gather);
         if (!status) status = cel_mat_eigen(gather, values, sc->basis);
         celi_free(values);
         cel_mat_free(&gather);
@@ -7127,8 +7320,8 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
         }
         for (b = 1; b < sc->blocks && !status; b++) {
             const cel_relation *one = relation + sc->owner[b];
-            status = cel_csr_mul((cel_real)(sc->factor[b] / sc->factor[0]), sc->transpose[b] == 2 ? one->wt : one->w, first,
-                                 0, cel_mat_block(sc->z, 0, b * n, S, n));
+            status = cel_csr_mul((cel_real)(sc->factor[b] / sc->factor[0]), sc->transpose[b] == 2 ? one->wt : one->w,
+                                 first, 0, cel_mat_block(sc->z, 0, b * n, S, n));
         }
     }
     if (!status) status = celi_score_linear(sc, 1, NULL, S, sc->lin_all);
@@ -7137,7 +7330,7 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
         for (b = 0; b < sc->slides; b++) sum += sc->lin_all[(m + b * (n + 1) + i) * n + i];
         sc->weight[i] = sum > 1e-3 * (double)S ? sum / (double)S : 1e-3;
     }
-    return status;
+    return status ? status : celi_score_normals(sc);
 }
 
 static cel_status celi_score_tell(const celi_score *sc, const char *stage, int64_t done, int64_t total, double value)
@@ -7192,8 +7385,8 @@ static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, do
         if (!status) status = celi_score_measure(sc, 0, piece + k);
     }
     if (!status && target == l1) {
-        /* Upwards of the least weight at which every entry off the diagonals is zero: first with the diagonals zero, too,
-         * then with those fitted at that weight. */
+        /* Upwards of the least weight at which every entry off the diagonals is zero: first with the diagonals zero,
+         * too, then with those fitted at that weight. */
         int round;
         status = celi_score_all(sc);
         for (round = 0; round < 2 && !status; round++) {
@@ -7328,6 +7521,7 @@ static cel_status celi_score_run(celi_score *sc, const cel_score_options *o, cel
         report->residual = how.residual;
         report->converged = how.residual <= how.tolerance;
         status = celi_score_objective(sc, f, &report->value);
+        if (!status && !isfinite(report->value)) status = CEL_ERR_NUMERIC;
     }
     if (!status) status = celi_score_forces(sc, f, out->force, field);
     if (!status) {
@@ -7347,7 +7541,8 @@ static cel_status celi_score_run(celi_score *sc, const cel_score_options *o, cel
         report->field = field;
         memset(&field, 0, sizeof field);
     }
-    if (!status && !o->no_errors && sc->groups > 1) status = celi_score_jackknife(sc, o, ridge, l1, f, out->force, report);
+    if (!status && !o->no_errors && sc->groups > 1)
+        status = celi_score_jackknife(sc, o, ridge, l1, f, out->force, report);
     cel_mat_free(&f);
     cel_mat_free(&field);
     return status;
@@ -7378,6 +7573,7 @@ typedef struct celi_score_data {
     const int32_t *slide, *group;
     int64_t slides, groups;
     int negative; /* some entry is */
+    double zeros; /* share of the entries */
 } celi_score_data;
 
 static cel_status celi_score_check(celi_score_data *d, const cel_score_options *o, int needs_groups)
@@ -7399,6 +7595,7 @@ static cel_status celi_score_check(celi_score_data *d, const cel_score_options *
         for (j = 0; j < d->x.cols; j++) {
             square += (double)x[j] * (double)x[j];
             if (x[j] < 0) d->negative = 1;
+            d->zeros += x[j] < 0 || x[j] > 0 ? 0.0 : 1 / ((double)d->x.rows * (double)d->x.cols);
         }
         if (!(fabs(square - 1) <= 1e-3)) return CEL_ERR_DATA;
     }
@@ -7484,7 +7681,8 @@ static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form,
         if (!status) status = celi_score_forces(&sc, f, model.force, model.field ? field : none);
         for (i = 0; i < n && model.field && !status; i++) {
             int64_t s;
-            for (model.field[i] = 0, s = 0; s < sc.slides; s++) model.field[i] += field.data[s * n + i] / (cel_real)sc.slides;
+            for (model.field[i] = 0, s = 0; s < sc.slides; s++)
+                model.field[i] += field.data[s * n + i] / (cel_real)sc.slides;
         }
         if (!status) status = cel_fit_score_value(&model, d->relation, d->x, CEL_SCORE_ORTHANT, &all, each, work);
         for (i = 0; i < d->x.rows && !status; i++)
@@ -7553,6 +7751,7 @@ CEL_API_DEF cel_status cel_fit_score(const cel_relation *relation, int64_t relat
         own.held_out_other = value_other < value ? value : value_other;
     }
     if (!status) status = cel_model_new(x.cols, relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    own.zeros = d.zeros;
     if (!status) status = celi_score_open(&sc, &d, o.form, &o, &parts, &count, &part_slide, work);
     if (!status) status = celi_score_run(&sc, &o, out, &own);
     celi_score_close(&sc, &parts, count, &part_slide);
@@ -7563,9 +7762,10 @@ CEL_API_DEF cel_status cel_fit_score(const cel_relation *relation, int64_t relat
     return status;
 }
 
-CEL_API_DEF cel_status cel_fit_score_moments(const cel_relation *relation, int64_t relations, const cel_moments *moments,
-                                             int64_t groups, const int32_t *slide, const cel_score_options *options,
-                                             cel_model *out, cel_score_report *report, cel_work *work)
+CEL_API_DEF cel_status cel_fit_score_moments(const cel_relation *relation, int64_t relations,
+                                             const cel_moments *moments, int64_t groups, const int32_t *slide,
+                                             const cel_score_options *options, cel_model *out,
+                                             cel_score_report *report, cel_work *work)
 {
     celi_score sc;
     cel_score_options o;
@@ -7600,8 +7800,8 @@ CEL_API_DEF cel_status cel_fit_score_moments(const cel_relation *relation, int64
     }
     status = cel_model_new(moments[0].genes, relations, o.field != CEL_SCORE_FIELD_NONE, out);
     if (!status)
-        status = celi_score_new(&sc, CEL_SCORE_MOMENT, &o, relation, relations, moments, groups, slide, slides, none, NULL,
-                                NULL, groups, work);
+        status = celi_score_new(&sc, CEL_SCORE_MOMENT, &o, relation, relations, moments, groups, slide, slides, none,
+                                NULL, NULL, groups, work);
     if (!status) status = celi_score_run(&sc, &o, out, &own);
     celi_score_free(&sc);
     if (status) cel_model_free(out);
@@ -8223,6 +8423,8 @@ struct cel_sampler {
     uint8_t *held;     /* (cells) 1 where some value is held */
     cel_mat g2;        /* (n x n) F + F^T of all identity relations together */
     cel_mat right;     /* (2 R n x n) what W X, and W^T X, are multiplied with */
+    cel_mat basis;     /* (n x n) and (n), of the ascent: eigenvectors of g2 and their values */
+    double *value;
     celi_lane *lane;
     double *share;     /* (2 x most blocks of a colour) moves accepted and made */
     double scale, step, step_most, step_log, acceptance;
@@ -8265,6 +8467,8 @@ CEL_API_DEF void cel_gen_sampler_free(cel_sampler *s)
     celi_free(s->share);
     cel_mat_free(&s->g2);
     cel_mat_free(&s->right);
+    cel_mat_free(&s->basis);
+    celi_free(s->value);
     celi_free(s);
 }
 
@@ -8633,6 +8837,9 @@ static void celi_batch_orthant(const cel_sampler *s, celi_lane *l, const celi_ba
     }
 }
 
+/* Multiplications of a colour up to which threads cost more than they bring. */
+#define CELI_SAMPLE_SMALL 200000
+
 /* fn for every block of every colour. Which lane works on which block does not matter to the result. */
 static cel_status celi_sampler_pass(cel_sampler *s, cel_mat x, celi_batch_fn *fn, void *context)
 {
@@ -8642,11 +8849,12 @@ static cel_status celi_sampler_pass(cel_sampler *s, cel_mat x, celi_batch_fn *fn
     for (k = 0; k < s->lanes; k++) s->lane[k].status = CEL_OK;
     for (c = 0; c < s->colours; c++) {
         int64_t first = s->first[c], count = s->first[c + 1] - first, block = celi_sampler_block(s, count);
-        int64_t blocks = (count + block - 1) / block;
-        CELI_OMP(omp parallel for schedule(static) if (s->lanes > 1))
-        for (k = 0; k < s->lanes; k++) {
+        int64_t blocks = (count + block - 1) / block, work = count * s->genes * (s->genes + 50) * s->options.moves;
+        int64_t lanes = work > CELI_SAMPLE_SMALL ? s->lanes : 1;
+        CELI_OMP(omp parallel for schedule(static) if (lanes > 1))
+        for (k = 0; k < lanes; k++) {
             int64_t at;
-            for (at = k; at < blocks && !s->lane[k].status; at += s->lanes) {
+            for (at = k; at < blocks && !s->lane[k].status; at += lanes) {
                 celi_batch batch;
                 batch.x = x;
                 batch.cell = s->list + first + at * block;
@@ -8657,7 +8865,7 @@ static cel_status celi_sampler_pass(cel_sampler *s, cel_mat x, celi_batch_fn *fn
                 fn(s, s->lane + k, &batch);
             }
         }
-        for (k = 0; k < s->lanes; k++)
+        for (k = 0; k < lanes; k++)
             if (s->lane[k].status) return s->lane[k].status;
         for (k = 0; k < blocks; k++) {
             done += s->share[2 * k];
@@ -8817,90 +9025,133 @@ CEL_API_DEF cel_status cel_gen_sample(const cel_model *model, const cel_relation
     return status;
 }
 
-/* The gauge of the ascent: adds c I to the quadratic form so that it is positive. The lowest eigenvalue by power
- * iteration on (bound - G2), with a margin; the ascent keeps rising for somewhat smaller c. Returns c / 2. */
-static double celi_ascent_gauge(cel_sampler *s, celi_lane *l)
+/* The eigenvalues and the basis of F_0 + F_0^T, and the gauge of the ascent: adds c I to the quadratic form so that
+ * it is positive. *half receives c / 2. */
+static cel_status celi_ascent_gauge(cel_sampler *s, double *half)
 {
-    int64_t n = s->genes, i, round;
-    cel_rng rng = cel_rng_at(1, 0, 0, CELI_START_SWEEP);
-    cel_real *v = l->x.data, *w = l->u.data;
-    double top = 0, low = 0, c;
-    int side;
-    for (i = 0; i < n; i++) top = fmax(top, cel_nrm2(n, s->g2.data + i * s->g2.stride));
-    for (side = 0; side < 2; side++) {
-        /* First the largest |eigenvalue| (top), then the largest of top - G2. */
-        double shift = side ? top : 0, value = 0;
-        cel_rng_normals(&rng, v, n);
-        for (round = 0; round < 100; round++) {
-            double length = cel_nrm2(n, v);
-            for (i = 0; i < n; i++) v[i] = (cel_real)((double)v[i] / length);
-            cel_mat_gemv(0, side ? -1 : 1, s->g2, v, 0, w);
-            cel_axpy(n, (cel_real)shift, v, w);
-            value = cel_nrm2(n, w);
-            if (!(value > 0)) break;
-            memcpy(v, w, (size_t)n * sizeof *v);
-        }
-        if (side) low = top - value;
-        else top = fmax(1.05 * value, 1e-30);
-    }
-    c = low < 0 ? -low + 0.05 * (top - low) : 0;
-    for (i = 0; i < n; i++) {
+    int64_t n = s->genes, i;
+    double c = 0;
+    cel_mat a;
+    cel_status status = cel_mat_new(n, n, &a);
+    if (!status) status = cel_mat_new(n, n, &s->basis);
+    s->value = (double *)celi_alloc((size_t)n, sizeof *s->value);
+    if (!status && !s->value) status = CEL_ERR_MEMORY;
+    if (!status) status = cel_mat_copy(s->g2, a);
+    if (!status) status = cel_mat_eigen(a, s->value, s->basis);
+    cel_mat_free(&a);
+    if (!status && s->value[0] < 0) c = -s->value[0] + 1e-5 * (s->value[n - 1] - s->value[0]);
+    for (i = 0; i < n && !status; i++) {
         cel_real *d = s->g2.data + i * s->g2.stride + i;
         *d = (cel_real)((double)*d + c);
     }
-    memset(v, 0, (size_t)s->width * sizeof *v);
-    memset(w, 0, (size_t)s->width * sizeof *w);
-    return c / 2;
+    *half = c / 2;
+    return status;
 }
 
-/* Row x goes to the maximiser of w . y over the sphere or orthant of its radius, and on the sphere beyond it, by
- * `over` < 1 times the way: w . y is then still more than before. */
-static void celi_maximiser(const cel_sampler *s, const cel_real *w, cel_real *x, double radius, double over,
-                           const uint8_t *hold)
+/* Row x goes to the maximiser of w . y over the sphere or orthant of its radius. */
+static void celi_maximiser(const cel_sampler *s, const cel_real *w, cel_real *x, double radius, const uint8_t *hold)
 {
     int64_t n = s->genes, j, best = -1;
+    int orthant = s->options.orthant;
     double length = 0;
     for (j = 0; j < n; j++) {
         if (hold && hold[j]) continue;
         if (best < 0 || w[j] > w[best]) best = j;
-        if (!s->options.orthant || w[j] > 0) length += (double)w[j] * (double)w[j];
+        if (!orthant || w[j] > 0) length += (double)w[j] * (double)w[j];
     }
-    if (!(length > 0)) {
-        /* On the orthant a field that nowhere points inwards: its best corner. */
-        if (!s->options.orthant) return;
-        for (j = 0; j < n; j++) x[j] = j == best ? (cel_real)radius : 0;
-        return;
-    }
-    length = radius / sqrt(length);
-    if (s->options.orthant) over = 0;
+    if (!(length > 0) && !orthant) return;
+    /* On the orthant a field that nowhere points inwards leads to its best corner. */
     for (j = 0; j < n; j++)
-        x[j] = (hold && hold[j]) || (s->options.orthant && !(w[j] > 0))
-                   ? 0
-                   : (cel_real)((1 + over) * length * (double)w[j] - over * (double)x[j]);
-    if (over > 0) {
-        length = radius / cel_nrm2(n, x);
-        for (j = 0; j < n; j++) x[j] = (cel_real)(length * (double)x[j]);
-    }
+        if ((hold && hold[j]) || (orthant && !(w[j] > 0))) x[j] = !(length > 0) && j == best ? (cel_real)radius : 0;
+        else x[j] = (cel_real)(radius / sqrt(length) * (double)w[j]);
 }
 
-/* Beyond the maximiser once, or on the orthant, where that may leave it, four times to the maximiser. */
+static void celi_rescale(int64_t n, cel_real *x, double radius)
+{
+    cel_real f = (cel_real)(radius / cel_nrm2(n, x));
+    int64_t j;
+    for (j = 0; j < n; j++) x[j] *= f;
+}
+
+/* sum_j value_j z_j^2 / 2 + w_j z_j: H as a function of a free cell, in the eigenbasis. */
+static double celi_secular_value(const cel_sampler *s, const cel_real *w, const cel_real *z)
+{
+    double sum = 0;
+    int64_t j;
+    for (j = 0; j < s->genes; j++) sum += (s->value[j] / 2 * (double)z[j] + (double)w[j]) * (double)z[j];
+    return sum;
+}
+
+/* y becomes the maximiser of that over |y| = radius: y_j = w_j / (v - value_j) with v above all values, from
+ * |y| = radius by Newton's method on 1 / |y|, which rises to it. Then z moves towards y and `beyond` < 1 times as far
+ * again, or less where the sum would fall. t (n) is scratch. */
+static void celi_secular(const cel_sampler *s, cel_real *w, cel_real *z, cel_real *y, cel_real *t, double radius,
+                         double beyond)
+{
+    int64_t n = s->genes, j, top = n - 1;
+    double least = 1e-9 * (radius * (s->value[top] - s->value[0]) + cel_nrm2(n, w)), first = fabs((double)w[top]);
+    double rise, now;
+    int round;
+    if (!(least > 0)) return;
+    /* Without a field along the last axis its sign is free: it stays. */
+    if (first < least) w[top] = (cel_real)(z[top] < 0 ? -least : least);
+    if (first < least) first = least;
+    now = celi_secular_value(s, w, z);
+    rise = first / radius; /* v - value_top */
+    for (round = 0; round < 60; round++) {
+        double square = 0, slope = 0, length;
+        for (j = 0; j < n; j++) {
+            double gap = rise + (s->value[top] - s->value[j]), v = (double)w[j] / gap;
+            y[j] = (cel_real)v;
+            square += v * v;
+            slope += v * v / gap;
+        }
+        length = sqrt(square);
+        if (!(length > radius * (1 + 1e-9))) break;
+        rise += square / slope * (length / radius - 1);
+    }
+    celi_rescale(n, y, radius);
+    for (; beyond > 0.2; beyond /= 2) {
+        for (j = 0; j < n; j++) t[j] = (cel_real)((1 + beyond) * (double)y[j] - beyond * (double)z[j]);
+        celi_rescale(n, t, radius);
+        if (celi_secular_value(s, w, t) >= now) break;
+    }
+    memcpy(z, beyond > 0.2 ? t : y, (size_t)n * sizeof *z);
+}
+
+/* A free cell goes to the maximiser of H given the others, and beyond it; a held one, or one on the orthant, where
+ * that may leave it, takes four steps of the gauge. */
 static void celi_batch_ascent(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, m = batch->count;
-    cel_mat x, u, b;
-    int k, rounds = s->options.orthant ? 4 : 1;
+    cel_mat x, u, b, t = cel_mat_block(l->t, 0, 0, m, n);
+    int k, any = s->options.orthant;
     l->status = celi_batch_load(s, l, batch, &x, &u, &b);
-    for (k = 0; k < rounds && !l->status; k++) {
+    for (i = 0; i < m; i++) any |= s->held[batch->cell[i]];
+    for (k = 0; k < 4 && any && !l->status; k++) {
         cel_mat_copy(b, u);
         l->status = cel_mat_gemm(0, 0, 1, x, s->g2, 1, u, &l->work);
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
-            celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i], 0.95,
-                           s->held[cell] ? s->options.hold + cell * n : NULL);
+            if (s->options.orthant || s->held[cell])
+                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i],
+                               s->held[cell] ? s->options.hold + cell * n : NULL);
         }
     }
-    for (i = 0; i < m && !l->status; i++)
-        celi_batch_store(s, batch, batch->cell[i], x.data + i * x.stride, l->radius[i], 1);
+    if (!s->options.orthant && !l->status) {
+        l->status = cel_mat_gemm(0, 0, 1, x, s->basis, 0, t, &l->work);
+        if (!l->status) l->status = cel_mat_gemm(0, 0, 1, b, s->basis, 0, u, &l->work);
+        for (i = 0; i < m && !l->status; i++)
+            if (!s->held[batch->cell[i]])
+                celi_secular(s, u.data + i * u.stride, t.data + i * t.stride, b.data + i * b.stride,
+                             x.data + i * x.stride, l->radius[i], *(double *)batch->context);
+        if (!l->status) l->status = cel_mat_gemm(0, 1, 1, t, s->basis, 0, u, &l->work);
+    }
+    for (i = 0; i < m && !l->status; i++) {
+        int64_t cell = batch->cell[i];
+        const cel_mat *from = s->options.orthant || s->held[cell] ? &x : &u;
+        celi_batch_store(s, batch, cell, from->data + i * from->stride, l->radius[i], 1);
+    }
 }
 
 CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation *relation,
@@ -8911,6 +9162,7 @@ CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation
     cel_sample_options so;
     cel_ascent_report r;
     cel_sampler *s = NULL;
+    double half, beyond;
     cel_work work;
     cel_mat none = cel_mat_view(NULL, 0, 0);
     cel_status status;
@@ -8929,18 +9181,21 @@ CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation
     status = celi_rows_check(x, x.rows, model->genes, o.orthant, err);
     if (!status) status = cel_gen_sampler_new(model, relation, x.rows, &so, &s, err);
     if (status) return status;
-    celi_ascent_gauge(s, s->lane);
-    status = cel_model_energy(model, relation, x, &r.start, NULL, none, &work);
+    status = celi_ascent_gauge(s, &half);
+    if (!status) status = cel_model_energy(model, relation, x, &r.start, NULL, none, &work);
+    if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
     r.energy = r.start;
     if (o.trace) o.trace[0] = r.start;
     while (r.sweeps < o.sweeps && !r.converged && !status) {
         double before = r.energy;
-        status = celi_sampler_pass(s, x, celi_batch_ascent, NULL);
+        /* At first far, which leads past poor maxima. */
+        beyond = r.sweeps < 15 ? 0.97 : 0.7;
+        status = celi_sampler_pass(s, x, celi_batch_ascent, &beyond);
         if (!status) status = cel_model_energy(model, relation, x, &r.energy, NULL, none, &work);
         if (status) break;
         r.sweeps++;
         if (o.trace) o.trace[r.sweeps] = r.energy;
-        r.converged = r.energy - before <= o.tolerance * fabs(r.energy);
+        r.converged = (beyond < 0.9 || o.orthant) && r.energy - before <= o.tolerance * fabs(r.energy);
         if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
             status = CEL_ERR_STOPPED;
     }
@@ -9083,7 +9338,7 @@ static void celi_batch_bound(const cel_sampler *s, celi_lane *l, const celi_batc
             if (k < rounds) {
                 double bend = 1 - (double)n * a / c->k[cell];
                 for (j = 0; j < n; j++) w[j] = (cel_real)(bend * (double)w[j] + a * (double)bi[j]);
-                celi_maximiser(s, w, mu, 1, 0, NULL);
+                celi_maximiser(s, w, mu, 1, NULL);
             } else if (c->measure) {
                 a /= c->k[cell];
                 c->share[cell] = a * c->trace + (1 - (double)n * a) * q - c->gauge + phi - c->k[cell] * c->k[cell] * a;
@@ -9122,8 +9377,8 @@ CEL_API_DEF cel_status cel_gen_logz_bound(const cel_model *model, const cel_rela
         status = cel_gen_ascent(model, relation, &ascent, x, NULL, err);
     }
     if (!status) status = cel_gen_sampler_new(model, relation, cells, NULL, &s, err);
+    if (!status) status = celi_ascent_gauge(s, &c.gauge);
     if (!status) {
-        c.gauge = celi_ascent_gauge(s, s->lane);
         for (i = 0; i < model->genes; i++) c.trace += (double)s->g2.data[i * s->g2.stride + i] / 2;
         for (i = 0; i < cells; i++) c.k[i] = (double)model->genes;
         /* No concentration at all is a valid trial as well. */
@@ -9876,6 +10131,8 @@ CEL_API_DEF void cel_effect_free(cel_effect *e)
 
 /* Values (cells x genes) up to which threads cost more than they bring. */
 #define CELI_PERTURB_SMALL 65536
+/* Values from which repeats run one after the other, for the sake of memory. */
+#define CELI_PERTURB_LARGE 4000000
 
 /* A run's surroundings. */
 typedef struct celi_effect_run {
@@ -9883,7 +10140,7 @@ typedef struct celi_effect_run {
     const cel_perturb_options *o;
     cel_effect *e;
     double *sums; /* (groups x columns) of the largest table */
-    cel_mat x, arm[2]; /* (L x n) */
+    cel_mat arm[2];    /* (L x n) */
     int32_t *colour;   /* (L) of the relations of both arms together */
     cel_work work;
     cel_error *err;
@@ -9901,7 +10158,6 @@ static cel_status celi_effect_new(celi_effect_run *run)
     if (!status) status = cel_mat_new(p->cells, p->genes, &e->sham);
     if (!status) status = cel_mat_new(p->cells, p->genes, &e->mean);
     if (!status) status = cel_mat_new(p->cells, p->genes, &e->se);
-    if (!status) status = cel_mat_new(p->cells, p->genes, &run->x);
     if (!status) status = cel_mat_new(p->cells, p->genes, &run->arm[0]);
     if (!status) status = cel_mat_new(p->cells, p->genes, &run->arm[1]);
     e->table = (cel_effect_table *)celi_alloc((size_t)o->groupings, sizeof *e->table);
@@ -9932,9 +10188,9 @@ static cel_status celi_effect_new(celi_effect_run *run)
     return status ? status : run->sums ? CEL_OK : CEL_ERR_MEMORY;
 }
 
-/* Takes in the arms of repeat `repeat` (from 1): running means and sums of squared deviations (Welford 1962)
+/* Takes in the two arms of repeat `repeat` (from 1): running means and sums of squared deviations (Welford 1962)
  * of the difference, by cell and by group. */
-static void celi_effect_add(celi_effect_run *run, int64_t repeat)
+static void celi_effect_add(celi_effect_run *run, const cel_mat *arm, int64_t repeat)
 {
     const cel_perturb *p = run->p;
     cel_effect *e = run->e;
@@ -9944,7 +10200,7 @@ static void celi_effect_add(celi_effect_run *run, int64_t repeat)
     for (i = 0; i < p->cells; i++)
         for (g = 0; g < n; g++) {
             int64_t at = i * n + g;
-            cel_real sham = run->arm[0].data[at], after = run->arm[1].data[at], d = celi_both(p, i) ? after - sham : 0;
+            cel_real sham = arm[0].data[at], after = arm[1].data[at], d = celi_both(p, i) ? after - sham : 0;
             cel_real step = d - e->mean.data[at];
             e->after.data[at] += (after - e->after.data[at]) * (cel_real)share;
             e->sham.data[at] += (sham - e->sham.data[at]) * (cel_real)share;
@@ -9960,7 +10216,7 @@ static void celi_effect_add(celi_effect_run *run, int64_t repeat)
             if (label[i] < 0 || !celi_both(p, i)) continue;
             for (g = 0; g < n; g++)
                 run->sums[label[i] * table->columns + g] +=
-                    (double)run->arm[1].data[i * n + g] - (double)run->arm[0].data[i * n + g];
+                    (double)arm[1].data[i * n + g] - (double)arm[0].data[i * n + g];
         }
         for (k = 0; k < table->groups; k++) {
             double *sum = run->sums + k * table->columns;
@@ -10021,7 +10277,7 @@ static cel_status celi_effect_finish(celi_effect_run *run)
     return status;
 }
 
-/* ---- methods: each leaves its arms in run->arm and calls celi_effect_add ---- */
+/* ---- methods: those without repeats leave their arms in run->arm ---- */
 
 static cel_status celi_effect_energy(celi_effect_run *run)
 {
@@ -10232,47 +10488,85 @@ static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step
     return cel_gen_sampler_new(p->model, p->relation[arm], p->cells, &sample, out, run->err);
 }
 
+/* What one thread needs for a repeat. */
+typedef struct celi_repeat {
+    cel_sampler *sampler[2];
+    cel_mat x, arm[2]; /* (L x n) */
+    double acceptance;
+    cel_status status;
+} celi_repeat;
+
+/* Both arms of a repeat: their means over the sweeps after the warm-up. */
+static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64_t repeat)
+{
+    const cel_perturb_options *o = run->o;
+    int64_t sweep, k, size = run->p->cells * run->p->genes;
+    int arm;
+    l->acceptance = 0;
+    for (arm = 0; arm < 2; arm++) {
+        cel_real *mean = l->arm[arm].data;
+        cel_gen_restart(l->sampler[arm], (uint32_t)(repeat + (arm && o->unpaired ? o->repeats : 0)));
+        cel_mat_copy(run->p->start[arm], l->x);
+        cel_mat_fill(l->arm[arm], 0);
+        for (sweep = -o->warmup; sweep < o->sweeps && !l->status; sweep++) {
+            cel_real share = (cel_real)(1.0 / (double)(sweep + 1));
+            l->status = cel_gen_sweep(l->sampler[arm], l->x);
+            l->acceptance += cel_gen_acceptance(l->sampler[arm]);
+            /* A running mean, so that a value that never changes keeps its bits. */
+            for (k = 0; k < size && sweep >= 0; k++) mean[k] += (l->x.data[k] - mean[k]) * share;
+        }
+    }
+}
+
 /* Both arms with one step, which the sham adapts, one order of visits, and per repeat one stream of random
- * numbers, drawn by the cells' ids. */
+ * numbers, drawn by the cells' ids. Threads take whole repeats unless the tissue is large. */
 static cel_status celi_effect_paired(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
     const cel_perturb_options *o = run->o;
-    cel_sampler *sampler[2] = {NULL, NULL};
-    int64_t repeat, sweep, k, size = p->cells * p->genes;
+    int64_t repeat, k, lanes = p->cells * p->genes > CELI_PERTURB_LARGE ? 1 : cel_threads();
+    celi_repeat *lane;
     double step = 0;
     int arm;
     cel_status status = CEL_OK;
-    if (!o->orthant) {
-        status = celi_effect_sampler(run, 0, 0, &sampler[0]);
-        if (!status) status = cel_mat_copy(p->start[0], run->x);
-        for (sweep = 0; sweep < 50 && !status; sweep++) status = cel_gen_sweep(sampler[0], run->x);
-        if (!status) step = cel_gen_step(sampler[0]);
-        cel_gen_sampler_free(sampler[0]);
-        sampler[0] = NULL;
+    if (lanes > o->repeats) lanes = o->repeats;
+    lane = (celi_repeat *)celi_alloc((size_t)lanes, sizeof *lane);
+    if (!lane) return CEL_ERR_MEMORY;
+    for (k = 0; k < lanes && !status; k++) {
+        status = cel_mat_new(p->cells, p->genes, &lane[k].x);
+        for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_new(p->cells, p->genes, &lane[k].arm[arm]);
     }
-    for (arm = 0; arm < 2 && !status; arm++) status = celi_effect_sampler(run, arm, step, &sampler[arm]);
-    for (repeat = 0; repeat < o->repeats && !status; repeat++) {
-        for (arm = 0; arm < 2 && !status; arm++) {
-            cel_real *mean = run->arm[arm].data;
-            cel_gen_restart(sampler[arm], (uint32_t)(repeat + (arm && o->unpaired ? o->repeats : 0)));
-            cel_mat_copy(p->start[arm], run->x);
-            cel_mat_fill(run->arm[arm], 0);
-            for (sweep = -o->warmup; sweep < o->sweeps && !status; sweep++) {
-                cel_real share = (cel_real)(1.0 / (double)(sweep + 1));
-                status = cel_gen_sweep(sampler[arm], run->x);
-                run->e->acceptance += cel_gen_acceptance(sampler[arm]);
-                if (sweep < 0) continue;
-                /* A running mean, so that a value that never changes keeps its bits. */
-                for (k = 0; k < size; k++) mean[k] += (run->x.data[k] - mean[k]) * share;
-            }
+    if (!o->orthant && !status) {
+        cel_sampler *sham = NULL;
+        status = celi_effect_sampler(run, 0, 0, &sham);
+        if (!status) status = cel_mat_copy(p->start[0], lane->x);
+        for (k = 0; k < 50 && !status; k++) status = cel_gen_sweep(sham, lane->x);
+        if (!status) step = cel_gen_step(sham);
+        cel_gen_sampler_free(sham);
+    }
+    for (k = 0; k < 2 * lanes && !status; k++)
+        status = celi_effect_sampler(run, (int)(k % 2), step, &lane[k / 2].sampler[k % 2]);
+    for (repeat = 0; repeat < o->repeats && !status; repeat += lanes) {
+        int64_t now = o->repeats - repeat < lanes ? o->repeats - repeat : lanes;
+        CELI_OMP(omp parallel for schedule(static, 1) if (now > 1))
+        for (k = 0; k < now; k++) celi_effect_repeat(run, lane + k, repeat + k);
+        for (k = 0; k < now && !status; k++) {
+            status = lane[k].status;
+            run->e->acceptance += lane[k].acceptance / (2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps));
+            if (!status) celi_effect_add(run, lane[k].arm, repeat + k + 1);
+            if (!status && o->progress.fn &&
+                o->progress.fn(o->progress.user, "perturb", repeat + k + 1, o->repeats, 0))
+                status = CEL_ERR_STOPPED;
         }
-        if (!status) celi_effect_add(run, repeat + 1);
-        if (!status && o->progress.fn && o->progress.fn(o->progress.user, "perturb", repeat + 1, o->repeats, 0))
-            status = CEL_ERR_STOPPED;
     }
-    run->e->acceptance /= 2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps);
-    for (arm = 0; arm < 2; arm++) cel_gen_sampler_free(sampler[arm]);
+    for (k = 0; k < lanes; k++) {
+        cel_mat_free(&lane[k].x);
+        for (arm = 0; arm < 2; arm++) {
+            cel_mat_free(&lane[k].arm[arm]);
+            cel_gen_sampler_free(lane[k].sampler[arm]);
+        }
+    }
+    celi_free(lane);
     return status;
 }
 
@@ -10286,9 +10580,6 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     int32_t *label = NULL, colours;
     int arm;
     cel_status status = CEL_OK;
-#if defined(_OPENMP)
-    int threads = omp_get_max_threads();
-#endif
     memset(out, 0, sizeof *out);
     memset(&run, 0, sizeof run);
     memset(&o, 0, sizeof o);
@@ -10312,10 +10603,6 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
         o.grouping = &by_hop;
         o.groupings = 1;
     }
-#if defined(_OPENMP)
-    /* A sweep over a few cells is shorter than the threads' barriers. */
-    if (p->cells * p->genes <= CELI_PERTURB_SMALL) omp_set_num_threads(1);
-#endif
     status = celi_effect_new(&run);
     if (!status && o.method != CEL_METHOD_PAPER) {
         run.colour = (int32_t *)celi_alloc((size_t)p->cells, sizeof *run.colour);
@@ -10333,15 +10620,11 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
             status = o.method == CEL_METHOD_PAPER   ? celi_effect_paper(&run, 1)
                      : o.method == CEL_METHOD_RELAX ? celi_effect_ascend(&run, 1, p->fixed[1])
                                                     : celi_effect_linear(&run);
-        if (!status) celi_effect_add(&run, 1);
+        if (!status) celi_effect_add(&run, run.arm, 1);
         if (!status) status = celi_effect_energy(&run);
     }
     if (!status) status = celi_effect_finish(&run);
-#if defined(_OPENMP)
-    omp_set_num_threads(threads);
-#endif
     for (arm = 0; arm < 2; arm++) cel_mat_free(&run.arm[arm]);
-    cel_mat_free(&run.x);
     cel_work_free(&run.work);
     celi_free(run.sums);
     celi_free(run.colour);

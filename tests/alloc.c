@@ -216,9 +216,10 @@ static cel_status scenario_sample(void)
     z.runs = 2;
     z.rungs = 3;
     TRY(cel_mat_new(CELLS, GENES, &y));
-    cel_gen_uniform(1, 1, 1, y);
-    for (options.orthant = 0; options.orthant < 2; options.orthant++)
+    for (options.orthant = 0; options.orthant < 2; options.orthant++) {
+        cel_gen_uniform(1, 1, options.orthant, y);
         TRY(cel_gen_sample(&model, relation, &options, y, NULL, NULL, NULL));
+    }
     TRY(cel_gen_ascent(&model, relation, NULL, y, NULL, NULL));
     TRY(cel_gen_logz_ais(&model, relation, CELLS, &z, &report, NULL));
     TRY(cel_gen_logz_bound(&model, relation, CELLS, 1, 3, &bound, NULL));
@@ -272,13 +273,16 @@ int main(void)
     static const struct {
         const char *name;
         cel_status (*run)(void);
-    } scenario[] = {{"dense", scenario_dense}, {"sparse", scenario_sparse}, {"files", scenario_files}, {"tissue", scenario_tissue},
-                    {"paper", scenario_paper}, {"score", scenario_score}, {"sample", scenario_sample}, {"perturb", scenario_perturb}};
+    } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
+                    {"tissue", scenario_tissue}, {"paper", scenario_paper},    {"score", scenario_score},
+                    {"sample", scenario_sample}, {"perturb", scenario_perturb}};
     int passed = 0, failed = 0;
     int64_t i;
     size_t k;
     if (cel_mat_new(CELLS, 2, &coords) || cel_mat_new(CELLS, GENES, &x) || cel_mat_new(CELLS, GENES, &counts)) return 1;
-    if (cel_graph_hex_coords(SIDE, SIDE, coords) || cel_graph_knn(coords, NULL, 6, 0, &graph, NULL) || cel_csr_symmetrise(&graph, &w)) return 1;
+    if (cel_graph_hex_coords(SIDE, SIDE, coords) || cel_graph_knn(coords, NULL, 6, 0, &graph, NULL) ||
+        cel_csr_symmetrise(&graph, &w))
+        return 1;
     if (cel_slide_tiles(coords, NULL, 2, tile, &tiles, NULL) || cel_model_new(GENES, 2, 0, &model)) return 1;
     relation[1].w = &w;
     for (i = 0; i < GENES * GENES; i++) model.force.data[i] = i % (GENES + 1) ? 1 : 0;
@@ -303,8 +307,10 @@ int main(void)
             }
             if (trouble > 5) break;
         }
-        if (trouble || status || n < 2) failed++;
-        else passed++;
+        if (trouble || status || n < 2)
+            failed++;
+        else
+            passed++;
         printf("%s: %ld allocations\n", scenario[k].name, n - 1);
     }
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);

@@ -34,8 +34,7 @@ tally() {
 for real in float double; do
     for level in scalar neon avx2 avx512; do tally "$real, $level" "$B/tests_$real" --level $level; done
 done
-fast="base dense sparse files tissue model moments fit generate golden"
-tally "float, ASan and UBSan" "$B/tests_san" --suites "$fast score sample perturb"
+tally "float, ASan and UBSan" "$B/tests_san" --brief
 if command -v valgrind > /dev/null; then
     OMP_NUM_THREADS=1 tally "float, valgrind" valgrind -q --error-exitcode=9 --leak-check=full "$B/tests_float" --suites "base sparse tissue model moments fit generate" --brief
 else

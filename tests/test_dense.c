@@ -98,7 +98,8 @@ static void gemm_empty_and_wrong_shapes(void)
     cel_real x[12], y[12], z[12];
     int i;
     for (i = 0; i < 12; i++) x[i] = y[i] = z[i] = (cel_real)(i + 1);
-    CHECK(cel_mat_gemm(0, 0, 1, cel_mat_view(x, 3, 0), cel_mat_view(y, 0, 4), 2, cel_mat_view(z, 3, 4), NULL) == CEL_OK);
+    CHECK(cel_mat_gemm(0, 0, 1, cel_mat_view(x, 3, 0), cel_mat_view(y, 0, 4), 2, cel_mat_view(z, 3, 4), NULL) ==
+          CEL_OK);
     for (i = 0; i < 12; i++) NEAR(z[i], 2 * (i + 1), 0);
     CHECK(cel_mat_gemm(0, 0, 1, cel_mat_view(x, 3, 4), cel_mat_view(y, 3, 4), 0, cel_mat_view(z, 3, 3), NULL) ==
           CEL_ERR_SHAPE);
@@ -409,7 +410,8 @@ static double ulps(cel_real y, long double truth)
 {
     int exponent;
     frexp((double)truth, &exponent);
-    if (!(fabsl(truth) >= (sizeof(cel_real) == 8 ? 2.3e-308L : 1.2e-38L))) exponent = sizeof(cel_real) == 8 ? -1021 : -125;
+    if (!(fabsl(truth) >= (sizeof(cel_real) == 8 ? 2.3e-308L : 1.2e-38L)))
+        exponent = sizeof(cel_real) == 8 ? -1021 : -125;
     return (double)(fabsl((long double)y - truth) / ldexpl(1, exponent - (sizeof(cel_real) == 8 ? 53 : 24)));
 }
 
@@ -477,7 +479,8 @@ static void exp_and_log_error(void)
 
 static void elementary_specials(void)
 {
-    cel_real x[37], s[37], c[37], inf = (cel_real)INFINITY, tiny = sizeof(cel_real) == 8 ? (cel_real)1e-310 : (cel_real)1e-40;
+    cel_real x[37], s[37], c[37], inf = (cel_real)INFINITY;
+    const cel_real tiny = sizeof(cel_real) == 8 ? (cel_real)1e-310 : (cel_real)1e-40;
     int i;
     for (i = 0; i < 37; i++) x[i] = (cel_real)(i * 0.1);
     x[3] = (cel_real)NAN;
@@ -577,11 +580,12 @@ static void threads_do_not_matter(void)
 {
     const int64_t n = 300, k = 600;
     const int was = omp_get_max_threads();
-    cel_mat wa, wb, wp, a = window(n, k, 1, &wa), b = window(k, n, 2, &wb), p = positive(n, &wp), c[2], d[2], l[2], y[2], e[2];
+    cel_mat wa, wb, wp, a = window(n, k, 1, &wa), b = window(k, n, 2, &wb), p = positive(n, &wp);
+    cel_mat c[2], d[2], l[2], y[2], e[2];
     int t;
     for (t = 0; t < 2; t++) {
-        if (cel_mat_new(n, n, &c[t]) || cel_mat_new(n, n, &d[t]) || cel_mat_new(n, n, &l[t]) || cel_mat_new(1, k, &y[t]) ||
-            cel_mat_new(n, k, &e[t]))
+        if (cel_mat_new(n, n, &c[t]) || cel_mat_new(n, n, &d[t]) || cel_mat_new(n, n, &l[t]) ||
+            cel_mat_new(1, k, &y[t]) || cel_mat_new(n, k, &e[t]))
             exit(1);
         omp_set_num_threads(t ? 3 : 1);
         CHECK(cel_mat_gemm(0, 0, 1, a, b, 0, c[t], NULL) == CEL_OK);

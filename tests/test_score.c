@@ -900,6 +900,55 @@ static void errors(void)
     tissue_free(&t);
 }
 
+/* The paper's Fig. 1C-D: genes 0 and 1, and 1 and 2, act across neighbours; neighbours of neighbours are often
+ * neighbours, so 0 and 2 co-localise. The moment shows it, the fitted force must not. */
+static void spurious_colocalisation(void)
+{
+    enum { SIDE = 60, CELLS = SIDE * SIDE, N = 6 };
+    cel_mat coords = {0}, x = {0}, wx = {0};
+    cel_csr graph = {0}, w = {0};
+    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_model truth = {0}, fitted = {0};
+    cel_score_report report = {0};
+    static int32_t tile[CELLS];
+    double tile_sum[36] = {0}, mean = 0, square = 0, z;
+    int64_t tiles, i;
+    OK_OR_RETURN(cel_mat_new(CELLS, 2, &coords));
+    OK_OR_RETURN(cel_graph_hex_coords(SIDE, SIDE, coords));
+    OK_OR_RETURN(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL));
+    OK_OR_RETURN(cel_csr_symmetrise(&graph, &w));
+    OK_OR_RETURN(cel_slide_tiles(coords, NULL, 6, tile, &tiles, NULL));
+    relation[1].w = &w;
+    OK_OR_RETURN(cel_model_new(N, 2, 0, &truth));
+    for (i = 0; i < 2; i++) {
+        cel_real *force = cel_model_force(&truth, 1).data;
+        force[i * N + i + 1] = force[(i + 1) * N + i] = (cel_real)0.7;
+    }
+    OK_OR_RETURN(cel_mat_new(CELLS, N, &x));
+    OK_OR_RETURN(cel_mat_new(CELLS, N, &wx));
+    cel_gen_uniform(1, 0, 0, x);
+    OK_OR_RETURN(cel_gen_sample(&truth, relation, NULL, x, NULL, NULL, NULL));
+    OK_OR_RETURN(cel_csr_mul(1, &w, x, 0, wx));
+    for (i = 0; i < CELLS; i++) tile_sum[tile[i]] += (double)x.data[i * N] * (double)wx.data[i * N + 2];
+    for (i = 0; i < 36; i++) mean += tile_sum[i] / 36;
+    for (i = 0; i < 36; i++) square += (tile_sum[i] - mean) * (tile_sum[i] - mean) / 35;
+    z = mean / sqrt(square / 36);
+    CHECK(z > 4);
+    OK_OR_RETURN(cel_fit_score(relation, 2, x, NULL, tile, NULL, &fitted, &report, NULL));
+    CHECK((double)report.q.data[N * N + 0 * N + 1] < 1e-3);
+    CHECK((double)report.q.data[N * N + 1 * N + 2] < 1e-3);
+    CHECK((double)report.q.data[N * N + 0 * N + 2] > 0.05);
+    NEAR(fitted.force.data[N * N + 0 * N + 1], 0.7, 0.15);
+    cel_score_report_free(&report);
+    cel_model_free(&truth);
+    cel_model_free(&fitted);
+    cel_mat_free(&coords);
+    cel_mat_free(&x);
+    cel_mat_free(&wx);
+    cel_csr_free(&graph);
+    cel_csr_free(&w);
+}
+
 void suite_score(void);
 void suite_score(void)
 {
@@ -917,6 +966,7 @@ void suite_score(void)
     RUN(lasso_conditions);
     RUN(picked_weights);
     RUN(invariance);
+    RUN(spurious_colocalisation);
     RUN(pseudo_likelihood);
     RUN(errors);
 }

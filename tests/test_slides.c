@@ -84,8 +84,8 @@ static int load_slide(const char *name, int64_t top, int shuffled, slide *s)
 
 static const char *const names[] = {"osmfish_cortex", "merfish_mpoa", "xenium_breast", "st_mob"};
 
-/* Fitted forces are finite and predict the slide better than no forces by J. (The referee need not agree: exact zeros are atoms
- * that a density on the sphere does not have.) */
+/* Fitted forces are finite and predict the slide better than no forces by J. (The referee need not agree: exact zeros
+ * are atoms that a density on the sphere does not have.) */
 static void slides_fit(void)
 {
     size_t k;
@@ -99,7 +99,8 @@ static void slides_fit(void)
         memset(&options, 0, sizeof options);
         options.no_errors = 1;
         options.ridge = 0.01;
-        if (load_slide(names[k], 20, 0, &s) && CHECK(cel_fit_score(s.relation, 2, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
+        if (load_slide(names[k], 20, 0, &s) &&
+            CHECK(cel_fit_score(s.relation, 2, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
             CHECK(cel_model_new(20, 2, 0, &none) == CEL_OK)) {
             for (i = 0; i < 2 * 20 * 20; i++) finite += isfinite((double)fitted.force.data[i]) != 0;
             CHECK(finite == 2 * 20 * 20);
@@ -131,7 +132,8 @@ static void positions_permuted(void)
         memset(&options, 0, sizeof options);
         options.ridge = CEL_SCORE_PICKED;
         if (load_slide("xenium_breast", n, shuffled, &s) &&
-            CHECK(cel_fit_score(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) && CHECK(report.groups == 36))
+            CHECK(cel_fit_score(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) &&
+            CHECK(report.groups == 36))
             for (a = 0; a < n; a++)
                 for (b = a + 1; b < n; b++) called[shuffled] += (double)report.q.data[(n + a) * n + b] < 0.05;
         cel_model_free(&fitted);

@@ -239,9 +239,10 @@ static void multiply(void)
                     NEAR(yv.data[i * yv.stride + j], (double)alpha * sum + (double)beta * 0.5, 10 * eps * size);
                 }
             for (i = 0; i < rows; i++) /* the margins are untouched */
-                for (j = 0; j < 2; j++)
-                    CHECK(turn == 1 ? y.data[i * y.stride + j] >= (cel_real)0.5 && y.data[i * y.stride + n + 2 + j] <= (cel_real)0.5
-                                    : isnan((double)y.data[i * y.stride + j]) && isnan((double)y.data[i * y.stride + n + 2 + j]));
+                for (j = 0; j < 4; j++) {
+                    double margin = (double)y.data[i * y.stride + (j < 2 ? j : n + j)];
+                    CHECK(turn == 1 ? !(margin > 0.5 || margin < 0.5) : isnan(margin));
+                }
             free(d);
             cel_csr_free(&a);
             cel_mat_free(&x);

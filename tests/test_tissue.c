@@ -330,7 +330,8 @@ static void crowds(void)
             int64_t i;
             OK_OR_RETURN(cel_graph_knn(c, NULL, 6, 0, &g, NULL));
             for (i = 0; i < 20000; i++) CHECK(g.start[i + 1] - g.start[i] == 6);
-            for (i = 0; i < 10 && kind == SAME; i++) CHECK(g.index[i * 6] == (i ? 0 : 1) && g.index[i * 6 + 5] == (i < 6 ? 6 : 5));
+            for (i = 0; i < 10 && kind == SAME; i++)
+                CHECK(g.index[i * 6] == (i ? 0 : 1) && g.index[i * 6 + 5] == (i < 6 ? 6 : 5));
             cel_csr_free(&g);
             if (kind == SAME || kind == HALF_SAME) {
                 OK_OR_RETURN(cel_graph_radius(c, NULL, 0, 1e-3, &g, NULL));

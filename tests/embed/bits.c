@@ -16,7 +16,14 @@ static void print_matrix(const char *name, cel_mat a)
     print_hash(name, a.data, (size_t)(a.rows * a.cols) * sizeof(cel_real));
 }
 
-#define MUST(call) do { cel_status s_ = (call); if (s_) { printf("%s: %s\n", #call, cel_strerror(s_)); return 1; } } while (0)
+#define MUST(call)                                                                                                     \
+    do {                                                                                                               \
+        cel_status s_ = (call);                                                                                        \
+        if (s_) {                                                                                                      \
+            printf("%s: %s\n", #call, cel_strerror(s_));                                                               \
+            return 1;                                                                                                  \
+        }                                                                                                              \
+    } while (0)
 
 int main(void)
 {
@@ -52,8 +59,10 @@ int main(void)
     for (i = 0; i < GENES; i++)
         for (j = 0; j <= i; j++) {
             cel_rng r = cel_rng_at(5, 0, (uint32_t)i, (uint32_t)j);
-            cel_model_force(&model, 0).data[i * GENES + j] = cel_model_force(&model, 0).data[j * GENES + i] = (cel_real)(4 * cel_rng_normal(&r));
-            cel_model_force(&model, 1).data[i * GENES + j] = cel_model_force(&model, 1).data[j * GENES + i] = (cel_real)cel_rng_normal(&r);
+            cel_model_force(&model, 0).data[i * GENES + j] = cel_model_force(&model, 0).data[j * GENES + i] =
+                (cel_real)(4 * cel_rng_normal(&r));
+            cel_model_force(&model, 1).data[i * GENES + j] = cel_model_force(&model, 1).data[j * GENES + i] =
+                (cel_real)cel_rng_normal(&r);
         }
     memset(relation, 0, sizeof relation);
     relation[1].w = &w;

@@ -6,6 +6,9 @@
 #include "celcomen.h"
 #include "use.h"
 
+#ifdef __cplusplus
+extern "C"
+#endif
 int other(void);
 
 int main(void)
