@@ -29,7 +29,8 @@ int main(void)
         cel_real x[4], gradient[4];
         x[0] = 1, x[1] = 0;
         x[2] = (cel_real)cos(angle), x[3] = (cel_real)sin(angle);
-        if (cel_model_energy(&model, relation, cel_mat_view(x, 2, 2), &h, share, cel_mat_view(gradient, 2, 2), NULL)) return 1;
+        if (cel_model_energy(&model, relation, cel_mat_view(x, 2, 2), &h, share, cel_mat_view(gradient, 2, 2), NULL))
+            return 1;
         if (step == 0) h0 = h;
         printf("%8d %8.3f %8.3f %8.3f %8.3f\n", step * 15, h, share[0], share[1], exp(h - h0));
     }

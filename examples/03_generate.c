@@ -58,8 +58,8 @@ int main(void)
         options.orthant = 1; /* expression is not negative */
         cel_gen_uniform(1, 0, 1, x);
         check(cel_gen_sample(&model, relation, &options, x, NULL, &sampled, NULL));
-        printf("force between neighbours %.1f: H = %.0f +- %.0f, effective sample size %.0f\n", strength, sampled.energy,
-               sampled.deviation, sampled.ess);
+        printf("force between neighbours %.1f: H = %.0f +- %.0f, effective sample size %.0f\n", strength,
+               sampled.energy, sampled.deviation, sampled.ess);
         draw(x);
     }
     memset(&up, 0, sizeof up);

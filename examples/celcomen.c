@@ -128,23 +128,31 @@ static void add_quoted(text *t, const char *s, int csv)
     add(t, "\"");
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
-        if (csv) add(t, c == '"' ? "\"\"" : "%c", c);
-        else if (c == '"' || c == '\\') add(t, "\\%c", c);
-        else if (c < 32) add(t, "\\u%04x", c);
-        else add(t, "%c", c);
+        if (csv)
+            add(t, c == '"' ? "\"\"" : "%c", c);
+        else if (c == '"' || c == '\\')
+            add(t, "\\%c", c);
+        else if (c < 32)
+            add(t, "\\u%04x", c);
+        else
+            add(t, "%c", c);
     }
     add(t, "\"");
 }
 static void add_field(text *t, const char *s)
 {
-    if (strpbrk(s, ",\"\r\n")) add_quoted(t, s, 1);
-    else add(t, "%s", s);
+    if (strpbrk(s, ",\"\r\n"))
+        add_quoted(t, s, 1);
+    else
+        add(t, "%s", s);
 }
 /* A number as JSON has it: NaN and infinities are null. */
 static void add_number(text *t, double x)
 {
-    if (!isfinite(x)) add(t, "null");
-    else add(t, "%.10g", x);
+    if (!isfinite(x))
+        add(t, "null");
+    else
+        add(t, "%.10g", x);
 }
 
 static const char *in_folder(const char *folder, const char *name)
@@ -236,18 +244,22 @@ static const option options[] = {
     {"warmup", 'i', &o.warmup, "N           sampler sweeps before, to adapt the step"},
     {"repeats", 'i', &o.repeats, "N           independent repeats, for the error bars"},
     {"orthant", 'f', &o.orthant, "            expression is not negative"},
-    {"interventions", 's', &o.interventions, "FILE        one a line: 'cell, gene, value', 'cells of type T, gene, 0',\n"
-     "                                'cells within R of x, y, gene, value', 'add cell at x, y with profile of cell j',\n"
+    {"interventions", 's', &o.interventions,
+     "FILE        one a line: 'cell, gene, value', 'cells of type T, gene, 0',\n"
+     "                                'cells within R of x, y, gene, value', 'add cell at x, y with profile of cell "
+     "j',\n"
      "                                'remove cell i'"},
     {"cell", 'i', &o.cell, "I           the cell, from 0"},
     {"gene", 's', &o.gene, "NAME        the gene"},
     {"value", 'd', &o.value, "X           the level to hold it at (default 0)"},
     {"within", 'i', &o.within, "R           cells beyond R steps are held as observed (default 3; -1: none is)"},
-    {"gene-sets", 's', &o.gene_sets, "FILE        one set a line: its name, then its genes, separated by tabs or commas"},
+    {"gene-sets", 's', &o.gene_sets,
+     "FILE        one set a line: its name, then its genes, separated by tabs or commas"},
     {"permutations", 'i', &o.permutations, "N           permutations for the p value (default 10000)"},
     {"n-genes", 'i', &o.n_genes, "N           genes (default 10)"},
     {"side", 'i', &o.side, "N           a grid of N x N cells (default 40)"},
-    {"scale", 'd', &o.scale, "X           standard deviation of the within-cell forces; between cells a sixth (default 3)"},
+    {"scale", 'd', &o.scale,
+     "X           standard deviation of the within-cell forces; between cells a sixth (default 3)"},
     {"share", 'd', &o.share, "X           share of the pairs that have a force (default 1)"},
     {"seed", 'i', &o.seed, "N           of everything random (default 0)"},
     {"out", 's', &o.out, "DIR         folder for the results, made if absent"},
@@ -262,7 +274,8 @@ static double parse_number(const char *name, const char *s, int whole)
     double x;
     errno = 0;
     x = whole ? (double)strtoll(s, &end, 10) : strtod(s, &end);
-    if (end == s || *end || errno || !isfinite(x)) die(2, "--%s: '%s' is not a%s number", name, s, whole ? " whole" : "");
+    if (end == s || *end || errno || !isfinite(x))
+        die(2, "--%s: '%s' is not a%s number", name, s, whole ? " whole" : "");
     return x;
 }
 
@@ -288,7 +301,8 @@ static void parse_options(int argc, char **argv, const char *command, const char
             o.help = 1;
             continue;
         }
-        if (strncmp(argv[a], "--", 2)) die(2, "%s: '%s' is not an option; see celcomen %s --help", command, argv[a], command);
+        if (strncmp(argv[a], "--", 2))
+            die(2, "%s: '%s' is not an option; see celcomen %s --help", command, argv[a], command);
         for (k = 0; k < OPTIONS && strcmp(argv[a] + 2, options[k].name); k++) continue;
         if (k == OPTIONS || !takes(allowed, options[k].name))
             die(2, "%s takes no option %s; see celcomen %s --help", command, argv[a], command);
@@ -332,15 +346,15 @@ typedef struct names {
 } names;
 
 typedef struct tissue {
-    cel_mat x;             /* (cells x genes), unit rows */
-    cel_mat coords;        /* (cells x 2 or 3), or data NULL */
+    cel_mat x;      /* (cells x genes), unit rows */
+    cel_mat coords; /* (cells x 2 or 3), or data NULL */
     names genes, slides, types;
     int32_t *slide, *type; /* (cells), or NULL */
     int64_t *row;          /* (cells): the row of each cell in the input */
     int64_t rows;          /* of the input */
     cel_csr graph;         /* row i: the neighbours of i (edge i -> neighbour) */
     double mean_degree, load_seconds;
-    const char *file;      /* of the expression, for messages */
+    const char *file; /* of the expression, for messages */
 } tissue;
 
 static int compare_names(const void *a, const void *b)
@@ -441,8 +455,10 @@ static void build_graph(tissue *t)
         free(to);
         check_degrees(t, o.edges);
     } else if (t->coords.data) {
-        if (o.radius > 0) must(cel_graph_radius(t->coords, t->slide, 0, o.radius, &t->graph, &err), o.coords, &err);
-        else must(cel_graph_knn(t->coords, t->slide, o.k ? o.k : 6, o.allow_isolated, &t->graph, &err), o.coords, &err);
+        if (o.radius > 0)
+            must(cel_graph_radius(t->coords, t->slide, 0, o.radius, &t->graph, &err), o.coords, &err);
+        else
+            must(cel_graph_knn(t->coords, t->slide, o.k ? o.k : 6, o.allow_isolated, &t->graph, &err), o.coords, &err);
         check_degrees(t, o.coords);
     }
     for (i = 0; i < cells; i++) sum += (double)(t->graph.start ? t->graph.start[i + 1] - t->graph.start[i] : 0);
@@ -464,14 +480,17 @@ static tissue load_tissue(const char *command, const names *wanted)
     if (o.counts && o.expression) die(2, "%s: --counts and --expression exclude each other", command);
     if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE.npy", command);
     must(cel_npy_matrix(t.file, &t.x, &err), t.file, &err);
-    if (t.x.rows < 2 || t.x.cols < 2) die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
+    if (t.x.rows < 2 || t.x.cols < 2)
+        die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
     read_genes(o.genes, t.x.cols, t.file, &t.genes);
     if (o.coords) {
         must(cel_npy_matrix(o.coords, &t.coords, &err), o.coords, &err);
         if (t.coords.rows != t.rows)
-            die(1, "%s: %lld rows, but %s has %lld cells", o.coords, (long long)t.coords.rows, t.file, (long long)t.rows);
-        if (t.coords.cols != 2 && t.coords.cols != 3) die(1, "%s: %lld columns, not 2 or 3", o.coords, (long long)t.coords.cols);
+            die(1, "%s: %lld rows, but %s has %lld cells", o.coords, (long long)t.coords.rows, t.file,
+                (long long)t.rows);
+        if (t.coords.cols != 2 && t.coords.cols != 3)
+            die(1, "%s: %lld columns, not 2 or 3", o.coords, (long long)t.coords.cols);
     }
     if (o.slides) t.slide = read_labels(o.slides, t.rows, t.file, &t.slides);
     if (o.types) t.type = read_labels(o.types, t.rows, t.file, &t.types);
@@ -491,7 +510,8 @@ static tissue load_tissue(const char *command, const names *wanted)
                 if (i && index[i] <= index[i - 1]) die(1, "%s: genes are in another order than in the model", o.genes);
             }
         } else {
-            if (top < 2 || top > t.x.cols) die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t.file, (long long)t.x.cols);
+            if (top < 2 || top > t.x.cols)
+                die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t.file, (long long)t.x.cols);
             must(cel_slide_variable(t.x, top, index, NULL, &err), t.file, &err);
         }
         cut.count = top;
@@ -513,7 +533,8 @@ static tissue load_tissue(const char *command, const names *wanted)
     if (zeros) {
         if (zeros == t.rows) die(1, "%s: every cell is without counts", t.file);
         for (i = 0; keep[i]; i++) continue;
-        note("%s: %lld cells without counts are left out, the first is cell %lld", t.file, (long long)zeros, (long long)i);
+        note("%s: %lld cells without counts are left out, the first is cell %lld", t.file, (long long)zeros,
+             (long long)i);
         t.x.rows = cel_slide_keep(keep, t.rows, t.x.data, (size_t)t.x.stride * sizeof(cel_real));
         cel_slide_keep(keep, t.rows, t.row, sizeof(int64_t));
         if (t.slide) cel_slide_keep(keep, t.rows, t.slide, sizeof(int32_t));
@@ -585,8 +606,10 @@ static relations make_relations(const tissue *t, int paper, int64_t hops)
     }
     for (h = 1; h <= hops; h++) {
         cel_csr whole;
-        if (h == 1) must(cel_csr_symmetrise(&t->graph, &whole), "the graph", NULL);
-        else must(cel_csr_hop(&t->graph, (int)h, &whole), "the graph", NULL);
+        if (h == 1)
+            must(cel_csr_symmetrise(&t->graph, &whole), "the graph", NULL);
+        else
+            must(cel_csr_hop(&t->graph, (int)h, &whole), "the graph", NULL);
         if (types < 2) {
             snprintf(name, sizeof name, h == 1 ? "inter" : "inter_hop%lld", (long long)h);
             add_relation(&r, whole, name);
@@ -611,7 +634,8 @@ static cel_mat read_force(const char *path, int64_t genes)
     int64_t i;
     must(cel_npy_matrix(path, &a, &err), path, &err);
     if (a.rows != a.cols || (genes && a.rows != genes))
-        die(1, "%s: %lld x %lld, but there are %lld genes", path, (long long)a.rows, (long long)a.cols, (long long)genes);
+        die(1, "%s: %lld x %lld, but there are %lld genes", path, (long long)a.rows, (long long)a.cols,
+            (long long)genes);
     for (i = 0; i < a.rows * a.cols; i++)
         if (!isfinite((double)a.data[i]))
             die(1, "%s: not a number at row %lld, column %lld", path, (long long)(i / a.cols), (long long)(i % a.cols));
@@ -689,10 +713,11 @@ static relations model_relations(const fitted *f, const tissue *t, const char *f
     relations r = make_relations(t, f->paper, f->hops);
     int64_t k;
     if (r.count != f->model.relations)
-        die(1, "%s: %lld relations, but the tissue has %lld%s", folder, (long long)f->model.relations, (long long)r.count,
-            f->model.relations > r.count ? " (--types?)" : "");
+        die(1, "%s: %lld relations, but the tissue has %lld%s", folder, (long long)f->model.relations,
+            (long long)r.count, f->model.relations > r.count ? " (--types?)" : "");
     for (k = 0; k < r.count; k++)
-        if (strcmp(r.name[k], f->relation[k])) die(1, "%s: relation %s, but the tissue has %s", folder, f->relation[k], r.name[k]);
+        if (strcmp(r.name[k], f->relation[k]))
+            die(1, "%s: relation %s, but the tissue has %s", folder, f->relation[k], r.name[k]);
     return r;
 }
 
@@ -787,13 +812,18 @@ static void print_array(const char *name, const cel_npy *a)
     double low = INFINITY, high = -INFINITY, sum = 0;
     cel_real *x = (cel_real *)get((size_t)a->count, sizeof(cel_real));
     cel_error err;
-    printf("%s: %s%d, %s order, %s-endian, shape (", name, a->kind == 'f' ? "float" : a->kind == 'i' ? "int" : a->kind == 'u' ? "uint" : "bool",
+    printf("%s: %s%d, %s order, %s-endian, shape (", name,
+           a->kind == 'f'   ? "float"
+           : a->kind == 'i' ? "int"
+           : a->kind == 'u' ? "uint"
+                            : "bool",
            8 * a->bytes, a->fortran ? "Fortran" : "C", a->big_endian ? "big" : "little");
     for (d = 0; d < a->ndim; d++) printf("%s%lld", d ? " x " : "", (long long)a->shape[d]);
     must(cel_npy_to_real(a, x, &err), name, &err);
     for (i = 0; i < a->count; i++) {
         double v = (double)x[i];
-        if (!isfinite(v)) bad++;
+        if (!isfinite(v))
+            bad++;
         else {
             if (v < low) low = v;
             if (v > high) high = v;
@@ -823,8 +853,10 @@ static void command_info(int argc, char **argv)
             for (i = 0; i < z.count; i++) {
                 char name[256];
                 cel_npz_name(&z, i, name, sizeof name);
-                if (cel_npz_get(&z, i, &a, &err) == CEL_OK) print_array(name, &a);
-                else printf("%s: %s (offset %lld)\n", name, err.what, (long long)err.offset);
+                if (cel_npz_get(&z, i, &a, &err) == CEL_OK)
+                    print_array(name, &a);
+                else
+                    printf("%s: %s (offset %lld)\n", name, err.what, (long long)err.offset);
             }
         } else {
             must(cel_npy_parse(file.bytes, file.size, &a, &err), argv[k], &err);
@@ -844,7 +876,8 @@ static cel_fit_options paper_options(void)
     p.lr = o.lr;
     p.zmft = o.zmft;
     p.q = o.q;
-    p.optimiser = choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
+    p.optimiser =
+        choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
     p.sphere = choice("sphere", o.sphere, "paper", "right", (char *)NULL) ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER;
     p.no_projection = o.no_projection;
     p.summed = o.summed;
@@ -889,7 +922,8 @@ static void fit_paper(const tissue *t, const relations *r, cel_model *model, dou
         int64_t n = t->slide ? start[s + 1] - start[s] : t->x.rows;
         must(cel_moments_new(t->x.cols, cel_moments_blocks(r->relation, r->count), &moments[s]), "moments", NULL);
         must(cel_moments_add(&moments[s], r->relation, r->count, t->x, t->slide ? list + start[s] : NULL,
-                             t->slide ? n : 0, &work), "moments", NULL);
+                             t->slide ? n : 0, &work),
+             "moments", NULL);
         for (i = 0; i < n; i++) {
             int64_t c = t->slide ? list[start[s] + i] : i;
             q[s] += (double)(t->graph.start[c + 1] - t->graph.start[c]) / (double)n;
@@ -939,7 +973,8 @@ static int32_t *make_groups(const tissue *t, int64_t *groups)
     cel_error err;
     if (side < 0 || side == 1) die(2, "--tiles needs at least 2");
     if (!side) side = slides == 1 ? 6 : slides < 4 ? 4 : slides < 9 ? 3 : 2;
-    if (t->coords.data) must(cel_slide_tiles(t->coords, t->slide, side, group, groups, &err), o.coords, &err);
+    if (t->coords.data)
+        must(cel_slide_tiles(t->coords, t->slide, side, group, groups, &err), o.coords, &err);
     else {
         *groups = side * side * slides;
         if (*groups > t->x.rows) *groups = t->x.rows;
@@ -960,9 +995,11 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     int64_t groups = 0, k;
     int32_t *group = make_groups(t, &groups);
     double clock = seconds();
-    static const cel_score_form forms[] = {CEL_SCORE_AUTO, CEL_SCORE_EXACT, CEL_SCORE_MOMENT, CEL_SCORE_ORTHANT, CEL_SCORE_PICK};
+    static const cel_score_form forms[] = {CEL_SCORE_AUTO, CEL_SCORE_EXACT, CEL_SCORE_MOMENT, CEL_SCORE_ORTHANT,
+                                           CEL_SCORE_PICK};
     memset(&s, 0, sizeof s);
-    s.form = forms[choice("method", o.method, "score", "score-exact", "score-moments", "score-orthant", "score-pick", (char *)NULL)];
+    s.form = forms[choice("method", o.method, "score", "score-exact", "score-moments", "score-orthant", "score-pick",
+                          (char *)NULL)];
     s.field = (cel_score_field)choice("field", o.field, "none", "shared", "slide", (char *)NULL);
     s.ridge = weight("ridge", o.ridge, o.l1 || o.group ? 0 : CEL_SCORE_PICKED);
     s.l1 = weight(o.group ? "group" : "l1", o.group ? o.group : o.l1, 0);
@@ -972,7 +1009,10 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     if (o.group && o.l1) die(2, "--l1 and --group exclude each other");
     must(cel_fit_score(r->relation, r->count, t->x, t->slide, group, &s, model, done, &work), "fit", NULL);
     json_text(report, "form", form_name(done->form));
-    json_text(report, "field", s.field == CEL_SCORE_FIELD_SLIDE ? "slide" : s.field == CEL_SCORE_FIELD_SHARED ? "shared" : "none");
+    json_text(report, "field",
+              s.field == CEL_SCORE_FIELD_SLIDE    ? "slide"
+              : s.field == CEL_SCORE_FIELD_SHARED ? "shared"
+                                                  : "none");
     json_number(report, "ridge", done->ridge);
     json_number(report, s.group ? "group" : "l1", done->l1);
     json_number(report, "iterations", (double)done->iterations);
@@ -982,13 +1022,15 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     if (s.form == CEL_SCORE_PICK) json_number(report, "held_out_of_the_other_form", done->held_out_other);
     if (done->path) {
         add(report, ",\n  \"path\": [");
-        for (k = 0; k < done->path; k++) add(report, "%s[%.6g, %.10g]", k ? ", " : "", done->path_weight[k], done->path_value[k]);
+        for (k = 0; k < done->path; k++)
+            add(report, "%s[%.6g, %.10g]", k ? ", " : "", done->path_weight[k], done->path_value[k]);
         add(report, "]");
     }
     json_number(report, "groups", (double)done->groups);
     json_number(report, "seconds_fit", seconds() - clock);
     note("fit: %s form, J %.6g a cell, %lld steps%s, %lld replicates (%.2f s)", form_name(done->form), done->value,
-         (long long)done->iterations, done->converged ? "" : " (not converged)", (long long)done->groups, seconds() - clock);
+         (long long)done->iterations, done->converged ? "" : " (not converged)", (long long)done->groups,
+         seconds() - clock);
     if (!done->converged) note("fit: not converged: a ridge makes the minimum unique (--ridge auto)");
     cel_work_free(&work);
     free(group);
@@ -1006,7 +1048,8 @@ static int is_directed(const cel_model *m, int64_t k)
 
 /* pairs.csv: every pair of genes with its force in every relation; with error bars sorted by the smallest q,
  * else by |inter - intra|. Both orders of a pair are listed where a relation is not symmetric. */
-static void write_pairs(const char *folder, const names *genes, const relations *r, const cel_model *m, const cel_score_report *s)
+static void write_pairs(const char *folder, const names *genes, const relations *r, const cel_model *m,
+                        const cel_score_report *s)
 {
     text t;
     int64_t n = genes->count, a, b, k, count = 0, directed = 0;
@@ -1020,11 +1063,15 @@ static void write_pairs(const char *folder, const names *genes, const relations 
             if (a == b) continue;
             for (k = 0; k < r->count; k++) {
                 if (!errors) continue;
-                if ((double)s->q.data[(k * n + a) * s->q.stride + b] < key) key = (double)s->q.data[(k * n + a) * s->q.stride + b];
-                if (fabs((double)s->z.data[(k * n + a) * s->z.stride + b]) > size) size = fabs((double)s->z.data[(k * n + a) * s->z.stride + b]);
+                if ((double)s->q.data[(k * n + a) * s->q.stride + b] < key)
+                    key = (double)s->q.data[(k * n + a) * s->q.stride + b];
+                if (fabs((double)s->z.data[(k * n + a) * s->z.stride + b]) > size)
+                    size = fabs((double)s->z.data[(k * n + a) * s->z.stride + b]);
             }
             /* Equal q values are common: |z| orders them. */
-            list[count].key = errors ? key - 1e-9 * size : r->count > 1 ? -fabs(force_at(m, 1, a, b) - force_at(m, 0, a, b)) : -fabs(force_at(m, 0, a, b));
+            list[count].key = errors         ? key - 1e-9 * size
+                              : r->count > 1 ? -fabs(force_at(m, 1, a, b) - force_at(m, 0, a, b))
+                                             : -fabs(force_at(m, 0, a, b));
             list[count].a = a;
             list[count++].b = b;
         }
@@ -1044,7 +1091,9 @@ static void write_pairs(const char *folder, const names *genes, const relations 
         for (k = 0; k < r->count; k++) {
             int64_t at = (k * n + list[b].a) * n + list[b].b;
             add(&t, ",%.7g", force_at(m, k, list[b].a, list[b].b));
-            if (errors) add(&t, ",%.4g,%.4g,%.4g,%.4g", (double)s->se.data[at], (double)s->z.data[at], (double)s->p.data[at], (double)s->q.data[at]);
+            if (errors)
+                add(&t, ",%.4g,%.4g,%.4g,%.4g", (double)s->se.data[at], (double)s->z.data[at], (double)s->p.data[at],
+                    (double)s->q.data[at]);
         }
         if (r->count > 1) add(&t, ",%.7g", force_at(m, 1, list[b].a, list[b].b) - force_at(m, 0, list[b].a, list[b].b));
         add(&t, "\n");
@@ -1054,7 +1103,8 @@ static void write_pairs(const char *folder, const names *genes, const relations 
 }
 
 /* The strongest pairs of a relation on the screen. */
-static void print_strongest(const names *genes, const relations *r, const cel_model *m, const cel_score_report *s, int64_t k, int64_t top)
+static void print_strongest(const names *genes, const relations *r, const cel_model *m, const cel_score_report *s,
+                            int64_t k, int64_t top)
 {
     int64_t n = genes->count, a, b, count = 0, called = 0, directed = is_directed(m, k);
     int errors = s && s->groups > 0;
@@ -1073,7 +1123,8 @@ static void print_strongest(const names *genes, const relations *r, const cel_mo
     printf("\n  %-14s %-14s %10s%s\n", "gene", "gene", "force", errors ? "         se          q" : "");
     for (b = 0; b < top && b < count; b++) {
         int64_t at = (k * n + list[b].a) * n + list[b].b;
-        printf("  %-14s %-14s %10.4g", genes->name[list[b].a], genes->name[list[b].b], force_at(m, k, list[b].a, list[b].b));
+        printf("  %-14s %-14s %10.4g", genes->name[list[b].a], genes->name[list[b].b],
+               force_at(m, k, list[b].a, list[b].b));
         if (errors) printf(" %10.3g %10.2g", (double)s->se.data[at], (double)s->q.data[at]);
         printf("\n");
     }
@@ -1092,8 +1143,11 @@ static void command_fit(void)
     double *losses = NULL;
     need(o.out, "fit", "--out DIR");
     if (o.epochs < 0 || o.hops < 0 || o.k < 0) die(2, "--epochs, --hops and --k cannot be negative");
-    if (!paper) choice("method", o.method, "score", "score-exact", "score-moments", "score-orthant", "score-pick", "paper", (char *)NULL);
-    if (paper && (o.types || o.hops > 1)) die(2, "the published method has one between-cell force: no --types, no --hops");
+    if (!paper)
+        choice("method", o.method, "score", "score-exact", "score-moments", "score-orthant", "score-pick", "paper",
+               (char *)NULL);
+    if (paper && (o.types || o.hops > 1))
+        die(2, "the published method has one between-cell force: no --types, no --hops");
     if (!o.hops) o.hops = 1;
     t = load_tissue("fit", NULL);
     r = make_relations(&t, paper, o.hops);
@@ -1105,7 +1159,8 @@ static void command_fit(void)
         must(cel_model_new(t.x.cols, 2, 0, &model), "model", NULL);
         losses = (double *)get((size_t)epochs, sizeof(double));
         fit_paper(&t, &r, &model, losses, &report);
-    } else fit_score(&t, &r, &model, &done, &report);
+    } else
+        fit_score(&t, &r, &model, &done, &report);
     add(&report, "\n}\n");
 
     make_folder(o.out);
@@ -1198,7 +1253,8 @@ static cel_gen_options published_options(void)
     p.lr = o.lr;
     p.zmft = o.zmft;
     p.q = o.q;
-    p.optimiser = choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
+    p.optimiser =
+        choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
     p.sphere = choice("sphere", o.sphere, "paper", "right", (char *)NULL) ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER;
     p.progress = progress();
     return p;
@@ -1212,7 +1268,8 @@ static cel_mat read_start(int64_t genes)
     memset(&x, 0, sizeof x);
     if (!o.start) return x;
     must(cel_npy_matrix(o.start, &x, &err), o.start, &err);
-    if (x.cols != genes) die(1, "%s: %lld genes, but the forces have %lld", o.start, (long long)x.cols, (long long)genes);
+    if (x.cols != genes)
+        die(1, "%s: %lld genes, but the forces have %lld", o.start, (long long)x.cols, (long long)genes);
     must(cel_slide_unit(x, NULL, NULL, &err), o.start, &err);
     return x;
 }
@@ -1229,17 +1286,22 @@ static void generate_paper(const fitted *f)
     relations r;
     text report;
     memset(&angles, 0, sizeof angles);
-    if (n < 2 || f->model.relations != 2) die(1, "the published generator needs two genes and the relations intra and inter");
+    if (n < 2 || f->model.relations != 2)
+        die(1, "the published generator needs two genes and the relations intra and inter");
     if (o.angles0) {
         must(cel_npy_matrix(o.angles0, &angles, &err), o.angles0, &err);
-        if (angles.cols != n - 1) die(1, "%s: %lld angles a cell, but the forces have %lld genes", o.angles0, (long long)angles.cols, (long long)n);
+        if (angles.cols != n - 1)
+            die(1, "%s: %lld angles a cell, but the forces have %lld genes", o.angles0, (long long)angles.cols,
+                (long long)n);
     }
     t = bare_tissue("generate", angles.data ? angles.rows : x.data ? x.rows : -1);
     r = make_relations(&t, 1, 1);
     if (!angles.data) {
         must(cel_mat_new(t.rows, n - 1, &angles), "angles", NULL);
-        if (x.data) must(cel_gen_to_angles(x, angles, &err), o.start, &err);
-        else cel_gen_noise_angles((uint64_t)o.seed, 3.14159265358979323846, 1.57079632679489661923, angles);
+        if (x.data)
+            must(cel_gen_to_angles(x, angles, &err), o.start, &err);
+        else
+            cel_gen_noise_angles((uint64_t)o.seed, 3.14159265358979323846, 1.57079632679489661923, angles);
     }
     if (!x.data) must(cel_mat_new(t.rows, n, &x), "expression", NULL);
     clock = seconds();
@@ -1257,7 +1319,8 @@ static void generate_paper(const fitted *f)
     write_matrix(o.out, "angles.npy", angles);
     write_doubles(o.out, "losses.npy", losses, epochs);
     write_text(o.out, "report.json", &report);
-    note("generate: %lld cells, %lld epochs, loss %.6g to %.6g; written to %s", (long long)t.rows, (long long)epochs, losses[0], last.loss, o.out);
+    note("generate: %lld cells, %lld epochs, loss %.6g to %.6g; written to %s", (long long)t.rows, (long long)epochs,
+         losses[0], last.loss, o.out);
 }
 
 /* ---- counterfactuals ---- */
@@ -1268,7 +1331,8 @@ static int64_t kept_cell(const tissue *t, int64_t row, const char *file)
     int64_t i;
     for (i = 0; i < t->x.rows; i++)
         if (t->row[i] == row) return i;
-    die(1, "%s: cell %lld %s", file, (long long)row, row >= 0 && row < t->rows ? "has no counts" : "is not in the slide");
+    die(1, "%s: cell %lld %s", file, (long long)row,
+        row >= 0 && row < t->rows ? "has no counts" : "is not in the slide");
     return -1;
 }
 
@@ -1280,15 +1344,17 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
     if (o.interventions) {
         cel_file file;
         must(cel_file_open(o.interventions, 0, &file, &err), o.interventions, &err);
-        must(cel_intervention_parse((const char *)file.bytes, file.size, (const char *const *)t->genes.name, t->genes.count,
-                                    (const char *const *)t->types.name, t->types.count, t->rows, &list, count, &err),
+        must(cel_intervention_parse((const char *)file.bytes, file.size, (const char *const *)t->genes.name,
+                                    t->genes.count, (const char *const *)t->types.name, t->types.count, t->rows, &list,
+                                    count, &err),
              o.interventions, &err);
         cel_file_close(&file);
         if (!*count) die(1, "%s: no intervention", o.interventions);
         for (i = 0; i < *count; i++) { /* lines name cells of the input; some may have been left out */
             if (list[i].who == CEL_WHO_CELLS && list[i].what != CEL_DO_ADD && list[i].what != CEL_DO_ADD_FREE)
                 list[i].cell = kept_cell(t, list[i].cell, o.interventions);
-            if (list[i].what != CEL_DO_HOLD && list[i].what != CEL_DO_REMOVE) list[i].like = kept_cell(t, list[i].like, o.interventions);
+            if (list[i].what != CEL_DO_HOLD && list[i].what != CEL_DO_REMOVE)
+                list[i].like = kept_cell(t, list[i].like, o.interventions);
         }
         return list;
     }
@@ -1302,7 +1368,8 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
 }
 
 /* The tissue with the added cells after the others, and its relations: how the new cells are joined. */
-static relations relations_with(const fitted *f, const tissue *t, const cel_intervention *list, int64_t count, int64_t added)
+static relations relations_with(const fitted *f, const tissue *t, const cel_intervention *list, int64_t count,
+                                int64_t added)
 {
     tissue u = *t;
     int64_t i, k, n = t->x.rows;
@@ -1314,8 +1381,10 @@ static relations relations_with(const fitted *f, const tissue *t, const cel_inte
     u.x.rows = n + added;
     u.row = (int64_t *)get((size_t)(n + added), sizeof(int64_t));
     memcpy(u.row, t->row, (size_t)n * sizeof(int64_t));
-    if (t->slide) memcpy(u.slide = (int32_t *)get((size_t)(n + added), sizeof(int32_t)), t->slide, (size_t)n * sizeof(int32_t));
-    if (t->type) memcpy(u.type = (int32_t *)get((size_t)(n + added), sizeof(int32_t)), t->type, (size_t)n * sizeof(int32_t));
+    if (t->slide)
+        memcpy(u.slide = (int32_t *)get((size_t)(n + added), sizeof(int32_t)), t->slide, (size_t)n * sizeof(int32_t));
+    if (t->type)
+        memcpy(u.type = (int32_t *)get((size_t)(n + added), sizeof(int32_t)), t->type, (size_t)n * sizeof(int32_t));
     for (i = 0, k = n; i < count; i++) {
         if (list[i].what != CEL_DO_ADD && list[i].what != CEL_DO_ADD_FREE) continue;
         for (d = 0; d < t->coords.cols; d++) u.coords.data[k * u.coords.stride + d] = (cel_real)list[i].place[d];
@@ -1357,13 +1426,15 @@ static gene_sets read_gene_sets(const char *path, const names *genes)
             while (*word == ' ') word++;
             while (end > word && end[-1] == ' ') *--end = 0;
             for (g = 0; g < genes->count && strcmp(genes->name[g], word); g++) continue;
-            if (g == genes->count) s.missing++;
+            if (g == genes->count)
+                s.missing++;
             else {
                 s.member.data[s.count * s.member.stride + g] = 1;
                 members++;
             }
         }
-        if (!members) die(1, "%s: line %lld: none of the genes of '%s' is in the model", path, (long long)i + 1, s.name[s.count]);
+        if (!members)
+            die(1, "%s: line %lld: none of the genes of '%s' is in the model", path, (long long)i + 1, s.name[s.count]);
         s.count++;
     }
     if (!s.count) die(1, "%s: no gene set", path);
@@ -1372,8 +1443,8 @@ static gene_sets read_gene_sets(const char *path, const names *genes)
     return s;
 }
 
-static void write_effects(const char *folder, const char *file, const char *group, char *const *label, const cel_effect_table *t,
-                          const names *genes, const gene_sets *sets)
+static void write_effects(const char *folder, const char *file, const char *group, char *const *label,
+                          const cel_effect_table *t, const names *genes, const gene_sets *sets)
 {
     text out;
     int64_t g, c;
@@ -1383,8 +1454,10 @@ static void write_effects(const char *folder, const char *file, const char *grou
         for (c = 0; c < t->columns; c++) {
             int64_t at = g * t->columns + c;
             if (!t->cells[g]) continue;
-            if (label) add_field(&out, label[g]);
-            else add(&out, "%lld", (long long)g);
+            if (label)
+                add_field(&out, label[g]);
+            else
+                add(&out, "%lld", (long long)g);
             add(&out, ",");
             if (c >= t->genes) add(&out, "set:");
             add_field(&out, c < t->genes ? genes->name[c] : sets->name[c - t->genes]);
@@ -1430,13 +1503,16 @@ static void command_perturb(void)
         setup.after = after.relation;
     }
     if (o.within == 0) die(2, "--within is at least 1, or -1 to hold no cell");
-    setup.reach = run.method == CEL_METHOD_PAPER ? -(int)(o.within > 0 ? o.within : 3) : o.within < 0 ? -3 : (int)o.within;
+    setup.reach = run.method == CEL_METHOD_PAPER ? -(int)(o.within > 0 ? o.within : 3)
+                  : o.within < 0                 ? -3
+                                                 : (int)o.within;
     observed.x = t.x;
     observed.relation = r.relation;
     observed.coords = t.coords;
     observed.slide = t.slide;
     observed.type = t.type;
-    must(cel_perturb_new(&f.model, &observed, list, count, &setup, &p, &err), o.interventions ? o.interventions : "--cell, --gene", &err);
+    must(cel_perturb_new(&f.model, &observed, list, count, &setup, &p, &err),
+         o.interventions ? o.interventions : "--cell, --gene", &err);
     for (i = 0; i < 2; i++) {
         label[i] = (int32_t *)get((size_t)p.cells, sizeof(int32_t));
         grouping[i].label = label[i];
@@ -1501,7 +1577,9 @@ static void command_perturb(void)
         printf("\n");
     }
     if (run.method == CEL_METHOD_PAPER)
-        printf("|after - start| = %.4g, |after - sham| = %.4g: the rest is drift, which no control would have read as effect\n", e.moved, e.size);
+        printf("|after - start| = %.4g, |after - sham| = %.4g: the rest is drift, which no control would have read as "
+               "effect\n",
+               e.moved, e.size);
     printf("written to %s\n", o.out);
 }
 
@@ -1563,7 +1641,8 @@ static double set_difference(const double *value, const int32_t *pick, int64_t f
     return a - b;
 }
 
-/* Genes ranked by inter minus intra, and every two sets compared by permutation of their genes (the paper's Fig. 3b). */
+/* Genes ranked by inter minus intra, and every two sets compared by permutation of their genes (the paper's Fig. 3b).
+ */
 static void command_disentangle(void)
 {
     fitted f;
@@ -1664,7 +1743,8 @@ static void generate_sample(const fitted *f, int ascent)
         s.sweeps = top.sweeps + 1;
         json_number(&report, "sweeps", (double)top.sweeps);
         json_number(&report, "energy", top.energy);
-        note("ascent: H %.6g to %.6g in %lld sweeps%s", top.start, top.energy, (long long)top.sweeps, top.converged ? "" : " (not converged)");
+        note("ascent: H %.6g to %.6g in %lld sweeps%s", top.start, top.energy, (long long)top.sweeps,
+             top.converged ? "" : " (not converged)");
     } else {
         s.seed = (uint64_t)o.seed;
         s.stream = 1;
@@ -1682,8 +1762,8 @@ static void generate_sample(const fitted *f, int ascent)
         json_number(&report, "energy_deviation", done.deviation);
         json_number(&report, "effective_sample_size", done.ess);
         json_number(&report, "split_rhat", done.rhat);
-        note("sample: %lld sweeps, acceptance %.2f, H %.6g +- %.3g, effective sample size %.0f, split R-hat %.3f", (long long)done.sweeps,
-             done.acceptance, done.energy, done.deviation, done.ess, done.rhat);
+        note("sample: %lld sweeps, acceptance %.2f, H %.6g +- %.3g, effective sample size %.0f, split R-hat %.3f",
+             (long long)done.sweeps, done.acceptance, done.energy, done.deviation, done.ess, done.rhat);
     }
     json_number(&report, "seconds", seconds() - clock);
     add(&report, "\n}\n");
@@ -1703,8 +1783,10 @@ static void command_generate(void)
     if (o.angles0 && o.start) die(2, "--angles0 and --start exclude each other");
     method = choice("method", o.method, "sample", "ascent", "paper", (char *)NULL);
     f = model_from_options("generate");
-    if (method == 2) generate_paper(&f);
-    else generate_sample(&f, method == 1);
+    if (method == 2)
+        generate_paper(&f);
+    else
+        generate_sample(&f, method == 1);
 }
 
 static void command_logz(void)
@@ -1726,8 +1808,10 @@ static void command_logz(void)
     a.progress = progress();
     must(cel_gen_logz_ais(&f.model, r.relation, t.rows, &a, &done, &err), "logz", &err);
     must(cel_gen_logz_bound(&f.model, r.relation, t.rows, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
-    printf("log Z of %lld cells, %lld genes; without forces it is %.6g\n", (long long)t.rows, (long long)n, (double)t.rows * cel_sphere_log_area(n));
-    printf("annealed importance sampling  %14.6g +- %.2g (single runs %.6g to %.6g)\n", done.logz, done.se, done.least, done.most);
+    printf("log Z of %lld cells, %lld genes; without forces it is %.6g\n", (long long)t.rows, (long long)n,
+           (double)t.rows * cel_sphere_log_area(n));
+    printf("annealed importance sampling  %14.6g +- %.2g (single runs %.6g to %.6g)\n", done.logz, done.se, done.least,
+           done.most);
     printf("rigorous lower bound          %14.6g\n", bound);
     if (f.model.relations != 2) return;
     /* The mean-field formulas want a mean expression: that of the most likely tissue. */
@@ -1737,8 +1821,11 @@ static void command_logz(void)
     mean = (double *)get((size_t)n, sizeof(double));
     for (i = 0; i < t.rows * n; i++) mean[i % n] += (double)x.data[i] / (double)t.rows;
     for (i = 0; i < 2; i++) {
-        must(cel_model_logz(&f.model, i ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER, q, t.rows, mean, &bound, none, none, NULL, NULL), "logz", NULL);
-        printf("%s %14.6g   (at the most likely tissue's mean, q = %.3g)\n", i ? "mean field, sphere of n genes" : "mean field as published     ", bound, q);
+        must(cel_model_logz(&f.model, i ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER, q, t.rows, mean, &bound, none, none,
+                            NULL, NULL),
+             "logz", NULL);
+        printf("%s %14.6g   (at the most likely tissue's mean, q = %.3g)\n",
+               i ? "mean field, sphere of n genes" : "mean field as published     ", bound, q);
     }
 }
 
@@ -1800,7 +1887,8 @@ static double correlate(const double *x, const double *y, int64_t count, double 
     double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
     int64_t i;
     for (i = 0; i < count; i++) mx += x[i] / (double)count, my += y[i] / (double)count;
-    for (i = 0; i < count; i++) xx += (x[i] - mx) * (x[i] - mx), yy += (y[i] - my) * (y[i] - my), xy += (x[i] - mx) * (y[i] - my);
+    for (i = 0; i < count; i++)
+        xx += (x[i] - mx) * (x[i] - mx), yy += (y[i] - my) * (y[i] - my), xy += (x[i] - mx) * (y[i] - my);
     if (slope) *slope = xy / xx;
     return xy / sqrt(xx * yy);
 }
@@ -1822,7 +1910,8 @@ static void command_compare(int argc, char **argv)
                 y[count++] = (double)b.data[i * b.stride + j];
             }
     pearson = correlate(x, y, count, &slope);
-    printf("off the diagonal: Pearson %.3f, Spearman %.3f, slope %.3f\n", pearson, correlate(ranks(x, count), ranks(y, count), count, NULL), slope);
+    printf("off the diagonal: Pearson %.3f, Spearman %.3f, slope %.3f\n", pearson,
+           correlate(ranks(x, count), ranks(y, count), count, NULL), slope);
 }
 
 /* ---- the commands ---- */
@@ -1838,26 +1927,36 @@ typedef struct command {
 static const command commands[] = {
     {"fit", "forces from a slide, with error bars",
      "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model",
-     SLIDE_OPTIONS " top-genes hops method " PUBLISHED_OPTIONS " mean-degree no-projection summed tolerance inter0 intra0 ridge l1 group"
-     " field tiles no-errors seed out quiet help", command_fit},
+     SLIDE_OPTIONS " top-genes hops method " PUBLISHED_OPTIONS
+                   " mean-degree no-projection summed tolerance inter0 intra0 ridge l1 group"
+                   " field tiles no-errors seed out quiet help",
+     command_fit},
     {"generate", "tissue from forces: exact samples, the most likely tissue, or the published generator",
      "celcomen generate --model model --coords coords.npy --out tissue",
-     "model inter intra coords slides types k radius edges allow-isolated angles0 start method orthant sweeps warmup " PUBLISHED_OPTIONS
-     " seed out quiet help", command_generate},
+     "model inter intra coords slides types k radius edges allow-isolated angles0 start method orthant sweeps "
+     "warmup " PUBLISHED_OPTIONS " seed out quiet help",
+     command_generate},
     {"perturb", "what if: genes held, cells added or removed, with a sham control (also: knockout)",
-     "celcomen knockout --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell 17 --gene ERBB2 --out ko",
-     "model " SLIDE_OPTIONS " method interventions cell gene value within gene-sets orthant repeats sweeps warmup " PUBLISHED_OPTIONS
-     " seed out quiet help", command_perturb},
+     "celcomen knockout --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell 17 --gene ERBB2 "
+     "--out ko",
+     "model " SLIDE_OPTIONS
+     " method interventions cell gene value within gene-sets orthant repeats sweeps warmup " PUBLISHED_OPTIONS
+     " seed out quiet help",
+     command_perturb},
     {"score", "how well a model predicts another slide",
      "celcomen score --model model --counts other.npy --coords other_coords.npy --genes genes.txt",
      "model " SLIDE_OPTIONS " weights quiet help", command_score},
     {"disentangle", "genes ranked by between-cell minus within-cell force; gene sets compared",
-     "celcomen disentangle --model model --gene-sets sets.txt", "model gene-sets permutations seed out quiet help", command_disentangle},
+     "celcomen disentangle --model model --gene-sets sets.txt", "model gene-sets permutations seed out quiet help",
+     command_disentangle},
     {"logz", "the partition function: mean field, lower bound, annealed importance sampling",
      "celcomen logz --model model --coords coords.npy",
-     "model inter intra coords slides types k radius edges allow-isolated q weights sphere repeats sweeps seed quiet help", command_logz},
+     "model inter intra coords slides types k radius edges allow-isolated q weights sphere repeats sweeps seed quiet "
+     "help",
+     command_logz},
     {"plant", "random known forces on a hexagonal grid, to try the others on",
-     "celcomen plant --n-genes 10 --side 40 --out truth", "n-genes side scale share seed out quiet help", command_plant},
+     "celcomen plant --n-genes 10 --side 40 --out truth", "n-genes side scale share seed out quiet help",
+     command_plant},
 };
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
@@ -1866,7 +1965,8 @@ static void usage(FILE *to)
     int k;
     fprintf(to, "celcomen %s: forces between genes, within and between the cells of a tissue\n\n", cel_version());
     fprintf(to, "  %-12s %s\n", "info", "what a .npy or .npz file holds: celcomen info FILE ..");
-    fprintf(to, "  %-12s %s\n", "compare", "off-diagonal agreement of two forces: celcomen compare TRUTH.npy FITTED.npy");
+    fprintf(to, "  %-12s %s\n", "compare",
+            "off-diagonal agreement of two forces: celcomen compare TRUTH.npy FITTED.npy");
     for (k = 0; k < COMMANDS; k++) fprintf(to, "  %-12s %s\n", commands[k].name, commands[k].summary);
     fprintf(to, "\ncelcomen COMMAND --help lists its options. Exit status: 0 done, 1 bad input, 2 bad usage.\n");
 }
@@ -1885,9 +1985,12 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(name, "info") || !strcmp(name, "compare")) {
-        if (argc > 2 && !strcmp(argv[2], "--help")) usage(stdout);
-        else if (name[0] == 'i') command_info(argc, argv);
-        else command_compare(argc, argv);
+        if (argc > 2 && !strcmp(argv[2], "--help"))
+            usage(stdout);
+        else if (name[0] == 'i')
+            command_info(argc, argv);
+        else
+            command_compare(argc, argv);
         return 0;
     }
     if (!strcmp(name, "knockout")) name = "perturb";
