@@ -6426,7 +6426,7 @@ static cel_status celi_score_measure(celi_score *sc, int all, celi_score_piece *
     for (g = 0; g < sc->groups && !all; g++) {
         const double *p = sc->part[g].gram;
         if (!sc->skip[g]) continue;
-        CELI_OMP(omp parallel for schedule(static))
+        CELI_OMP(omp parallel for schedule(static) if (w * w > CELI_FORK))
         for (i = 0; i < w; i++) {
             int64_t k;
             for (k = 0; k < w; k++) G[i * w + k] += p[i * w + k];
@@ -6441,7 +6441,7 @@ static cel_status celi_score_measure(celi_score *sc, int all, celi_score_piece *
                 sums[i] += 2 * sc->part[g].gram[i * w + m];
         count = 2 * sums[m];
         for (i = 0; i < m && all && count > 0.5; i++) mean[i] = sums[i] / count;
-        CELI_OMP(omp parallel for schedule(static))
+        CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
         for (i = 0; i < m; i++) {
             int64_t k;
             for (k = 0; k < m; k++) G[i * w + k] -= sums[i] * mean[k] + mean[i] * (sums[k] - count * mean[k]);
@@ -6456,7 +6456,7 @@ static cel_status celi_score_measure(celi_score *sc, int all, celi_score_piece *
             cel_mat c = cel_mat_block(sc->t, 0, 0, n, n), half = cel_mat_block(sc->r, 0, 0, n, n);
             cel_mat to = cel_mat_block(piece->gram, a * n, b * n, n, n);
             double k = sc->factor[a] * sc->factor[b] * inv;
-            CELI_OMP(omp parallel for schedule(static))
+            CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
             for (i = 0; i < n; i++) {
                 int64_t j;
                 for (j = 0; j < n; j++) c.data[i * n + j] = (cel_real)(k * G[(a * n + i) * w + b * n + j]);
@@ -6491,7 +6491,7 @@ static void celi_score_use(celi_score *sc, const celi_score_piece *piece, int in
             sc->constant -= 0.5 * (double)((n - 1) * (n - 1)) / now[m] * unit * unit * now[i] * now[i];
     }
     sc->included = (int64_t)(cells + 0.5);
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
     for (i = 0; i < m; i++) {
         int64_t slide, k;
         cel_real *to = sc->gram.data + i * m, *rhs = sc->g.data + i * n;
@@ -6580,7 +6580,7 @@ static cel_status celi_score_linear(celi_score *sc, double sign, const int32_t *
     double unit = 1 / sc->factor[0];
     double *scratch = (double *)celi_alloc((size_t)(tiles * 3 * n), sizeof(double));
     if (!scratch) return CEL_ERR_MEMORY;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (count * rows > CELI_FORK))
     for (tile = 0; tile < tiles; tile++) {
         double *a = scratch + tile * 3 * n, *u = a + n, *l = u + n;
         int64_t c, k, j, last = tile * 32 + 32 < rows ? tile * 32 + 32 : rows;
@@ -6616,7 +6616,7 @@ static cel_status celi_score_pass(celi_score *sc, cel_mat f, int with_q, cel_mat
     memset(sc->acc_h, 0, (size_t)(CELI_SCORE_CHUNKS * sc->slides * n) * sizeof *sc->acc_h);
     memset(failed, 0, sizeof failed);
     for (stage = 0; stage < 1 + sc->has_field && !status; stage++) {
-        CELI_OMP(omp parallel for schedule(static))
+        CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 4))
         for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
             int64_t first = c * S / CELI_SCORE_CHUNKS, end = (c + 1) * S / CELI_SCORE_CHUNKS, row, k, j;
             cel_mat part = cel_mat_block(sc->chunk_g, c * m, 0, m, n);
@@ -6933,7 +6933,7 @@ static void celi_score_precondition(celi_score *sc, double ridge, cel_mat r, cel
     int64_t n = sc->n, R = sc->relations, c, room = 4 * R * R + 2 * R, tiles = (n + 15) / 16;
     double extra = ridge * (double)sc->included / (double)sc->cells;
     int two = R == 2 && sc->blocks == 2;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK / 4))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
         double *M = sc->small + c * room, *u = M + 4 * R * R;
         int64_t tile, i, j, a, b, k, q, dim;
@@ -7072,7 +7072,7 @@ static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_sc
 static void celi_score_shrink(const celi_score *sc, int group, double threshold, cel_mat f)
 {
     int64_t n = sc->n, i;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
     for (i = 0; i < n; i++) {
         int64_t j, r;
         for (j = i + 1; j < n; j++) {
@@ -7825,7 +7825,7 @@ CEL_API_DEF cel_status cel_fit_score_value(const cel_model *model, const cel_rel
     if (!status) status = cel_model_energy(model, relation, x, NULL, NULL, v, work);
     if (!status) {
         cel_mat F = cel_model_force(model, 0);
-        CELI_OMP(omp parallel for schedule(static))
+        CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 4))
         for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
             double *a = scratch + c * (3 * n + 1), *u = a + n, *l = u + n;
             int64_t cell, j, k;
@@ -7881,7 +7881,7 @@ CEL_API_DEF cel_status cel_fit_score_value_moments(const cel_model *model, const
                 }
     }
     for (i = 0; i < n; i++) t[m * n + i] = model->field ? 2 * (double)model->field[i] : 0.0;
-    CELI_OMP(omp parallel for schedule(static))
+    CELI_OMP(omp parallel for schedule(static) if (w * w * n > CELI_FORK))
     for (i = 0; i < w; i++) {
         int64_t j, k;
         for (k = 0; k < w; k++) {
@@ -7933,7 +7933,7 @@ CEL_API_DEF cel_status cel_fit_pseudo_likelihood(const cel_model *model, const c
     if (!status) status = cel_mat_gemm(0, 0, 1, v, basis, 0, turned, work);
     if (!status) {
         for (i = 0; i < n; i++) scratch[i] = -scratch[i];
-        CELI_OMP(omp parallel for schedule(static))
+        CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 8))
         for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
             double *gamma = scratch + n + c * (n + 1), log_c;
             int64_t cell, k;

@@ -1,0 +1,207 @@
+/* Fits of 500 genes x 2,500 cells, and the moments of a large mapped file. fit FOLDER [quick]
+ * FOLDER receives x.npy, start.npy, paper.npz and large.npy, for the peers. SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+typedef struct tissue {
+    cel_mat points, x, start;
+    cel_csr paper, w; /* the published weights, and our own */
+    cel_relation published[2], own[2];
+    cel_moments moments;
+    cel_model model;
+    cel_work work;
+    int32_t *tile;
+    double loss;
+    int errors, epochs;
+    int64_t iterations;
+    cel_mat se; /* of the last fit */
+} tissue;
+
+static void paper_graph_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    cel_csr_free(&t->paper);
+    t->paper = new_graph(t->points, 1);
+}
+static void paper_moments_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    cel_moments_free(&t->moments);
+    check(cel_moments_new(t->x.cols, cel_moments_blocks(t->published, 2), &t->moments), "moments");
+    check(cel_moments_add(&t->moments, t->published, 2, t->x, NULL, 0, &t->work), "moments");
+}
+static void paper_fit_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    cel_fit_options o;
+    cel_fit_report report;
+    memset(&o, 0, sizeof o);
+    o.epochs = t->epochs;
+    o.lr = 1e-4; /* so small that the clamp does not decide all at once */
+    cel_mat_copy(t->start, cel_model_force(&t->model, 0));
+    cel_mat_copy(t->start, cel_model_force(&t->model, 1));
+    check(cel_fit_paper(&t->moments, 1, &o, &t->model, NULL, &report), "the published fit");
+    t->loss = report.final.loss;
+}
+static void paper_all_fn(void *context)
+{
+    paper_moments_fn(context);
+    paper_fit_fn(context);
+}
+static void score_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    cel_score_options o;
+    cel_score_report report;
+    int64_t tiles;
+    memset(&o, 0, sizeof o);
+    o.no_errors = !t->errors;
+    cel_csr_free(&t->w);
+    cel_model_free(&t->model);
+    cel_mat_free(&t->se);
+    t->w = new_graph(t->points, 0);
+    if (t->errors) check(cel_slide_tiles(t->points, NULL, 6, t->tile, &tiles, NULL), "tiles");
+    check(cel_fit_score(t->own, 2, t->x, NULL, t->errors ? t->tile : NULL, &o, &t->model, &report, &t->work),
+          "the fit");
+    t->iterations = report.iterations;
+    t->se = report.se;
+    memset(&report.se, 0, sizeof report.se);
+    cel_score_report_free(&report);
+}
+static void score_errors_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    t->errors = 1;
+    score_fn(t);
+    t->errors = 0;
+}
+
+typedef struct large { const char *path; cel_relation relation[2]; cel_moments moments; cel_work work; } large;
+
+static void mapped_fn(void *context)
+{
+    large *l = (large *)context;
+    cel_file file;
+    cel_npy array;
+    const cel_real *data;
+    memset(&array, 0, sizeof array);
+    check(cel_file_open(l->path, 1, &file, NULL), "mapping");
+    check(cel_npy_parse(file.bytes, file.size, &array, NULL), "the header");
+    data = cel_npy_view(&array);
+    check(data ? CEL_OK : CEL_ERR_FORMAT, "a view");
+    check(cel_moments_add(&l->moments, l->relation, 2, cel_mat_view(data, array.shape[0], array.shape[1]), NULL, 0,
+                          &l->work), "moments");
+    cel_file_close(&file);
+}
+static void load_fn(void *context)
+{
+    cel_mat x;
+    check(cel_npy_matrix(((large *)context)->path, &x, NULL), "loading");
+    cel_mat_free(&x);
+}
+
+static double same_forces(tissue *t, void (*fn)(void *))
+{
+    size_t bytes = (size_t)(t->model.force.rows * t->model.force.cols) * sizeof(cel_real);
+    void *one = get(2, bytes);
+    int same;
+    set_threads(1);
+    fn(t);
+    memcpy(one, t->model.force.data, bytes);
+    if (t->se.data) memcpy((char *)one + bytes, t->se.data, bytes);
+    set_threads(2);
+    fn(t);
+    same = !memcmp(one, t->model.force.data, bytes);
+    if (t->se.data) same &= !memcmp((char *)one + bytes, t->se.data, bytes);
+    free(one);
+    return same;
+}
+
+int main(int argc, char **argv)
+{
+    const char *folder = argc > 1 ? argv[1] : ".";
+    int quick = argc > 2 && !strcmp(argv[2], "quick"), count = 0, k;
+    int64_t cells = quick ? 600 : 2500, genes = quick ? 60 : 500, many = quick ? 30000 : 1000000, wide = 300;
+    int64_t shape[2];
+    cel_npz_member member[5];
+    bench_case list[32];
+    bench_gemm product = new_gemm(quick ? 512 : 2048, 0);
+    bench_copy copy = new_copy(many * wide * 4);
+    double side, floor_time, bytes, operations;
+    cel_mat walk;
+    int32_t *order;
+    int64_t i;
+    cel_csr graph;
+    tissue t;
+    large l;
+
+    memset(&t, 0, sizeof t);
+    memset(&l, 0, sizeof l);
+    t.points = new_points(cells, 5);
+    t.x = new_slide(t.points, genes, 5);
+    t.published[1].w = &t.paper;
+    t.own[1].w = &t.w;
+    t.tile = (int32_t *)get(cells, sizeof *t.tile);
+    t.epochs = 200;
+    paper_graph_fn(&t);
+    check(cel_model_new(genes, 2, 0, &t.model), "a model");
+    check(cel_fit_paper_start(1, &t.model), "the start");
+    t.start = new_mat(genes, genes);
+    cel_mat_copy(cel_model_force(&t.model, 0), t.start);
+    check(cel_npy_write_matrix(in_folder(folder, "x.npy"), t.x, NULL), "writing");
+    check(cel_npy_write_matrix(in_folder(folder, "start.npy"), t.start, NULL), "writing");
+    cel_npz_from_csr(&t.paper, shape, member);
+    check(cel_npz_write(in_folder(folder, "paper.npz"), member, 5, NULL), "writing");
+
+    add_case(list, &count, "published graph", "s", 0, paper_graph_fn, &t, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "published moments", "s", 0, paper_moments_fn, &t, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "cce 200 epochs from moments", "s", 0, paper_fit_fn, &t, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "cce 200 epochs moments included", "s", 0, paper_all_fn, &t, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "score fit graph and moments included", "s", 0, score_fn, &t, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "score fit with error bars graph and moments included", "s", 0, score_errors_fn, &t, THREADS,
+             CEL_LEVEL_AVX512);
+    run_cases(list, count);
+    for (k = 0; k < count; k++) print_case(list + k, NULL);
+    paper_all_fn(&t);
+    print_line("cce loss after 200 epochs", t.loss, "loss", NULL, 0);
+    score_fn(&t);
+    print_line("score fit iterations", (double)t.iterations, "iterations", NULL, 0);
+    paper_all_fn(&t);
+    print_line("same bits 1 and 2 threads cce", same_forces(&t, paper_all_fn), "yes", NULL, 0);
+    score_errors_fn(&t);
+    print_line("same bits 1 and 2 threads score fit and error bars", same_forces(&t, score_errors_fn), "yes", NULL, 0);
+
+    /* A file that does not fit the caches, its cells in the order of the curve. */
+    t.points = new_points(many, 6);
+    order = (int32_t *)get(many, sizeof *order);
+    walk = new_mat(many, 2);
+    check(cel_graph_order(t.points, NULL, order, NULL), "order");
+    for (i = 0; i < many; i++) memcpy(walk.data + 2 * i, t.points.data + 2 * order[i], 2 * sizeof(cel_real));
+    graph = new_graph(walk, 0);
+    {
+        cel_mat x = new_mat(many, wide);
+        cel_gen_uniform(1, 0, 0, x);
+        l.path = in_folder(folder, "large.npy");
+        check(cel_npy_write_matrix(l.path, x, NULL), "writing");
+        cel_mat_free(&x);
+    }
+    l.relation[1].w = &graph;
+    check(cel_moments_new(wide, cel_moments_blocks(l.relation, 2), &l.moments), "moments");
+    count = 0;
+    add_copy(list, &count, &copy, THREADS);
+    add_gemm(list, &count, &product, THREADS);
+    add_case(list, &count, "moments of a mapped file", "s", 0, mapped_fn, &l, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "load of a large npy", "s", 0, load_fn, &l, THREADS, CEL_LEVEL_AVX512);
+    run_cases(list, count);
+    /* The floor: X and W from memory once; the products of one triangle of B^T B. */
+    side = (double)(2 * wide + 1);
+    bytes = (double)(many * wide) * sizeof(cel_real) + (double)cel_csr_count(&graph) * (sizeof(cel_real) + 4.0);
+    operations = (double)many * side * (side + 1) + 2.0 * (double)cel_csr_count(&graph) * (double)wide;
+    print_case(list, NULL);
+    print_case(list + 1, NULL);
+    floor_time = fmax(1e-9 * bytes / list[0].value, 1e-9 * operations / list[1].value);
+    print_line(list[2].name, list[2].value, "s", bytes * list[1].value > operations * list[0].value
+               ? "floor by memory copy" : "floor by gemm", floor_time);
+    print_line("moments of a mapped file", 1e-9 * operations / list[2].value, "GFLOP/s", "gemm", list[1].value);
+    print_case(list + 3, NULL);
+    return 0;
+}
