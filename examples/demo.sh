@@ -19,4 +19,4 @@ say "The same by the published method" \
     "$tool fit --expression $out/tissue/expression.npy --coords $out/truth/coords.npy --quiet --method paper --out $out/paper"
 $tool compare "$out/truth/inter.npy" "$out/paper/inter.npy" || true
 say "Gene g0 knocked out in one cell: what changes there and in the cells around it" \
-    "$tool knockout --model $out/model --expression $out/tissue/expression.npy --coords $out/truth/coords.npy --cell 1275 --gene g0 --out $out/knockout"
+    "$tool knockout --model $out/model --expression $out/tissue/expression.npy --coords $out/truth/coords.npy --cell 900 --gene g0 --repeats 100 --out $out/knockout"
