@@ -2687,24 +2687,28 @@ CEL_API_DEF cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, ce
     return celi_product_run(fa, fb, k, alpha, beta, c, 0, work);
 }
 
-CEL_API_DEF cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work)
+/* cel_mat_syrk, but only the lower triangle of c holds the result: for sums over many calls. */
+static cel_status celi_syrk_lower(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work)
 {
     int64_t n = trans ? a.cols : a.rows, k = trans ? a.rows : a.cols;
     celi_factor f;
-    cel_status status;
     if (c.rows != n || c.cols != n) return CEL_ERR_SHAPE;
 #if defined(CELCOMEN_CBLAS)
     if (celi_cblas_takes(n, n, k, a, a, c)) {
         CELI_CBLAS(syrk)(CblasRowMajor, CblasLower, trans ? CblasTrans : CblasNoTrans, (int)n, (int)k, alpha, a.data,
                          (int)a.stride, beta, c.data, (int)c.stride);
-        celi_mirror(c);
         return CEL_OK;
     }
 #endif
     f.data = a.data;
     f.stride = a.stride;
     f.trans = trans != 0;
-    status = celi_product_run(f, f, k, alpha, beta, c, 1, work);
+    return celi_product_run(f, f, k, alpha, beta, c, 1, work);
+}
+
+CEL_API_DEF cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work)
+{
+    cel_status status = celi_syrk_lower(trans, alpha, a, beta, c, work);
     if (status == CEL_OK) celi_mirror(c);
     return status;
 }
@@ -5525,7 +5529,7 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
     for (first = 0; first < count && !status; first += b.rows) {
         b.rows = count - first < block ? count - first : block;
         status = celi_moments_rows(relation, relations, x, list, first, b.rows, b);
-        if (!status) status = cel_mat_syrk(1, 1, b, held ? 1 : 0, product, celi_work_inner(work));
+        if (!status) status = celi_syrk_lower(1, 1, b, held ? 1 : 0, product, celi_work_inner(work));
         if (status) break;
         if (++held == CELI_MOMENTS_FLUSH || first + b.rows == count) {
             celi_moments_flush(m, product);
