@@ -868,6 +868,15 @@ static void command_info(int argc, char **argv)
 
 /* ---- fit ---- */
 
+static cel_optimiser optimiser_option(void)
+{
+    return choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
+}
+static cel_sphere sphere_option(void)
+{
+    return choice("sphere", o.sphere, "paper", "right", (char *)NULL) ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER;
+}
+
 static cel_fit_options paper_options(void)
 {
     cel_fit_options p;
@@ -877,8 +886,8 @@ static cel_fit_options paper_options(void)
     p.zmft = o.zmft;
     p.q = o.q;
     p.optimiser =
-        choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
-    p.sphere = choice("sphere", o.sphere, "paper", "right", (char *)NULL) ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER;
+        optimiser_option();
+    p.sphere = sphere_option();
     p.no_projection = o.no_projection;
     p.summed = o.summed;
     p.tolerance = o.tolerance;
@@ -1254,8 +1263,8 @@ static cel_gen_options published_options(void)
     p.zmft = o.zmft;
     p.q = o.q;
     p.optimiser =
-        choice("optimizer", o.optimizer, "sgd", "adam", (char *)NULL) ? CEL_OPTIMISER_ADAM : CEL_OPTIMISER_SGD;
-    p.sphere = choice("sphere", o.sphere, "paper", "right", (char *)NULL) ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER;
+        optimiser_option();
+    p.sphere = sphere_option();
     p.progress = progress();
     return p;
 }
