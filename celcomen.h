@@ -5278,24 +5278,28 @@ static cel_status celi_relation_check(const cel_relation *relation, int64_t rela
 /* Cells at a time in the sums over cells: the scratch stays in cache. */
 #define CELI_MODEL_BLOCK 1024
 
-/* <A, B>, every row in double by one thread, rows added in their order. sums (rows of a). */
-static double celi_rows_dot(cel_mat a, cel_mat b, double *sums)
+/* <A, B>, every row in double by one thread, rows added in their order; add += B, where it has data. sums (rows
+ * of a). */
+static double celi_rows_dot(cel_mat a, cel_mat b, double *sums, cel_mat add)
 {
     double total = 0;
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
-    for (i = 0; i < a.rows; i++) sums[i] = cel_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
+    for (i = 0; i < a.rows; i++) {
+        sums[i] = cel_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
+        if (add.data) cel_axpy(a.cols, 1, b.data + i * b.stride, add.data + i * add.stride);
+    }
     for (i = 0; i < a.rows; i++) total += sums[i];
     return total;
 }
 
-/* One block of cells of one relation: its share of H, and its part of the gradient (or data NULL). With
- * N = W X and W symmetric, N (F + F^T) is the gradient and half its product with X the energy: one
- * product; `both` holds F + F^T. Else N F^T and (W^T X) F are taken in turn. */
+/* One block of cells of one relation: its share of H, and its part of the gradient (or data NULL), added, or set
+ * where t is the gradient. With N = W X and W symmetric, N (F + F^T) is the gradient and half its product with X
+ * the energy: one product; `both` holds F + F^T. Else N F^T and (W^T X) F are taken in turn. */
 static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relation *relation, cel_mat x, int64_t first,
                                    cel_mat n, cel_mat t, double *sums, double *share, cel_mat gradient, cel_work *work)
 {
-    cel_mat here = cel_mat_block(x, first, 0, n.rows, x.cols), side = here;
+    cel_mat here = cel_mat_block(x, first, 0, n.rows, x.cols), side = here, add;
     cel_status status = CEL_OK;
     if (relation->w) {
         cel_csr w = celi_csr_rows(relation->w, first, n.rows);
@@ -5304,10 +5308,10 @@ static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relati
     }
     if (!status) status = cel_mat_gemm(0, !both.data, 1, side, both.data ? both : force, 0, t, work);
     if (status) return status;
-    *share += (both.data ? 0.5 : 1.0) * celi_rows_dot(here, t, sums);
-    if (!gradient.data) return CEL_OK;
-    cel_mat_axpy(1, t, gradient);
-    if (relation->wt) {
+    add = gradient;
+    if (t.data == gradient.data) add.data = NULL;
+    *share += (both.data ? 0.5 : 1.0) * celi_rows_dot(here, t, sums, add);
+    if (gradient.data && relation->wt) {
         cel_csr wt = celi_csr_rows(relation->wt, first, n.rows);
         status = cel_csr_mul(1, &wt, x, 0, n);
         if (!status) status = cel_mat_gemm(0, 0, 1, n, force, 1, gradient, work);
@@ -5348,14 +5352,11 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relation *
         int64_t count = x.rows - first < block ? x.rows - first : block;
         cel_mat n = cel_mat_block(scratch, 0, 0, count, genes), t = cel_mat_block(scratch, block, 0, count, genes);
         cel_mat g = none;
-        if (gradient.data) {
-            g = cel_mat_block(gradient, first, 0, count, genes);
-            cel_mat_fill(g, 0);
-        }
+        if (gradient.data) g = cel_mat_block(gradient, first, 0, count, genes);
         for (r = 0; r < m->relations && !status; r++) {
             cel_mat pair = forces && !relation[r].wt ? cel_mat_block(both, r * genes, 0, genes, genes) : none;
-            status = celi_model_block(cel_model_force(m, r), pair, relation + r, x, first, n, t, sums,
-                                      sums + block + r, g, celi_work_inner(work));
+            status = celi_model_block(cel_model_force(m, r), pair, relation + r, x, first, n,
+                                      r == 0 && g.data ? g : t, sums, sums + block + r, g, celi_work_inner(work));
         }
         for (i = 0; i < count && m->field; i++) {
             sums[block + m->relations] += cel_dot(genes, m->field, x.data + (first + i) * x.stride);
@@ -8753,12 +8754,16 @@ typedef struct celi_batch {
 
 typedef void celi_batch_fn(const cel_sampler *s, celi_lane *lane, const celi_batch *batch);
 
-/* A block is 16 times a vector's work at least, and big enough for the products; a function of the count alone. */
+/* Blocks big enough for the products, small enough for the caches, and even in number, for two threads or four; a
+ * function of the count alone. */
 static int64_t celi_sampler_block(const cel_sampler *s, int64_t count)
 {
-    int64_t block = (count + 7) / 8, least = 32 + s->genes / 4;
+    int64_t block = (count + 7) / 8, least = 32 + s->genes / 4, blocks;
     if (block < least) block = least;
-    return block < 256 ? block : 256;
+    if (block > 256) block = 256;
+    blocks = (count + block - 1) / block;
+    if (blocks % 2 && count > 64) blocks += blocks > 1 && count <= 256 * (blocks - 1) ? -1 : 1;
+    return blocks > 0 ? (count + blocks - 1) / blocks : 1;
 }
 
 CEL_API_DEF void cel_gen_sampler_free(cel_sampler *s)
