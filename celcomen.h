@@ -7536,7 +7536,7 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
         for (k = b - count; k < b; k++) sc->factor[k] = coefficient * sc->scale[r];
     }
     for (i = 0; i < n; i++) sc->weight[i] = 1;
-    /* The basis: eigenvectors of the blocks' mean, fields eliminated. An l1 penalty and J+ need the genes' own. */
+    /* The basis: eigenvectors of a mean of the blocks, fields eliminated. An l1 penalty and J+ need the genes' own. */
     status = celi_score_measure(sc, 1, &sc->whole);
     if (!status) celi_score_use(sc, &sc->whole, 1);
     if (!status && !(o->l1 > 0) && !(o->l1 < 0) && form != CEL_SCORE_ORTHANT) {
