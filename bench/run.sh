@@ -1,17 +1,19 @@
 #!/bin/sh
-# Timings beside peers: sh bench/run.sh BUILD [FILE] [quick] [single]
+# Timings beside peers: sh bench/run.sh BUILD [FILE] [quick] [single] [whole]
 # Compiles bench/*.c into BUILD, runs each program and the peers that are installed, and prints (and writes to FILE)
 #     figure,value,unit,peer,peer_value,ratio
 # ratio above 1: we are faster. The last lines hold what is asked of the library, and whether this run met it.
 # quick: small sizes, to see that it works. single: one thread throughout, all on its own processor time, for a
-# machine that is busy with other things. FILE "" is none. CC and PYTHON choose the compiler and the interpreter.
+# machine that is busy with other things. whole: one step of the published generator with all its genes, which can take
+# half an hour, instead of steps of fewer genes, scaled. FILE "" is none. CC and PYTHON choose the compiler and the
+# interpreter.
 set -e
 build=${1:-build}
 out=$2
-quick=
+quick= whole=
 export THREADS=2
-for mode in "$3" "$4"; do
-    case $mode in quick) quick=quick ;; single) THREADS=1 ;; esac
+for mode in "$3" "$4" "$5"; do
+    case $mode in quick) quick=quick ;; single) THREADS=1 ;; whole) whole=whole ;; esac
 done
 [ "$THREADS" = 2 ] && t='2 threads' || { t='1 thread'; export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; }
 cd "$(dirname "$0")/.."
@@ -46,7 +48,7 @@ join() {
           else printf "%s,%s,%s,%s,%s,%.4g\n", part[1], value[part[1]], $3, name, $2,
                $3 == "s" ? $2 / value[part[1]] : value[part[1]] / $2 }' "$table" - | say
 }
-peer() { # NAME SCRIPT [ARGUMENT]
+peer() { # NAME SCRIPT [ARGUMENTS]
     if [ -n "$python" ]; then OPENBLAS_CORETYPE=$best "$python" "bench/$2" "$folder" $3 | join "$1"
     else echo "skipped: $1 not installed (no Python with NumPy)" | say
     fi
@@ -90,7 +92,7 @@ peer scikit-learn peer_sklearn.py
 "$build/bench_fit" "$folder" $quick | say
 peer NumPy peer_numpy.py
 "$build/bench_generate" "$folder" $quick | say
-peer PyTorch peer_torch.py $quick
+peer PyTorch peer_torch.py "$quick $whole"
 "$build/bench_sample" $quick | say
 
 # What is asked: worst ratio (or value) of the lines whose figure and peer match, beside the bound.
