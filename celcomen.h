@@ -739,9 +739,9 @@ typedef struct cel_adam {
 /* A state of zeros for count parameters. Free with cel_adam_free (all-zero afterwards). */
 CEL_API cel_status cel_adam_new(int64_t count, cel_adam *out);
 CEL_API void cel_adam_free(cel_adam *a);
-/* One step on param (count) down grad (count); the second form is for arrays of double. options may
- * be NULL. */
-CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, const cel_real *grad, cel_real *param);
+/* One step on param down grad, both of one shape with rows x cols = count; the second form is for arrays
+ * (count) of double. options may be NULL. Neither allocates. */
+CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param);
 CEL_API void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param);
 
 typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
@@ -5654,14 +5654,18 @@ static double celi_adam_delta(const celi_adam_rule *r, double g, double p, doubl
     return r->rate * *m / (sqrt(*v * r->root) + r->eps) + r->decay * p;
 }
 
-CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, const cel_real *grad, cel_real *param)
+CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param)
 {
     celi_adam_rule r = celi_adam_next(a, options);
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
-    for (i = 0; i < a->count; i++) {
-        double p = (double)param[i];
-        param[i] = (cel_real)(p - celi_adam_delta(&r, (double)grad[i], p, a->m + i, a->v + i));
+    for (i = 0; i < param.rows; i++) {
+        const cel_real *g = grad.data + i * grad.stride;
+        cel_real *x = param.data + i * param.stride;
+        double *m = a->m + i * param.cols, *v = a->v + i * param.cols;
+        int64_t j;
+        for (j = 0; j < param.cols; j++)
+            x[j] = (cel_real)((double)x[j] - celi_adam_delta(&r, (double)g[j], (double)x[j], m + j, v + j));
     }
 }
 
@@ -5846,8 +5850,6 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments,
     }
     for (s = 0; s < slides; s++) {
         celi_paper_slide *t = f->slide + s;
-        int64_t ld = moments[s].blocks * n + 1;
-        const double *gram = moments[s].gram, *half = gram + (ld - 1) * ld; /* half the sums of X */
         t->c0 = f->arrays + s * each;
         t->c1 = t->c0 + n * n;
         t->mean = t->c1 + n * n;
@@ -5855,11 +5857,9 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments,
         t->spread = t->u + n;
         t->cells = (double)moments[s].cells;
         t->q = o->slide_q ? o->slide_q[s] : celi_or(o->q, 6);
-        for (j = 0; j < n; j++) t->mean[j] = 2 * half[j] / t->cells;
-        for (i = 0; i < n; i++) {
-            memcpy(t->c0 + i * n, gram + i * ld, (size_t)n * sizeof(double));
-            memcpy(t->c1 + i * n, gram + i * ld + n, (size_t)n * sizeof(double));
-        }
+        cel_moments_mean(moments + s, t->mean);
+        cel_moments_cross(moments + s, 0, t->c0);
+        cel_moments_cross(moments + s, 1, t->c1);
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) {
@@ -5973,37 +5973,26 @@ static int64_t celi_paper_run(const celi_paper_fit *f, int64_t run)
     return (int64_t)((double)f->n * (f->folded ? 1 - sqrt(1 - share) : share));
 }
 
-/* One pass over the forces: a step down the gradients of slides down[0..downs), and the loss of slides
- * next[0..nexts) at the result. rule NULL is gradient descent at rate lr. */
+/* A run's rows of one pass over the forces: a step at rate lr down the gradients of slides down[0..downs), or with
+ * Adam those gradients only, and the loss of slides next[0..nexts) at the result. */
 static void celi_paper_rows(celi_paper_fit *f, const celi_paper_kernels *kern, int64_t run, double lr,
-                            const celi_adam_rule *rule, const int64_t *down, int64_t downs, const int64_t *next,
-                            int64_t nexts)
+                            const int64_t *down, int64_t downs, const int64_t *next, int64_t nexts)
 {
-    int64_t n = f->n, i, j, k, end = celi_paper_run(f, run + 1);
-    int r;
+    int64_t n = f->n, i, k, end = celi_paper_run(f, run + 1);
     for (k = 0; k < nexts; k++) {
         celi_paper_slide *t = f->slide + next[k];
         memset(t->spread + run * n, 0, (size_t)n * sizeof(double));
         t->energy[run][0] = t->energy[run][1] = 0;
     }
     for (i = celi_paper_run(f, run); i < end; i++) {
-        int64_t from = f->folded ? i + 1 : 0;
-        double *row[2], *at[2];
-        row[0] = f->intra + i * n;
-        row[1] = f->inter + i * n;
-        for (r = 0; r < 2; r++) {
-            at[r] = rule ? f->gradient + (r * n + i) * n : row[r];
-            if (rule && downs > 0) memset(at[r], 0, (size_t)n * sizeof(double));
+        double *intra = (f->gradient ? f->gradient : f->intra) + i * n, *inter = intra + n * n;
+        if (f->gradient && downs > 0) {
+            memset(intra, 0, (size_t)n * sizeof(double));
+            memset(inter, 0, (size_t)n * sizeof(double));
         }
         for (k = 0; k < downs; k++)
-            celi_paper_descend(f, kern, f->slide + down[k], i, from, rule ? -1 : lr,
-                               f->folded && !rule && k + 1 == downs, at[0], at[1]);
-        for (r = 0; r < 2 && rule && downs > 0; r++)
-            for (j = from; j < n; j++) {
-                int64_t e = (r * n + i) * n + j;
-                double p = row[r][j] - celi_adam_delta(rule, at[r][j], row[r][j], f->adam.m + e, f->adam.v + e);
-                row[r][j] = f->folded && p < 0 ? 0 : f->folded && p > 1 ? 1 : p;
-            }
+            celi_paper_descend(f, kern, f->slide + down[k], i, f->folded ? i + 1 : 0, f->gradient ? -1 : lr,
+                               f->folded && !f->gradient && k + 1 == downs, intra, inter);
         for (k = 0; k < nexts; k++) celi_paper_evaluate(f, kern, f->slide + next[k], i, run);
     }
 }
@@ -6012,14 +6001,21 @@ static void celi_paper_pass(celi_paper_fit *f, double lr, const int64_t *down, i
                             int64_t nexts)
 {
     celi_paper_kernels kern = celi_paper_kernel();
-    cel_adam_options options;
-    celi_adam_rule rule, *adam = f->gradient ? &rule : NULL;
-    int64_t run;
-    memset(&options, 0, sizeof options);
-    options.lr = lr;
-    if (adam && downs > 0) rule = celi_adam_next(&f->adam, &options);
+    int adam = f->gradient && downs > 0;
+    int64_t run, i;
     CELI_OMP(omp parallel for schedule(static, 1) if (f->n >= 200))
-    for (run = 0; run < CELI_PAPER_RUNS; run++) celi_paper_rows(f, &kern, run, lr, adam, down, downs, next, nexts);
+    for (run = 0; run < CELI_PAPER_RUNS; run++)
+        celi_paper_rows(f, &kern, run, lr, down, downs, next, adam ? 0 : nexts);
+    if (adam) { /* once folded, what is not right of the diagonal has no gradient and stays */
+        cel_adam_options options;
+        memset(&options, 0, sizeof options);
+        options.lr = lr;
+        cel_adam_step_double(&f->adam, &options, f->gradient, f->intra);
+        for (i = 0; f->folded && i < f->adam.count; i++)
+            f->intra[i] = f->intra[i] < 0 ? 0 : f->intra[i] > 1 ? 1 : f->intra[i];
+        celi_paper_pass(f, lr, NULL, 0, next, nexts);
+        return;
+    }
     for (run = 0; run < nexts; run++) celi_paper_finish(f, f->slide + next[run]);
 }
 
@@ -8245,24 +8241,16 @@ static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const
 static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angles)
 {
     int64_t i;
-    int adam = g->adam.count > 0;
     cel_adam_options options;
-    celi_adam_rule rule;
     memset(&options, 0, sizeof options);
-    memset(&rule, 0, sizeof rule);
     options.lr = lr;
-    if (adam) rule = celi_adam_next(&g->adam, &options);
-    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
-    for (i = 0; i < angles.rows; i++) {
-        cel_real *t = angles.data + i * angles.stride;
-        const cel_real *s = d.data + i * d.stride;
-        int64_t k, at = i * angles.cols;
-        if (!adam) cel_axpy(angles.cols, (cel_real)-lr, s, t);
-        for (k = 0; k < angles.cols && adam; k++) {
-            double p = (double)t[k];
-            t[k] = (cel_real)(p - celi_adam_delta(&rule, (double)s[k], p, g->adam.m + at + k, g->adam.v + at + k));
-        }
+    if (g->adam.count > 0) {
+        cel_adam_step(&g->adam, &options, d, angles);
+        return;
     }
+    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
+    for (i = 0; i < angles.rows; i++)
+        cel_axpy(angles.cols, (cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride);
 }
 
 CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation,
