@@ -378,12 +378,10 @@ CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
  * value needs more than 60 iterations (NaN input). */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 
-/* Elementwise functions (count); an output may be the input. Errors, measured against extended precision:
- * at most 2 ulp in float and in double, next to the zeros of sine and cosine too. The sign of a zero may be lost.
- * NaN, infinities, and arguments beyond the kernels' range (|x| > 16384 for sincos) are libm's. */
+/* Sines and cosines of x (count each); an output may be the input. Errors, measured against extended precision:
+ * at most 2 ulp in float and in double, next to their zeros too. The sign of a zero may be lost. NaN, infinities
+ * and |x| > 16384 are libm's. */
 CEL_API void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine);
-CEL_API void cel_vec_exp(int64_t count, const cel_real *x, cel_real *y);
-CEL_API void cel_vec_log(int64_t count, const cel_real *x, cel_real *y);
 
 /* count standard normals (count), the fast way: Box-Muller on the blocks that begin at the next whole one,
  * 32 normals from 8 (double: 16) of them. The first m of n are those of a call for m alone. In float a
@@ -1656,7 +1654,6 @@ typedef __m512d celi_avx512_d;
     CELI_IOP2(T, S, iand, CELI_PASTE(M, _and_, B)(a, b))                                                              \
     CELI_IOP2(T, S, ior, CELI_PASTE(M, _or_, B)(a, b))                                                                \
     CELI_IOP2(T, S, ixor, CELI_PASTE(M, _xor_, B)(a, b))                                                              \
-    CELI_IOP1(T, S, ishl_mantissa, CELI_PASTE(M, _slli, CELI_EPI)(a, CELI_MANTISSA))                                  \
     CELI_IOP1(T, S, ishr_mantissa, CELI_PASTE(M, _srli, CELI_EPI)(a, CELI_MANTISSA))                                  \
     CELI_IOP1(T, S, ishl_sign, CELI_PASTE(M, _slli, CELI_EPI)(a, CELI_SIGN_SHIFT))                                    \
     T CELI_INLINE int S##_any(S##_i a)                                                                                \
@@ -1748,7 +1745,6 @@ CELI_IOP2(, celi_neon, isub, CELI_NU(sub)(a, b))
 CELI_IOP2(, celi_neon, iand, CELI_NU(and)(a, b))
 CELI_IOP2(, celi_neon, ior, CELI_NU(orr)(a, b))
 CELI_IOP2(, celi_neon, ixor, CELI_NU(eor)(a, b))
-CELI_IOP1(, celi_neon, ishl_mantissa, CELI_PASTE(vshlq_n_, CELI_U64, )(a, CELI_MANTISSA))
 CELI_IOP1(, celi_neon, ishr_mantissa, CELI_PASTE(vshrq_n_, CELI_U64, )(a, CELI_MANTISSA))
 CELI_IOP1(, celi_neon, ishl_sign, CELI_PASTE(vshlq_n_, CELI_U64, )(a, CELI_SIGN_SHIFT))
 CELI_INLINE int celi_neon_any(celi_neon_i a)
@@ -1881,8 +1877,8 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 /* ---- Elementary functions ---- */
 
 /* Polynomials are minimax fits (Remez), highest power first; arguments are reduced by two or three parts of
- * the period with fused products, exact for the arguments that the kernels take. Arguments outside of
- * CELI_*_LOW..CELI_*_HIGH, NaN among them, are reported (non-zero return) and left to libm. */
+ * the period with fused products, exact for the arguments that the kernels take. Angles beyond CELI_SINCOS_HIGH, NaN
+ * among them, are reported (non-zero return) and left to libm. */
 #if defined(CELCOMEN_DOUBLE)
 #define CELI_TWO_TO_23_OR_52 4503599627370496.0
 #define CELI_ROUNDER 6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
@@ -1894,10 +1890,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_HALF_PI_3 (-1.4973849048591698e-33)
 #define CELI_LN2_1 0.6931471805596629565116018 /* 41 bits, so that its product with an exponent is exact */
 #define CELI_LN2_2 2.823529056303157712258845e-13
-#define CELI_EXP_LOW (-708.0)
-#define CELI_EXP_HIGH 709.0
-#define CELI_LOG_LOW DBL_MIN
-#define CELI_LOG_HIGH DBL_MAX
 #define CELI_SIN_TERMS(X)                                                                                             \
     X(1.58901267164044749e-10)                                                                                        \
     X(-2.50506436259180031e-8) X(2.7557312965188277e-6) X(-1.98412698277288377e-4) X(8.33333333331984038e-3)          \
@@ -1906,11 +1898,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
     X(-1.13542951393056789e-11)                                                                                       \
     X(2.08756192848359487e-9) X(-2.75573135826988778e-7) X(2.48015872868013186e-5) X(-1.38888888888698024e-3)         \
     X(4.16666666666665743e-2)
-#define CELI_EXP_TERMS(X)                                                                                             \
-    X(2.0826791295909202e-9)                                                                                          \
-    X(2.51119388362945185e-8) X(2.75575803370788376e-7) X(2.75572352283927473e-6) X(2.48015869305770007e-5)           \
-    X(1.98412698959032706e-4) X(1.38888888891114014e-3) X(8.33333333331729322e-3) X(4.16666666666661134e-2)           \
-    X(0.166666666666666829) X(0.500000000000000004)
 #define CELI_LOG_TERMS(X)                                                                                             \
     X(0.147975116017762787)                                                                                           \
     X(0.15313902847151884) X(0.181835697564254476) X(0.222221984756287605) X(0.285714287432668326)                    \
@@ -1926,20 +1913,12 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_HALF_PI_3 (-1.7151245100058819e-15f)
 #define CELI_LN2_1 0.693145751953125f /* 15 bits, so that its product with an exponent is exact */
 #define CELI_LN2_2 1.4286068203094172321e-6f
-#define CELI_EXP_LOW (-87.0f)
-#define CELI_EXP_HIGH 88.0f
-#define CELI_LOG_LOW FLT_MIN
-#define CELI_LOG_HIGH FLT_MAX
 #define CELI_SIN_TERMS(X) X(-1.95030686255019743e-4f) X(8.33207088484857556e-3f) X(-0.16666653192350488f)
 #define CELI_COS_TERMS(X) X(2.44191975159191994e-5f) X(-1.38871942375021252e-3f) X(4.16666431830521447e-2f)
-#define CELI_EXP_TERMS(X)                                                                                             \
-    X(1.38148494678132288e-3f)                                                                                        \
-    X(8.36870986886016901e-3f) X(4.16683803096490913e-2f) X(0.166665208677933144f) X(0.499999935141114498f)
 #define CELI_LOG_TERMS(X) X(0.298730783750953593f) X(0.399774953820725164f) X(0.666667767186633947f)
 #endif
 #define CELI_SINCOS_HIGH ((cel_real)16384)
 #define CELI_TWO_PI ((cel_real)6.283185307179586476925)
-#define CELI_LOG2_E ((cel_real)1.4426950408889634074)
 #define CELI_TWO_OVER_PI ((cel_real)0.63661977236758134308)
 
 #if defined(CELI_X86) || defined(CELI_NEON)
@@ -1988,18 +1967,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
         p = S##_fma(s, S##_fma(z, p, S##_mul(half, f)), S##_mul(e, S##_set(CELI_LN2_2)));                             \
         return S##_fma(e, S##_set(CELI_LN2_1), S##_sub(f, S##_fms(half, f, p)));                                      \
     }                                                                                                                 \
-    /* exp of x = n log 2 + r: 2^n (1 + r + r^2 P(r)). */                                                             \
-    T CELI_INLINE S##_v S##_exp_v(S##_v x)                                                                            \
-    {                                                                                                                 \
-        const S##_v rounder = S##_set(CELI_ROUNDER);                                                                  \
-        S##_v t = S##_fma(x, S##_set(CELI_LOG2_E), rounder), n = S##_sub(t, rounder), z, p;                           \
-        z = S##_fnma(n, S##_set(CELI_LN2_1), x);                                                                      \
-        z = S##_fnma(n, S##_set(CELI_LN2_2), z);                                                                      \
-        p = S##_zero();                                                                                               \
-        CELI_EXP_TERMS(S##_horner)                                                                                    \
-        p = S##_add(S##_fma(S##_mul(z, z), p, z), S##_set(1));                                                        \
-        return S##_real(S##_iadd(S##_bits(p), S##_ishl_mantissa(S##_bits(t))));                                       \
-    }                                                                                                                 \
     T static int S##_sincos(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)                                  \
     {                                                                                                                 \
         enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
@@ -2014,8 +1981,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
         }                                                                                                             \
         return S##_any(odd);                                                                                          \
     }                                                                                                                 \
-    CELI_ELEMENTARY_1(T, S, exp, CELI_EXP_LOW, CELI_EXP_HIGH)                                                         \
-    CELI_ELEMENTARY_1(T, S, log, CELI_LOG_LOW, CELI_LOG_HIGH)                                                         \
     /* 32 normals from the blocks of words that begin at block: 16 pairs, cosines first. */                           \
     T static void S##_normals(const cel_rng *rng, uint32_t block, cel_real *out)                                      \
     {                                                                                                                 \
@@ -2043,19 +2008,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
             S##_store(out + g, S##_mul(u, c));                                                                        \
             S##_store(out + 16 + g, S##_mul(u, s));                                                                   \
         }                                                                                                             \
-    }
-#define CELI_ELEMENTARY_1(T, S, name, LOW, HIGH)                                                                      \
-    T static int S##_##name(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)                                  \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        S##_i odd = S##_iset(0);                                                                                      \
-        for (; n > 0; n -= W, x += W, y += W) {                                                                       \
-            S##_v v = S##_load(x), in = S##_min(S##_max(v, S##_set(LOW)), S##_set(HIGH));                             \
-            odd = S##_ior(odd, S##_ixor(S##_bits(in), S##_bits(v)));                                                  \
-            S##_store(y, S##_##name##_v(in));                                                                         \
-        }                                                                                                             \
-        (void)y2;                                                                                                     \
-        return S##_any(odd);                                                                                          \
     }
 /* u on (0, 1], the angle v on [0, 2 pi]. */
 #if defined(CELCOMEN_DOUBLE)
@@ -2138,30 +2090,6 @@ static int celi_scalar_sincos(int64_t n, const cel_real *x, cel_real *y, cel_rea
     return 0;
 }
 
-static int celi_scalar_exp(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)
-{
-    for (; n > 0; n--, x++, y++)
-#if defined(CELCOMEN_DOUBLE)
-        *y = exp(*x);
-#else
-        *y = expf(*x);
-#endif
-    (void)y2;
-    return 0;
-}
-
-static int celi_scalar_log(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)
-{
-    for (; n > 0; n--, x++, y++)
-#if defined(CELCOMEN_DOUBLE)
-        *y = log(*x);
-#else
-        *y = logf(*x);
-#endif
-    (void)y2;
-    return 0;
-}
-
 static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *out)
 {
     cel_real u[16], angle[16];
@@ -2178,10 +2106,9 @@ static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *ou
         angle[i] = (float)(w[i % 2 * 2 + 1] >> 1) * (CELI_TWO_PI / 2147483648.0f);
 #endif
     }
-    celi_scalar_log(16, u, u, NULL);
     celi_scalar_sincos(16, angle, out + 16, out);
     for (i = 0; i < 16; i++) {
-        cel_real r = (cel_real)sqrt(-2 * (double)u[i]);
+        cel_real r = (cel_real)sqrt(-2 * log((double)u[i]));
         out[i] *= r;
         out[16 + i] *= r;
     }
@@ -2199,15 +2126,13 @@ typedef struct celi_kernels {
     void (*axpy)(int64_t n, cel_real alpha, const cel_real *x, cel_real *y);
     double (*dot)(int64_t n, const cel_real *x, const cel_real *y);
     int (*sincos)(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine);
-    int (*exp)(int64_t n, const cel_real *x, cel_real *y, cel_real *unused);
-    int (*log)(int64_t n, const cel_real *x, cel_real *y, cel_real *unused);
     void (*normals)(const cel_rng *rng, uint32_t block, cel_real *out);
 } celi_kernels;
 
 #define CELI_LANES(bytes) ((int)((bytes) / sizeof(cel_real)))
 #define CELI_TABLE(S, level, mr, nr, kc, mc, nc)                                                                      \
     {                                                                                                                 \
-        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_sincos, S##_exp, S##_log, S##_normals             \
+        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_sincos, S##_normals                               \
     }
 /* Best last: the first is always there. */
 static const celi_kernels celi_tables[] = {
@@ -2383,41 +2308,26 @@ CEL_API_DEF double cel_dot(int64_t count, const cel_real *x, const cel_real *y)
 
 CEL_API_DEF double cel_nrm2(int64_t count, const cel_real *x) { return sqrt(cel_dot(count, x, x)); }
 
-/* y = f(x) (and y2, or NULL) in blocks that are copied and padded with ones, so that an element does not see
- * its neighbours and y may be x. What the kernel does not take is done again by libm (the scalar twin). */
-typedef int celi_map_fn(int64_t n, const cel_real *x, cel_real *y, cel_real *y2);
-static void celi_map(celi_map_fn *kernel, celi_map_fn *scalar, cel_real low, cel_real high, int64_t n,
-                     const cel_real *x, cel_real *y, cel_real *y2)
-{
-    enum { BLOCK = 256 };
-    int64_t at;
-    CELI_OMP(omp parallel for schedule(static) if (n >= 64 * BLOCK))
-    for (at = 0; at < n; at += BLOCK) {
-        cel_real in[BLOCK], out[2][BLOCK];
-        int64_t count = celi_min(BLOCK, n - at), whole = (count + 15) & ~(int64_t)15, i;
-        memcpy(in, x + at, (size_t)count * sizeof(cel_real));
-        for (i = count; i < whole; i++) in[i] = 1;
-        if (kernel(whole, in, out[0], out[1]))
-            for (i = 0; i < count; i++)
-                if (!(in[i] >= low && in[i] <= high)) scalar(1, in + i, out[0] + i, out[1] + i);
-        memcpy(y + at, out[0], (size_t)count * sizeof(cel_real));
-        if (y2) memcpy(y2 + at, out[1], (size_t)count * sizeof(cel_real));
-    }
-}
-
+/* In blocks that are copied and padded, so that an element does not see its neighbours and an output may be x. What
+ * the kernel does not take is done again by libm (the scalar twin). */
 CEL_API_DEF void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine)
 {
-    celi_map(celi_kernel()->sincos, celi_scalar_sincos, -CELI_SINCOS_HIGH, CELI_SINCOS_HIGH, count, x, sine, cosine);
-}
-
-CEL_API_DEF void cel_vec_exp(int64_t count, const cel_real *x, cel_real *y)
-{
-    celi_map(celi_kernel()->exp, celi_scalar_exp, CELI_EXP_LOW, CELI_EXP_HIGH, count, x, y, NULL);
-}
-
-CEL_API_DEF void cel_vec_log(int64_t count, const cel_real *x, cel_real *y)
-{
-    celi_map(celi_kernel()->log, celi_scalar_log, CELI_LOG_LOW, CELI_LOG_HIGH, count, x, y, NULL);
+    enum { BLOCK = 256 };
+    const celi_kernels *kern = celi_kernel();
+    int64_t at;
+    CELI_OMP(omp parallel for schedule(static) if (count >= 64 * BLOCK))
+    for (at = 0; at < count; at += BLOCK) {
+        cel_real in[BLOCK], out[2][BLOCK];
+        int64_t now = celi_min(BLOCK, count - at), whole = (now + 15) & ~(int64_t)15, i;
+        memcpy(in, x + at, (size_t)now * sizeof(cel_real));
+        for (i = now; i < whole; i++) in[i] = 1;
+        if (kern->sincos(whole, in, out[0], out[1]))
+            for (i = 0; i < now; i++)
+                if (!(in[i] >= -CELI_SINCOS_HIGH && in[i] <= CELI_SINCOS_HIGH))
+                    celi_scalar_sincos(1, in + i, out[0] + i, out[1] + i);
+        memcpy(sine + at, out[0], (size_t)now * sizeof(cel_real));
+        memcpy(cosine + at, out[1], (size_t)now * sizeof(cel_real));
+    }
 }
 
 CEL_API_DEF void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count)
