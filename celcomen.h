@@ -921,7 +921,8 @@ CEL_API cel_status cel_fit_fdr(const double *p, int64_t count, double *q);
  *   x_k = cos(t_k) prod_{j<k} sin(t_j),  x_n = prod_j sin(t_j). */
 CEL_API cel_status cel_gen_from_angles(cel_mat angles, cel_mat x);
 /* The inverse, for rows of any length and any signs: t_k = atan2(|x after k|, x_k) in [0, pi], the last
- * atan2(x_n, x_{n-1}) in (-pi, pi]. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
+ * atan2(x_n, x_{n-1}) in (-pi, pi]. The published knock-out starts from the angles of rows in which the gene was
+ * set to 0. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
 CEL_API cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *err);
 /* d_angles (S x n-1) = dL/dt from d_x (S x n) = dL/dx, in O(n) a cell. d_angles may not overlap angles. */
 CEL_API cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work);
@@ -960,12 +961,6 @@ CEL_API cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation
  * progress; angles and x are then those reached so far. */
 CEL_API cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation, const cel_gen_options *options,
                                  cel_mat angles, cel_mat x, double *losses, cel_paper_loss *last);
-
-/* The published knock-out: sets x[cell][gene] = 0 for the listed cells (count) and rescales their rows to
- * unit length: a start for cel_gen_to_angles. Nothing holds the gene at 0 afterwards. CEL_ERR_ARG for a
- * cell or gene out of range, CEL_ERR_DATA for a cell that expresses nothing else; err->cell names it and
- * x is unchanged. */
-CEL_API cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene, cel_error *err);
 
 /* ======================================================================== */
 /* generate: exact samples, the most likely tissue, log Z by sampling       */
@@ -8210,28 +8205,6 @@ CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation 
     if (x.data) cel_mat_copy(g.x, x);
     celi_gen_close(&g);
     return status;
-}
-
-CEL_API_DEF cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene,
-                                              cel_error *err)
-{
-    int64_t c, j;
-    if (gene < 0 || gene >= x.cols) return celi_fail(err, CEL_ERR_ARG, "no such gene", -1, -1, gene);
-    for (c = 0; c < count; c++) {
-        double rest = 0;
-        if (cells[c] < 0 || cells[c] >= x.rows) return celi_fail(err, CEL_ERR_ARG, "no such cell", -1, cells[c], -1);
-        for (j = 0; j < x.cols; j++) rest += j == gene ? 0 : fabs((double)x.data[cells[c] * x.stride + j]);
-        if (!(rest > 0 && rest <= DBL_MAX))
-            return celi_fail(err, CEL_ERR_DATA, "a cell expresses no other gene, or is not finite", -1, cells[c], gene);
-    }
-    for (c = 0; c < count; c++) {
-        cel_real *row = x.data + cells[c] * x.stride;
-        double norm;
-        row[gene] = 0;
-        norm = cel_nrm2(x.cols, row);
-        for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / norm);
-    }
-    return CEL_OK;
 }
 
 /* ======================================================================== */
