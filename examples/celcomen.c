@@ -162,11 +162,23 @@ static const char *in_folder(const char *folder, const char *name)
     return path;
 }
 
+/* Things sorted by a key: genes, or pairs of them. */
+typedef struct pair {
+    int64_t a, b;
+    double key;
+} pair;
+static int compare_pairs(const void *x, const void *y)
+{
+    const pair *p = (const pair *)x, *q = (const pair *)y;
+    if (p->key < q->key || p->key > q->key) return p->key < q->key ? -1 : 1;
+    return p->a != q->a ? (p->a < q->a ? -1 : 1) : p->b < q->b ? -1 : p->b > q->b;
+}
+
 /* ---- options ---- */
 
 typedef struct option_values {
     /* the slide */
-    const char *counts, *expression, *coords, *genes, *slides, *types, *edges, *top_genes;
+    const char *counts, *expression, *coords, *genes, *slides, *types, *edges, *top_genes, *genes_by;
     double radius, target_sum;
     int64_t k, hops;
     int allow_isolated;
@@ -208,7 +220,10 @@ static const option options[] = {
     {"genes", 's', &o.genes, "FILE        gene names, one a line (default g0, g1, ..)"},
     {"slides", 's', &o.slides, "FILE        the slide of each cell, one a line; no neighbours across slides"},
     {"types", 's', &o.types, "FILE        the type of each cell, one a line: a between-cell force per pair of types"},
-    {"top-genes", 's', &o.top_genes, "N           keep the N most variable genes (Seurat's flavour)"},
+    {"top-genes", 's', &o.top_genes, "N           keep N genes only"},
+    {"genes-by", 's', &o.genes_by,
+     "NAME        which: variance (default: Seurat's flavour, dispersion beside genes of like mean, which\n"
+     "                                prefers rare genes) or mean (the most expressed)"},
     {"target-sum", 'd', &o.target_sum, "X           counts of a cell are scaled to this total (default 10000)"},
     {"k", 'i', &o.k, "K           neighbours: the K nearest (default 6)"},
     {"radius", 'd', &o.radius, "R           neighbours: all closer than R"},
@@ -465,16 +480,35 @@ static void build_graph(tissue *t)
     t->mean_degree = sum / (double)cells;
 }
 
-/* Reads what the options name and prepares it: counts are scaled, logged, cut to the most variable genes and
+/* The columns (top) of the genes of the highest mean, ascending. */
+static void most_expressed(cel_mat x, int64_t top, int32_t *index)
+{
+    pair *list = (pair *)get((size_t)x.cols, sizeof(pair));
+    uint8_t *keep = (uint8_t *)get((size_t)x.cols, 1);
+    int64_t i, j;
+    for (j = 0; j < x.cols; j++) list[j].a = j;
+    for (i = 0; i < x.rows; i++)
+        for (j = 0; j < x.cols; j++) list[j].key -= (double)x.data[i * x.stride + j];
+    qsort(list, (size_t)x.cols, sizeof(pair), compare_pairs);
+    for (j = 0; j < top; j++) keep[list[j].a] = 1;
+    for (i = j = 0; j < x.cols; j++)
+        if (keep[j]) index[i++] = (int32_t)j;
+    free(list);
+    free(keep);
+}
+
+/* Reads what the options name and prepares it: counts are scaled, logged, cut to --top-genes and
  * to unit rows; cells without counts are dropped. wanted (or NULL): the genes to keep, of an earlier fit. */
 static tissue load_tissue(const char *command, const names *wanted)
 {
     tissue t;
     cel_error err;
     int64_t i, zeros = 0;
+    int by_mean = choice("genes-by", o.genes_by, "variance", "mean", (char *)NULL);
     uint8_t *keep;
     double start = seconds();
     memset(&t, 0, sizeof t);
+    if (o.genes_by && !o.top_genes) die(2, "--genes-by needs --top-genes N");
     t.file = o.counts ? o.counts : o.expression;
     need(t.file, command, "--counts FILE.npy or --expression FILE.npy");
     if (o.counts && o.expression) die(2, "%s: --counts and --expression exclude each other", command);
@@ -512,7 +546,8 @@ static tissue load_tissue(const char *command, const names *wanted)
         } else {
             if (top < 2 || top > t.x.cols)
                 die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t.file, (long long)t.x.cols);
-            must(cel_slide_variable(t.x, top, index, NULL, &err), t.file, &err);
+            if (by_mean) most_expressed(t.x, top, index);
+            else must(cel_slide_variable(t.x, top, index, NULL, &err), t.file, &err);
         }
         cut.count = top;
         cut.name = (char **)get((size_t)top, sizeof(char *));
@@ -894,17 +929,6 @@ static cel_fit_options paper_options(void)
     p.seed = (uint64_t)o.seed;
     p.progress = progress();
     return p;
-}
-
-typedef struct pair {
-    int64_t a, b;
-    double key;
-} pair;
-static int compare_pairs(const void *x, const void *y)
-{
-    const pair *p = (const pair *)x, *q = (const pair *)y;
-    if (p->key < q->key || p->key > q->key) return p->key < q->key ? -1 : 1;
-    return p->a != q->a ? (p->a < q->a ? -1 : 1) : p->b < q->b ? -1 : p->b > q->b;
 }
 
 static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
@@ -1936,7 +1960,7 @@ typedef struct command {
 static const command commands[] = {
     {"fit", "forces from a slide, with error bars",
      "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model",
-     SLIDE_OPTIONS " top-genes hops method " PUBLISHED_OPTIONS
+     SLIDE_OPTIONS " top-genes genes-by hops method " PUBLISHED_OPTIONS
                    " mean-degree no-projection summed tolerance inter0 intra0 ridge l1 group"
                    " field tiles no-errors seed out quiet help",
      command_fit},

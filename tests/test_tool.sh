@@ -99,6 +99,12 @@ npy edges.npy '|u1' '2, 3' '\000\001\002\001\002\004'
 npy wide.npy '|u1' '3, 2' '\000\001\002\001\002\004'
 npy float.npy '<f4' '2, 1' "$one$one"
 ok "counts" "$tool" fit --counts counts.npy --coords place.npy --k 2 --ridge 0.1 --no-errors --out counted
+printf 'often\nrare\nalways\n' > three.txt
+ok "most expressed genes" "$tool" fit --counts counts.npy --coords place.npy --genes three.txt --top-genes 2 --genes-by mean --k 2 --ridge 0.1 --no-errors --out expressed
+ok "which they are" sh -c '[ "$(tr "\n" " " < expressed/genes.txt)" = "often always " ]'
+ok "most variable genes" "$tool" fit --counts counts.npy --coords place.npy --genes three.txt --top-genes 2 --k 2 --ridge 0.1 --no-errors --out variable
+bad "--genes-by alone" 2 "--top-genes" "$tool" fit --counts counts.npy --coords place.npy --genes-by mean --out never
+bad "--genes-by what" 2 "--genes-by" "$tool" fit --counts counts.npy --coords place.npy --top-genes 2 --genes-by size --out never
 fit_bad "NaN count" "nan.npy.*cell 3, gene 1" --counts nan.npy --coords place.npy --k 2
 fit_bad "no counts at all" "nothing.npy: every cell" --counts nothing.npy --coords place.npy --k 2
 fit_bad "edge out of range" "edges.npy: edge 2" --counts counts.npy --edges edges.npy
