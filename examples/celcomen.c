@@ -44,6 +44,9 @@ static void must(cel_status status, const char *file, const cel_error *err)
     die(1, "%s: %s%s", file, err && err->status == status ? err->what : cel_strerror(status), place);
 }
 
+/* Said even to those who want quiet. */
+static void warn(const char *text) { fprintf(stderr, "celcomen: warning: %s\n", text); }
+
 static void note(const char *format, ...)
 {
     va_list args;
@@ -1050,6 +1053,7 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     json_number(report, s.group ? "group" : "l1", done->l1);
     json_number(report, "iterations", (double)done->iterations);
     json_number(report, "residual", done->residual);
+    json_number(report, "converged", done->converged);
     json_number(report, "value_per_cell", done->value);
     if (done->path || s.form == CEL_SCORE_PICK) json_number(report, "held_out_per_cell", done->held_out);
     if (s.form == CEL_SCORE_PICK) json_number(report, "held_out_of_the_other_form", done->held_out_other);
@@ -1061,10 +1065,11 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     }
     json_number(report, "groups", (double)done->groups);
     json_number(report, "seconds_fit", seconds() - clock);
-    note("fit: %s form, J %.6g a cell, %lld steps%s, %lld replicates (%.2f s)", form_name(done->form), done->value,
-         (long long)done->iterations, done->converged ? "" : " (not converged)", (long long)done->groups,
-         seconds() - clock);
-    if (!done->converged) note("fit: not converged: a ridge makes the minimum unique (--ridge auto)");
+    note("fit: %s form, J %.6g a cell, %lld steps, %lld replicates (%.2f s)", form_name(done->form), done->value,
+         (long long)done->iterations, (long long)done->groups, seconds() - clock);
+    if (!done->converged)
+        warn("the fit has not converged: do not use these forces. Where the data leave them undetermined, a ridge makes "
+             "the minimum unique, such as --ridge 0.01");
     cel_work_free(&work);
     free(group);
 }

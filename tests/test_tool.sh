@@ -110,6 +110,11 @@ fit_bad "no counts at all" "nothing.npy: every cell" --counts nothing.npy --coor
 fit_bad "edge out of range" "edges.npy: edge 2" --counts counts.npy --edges edges.npy
 fit_bad "edges out of shape" "not 2 x edges" --counts counts.npy --edges wide.npy
 fit_bad "edges that are not whole numbers" "float.npy" --counts counts.npy --edges float.npy
+zero='\000\000\000\000'
+npy same.npy '<f4' '4, 2' "$one$zero$one$zero$one$zero$one$zero"
+ok "cells that are all the same" "$tool" fit --expression same.npy --coords place.npy --k 2 --method score-exact --ridge 0 --no-errors --quiet --out collapsed
+holds "the warning" log 'warning: the fit has not converged'
+holds "its report" collapsed/report.json '"converged": 0'
 fit_bad "more neighbours than cells" "place.npy" --counts counts.npy --coords place.npy --k 4
 ko_bad() { name=$1 words=$2; shift 2; bad "$name" 1 "$words" "$tool" perturb --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt "$@" --out never; }
 ko_bad "unknown gene" "no gene 'XYZ'" --cell 3 --gene XYZ
