@@ -11,9 +11,9 @@ product. What takes minutes is timed for fewer epochs, or one step of fewer gene
 back, each of the multiplications passes over the whole matrix, so that a step grows as the third power of the genes once
 that outweighs the rest: the power is fitted to steps of a tenth, a fifth and two fifths of the genes, and the smaller of
 it and 3 scales the last of them. With `whole` the one step of all genes is timed instead, which can take half an hour."""
-import os
 import sys
-import time
+
+from peer_clock import THREADS, clock
 
 try:
     import numpy
@@ -22,8 +22,6 @@ except ImportError as missing:
     print("skipped: %s not installed" % ("PyTorch" if missing.name == "torch" else "NumPy"))
     sys.exit()
 
-THREADS = int(os.environ.get("THREADS", "2"))
-CLOCK = time.process_time if THREADS == 1 else time.perf_counter
 torch.set_num_threads(THREADS)
 FOLDER = sys.argv[1]
 QUICK, WHOLE = "quick" in sys.argv[2:], "whole" in sys.argv[2:]
@@ -123,15 +121,6 @@ def generate(expression, loss, start, edges, force, steps, published):
         optimiser.step()
         first = float(value) if first is None else first
     return first
-
-
-def clock(run, rounds=5):
-    times, answer = [], None
-    for _ in range(rounds):
-        start = CLOCK()
-        answer = run()
-        times.append(CLOCK() - start)
-    return sorted(times)[rounds // 2], answer
 
 
 def power(sizes, times):

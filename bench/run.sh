@@ -11,7 +11,7 @@ set -e
 build=${1:-build}
 out=$2
 quick= whole=
-export THREADS=2
+export THREADS=2 PYTHONDONTWRITEBYTECODE=1
 for mode in "$3" "$4" "$5"; do
     case $mode in quick) quick=quick ;; single) THREADS=1 ;; whole) whole=whole ;; esac
 done
