@@ -1160,7 +1160,8 @@ typedef struct cel_graph_rule {
 
 typedef struct cel_perturb_setup {
     int reach;                  /* R: cells further than R hops from every intervened cell are held as observed.
-                                   0: 3. Negative: nothing is held, R = -reach only for reporting */
+                                   0: the default, 3, so the least is 1. Negative: nothing is held, R = -reach
+                                   only for reporting */
     const cel_graph_rule *rule; /* (relations; entry 0 of an identity is ignored): with added cells every relation is
                                    made again by its rule, of the observed and the new cells */
     const cel_relation *after;  /* (relations) instead of rules: the relations with the new cells, of order
