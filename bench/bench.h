@@ -125,6 +125,19 @@ static CEL_UNUSED void print_case(const bench_case *c, const bench_case *peer)
     print_line(c->name, c->value, c->unit, peer ? peer->name : NULL, peer ? peer->value : 0);
 }
 
+/* Cases in groups: the first of each is what the machine can do, the others stand beside it, and in seconds. */
+static CEL_UNUSED void print_groups(const bench_case *list, int count, int group)
+{
+    char name[80];
+    int k;
+    for (k = 0; k < count; k++) {
+        const bench_case *first = list + k - k % group;
+        print_case(list + k, k % group ? first : NULL);
+        snprintf(name, sizeof name, "%.60s seconds", list[k].name);
+        if (k % group) print_line(name, list[k].work / list[k].value, "s", NULL, 0);
+    }
+}
+
 /* ---- what the machine can do ---- */
 
 typedef struct bench_copy { cel_real *from, *to; int64_t count; } bench_copy;

@@ -1107,8 +1107,8 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     note("fit: %s form, J %.6g a cell, %lld steps, %lld replicates (%.2f s)", form_name(done->form), done->value,
          (long long)done->iterations, (long long)done->groups, seconds() - clock);
     if (!done->converged)
-        warn("the fit has not converged: do not use these forces. Where the data leave them undetermined, a ridge makes "
-             "the minimum unique, such as --ridge 0.01");
+        warn("the fit has not converged: do not use these forces. Where the data leave them undetermined, a ridge "
+             "makes the minimum unique, such as --ridge 0.01");
     cel_work_free(&work);
     free(group);
 }
