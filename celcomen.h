@@ -877,9 +877,9 @@ CEL_API void cel_score_report_free(cel_score_report *report);
  * A jackknife replicate is the same fit, weights kept, without one group, warm-started, solved until its error is
  * a small part (under a tenth) of the standard error. Error bars of ORTHANT are of no use where report->zeros is not
  * small: exact zeros are atoms that its model lacks, they hardly vary between groups, and q then calls nearly all
- * pairs. MOMENT allocates (groups + folds + 4) ((R + 1) n)^2 doubles at most, the others 2 S (R + 2) n reals and, up to
- * about 24 genes (700 unknowns), at most 500 MB of normal equations by group. CEL_ERR_DATA: fewer
- * than two groups where groups are needed, an empty group,
+ * pairs. MOMENT solves replicates and folds side by side, one a thread, and allocates (groups + folds + 4 + 5 threads)
+ * ((R + 1) n)^2 doubles at most, the others 2 S (R + 2) n reals and, up to about 24 genes (700 unknowns), at most
+ * 500 MB of normal equations by group. CEL_ERR_DATA: fewer than two groups where groups are needed, an empty group,
  * a negative entry with ORTHANT. CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the
  * minima (use a ridge). */
 CEL_API cel_status cel_fit_score(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
@@ -1661,7 +1661,12 @@ typedef __m512d celi_avx512_d;
         return s != 0;                                                                                                \
     }                                                                                                                 \
     T CELI_INLINE S##_d S##_dzero(void) { return CELI_PASTE(M, _setzero, _pd)(); }                                    \
+    T CELI_INLINE S##_d S##_dset(double a) { return CELI_PASTE(M, _set1, _pd)(a); }                                   \
+    T CELI_INLINE S##_d S##_dget(const double *p) { return CELI_PASTE(M, _loadu, _pd)(p); }                           \
+    T CELI_INLINE void S##_dput(double *p, S##_d a) { CELI_PASTE(M, _storeu, _pd)(p, a); }                            \
+    T CELI_INLINE S##_d S##_dmul(S##_d a, S##_d b) { return CELI_PASTE(M, _mul, _pd)(a, b); }                         \
     T CELI_INLINE S##_d S##_dfma(S##_d a, S##_d b, S##_d c) { return CELI_PASTE(M, _fmadd, _pd)(a, b, c); }           \
+    T CELI_INLINE S##_d S##_dfnma(S##_d a, S##_d b, S##_d c) { return CELI_PASTE(M, _fnmadd, _pd)(a, b, c); }         \
     T CELI_INLINE S##_x S##_xset(uint32_t a)                                                                          \
     {                                                                                                                 \
         return CELI_PASTE(M, _set1, _epi32)((int)a);                                                                  \
@@ -1750,7 +1755,12 @@ CELI_INLINE int celi_neon_any(celi_neon_i a)
     return (w[0] | w[1]) != 0;
 }
 CELI_INLINE celi_neon_d celi_neon_dzero(void) { return vdupq_n_f64(0); }
+CELI_INLINE celi_neon_d celi_neon_dset(double a) { return vdupq_n_f64(a); }
+CELI_INLINE celi_neon_d celi_neon_dget(const double *p) { return vld1q_f64(p); }
+CELI_INLINE void celi_neon_dput(double *p, celi_neon_d a) { vst1q_f64(p, a); }
+CELI_INLINE celi_neon_d celi_neon_dmul(celi_neon_d a, celi_neon_d b) { return vmulq_f64(a, b); }
 CELI_INLINE celi_neon_d celi_neon_dfma(celi_neon_d a, celi_neon_d b, celi_neon_d c) { return vfmaq_f64(c, a, b); }
+CELI_INLINE celi_neon_d celi_neon_dfnma(celi_neon_d a, celi_neon_d b, celi_neon_d c) { return vfmsq_f64(c, a, b); }
 CELI_INLINE celi_neon_x celi_neon_xset(uint32_t a) { return vdupq_n_u64(a); }
 CELI_XOP2(, celi_neon, xmul, vmull_u32(vmovn_u64(a), vmovn_u64(b)))
 CELI_XOP1(, celi_neon, xhigh, vshrq_n_u64(a, 32))
@@ -1774,6 +1784,8 @@ CELI_INLINE celi_neon_v celi_neon_unit(celi_neon_x a, celi_neon_x b)
  * (p, j) is b[p * ldb + j]. beta == 0 does not read c. */
 typedef void celi_tile_fn(int64_t k, const cel_real *a, int64_t rs, int64_t cs, const cel_real *b, int64_t ldb,
                           cel_real alpha, cel_real beta, cel_real *c, int64_t ldc);
+
+enum { CELI_PANEL = 32 }; /* numbers of a row that rotations take at a time */
 
 static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 
@@ -1866,6 +1878,60 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
             for (i = 0; i < j; i++) sum[i] += sum[i + j];                                                             \
         }                                                                                                             \
         return sum[0];                                                                                                \
+    }
+
+/* For eigenvectors, in double: row -= a w + b v, and row . u after it, over a multiple of 32; and Givens rotations
+ * (c, s of each) of a row of CELI_PANEL numbers with the one above, the next pair one row up. */
+#define CELI_RANK2(S, k)                                                                                              \
+    t = S##_dfnma(va, S##_dget(w + j + k * W), S##_dget(row + j + k * W));                                            \
+    t = S##_dfnma(vb, S##_dget(v + j + k * W), t);                                                                    \
+    S##_dput(row + j + k * W, t);                                                                                     \
+    s##k = S##_dfma(t, S##_dget(u + j + k * W), s##k);
+#define CELI_GIVENS(S, k)                                                                                             \
+    x = S##_dget(low + k * W);                                                                                        \
+    S##_dput(low + CELI_PANEL + k * W, S##_dfma(c, h##k, S##_dmul(s, x)));                                            \
+    h##k = S##_dfnma(s, h##k, S##_dmul(c, x));
+#define CELI_EIGEN(T, S)                                                                                              \
+    T static double S##_rank2(int64_t n, double *row, double a, const double *w, double b, const double *v,           \
+                              const double *u)                                                                        \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
+        S##_d va = S##_dset(a), vb = S##_dset(b), s0 = S##_dzero(), s1 = s0, s2 = s0, s3 = s0, t;                     \
+        double sum[W];                                                                                                \
+        int64_t j;                                                                                                    \
+        for (j = 0; j < n; j += 4 * W) {                                                                              \
+            CELI_RANK2(S, 0)                                                                                          \
+            CELI_RANK2(S, 1)                                                                                          \
+            CELI_RANK2(S, 2)                                                                                          \
+            CELI_RANK2(S, 3)                                                                                          \
+        }                                                                                                             \
+        t = S##_dset(1);                                                                                              \
+        S##_dput(sum, S##_dfma(t, S##_dfma(t, s0, s1), S##_dfma(t, s2, s3)));                                         \
+        for (j = 1; j < W; j++) sum[0] += sum[j];                                                                     \
+        return sum[0];                                                                                                \
+    }                                                                                                                 \
+    T static void S##_givens(int64_t count, const double *rotation, double *high)                                     \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
+        int64_t k;                                                                                                    \
+        int j;                                                                                                        \
+        for (j = 0; j < CELI_PANEL; j += 4 * W) {                                                                     \
+            double *low = high - CELI_PANEL + j;                                                                      \
+            S##_d h0 = S##_dget(high + j), h1 = S##_dget(high + j + W), h2 = S##_dget(high + j + 2 * W);              \
+            S##_d h3 = S##_dget(high + j + 3 * W), x;                                                                 \
+            for (k = 0; k < count; k++, low -= CELI_PANEL) {                                                          \
+                S##_d c = S##_dset(rotation[2 * k]), s = S##_dset(rotation[2 * k + 1]);                               \
+                CELI_GIVENS(S, 0)                                                                                     \
+                CELI_GIVENS(S, 1)                                                                                     \
+                CELI_GIVENS(S, 2)                                                                                     \
+                CELI_GIVENS(S, 3)                                                                                     \
+            }                                                                                                         \
+            low += CELI_PANEL;                                                                                        \
+            S##_dput(low, h0);                                                                                        \
+            S##_dput(low + W, h1);                                                                                    \
+            S##_dput(low + 2 * W, h2);                                                                                \
+            S##_dput(low + 3 * W, h3);                                                                                \
+        }                                                                                                             \
     }
 
 #endif /* CELI_X86 or CELI_NEON */
@@ -2024,9 +2090,11 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #endif
 CELI_TILE(CELI_AVX2, celi_avx2, CELI_ROWS6, 6)
 CELI_VECTORS(CELI_AVX2, celi_avx2)
+CELI_EIGEN(CELI_AVX2, celi_avx2)
 CELI_ELEMENTARY(CELI_AVX2, celi_avx2)
 CELI_TILE(CELI_AVX512, celi_avx512, CELI_ROWS8, 8)
 CELI_VECTORS(CELI_AVX512, celi_avx512)
+CELI_EIGEN(CELI_AVX512, celi_avx512)
 CELI_ELEMENTARY(CELI_AVX512, celi_avx512)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
@@ -2034,6 +2102,7 @@ CELI_ELEMENTARY(CELI_AVX512, celi_avx512)
 #else
 CELI_TILE(, celi_neon, CELI_ROWS12, 12)
 CELI_VECTORS(, celi_neon)
+CELI_EIGEN(, celi_neon)
 CELI_ELEMENTARY(, celi_neon)
 #endif
 #endif /* CELI_X86 or CELI_NEON */
@@ -2070,6 +2139,30 @@ static double celi_scalar_dot(int64_t n, const cel_real *x, const cel_real *y)
     int64_t i;
     for (i = 0; i < n; i++) s[i & 3] += (double)x[i] * (double)y[i];
     return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+static double celi_scalar_rank2(int64_t n, double *row, double a, const double *w, double b, const double *v,
+                                const double *u)
+{
+    double s = 0;
+    int64_t j;
+    for (j = 0; j < n; j++) {
+        row[j] -= a * w[j] + b * v[j];
+        s += row[j] * u[j];
+    }
+    return s;
+}
+
+static void celi_scalar_givens(int64_t count, const double *rotation, double *high)
+{
+    for (; count > 0; count--, rotation += 2, high -= CELI_PANEL) {
+        int j;
+        for (j = 0; j < CELI_PANEL; j++) {
+            double h = high[j], x = high[j - CELI_PANEL];
+            high[j] = rotation[1] * x + rotation[0] * h;
+            high[j - CELI_PANEL] = rotation[0] * x - rotation[1] * h;
+        }
+    }
 }
 
 static int celi_scalar_sincos(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)
@@ -2121,6 +2214,8 @@ typedef struct celi_kernels {
     celi_tile_fn *tile;
     void (*axpy)(int64_t n, cel_real alpha, const cel_real *x, cel_real *y);
     double (*dot)(int64_t n, const cel_real *x, const cel_real *y);
+    double (*rank2)(int64_t n, double *row, double a, const double *w, double b, const double *v, const double *u);
+    void (*givens)(int64_t count, const double *rotation, double *high);
     int (*sincos)(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine);
     void (*normals)(const cel_rng *rng, uint32_t block, cel_real *out);
 } celi_kernels;
@@ -2128,7 +2223,7 @@ typedef struct celi_kernels {
 #define CELI_LANES(bytes) ((int)((bytes) / sizeof(cel_real)))
 #define CELI_TABLE(S, level, mr, nr, kc, mc, nc)                                                                      \
     {                                                                                                                 \
-        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_sincos, S##_normals                               \
+        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_rank2, S##_givens, S##_sincos, S##_normals        \
     }
 /* Best last: the first is always there. */
 static const celi_kernels celi_tables[] = {
@@ -2666,13 +2761,19 @@ CEL_API_DEF cel_status cel_mat_transpose(cel_mat a, cel_mat b)
 
 CEL_API_DEF cel_status cel_mat_symmetrise(cel_mat a)
 {
-    int64_t i, j;
+    enum { BLOCK = 32 };
+    int64_t i0;
     if (a.rows != a.cols) return CEL_ERR_SHAPE;
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < i; j++) {
-            cel_real s = (a.data[i * a.stride + j] + a.data[j * a.stride + i]) / 2;
-            a.data[i * a.stride + j] = a.data[j * a.stride + i] = s;
-        }
+    CELI_OMP(omp parallel for schedule(dynamic) if (a.rows > 256))
+    for (i0 = 0; i0 < a.rows; i0 += BLOCK) {
+        int64_t j0, i, j;
+        for (j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (i = i0; i < i0 + BLOCK && i < a.rows; i++)
+                for (j = j0; j < j0 + BLOCK && j < i; j++) {
+                    cel_real s = (a.data[i * a.stride + j] + a.data[j * a.stride + i]) / 2;
+                    a.data[i * a.stride + j] = a.data[j * a.stride + i] = s;
+                }
+    }
     return CEL_OK;
 }
 
@@ -2754,72 +2855,87 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     return status;
 }
 
-/* The symmetric matrix z (n x n) becomes tridiagonal, diagonal d and off-diagonal e (e[k] between k and
- * k + 1), and z the transposed transformation: row j of z is column j of Q. scratch (n). */
-static void celi_tridiagonal(int64_t n, double *z, double *d, double *e, double *scratch)
+/* Eigenvectors in three steps, all in double: reflections make the matrix tridiagonal, implicit QL finds its
+ * eigenvalues and leaves a list of rotations, and the eigenvectors are the unit vectors rotated, then reflected.
+ * Rows are stride apart, a multiple of CELI_PANEL, zero behind n. */
+typedef struct celi_eigen {
+    const celi_kernels *kern;
+    int64_t n, stride, count; /* count: rotations listed */
+    double *a;                /* (n x stride) the matrix, then its eigenvectors */
+    double *u;                /* (n x stride) the reflections I - beta u u^T; zero up to their own row */
+    double *beta, *e, *v, *w; /* (stride) */
+    double *panel;            /* (stride / CELI_PANEL x n x CELI_PANEL) eigenvectors of the tridiagonal matrix */
+    double *rotation;         /* (2 x 32 n) */
+    int64_t sweep[64][2];     /* first row and number of rotations */
+    int sweeps;
+} celi_eigen;
+
+/* d and e: the diagonal and, from 0, what is beside it. The rows are brought up to date with step k - 1 (v, w) in the
+ * same pass that multiplies them with the reflection of step k. */
+static void celi_eigen_reduce(celi_eigen *q, double *d)
 {
-    int64_t i, j, k;
-    for (k = 0; k + 2 < n; k++) {
-        double *v = z + k * n, norm = 0, alpha, beta, dot = 0;
-        for (i = k + 1; i < n; i++) norm += v[i] * v[i];
-        d[k] = v[k];
-        alpha = v[k + 1] > 0 ? -sqrt(norm) : sqrt(norm);
-        e[k] = alpha;
-        /* H = I - beta u u^T with u = v - alpha e_1; beta is kept on the diagonal for the second pass. */
-        beta = norm - alpha * v[k + 1];
-        beta = beta > 0 ? 1 / beta : 0;
-        v[k + 1] -= alpha;
-        v[k] = beta;
-        for (i = k + 1; i < n; i++) {
-            double s = 0;
-            for (j = k + 1; j < n; j++) s += z[i * n + j] * v[j];
-            scratch[i] = beta * s;
-            dot += scratch[i] * v[i];
-        }
-        for (i = k + 1; i < n; i++) scratch[i] -= beta / 2 * dot * v[i];
-        for (i = k + 1; i < n; i++) {
-            double vi = v[i], wi = scratch[i], *row = z + i * n;
-            for (j = k + 1; j < n; j++) row[j] -= vi * scratch[j] + wi * v[j];
-        }
-    }
-    for (k = n > 1 ? n - 2 : 0; k < n; k++) {
-        d[k] = z[k * n + k];
-        e[k] = k + 1 < n ? z[k * n + k + 1] : 0;
-    }
-    for (i = n > 1 ? n - 2 : 0; i < n; i++)
-        for (j = n > 1 ? n - 2 : 0; j < n; j++) z[i * n + j] = i == j;
-    for (k = n - 3; k >= 0; k--) {
-        double beta;
-        memcpy(scratch, z + k * n, (size_t)n * sizeof(double));
-        beta = scratch[k];
-        for (j = k; j < n; j++) z[k * n + j] = j == k;
-        for (i = k + 1; i < n; i++) {
-            double s = 0, *row = z + i * n;
-            row[k] = 0;
-            for (j = k + 1; j < n; j++) s += row[j] * scratch[j];
-            s *= beta;
-            for (j = k + 1; j < n; j++) row[j] -= s * scratch[j];
-        }
+    const int64_t n = q->n;
+    int64_t i, k;
+    for (k = 0; k < n; k++) {
+        double *row = q->a + k * q->stride, *u = q->u + k * q->stride, norm = 0, alpha, dot = 0, beta = 0;
+        int64_t from = (k + 1) / CELI_PANEL * CELI_PANEL, to = q->stride - from;
+        q->kern->rank2(q->stride, row, q->v[k], q->w, q->w[k], q->v, u); /* u is zero */
+        d[k] = row[k];
+        q->beta[k] = 0;
+        q->e[k] = k + 1 < n ? row[k + 1] : 0;
+        if (k + 2 >= n) continue;
+        for (i = k + 1; i < n; i++) norm += row[i] * row[i];
+        alpha = row[k + 1] > 0 ? -sqrt(norm) : sqrt(norm);
+        q->e[k] = alpha;
+        beta = norm - alpha * row[k + 1];
+        q->beta[k] = beta = beta > 0 ? 1 / beta : 0;
+        memcpy(u + k + 1, row + k + 1, (size_t)(n - k - 1) * sizeof *u);
+        u[k + 1] -= alpha;
+        CELI_OMP(omp parallel for schedule(static) if ((n - k) * to > 2 * CELI_FORK))
+        for (i = k + 1; i < n; i++)
+            q->panel[i] = beta * q->kern->rank2(to, q->a + i * q->stride + from, q->v[i], q->w + from, q->w[i],
+                                                q->v + from, u + from);
+        for (i = k + 1; i < n; i++) dot += q->panel[i] * u[i];
+        q->w[k] = 0;
+        for (i = k + 1; i < n; i++) q->w[i] = q->panel[i] - beta / 2 * dot * u[i];
+        memcpy(q->v, u, (size_t)q->stride * sizeof *u);
     }
 }
 
-/* Implicit QL with Wilkinson's shift on (d, e); the rotations act on rows of z. */
-static cel_status celi_ql(int64_t n, double *d, double *e, double *z)
+static void celi_eigen_rotate(celi_eigen *q)
 {
-    int64_t l, m, i, j;
+    int64_t p;
+    CELI_OMP(omp parallel for schedule(static) if (q->count * q->n > 16 * CELI_FORK))
+    for (p = 0; p < q->stride / CELI_PANEL; p++) {
+        const double *rotation = q->rotation;
+        int k;
+        for (k = 0; k < q->sweeps; rotation += 2 * q->sweep[k++][1])
+            q->kern->givens(q->sweep[k][1], rotation, q->panel + (p * q->n + q->sweep[k][0]) * CELI_PANEL);
+    }
+    q->count = q->sweeps = 0;
+}
+
+/* Implicit QL with Wilkinson's shift on (d, e). */
+static cel_status celi_eigen_ql(celi_eigen *q, double *d)
+{
+    const int64_t n = q->n;
+    double *e = q->e;
+    int64_t l, m, i;
     for (l = 0; l < n; l++) {
         int round;
         for (round = 0;; round++) {
-            double g, r, p = 0, s = 1, c = 1;
+            double g, r, p = 0, s = 1, c = 1, *list;
             for (m = l; m + 1 < n; m++)
                 if (fabs(e[m]) <= DBL_EPSILON * (fabs(d[m]) + fabs(d[m + 1]))) break;
             if (m == l) break;
             if (round == 60) return CEL_ERR_NUMERIC;
+            if (q->sweeps == 64 || q->count + m - l > 32 * n) celi_eigen_rotate(q);
+            list = q->rotation + 2 * q->count;
             g = (d[l + 1] - d[l]) / (2 * e[l]);
             r = sqrt(g * g + 1);
             g = d[m] - d[l] + e[l] / (g + (g < 0 ? -r : r));
             for (i = m - 1; i >= l; i--) {
-                double f = s * e[i], b = c * e[i], *lo = z + i * n, *hi = lo + n;
+                double f = s * e[i], b = c * e[i];
                 r = sqrt(f * f + g * g);
                 e[i + 1] = r;
                 if (!(r > 0)) {
@@ -2835,57 +2951,93 @@ static cel_status celi_ql(int64_t n, double *d, double *e, double *z)
                 p = s * r;
                 d[i + 1] = g + p;
                 g = c * r - b;
-                for (j = 0; j < n; j++) {
-                    double h = hi[j];
-                    hi[j] = s * lo[j] + c * h;
-                    lo[j] = c * lo[j] - s * h;
-                }
+                *list++ = c;
+                *list++ = s;
             }
+            q->sweep[q->sweeps][0] = m;
+            q->sweep[q->sweeps++][1] = m - 1 - i;
+            q->count += m - 1 - i;
             if (i >= l) continue;
             d[l] -= p;
             e[l] = g;
             e[m] = 0;
         }
     }
+    celi_eigen_rotate(q);
     return CEL_OK;
+}
+
+/* Rows of a = the eigenvectors: the panels' rows, reflected, some at a time. */
+static void celi_eigen_reflect(celi_eigen *q)
+{
+    enum { ROWS = 4 };
+    const int64_t n = q->n, width = q->stride;
+    int64_t first;
+    CELI_OMP(omp parallel for schedule(static) if (n * width > 2 * CELI_FORK))
+    for (first = 0; first < n; first += ROWS) {
+        double dot[ROWS] = {0};
+        int64_t i, k, p;
+        for (i = first; i < first + ROWS && i < n; i++)
+            for (p = 0; p < width / CELI_PANEL; p++)
+                memcpy(q->a + i * width + p * CELI_PANEL, q->panel + (p * n + i) * CELI_PANEL,
+                       CELI_PANEL * sizeof(double));
+        /* In the pass that takes reflection k off, the row is multiplied with the next one, k - 1. */
+        for (k = n - 1; k >= 0; k--) {
+            int64_t from = k / CELI_PANEL * CELI_PANEL;
+            const double *u = q->u + k * width + from, *next = k > 0 ? u - width : u;
+            for (i = 0; i < ROWS && first + i < n; i++)
+                dot[i] = q->kern->rank2(width - from, q->a + (first + i) * width + from, q->beta[k] * dot[i], u, 0, u,
+                                        next);
+        }
+    }
 }
 
 CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
 {
-    int64_t n = a.rows, i, j, k;
-    double *z, *e, *scratch;
+    int64_t n = a.rows, stride = celi_round_up(n, CELI_PANEL), i, j, k;
+    celi_eigen q;
     cel_status status;
+    memset(&q, 0, sizeof q);
     if (a.cols != n || v.rows != n || v.cols != n) return CEL_ERR_SHAPE;
-    if (n > 0 && n > PTRDIFF_MAX / (n + 2)) return CEL_ERR_MEMORY;
-    z = (double *)celi_alloc((size_t)(n * (n + 2)), sizeof(double));
-    if (!z) return CEL_ERR_MEMORY;
-    e = z + n * n;
-    scratch = e + n;
+    if (n > 0 && stride > PTRDIFF_MAX / (4 * (n + 32))) return CEL_ERR_MEMORY;
+    q.kern = celi_kernel();
+    q.n = n;
+    q.stride = stride;
+    q.a = (double *)celi_alloc((size_t)(3 * n * stride + 4 * stride + 64 * n), sizeof(double));
+    if (!q.a) return CEL_ERR_MEMORY;
+    q.u = q.a + n * stride;
+    q.panel = q.u + n * stride;
+    q.beta = q.panel + n * stride;
+    q.e = q.beta + stride;
+    q.v = q.e + stride;
+    q.w = q.v + stride;
+    q.rotation = q.w + stride;
     for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) z[i * n + j] = (double)a.data[i * a.stride + j];
-    celi_tridiagonal(n, z, w, e, scratch);
-    status = celi_ql(n, w, e, z);
+        for (j = 0; j < n; j++) q.a[i * stride + j] = (double)a.data[i * a.stride + j];
+    celi_eigen_reduce(&q, w);
+    memset(q.panel, 0, (size_t)(n * stride) * sizeof(double));
+    for (i = 0; i < n; i++) q.panel[(i / CELI_PANEL * n + i) * CELI_PANEL + i % CELI_PANEL] = 1;
+    status = celi_eigen_ql(&q, w);
     for (i = 0; i < n && status == CEL_OK; i++)
         if (!(fabs(w[i]) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
     if (status != CEL_OK) {
         memset(w, 0, (size_t)n * sizeof(double));
         cel_mat_fill(v, 0);
     } else {
+        celi_eigen_reflect(&q);
         for (i = 0; i < n; i++) {
+            const double *row;
             for (k = i, j = i + 1; j < n; j++)
                 if (w[j] < w[k]) k = j;
-            if (k != i) {
-                double t = w[i];
-                w[i] = w[k];
-                w[k] = t;
-                memcpy(scratch, z + i * n, (size_t)n * sizeof(double));
-                memcpy(z + i * n, z + k * n, (size_t)n * sizeof(double));
-                memcpy(z + k * n, scratch, (size_t)n * sizeof(double));
-            }
-            for (j = 0; j < n; j++) v.data[j * v.stride + i] = (cel_real)z[i * n + j];
+            row = q.a + k * stride;
+            for (j = 0; j < n; j++) v.data[j * v.stride + i] = (cel_real)row[j];
+            q.e[0] = w[k];
+            w[k] = w[i];
+            w[i] = q.e[0];
+            if (k != i) memcpy(q.a + k * stride, q.a + i * stride, (size_t)n * sizeof(double));
         }
     }
-    celi_free(z);
+    celi_free(q.a);
     return status;
 }
 
@@ -5600,7 +5752,7 @@ typedef struct celi_paper_row {
 #define CELI_INLINE static inline CEL_UNUSED
 #endif
 #define CELI_PAPER_KERNELS(T, S)                                                                                      \
-    T CELI_INLINE S##_d S##_dget(const double *p, size_t bytes)                                                       \
+    T CELI_INLINE S##_d S##_part(const double *p, size_t bytes)                                                       \
     {                                                                                                                 \
         S##_d v = S##_dset(0);                                                                                        \
         memcpy(&v, p, bytes);                                                                                         \
@@ -5608,12 +5760,12 @@ typedef struct celi_paper_row {
     }                                                                                                                 \
     T CELI_INLINE void S##_paper_step_at(const celi_paper_row *a, int64_t j, size_t bytes)                            \
     {                                                                                                                 \
-        S##_d r = S##_dfma(S##_dset(a->by_u), S##_dget(a->u + j, bytes), S##_dset(0)), g, h;                          \
-        r = S##_dfma(S##_dset(a->by_mean), S##_dget(a->mean + j, bytes), r);                                          \
-        g = S##_dfma(S##_dset(a->r_intra), r, S##_dget(a->intra + j, bytes));                                         \
-        h = S##_dfma(S##_dset(a->r_inter), r, S##_dget(a->inter + j, bytes));                                         \
-        g = S##_dfma(S##_dset(a->data), S##_dget(a->c0 + j, bytes), g);                                               \
-        h = S##_dfma(S##_dset(a->data), S##_dget(a->c1 + j, bytes), h);                                               \
+        S##_d r = S##_dfma(S##_dset(a->by_u), S##_part(a->u + j, bytes), S##_dset(0)), g, h;                          \
+        r = S##_dfma(S##_dset(a->by_mean), S##_part(a->mean + j, bytes), r);                                          \
+        g = S##_dfma(S##_dset(a->r_intra), r, S##_part(a->intra + j, bytes));                                         \
+        h = S##_dfma(S##_dset(a->r_inter), r, S##_part(a->inter + j, bytes));                                         \
+        g = S##_dfma(S##_dset(a->data), S##_part(a->c0 + j, bytes), g);                                               \
+        h = S##_dfma(S##_dset(a->data), S##_part(a->c1 + j, bytes), h);                                               \
         g = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), g));                                               \
         h = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), h));                                               \
         memcpy(a->intra + j, &g, bytes);                                                                              \
@@ -5627,13 +5779,13 @@ typedef struct celi_paper_row {
     }                                                                                                                 \
     T CELI_INLINE void S##_paper_sum_at(const celi_paper_row *a, int64_t j, size_t bytes, S##_d *sum)                 \
     {                                                                                                                 \
-        S##_d g = S##_dget(a->intra + j, bytes), h = S##_dget(a->inter + j, bytes), both, v;                          \
+        S##_d g = S##_part(a->intra + j, bytes), h = S##_part(a->inter + j, bytes), both, v;                          \
         both = S##_dfma(S##_dset(a->q), h, S##_dfma(S##_dset(2), g, S##_dset(0)));                                    \
-        v = S##_dfma(S##_dset(a->own), both, S##_dget(a->spread + j, bytes));                                         \
+        v = S##_dfma(S##_dset(a->own), both, S##_part(a->spread + j, bytes));                                         \
         memcpy(a->spread + j, &v, bytes);                                                                             \
-        sum[0] = S##_dfma(both, S##_dget(a->mean + j, bytes), sum[0]);                                                \
-        sum[1] = S##_dfma(g, S##_dget(a->c0 + j, bytes), sum[1]);                                                     \
-        sum[2] = S##_dfma(h, S##_dget(a->c1 + j, bytes), sum[2]);                                                     \
+        sum[0] = S##_dfma(both, S##_part(a->mean + j, bytes), sum[0]);                                                \
+        sum[1] = S##_dfma(g, S##_part(a->c0 + j, bytes), sum[1]);                                                     \
+        sum[2] = S##_dfma(h, S##_part(a->c1 + j, bytes), sum[2]);                                                     \
     }                                                                                                                 \
     T static void S##_paper_sum(celi_paper_row *a, int64_t j, int64_t n)                                              \
     {                                                                                                                 \
@@ -5657,12 +5809,10 @@ typedef double celi_scalar_d;
 static double celi_pick(int first, double a, double b) { return first ? a : b; }
 CELI_PAPER_KERNELS(, celi_scalar)
 #if defined(CELI_X86)
-#define celi_avx2_dset(a) _mm256_set1_pd(a)
 #define celi_avx2_dmin(a, b) _mm256_min_pd(a, b)
 #define celi_avx2_dmax(a, b) _mm256_max_pd(a, b)
 CELI_PAPER_KERNELS(CELI_AVX2, celi_avx2)
 #elif defined(CELI_NEON)
-#define celi_neon_dset(a) vdupq_n_f64(a)
 #define celi_neon_dmin(a, b) vminq_f64(a, b)
 #define celi_neon_dmax(a, b) vmaxq_f64(a, b)
 CELI_PAPER_KERNELS(, celi_neon)
@@ -6169,23 +6319,31 @@ typedef struct celi_score {
     int64_t n, relations, blocks, m; /* m = blocks n: rows of T */
     int64_t cells, groups, slides;   /* slides: of the fields, 1 unless one field a slide */
     cel_score_form form;
-    int has_field;
-    double ridge;
-    int64_t included;   /* cells of the subset in use */
-    double constant;    /* what the eliminated fields add to its objective, all cells together */
+    int has_field, plain; /* plain: all relations symmetric */
     int32_t *owner;     /* (blocks) the block's relation */
     int32_t *transpose; /* (blocks) 0: T's block is f, symmetric; 1: f^T; 2: f */
     double *scale;      /* (relations) F = scale f */
     double *factor;     /* (blocks) Z's block = factor B's block */
     cel_mat basis;      /* (n x n), columns; data NULL: the genes themselves */
+    double *weight;     /* (n) of the preconditioner: mean of D's diagonal */
+    /* the subset in use, and scratch: celi_score_twin has its own */
+    int64_t included;   /* cells of the subset */
+    double constant;    /* what the eliminated fields add to its objective, all cells together */
+    uint8_t *skip;      /* (groups) left out of the subset */
     cel_mat gram;       /* (m x m) Z^T Z / cells, fields eliminated; of the moment form: of the subset */
     cel_mat rhs;        /* (R n x n) of the subset */
-    double *weight;     /* (n) of the preconditioner: mean of D's diagonal */
-    cel_mat t, g;       /* (m x n) scratch */
+    cel_real *h;        /* (slides n) */
+    double *now;        /* (slides (m + 1)) sums of Z and cells of the subset */
+    cel_mat t, g;       /* (m x n) */
     double *diag;       /* (blocks^2 n) the diagonals of gram's blocks */
-    double *small;      /* (CHUNKS x (4 R^2 + 2 R)) scratch of the preconditioner */
-    cel_mat r, d, s, y; /* (R n x n) scratch of the solvers */
-    double *sum;        /* ((m + 1)^2) scratch of the moments, or ((m + n) n) of the cells */
+    double *small;      /* (CHUNKS x (4 R^2 + 2 R)) of the preconditioner */
+    cel_mat inverse;    /* (3 n x n) of celi_score_invert, or NULL */
+    cel_mat f, r, d, s, y; /* (R n x n) of the replicates and the solvers */
+    double *sum;        /* ((m + 1)^2) of the moments, or ((m + n) n) of the cells */
+    celi_score_piece part_of;
+    cel_work *work, own_work;
+    double value;       /* of celi_score_try */
+    cel_status failed;  /* of what a twin was told to do */
     /* moments */
     const cel_moments *part; /* (groups) */
     const int32_t *part_slide;
@@ -6196,13 +6354,10 @@ typedef struct celi_score {
     const int32_t *group;  /* (S) or NULL */
     int64_t *start;        /* (groups + 1) the groups' cells in list */
     int32_t *list;         /* (S) */
-    uint8_t *skip;         /* (groups) left out of the subset */
     double *lin_all, *lin; /* (m + slides (n + 1)) x n: sums of Z l^T, then D and l a slide; whole, subset */
     cel_mat curv;          /* (slides n x n) Cholesky factors of the slides' sums of D */
-    cel_real *h;           /* (slides n) */
     double *centre, *mean; /* (slides m) means: of B in the whole; of Z in the whole, in the basis */
-    double *now;           /* (slides (m + 1)) sums of Z and cells of the subset */
-    celi_score_piece whole, part_of;
+    celi_score_piece whole;
     double *acc;           /* (CHUNKS x m n) */
     double *acc_h;         /* (CHUNKS x slides n) */
     cel_mat chunk_g;       /* (CHUNKS m x n) */
@@ -6214,7 +6369,6 @@ typedef struct celi_score {
     cel_mat dense;         /* (inner x inner) of it, per cell */
     cel_real *flat;        /* (2 params) */
     cel_work chunk_work[CELI_SCORE_CHUNKS];
-    cel_work *work;
     cel_progress progress;
 } celi_score;
 
@@ -6225,21 +6379,101 @@ static void celi_score_piece_free(celi_score_piece *p)
     p->sum = NULL;
 }
 
+static cel_status celi_score_piece_new(const celi_score *sc, celi_score_piece *p)
+{
+    p->sum = (double *)celi_alloc((size_t)(sc->slides * (sc->m + 1)), sizeof(double));
+    return p->sum ? cel_mat_new(sc->m, sc->m, &p->gram) : CEL_ERR_MEMORY;
+}
+
+static void celi_score_scratch_free(celi_score *sc)
+{
+    celi_free(sc->skip);
+    celi_free(sc->h);
+    celi_free(sc->now);
+    celi_free(sc->diag);
+    celi_free(sc->small);
+    celi_free(sc->sum);
+    cel_mat_free(&sc->gram);
+    cel_mat_free(&sc->inverse);
+    cel_mat_free(&sc->rhs);
+    cel_mat_free(&sc->t);
+    cel_mat_free(&sc->g);
+    cel_mat_free(&sc->f);
+    cel_mat_free(&sc->r);
+    cel_mat_free(&sc->d);
+    cel_mat_free(&sc->s);
+    cel_mat_free(&sc->y);
+    celi_score_piece_free(&sc->part_of);
+    cel_work_free(&sc->own_work);
+}
+
+/* What celi_score_scratch_free frees; on failure the rest is NULL. groups: room for skip. */
+static cel_status celi_score_scratch(celi_score *sc, int64_t groups)
+{
+    int64_t n = sc->n, m = sc->m, R = sc->relations;
+    int64_t size = (m + 1) * (m + 3) > (m + n) * n ? (m + 1) * (m + 3) : (m + n) * n;
+    cel_status status;
+    memset(&sc->gram, 0, sizeof sc->gram);
+    sc->inverse = sc->rhs = sc->t = sc->g = sc->f = sc->r = sc->d = sc->s = sc->y = sc->part_of.gram = sc->gram;
+    sc->part_of.sum = NULL;
+    memset(&sc->own_work, 0, sizeof sc->own_work);
+    sc->skip = (uint8_t *)celi_alloc((size_t)groups, 1);
+    sc->h = (cel_real *)celi_alloc((size_t)(sc->slides * n), sizeof(cel_real));
+    sc->now = (double *)celi_alloc((size_t)(sc->slides * (m + 1)), sizeof(double));
+    sc->diag = (double *)celi_alloc((size_t)(sc->blocks * m), sizeof(double));
+    sc->small = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * (4 * R * R + 2 * R)), sizeof(double));
+    sc->sum = (double *)celi_alloc((size_t)size, sizeof(double));
+    if (!sc->skip || !sc->h || !sc->now || !sc->diag || !sc->small || !sc->sum) return CEL_ERR_MEMORY;
+    if ((status = cel_mat_new(m, m, &sc->gram)) || (status = cel_mat_new(R * n, n, &sc->rhs)) ||
+        (status = cel_mat_new(m, n, &sc->t)) || (status = cel_mat_new(m, n, &sc->g)) ||
+        (status = cel_mat_new(R * n, n, &sc->f)) || (status = cel_mat_new(R * n, n, &sc->r)) ||
+        (status = cel_mat_new(R * n, n, &sc->d)) || (status = cel_mat_new(R * n, n, &sc->s)) ||
+        (status = cel_mat_new(R * n, n, &sc->y)) ||
+        (R == 2 && sc->plain && (status = cel_mat_new(3 * n, n, &sc->inverse))))
+        return status;
+    return celi_score_piece_new(sc, &sc->part_of);
+}
+
+/* Copies of a problem in the moment form, which share what does not depend on the subset: one for each thread, so that
+ * subsets are solved side by side; *twin (*count), the first with sc's own scratch. Of another form only that one. */
+static void celi_score_twins_free(celi_score *twin, int64_t count)
+{
+    int64_t k;
+    for (k = 1; k < count && twin; k++) celi_score_scratch_free(twin + k);
+    celi_free(twin);
+}
+
+static cel_status celi_score_twins(const celi_score *sc, int64_t jobs, celi_score **twin, int64_t *count)
+{
+    int64_t threads = sc->z.data ? 1 : cel_threads(), k;
+    cel_status status = CEL_OK;
+    *count = 1;
+    *twin = (celi_score *)celi_alloc((size_t)(threads < jobs ? threads : jobs) + 1, sizeof **twin);
+    if (!*twin) return CEL_ERR_MEMORY;
+    **twin = *sc;
+    for (k = 1; k < threads && k < jobs && !status; k++) {
+        celi_score *to = *twin + k;
+        *to = *sc;
+        status = celi_score_scratch(to, sc->groups);
+        to->work = &to->own_work;
+        ++*count;
+    }
+    return status;
+}
+
 static void celi_score_free(celi_score *sc)
 {
     int c;
+    celi_score_scratch_free(sc);
     celi_free(sc->owner);
     celi_free(sc->transpose);
     celi_free(sc->scale);
     celi_free(sc->factor);
     celi_free(sc->weight);
-    celi_free(sc->sum);
     celi_free(sc->start);
     celi_free(sc->list);
-    celi_free(sc->skip);
     celi_free(sc->lin_all);
     celi_free(sc->lin);
-    celi_free(sc->h);
     celi_free(sc->centre);
     celi_free(sc->place);
     celi_free(sc->normals);
@@ -6247,22 +6481,10 @@ static void celi_score_free(celi_score *sc)
     celi_free(sc->flat);
     cel_mat_free(&sc->dense);
     celi_free(sc->mean);
-    celi_free(sc->now);
     celi_score_piece_free(&sc->whole);
-    celi_score_piece_free(&sc->part_of);
-    celi_free(sc->small);
-    celi_free(sc->diag);
     celi_free(sc->acc);
     celi_free(sc->acc_h);
     cel_mat_free(&sc->basis);
-    cel_mat_free(&sc->gram);
-    cel_mat_free(&sc->rhs);
-    cel_mat_free(&sc->t);
-    cel_mat_free(&sc->g);
-    cel_mat_free(&sc->r);
-    cel_mat_free(&sc->d);
-    cel_mat_free(&sc->s);
-    cel_mat_free(&sc->y);
     cel_mat_free(&sc->z);
     cel_mat_free(&sc->v);
     cel_mat_free(&sc->curv);
@@ -6294,19 +6516,34 @@ static void celi_score_project(celi_score *sc, cel_mat g, cel_mat out)
         } else if (sc->transpose[b] == 2) {
             cel_mat_axpy(1, from, to);
         } else {
-            cel_mat_copy(from, to);
+            if (from.data != to.data) cel_mat_copy(from, to);
             cel_mat_symmetrise(to);
         }
     }
 }
 
-/* ---- the moment form: gram and right-hand side of a subset ---- */
-
-static cel_status celi_score_piece_new(const celi_score *sc, celi_score_piece *p)
+/* y += alpha x and x . y of the unknowns (R n x n), by a fixed number of threads' shares: the same bits for any. */
+static void celi_score_axpy(double alpha, cel_mat x, cel_mat y)
 {
-    p->sum = (double *)celi_alloc((size_t)(sc->slides * (sc->m + 1)), sizeof(double));
-    return p->sum ? cel_mat_new(sc->m, sc->m, &p->gram) : CEL_ERR_MEMORY;
+    int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
+    CELI_OMP(omp parallel for schedule(static) if (count > 2 * CELI_FORK))
+    for (c = 0; c < CELI_SCORE_CHUNKS; c++)
+        if (c * part < count)
+            cel_axpy(celi_min(part, count - c * part), (cel_real)alpha, x.data + c * part, y.data + c * part);
 }
+
+static double celi_score_dot(cel_mat x, cel_mat y)
+{
+    int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
+    double share[CELI_SCORE_CHUNKS] = {0}, sum = 0;
+    CELI_OMP(omp parallel for schedule(static) if (count > 2 * CELI_FORK))
+    for (c = 0; c < CELI_SCORE_CHUNKS; c++)
+        if (c * part < count) share[c] = cel_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
+    for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += share[c];
+    return sum;
+}
+
+/* ---- the moment form: gram and right-hand side of a subset ---- */
 
 /* out = in (m) scaled and turned into the basis. */
 static void celi_score_turn(const celi_score *sc, const double *in, double *out)
@@ -6813,11 +7050,13 @@ static cel_status celi_score_apply(celi_score *sc, cel_mat f, double ridge, cel_
     } else if (sc->z.data) {
         status = celi_score_pass(sc, f, 0, out);
     } else {
-        celi_score_embed(sc, f);
-        status = cel_mat_gemm(0, 0, 1, sc->gram, sc->t, 0, sc->g, sc->work);
-        celi_score_project(sc, sc->g, out);
+        /* Symmetric relations alone: T(f) = f. */
+        cel_mat t = sc->plain ? f : sc->t, g = sc->plain ? out : sc->g;
+        if (!sc->plain) celi_score_embed(sc, f);
+        status = cel_mat_gemm(0, 0, 1, sc->gram, t, 0, g, sc->work);
+        celi_score_project(sc, g, out);
     }
-    cel_mat_axpy((cel_real)(ridge * (double)sc->included / (double)sc->cells), f, out);
+    if (ridge > 0) celi_score_axpy(ridge * (double)sc->included / (double)sc->cells, f, out);
     return status;
 }
 
@@ -6832,13 +7071,47 @@ static cel_status celi_score_objective(celi_score *sc, cel_mat f, double *value)
 
 /* ---- solving ---- */
 
+/* The paper's model, the usual case, two symmetric relations: the inverses of the pairs' 2 x 2 matrices. */
+static void celi_score_invert(celi_score *sc, double ridge)
+{
+    int64_t n = sc->n, i;
+    const double *d = sc->diag, *w = sc->weight;
+    double extra = 2 * ridge * (double)sc->included / (double)sc->cells;
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+    for (i = 0; i < n; i++) {
+        cel_real *to = sc->inverse.data + i * n;
+        int64_t j;
+        for (j = 0; j < n && sc->inverse.data; j++) {
+            double p = w[j] * d[i] + w[i] * d[j] + extra, o = w[j] * d[n + i] + w[i] * d[n + j];
+            double v = w[j] * d[3 * n + i] + w[i] * d[3 * n + j] + extra, det = p * v - o * o;
+            det = 2 / (det > 1e-4 * p * v ? det : 1e-4 * p * v + 1e-30);
+            to[j] = (cel_real)(v * det);
+            to[n * n + j] = (cel_real)(-o * det);
+            to[2 * n * n + j] = (cel_real)(p * det);
+        }
+    }
+}
+
 /* out = an approximate (A + ridge)^-1 r: each pair of genes (i, j) on its own, all its unknowns together, as if the
  * blocks of the gram matrix were diagonal in the basis in use. */
 static void celi_score_precondition(celi_score *sc, double ridge, cel_mat r, cel_mat out)
 {
     int64_t n = sc->n, R = sc->relations, c, room = 4 * R * R + 2 * R, tiles = (n + 15) / 16;
     double extra = ridge * (double)sc->included / (double)sc->cells;
-    int two = R == 2 && sc->blocks == 2;
+    if (sc->inverse.data) {
+        CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+        for (c = 0; c < n; c++) {
+            const cel_real *p = sc->inverse.data + c * n, *o = p + n * n, *v = o + n * n;
+            const cel_real *r0 = r.data + c * n, *r1 = r0 + n * n;
+            cel_real *to = out.data + c * n;
+            int64_t j;
+            for (j = 0; j < n; j++) {
+                to[j] = p[j] * r0[j] + o[j] * r1[j];
+                to[n * n + j] = o[j] * r0[j] + v[j] * r1[j];
+            }
+        }
+        return;
+    }
     CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK / 4))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
         double *M = sc->small + c * room, *u = M + 4 * R * R;
@@ -6850,18 +7123,6 @@ static void celi_score_precondition(celi_score *sc, double ridge, cel_mat r, cel
             for (i = row; i < row + 16 && i < n; i++) {
                 for (j = i > column ? i : column; j < column + 16 && j < n; j++) {
                     int side;
-                    if (two) {
-                        /* The paper's model, the usual case: two symmetric relations. */
-                        const double *d = sc->diag;
-                        double wi = sc->weight[i], wj = sc->weight[j], p = wj * d[i] + wi * d[j] + 2 * extra;
-                        double o = wj * d[n + i] + wi * d[n + j], v = wj * d[3 * n + i] + wi * d[3 * n + j] + 2 * extra;
-                        double rp = 2 * (double)r.data[i * n + j], rv = 2 * (double)r.data[(n + i) * n + j];
-                        double det = p * v - o * o;
-                        det = 1 / (det > 1e-4 * p * v ? det : 1e-4 * p * v + 1e-30);
-                        out.data[i * n + j] = out.data[j * n + i] = (cel_real)((v * rp - o * rv) * det);
-                        out.data[(n + i) * n + j] = out.data[(n + j) * n + i] = (cel_real)((p * rv - o * rp) * det);
-                        continue;
-                    }
                     dim = 0;
                     /* Unknowns: f_ij = f_ji of a symmetric relation; f_ij, f_ji of another. */
                     for (b = 0; b < sc->blocks; b++) {
@@ -6941,16 +7202,20 @@ static cel_status celi_score_step(celi_score *sc, celi_score_solve *how)
 /* (A + ridge) f = rhs by preconditioned conjugate gradient from f. */
 static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_score_solve *how)
 {
-    int64_t count = f.rows * f.cols, k;
     double rz, zero, curvature;
-    cel_status status = celi_score_apply(sc, f, ridge, sc->y);
-    if (status) return status;
+    cel_status status = CEL_OK;
+    cel_mat swap;
     cel_mat_copy(sc->rhs, sc->r);
-    cel_mat_axpy(-1, sc->y, sc->r);
-    celi_score_precondition(sc, ridge, sc->rhs, sc->s);
-    zero = cel_dot(count, sc->rhs.data, sc->s.data);
+    celi_score_invert(sc, ridge);
     celi_score_precondition(sc, ridge, sc->r, sc->s);
-    rz = cel_dot(count, sc->r.data, sc->s.data);
+    rz = zero = celi_score_dot(sc->r, sc->s);
+    if (celi_score_dot(f, f) > 0) {
+        status = celi_score_apply(sc, f, ridge, sc->y);
+        if (status) return status;
+        celi_score_axpy(-1, sc->y, sc->r);
+        celi_score_precondition(sc, ridge, sc->r, sc->s);
+        rz = celi_score_dot(sc->r, sc->s);
+    }
     if (how->relative) zero = rz;
     cel_mat_copy(sc->s, sc->d);
     how->steps = 0;
@@ -6959,13 +7224,16 @@ static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_sc
         double next;
         status = celi_score_apply(sc, sc->d, ridge, sc->y);
         if (status) return status;
-        curvature = cel_dot(count, sc->d.data, sc->y.data);
+        curvature = celi_score_dot(sc->d, sc->y);
         if (!(curvature > 0)) break;
-        cel_axpy(count, (cel_real)(rz / curvature), sc->d.data, f.data);
-        cel_axpy(count, (cel_real)(-rz / curvature), sc->y.data, sc->r.data);
+        celi_score_axpy(rz / curvature, sc->d, f);
+        celi_score_axpy(-rz / curvature, sc->y, sc->r);
         celi_score_precondition(sc, ridge, sc->r, sc->s);
-        next = cel_dot(count, sc->r.data, sc->s.data);
-        for (k = 0; k < count; k++) sc->d.data[k] = sc->s.data[k] + (cel_real)(next / rz) * sc->d.data[k];
+        next = celi_score_dot(sc->r, sc->s);
+        celi_score_axpy(next / rz, sc->d, sc->s); /* the next direction */
+        swap = sc->d;
+        sc->d = sc->s;
+        sc->s = swap;
         rz = next;
         how->residual = sqrt(fabs(rz) / zero);
         status = celi_score_step(sc, how);
@@ -7132,35 +7400,23 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
     sc->n = n;
     sc->relations = relations;
     sc->blocks = part[0].blocks;
+    sc->plain = sc->blocks == relations;
     sc->m = m = sc->blocks * n;
     sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? slides : 1;
     sc->groups = parts;
     sc->part = part;
     sc->part_slide = part_slide;
-    size = (m + 1) * (m + 3) > (m + n) * n ? (m + 1) * (m + 3) : (m + n) * n;
     sc->owner = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
     sc->transpose = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
     sc->scale = (double *)celi_alloc((size_t)relations, sizeof(double));
     sc->factor = (double *)celi_alloc((size_t)sc->blocks, sizeof(double));
     sc->weight = (double *)celi_alloc((size_t)n, sizeof(double));
-    sc->sum = (double *)celi_alloc((size_t)size, sizeof(double));
     sc->centre = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
     sc->mean = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
-    sc->h = (cel_real *)celi_alloc((size_t)(sc->slides * n), sizeof(cel_real));
-    sc->now = (double *)celi_alloc((size_t)(sc->slides * (m + 1)), sizeof(double));
-    sc->diag = (double *)celi_alloc((size_t)(sc->blocks * m), sizeof(double));
-    size = CELI_SCORE_CHUNKS * (4 * relations * relations + 2 * relations);
-    sc->small = (double *)celi_alloc((size_t)size, sizeof(double));
-    sc->skip = (uint8_t *)celi_alloc((size_t)(groups > parts ? groups : parts), 1);
-    if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->sum || !sc->centre ||
-        !sc->mean || !sc->now || !sc->h || !sc->diag || !sc->small || !sc->skip)
+    if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->centre || !sc->mean)
         return CEL_ERR_MEMORY;
-    if ((status = cel_mat_new(m, m, &sc->gram)) || (status = cel_mat_new(relations * n, n, &sc->rhs)) ||
-        (status = cel_mat_new(m, n, &sc->t)) || (status = cel_mat_new(m, n, &sc->g)) ||
-        (status = cel_mat_new(relations * n, n, &sc->r)) || (status = cel_mat_new(relations * n, n, &sc->d)) ||
-        (status = cel_mat_new(relations * n, n, &sc->s)) || (status = cel_mat_new(relations * n, n, &sc->y)) ||
-        (status = cel_moments_new(n, sc->blocks, &sc->total)) || (status = celi_score_piece_new(sc, &sc->whole)) ||
-        (status = celi_score_piece_new(sc, &sc->part_of)))
+    if ((status = celi_score_scratch(sc, groups > parts ? groups : parts)) ||
+        (status = cel_moments_new(n, sc->blocks, &sc->total)) || (status = celi_score_piece_new(sc, &sc->whole)))
         return status;
     for (i = 0; i < parts && !status; i++) status = cel_moments_sum(&sc->total, 1, part + i);
     if (status) return status;
@@ -7189,8 +7445,19 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
         if (!values) return CEL_ERR_MEMORY;
         status = cel_mat_new(n, n, &gather);
         if (!status) status = cel_mat_new(n, n, &sc->basis);
-        for (b = 0; b < sc->blocks && !status; b++)
-            cel_mat_axpy(1, cel_mat_block(sc->gram, b * n, b * n, n, n), gather);
+        for (b = 0; b < sc->blocks && !status; b++) {
+            /* A block counts by the geometric mean of its eigenvalues, kept off zero: where one block's are all small,
+             * it has as much to say as another about what is large and what is small. */
+            cel_mat from = cel_mat_block(sc->gram, b * n, b * n, n, n), l = cel_mat_block(sc->r, 0, 0, n, n);
+            double log_det = 0, trace = 0;
+            for (i = 0; i < n; i++) trace += (double)from.data[i * m + i];
+            cel_mat_copy(from, l);
+            for (i = 0; i < n; i++) l.data[i * n + i] += (cel_real)(1e-5 * trace / (double)n);
+            status = cel_mat_cholesky(l);
+            for (i = 0; i < n && !status; i++) log_det += 2 * log((double)l.data[i * n + i]);
+            if (!status) cel_mat_axpy((cel_real)exp(-log_det / (double)n), from, gather);
+            if (status == CEL_ERR_NUMERIC) status = CEL_OK;
+        }
         if (!status) status = cel_mat_eigen(gather, values, sc->basis);
         celi_free(values);
         cel_mat_free(&gather);
@@ -7266,14 +7533,28 @@ static int64_t celi_score_folds(const celi_score *sc, const cel_score_options *o
     return folds < sc->groups ? folds : sc->groups;
 }
 
+/* Fits all but fold k, from f, and rates it on fold k: value, included. */
+static cel_status celi_score_try(celi_score *sc, const cel_score_options *o, int64_t folds, int64_t k,
+                                 const celi_score_piece *piece, cel_mat f, double ridge, double l1)
+{
+    celi_score_solve how;
+    cel_status status;
+    celi_score_fold(sc, folds, k);
+    status = celi_score_subset(sc, 0, piece);
+    if (!status) status = celi_score_solve_at(sc, o, 0, 0, f, ridge, l1, &how);
+    if (!status) status = celi_score_subset(sc, 1, piece);
+    return status ? status : celi_score_objective(sc, f, &sc->value);
+}
+
 /* Picks the weight that is to be picked by held-out J, trying heavy penalties first, until it has risen twice in a row.
  * J is quadratic: at a residual of 1e-3 it is right to 1e-6 of itself. */
 static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, double *ridge, double *l1,
                                   cel_score_report *report)
 {
-    int64_t folds = celi_score_folds(sc, o), n = sc->n, all = sc->relations * n, steps, k, p, i, best = 0;
+    int64_t folds = celi_score_folds(sc, o), n = sc->n, all = sc->relations * n, steps, k, p, i, best = 0, twins = 0;
     double *target = *ridge < 0 ? ridge : l1, top = 100;
     celi_score_piece *piece = (celi_score_piece *)celi_alloc((size_t)folds, sizeof *piece);
+    celi_score *twin = NULL;
     celi_score_solve how;
     cel_score_options rough = *o;
     cel_mat f, trail;
@@ -7308,21 +7589,26 @@ static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, do
             }
         }
     }
+    if (!status) status = celi_score_twins(sc, folds, &twin, &twins);
     for (p = 0; p < steps && p < best + 3 && !status; p++) {
-        double sum = 0, tested = 0, value;
+        double sum = 0, tested = 0;
         *target = top * pow(10, -0.5 * (double)p * (target == l1 ? 1 / 3.0 : 1));
-        for (k = 0; k < folds && !status; k++) {
-            cel_mat at = cel_mat_block(trail, k * all, 0, all, n);
-            celi_score_fold(sc, folds, k);
-            status = celi_score_subset(sc, 0, piece[k].sum ? piece + k : NULL);
-            if (!status) status = celi_score_solve_at(sc, &rough, 0, 0, at, *ridge, *l1, &how);
-            if (!status) status = celi_score_subset(sc, 1, piece[k].sum ? piece + k : NULL);
-            if (!status) status = celi_score_objective(sc, at, &value);
-            if (status) break;
-            sum += value * (double)sc->included;
-            tested += (double)sc->included;
-            status = celi_score_tell(sc, "pick", p * folds + k + 1, folds * steps, value);
+        for (k = 0; k < folds && !status; k += twins) {
+            int64_t at;
+            CELI_OMP(omp parallel for schedule(static, 1) if (twins > 1))
+            for (at = k; at < k + twins; at++)
+                if (at < folds)
+                    twin[at - k].failed = celi_score_try(twin + at - k, &rough, folds, at, piece[at].sum ? piece + at : NULL,
+                                                         cel_mat_block(trail, at * all, 0, all, n), *ridge, *l1);
+            for (at = k; at < k + twins && at < folds && !status; at++) {
+                const celi_score *done = twin + at - k;
+                status = done->failed;
+                sum += done->value * (double)done->included;
+                tested += (double)done->included;
+                if (!status) status = celi_score_tell(sc, "pick", p * folds + at + 1, folds * steps, done->value);
+            }
         }
+        if (status) break;
         report->path = p + 1;
         report->path_weight[p] = *target;
         report->path_value[p] = sum / tested;
@@ -7330,6 +7616,7 @@ static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, do
     }
     *target = report->path_weight[best];
     report->held_out = report->path_value[best];
+    celi_score_twins_free(twin, twins);
     for (k = 0; k < folds && piece; k++) celi_score_piece_free(piece + k);
     celi_free(piece);
     cel_mat_free(&f);
@@ -7337,41 +7624,61 @@ static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, do
     return status;
 }
 
+/* force = the forces, gauge fixed, fitted without group g, from f; value: the residual. */
+static cel_status celi_score_replicate(celi_score *sc, const cel_score_options *o, int64_t g, double ridge, double l1,
+                                       cel_mat f, cel_mat force)
+{
+    celi_score_solve how;
+    cel_mat none;
+    cel_status status;
+    memset(&none, 0, sizeof none);
+    memset(sc->skip, 0, (size_t)sc->groups);
+    sc->skip[g] = 1;
+    cel_mat_copy(f, sc->f);
+    status = celi_score_subset(sc, 0, NULL);
+    if (!status) status = celi_score_solve_at(sc, o, 1, 0, sc->f, ridge, l1, &how);
+    if (!status) status = celi_score_forces(sc, sc->f, force, none);
+    if (!status) celi_score_gauge(sc->n, force);
+    sc->value = status ? 0 : how.residual;
+    return status;
+}
+
 /* Delete-one-group jackknife of the forces at f, whose gauge-fixed values are in force. */
 static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *o, double ridge, double l1, cel_mat f,
                                        cel_mat force, cel_score_report *report)
 {
-    int64_t n = sc->n, all = sc->relations * n, count = all * n, G = sc->groups, g, i, r;
+    int64_t n = sc->n, all = sc->relations * n, count = all * n, G = sc->groups, twins = 0, g, i, r;
     double *sum = (double *)celi_alloc((size_t)count, 2 * sizeof *sum), *square = sum + count;
     double *p = (double *)celi_alloc((size_t)(n * n), sizeof *p);
-    cel_mat at, replicate, none;
-    celi_score_solve how;
+    cel_mat replicate;
+    celi_score *twin = NULL;
     cel_status status = CEL_OK;
-    memset(&at, 0, sizeof at);
-    memset(&none, 0, sizeof none);
     memset(&replicate, 0, sizeof replicate);
     if (!sum || !p) status = CEL_ERR_MEMORY;
-    if (!status) status = cel_mat_new(all, n, &at);
-    if (!status) status = cel_mat_new(all, n, &replicate);
     if (!status) status = cel_mat_new(all, n, &report->se);
     if (!status) status = cel_mat_new(all, n, &report->z);
     if (!status) status = cel_mat_new(all, n, &report->p);
     if (!status) status = cel_mat_new(all, n, &report->q);
-    for (g = 0; g < G && !status; g++) {
-        memset(sc->skip, 0, (size_t)G);
-        sc->skip[g] = 1;
-        cel_mat_copy(f, at);
-        status = celi_score_subset(sc, 0, NULL);
-        if (!status) status = celi_score_solve_at(sc, o, 1, 0, at, ridge, l1, &how);
-        if (!status) status = celi_score_forces(sc, at, replicate, none);
-        if (status) break;
-        celi_score_gauge(n, replicate);
-        for (i = 0; i < count; i++) {
-            double d = (double)replicate.data[i] - (double)force.data[i];
-            sum[i] += d;
-            square[i] += d * d;
+    if (!status) status = celi_score_twins(sc, G, &twin, &twins);
+    if (!status) status = cel_mat_new(twins * all, n, &replicate);
+    for (g = 0; g < G && !status; g += twins) {
+        int64_t at;
+        CELI_OMP(omp parallel for schedule(static, 1) if (twins > 1))
+        for (at = g; at < g + twins; at++)
+            if (at < G)
+                twin[at - g].failed = celi_score_replicate(twin + at - g, o, at, ridge, l1, f,
+                                                           cel_mat_block(replicate, (at - g) * all, 0, all, n));
+        for (at = g; at < g + twins && at < G && !status; at++) {
+            const cel_real *from = replicate.data + (at - g) * count;
+            status = twin[at - g].failed;
+            CELI_OMP(omp parallel for schedule(static) if (count > CELI_FORK))
+            for (i = 0; i < count; i++) {
+                double d = (double)from[i] - (double)force.data[i];
+                sum[i] += d;
+                square[i] += d * d;
+            }
+            if (!status) status = celi_score_tell(sc, "errors", at + 1, G, twin[at - g].value);
         }
-        status = celi_score_tell(sc, "errors", g + 1, G, how.residual);
     }
     report->groups = G;
     for (r = 0; r < sc->relations && !status; r++) {
@@ -7401,7 +7708,7 @@ static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *
     }
     celi_free(sum);
     celi_free(p);
-    cel_mat_free(&at);
+    celi_score_twins_free(twin, twins);
     cel_mat_free(&replicate);
     return status;
 }
