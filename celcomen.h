@@ -378,12 +378,10 @@ CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
  * value needs more than 60 iterations (NaN input). */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 
-/* Elementwise functions (count); an output may be the input. Errors, measured against extended precision:
- * at most 2 ulp in float and in double, next to the zeros of sine and cosine too. The sign of a zero may be lost.
- * NaN, infinities, and arguments beyond the kernels' range (|x| > 16384 for sincos) are libm's. */
+/* Sines and cosines of x (count each); an output may be the input. Errors, measured against extended precision:
+ * at most 2 ulp in float and in double, next to their zeros too. The sign of a zero may be lost. NaN, infinities
+ * and |x| > 16384 are libm's. */
 CEL_API void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine);
-CEL_API void cel_vec_exp(int64_t count, const cel_real *x, cel_real *y);
-CEL_API void cel_vec_log(int64_t count, const cel_real *x, cel_real *y);
 
 /* count standard normals (count), the fast way: Box-Muller on the blocks that begin at the next whole one,
  * 32 normals from 8 (double: 16) of them. The first m of n are those of a call for m alone. In float a
@@ -739,9 +737,9 @@ typedef struct cel_adam {
 /* A state of zeros for count parameters. Free with cel_adam_free (all-zero afterwards). */
 CEL_API cel_status cel_adam_new(int64_t count, cel_adam *out);
 CEL_API void cel_adam_free(cel_adam *a);
-/* One step on param (count) down grad (count); the second form is for arrays of double. options may
- * be NULL. */
-CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, const cel_real *grad, cel_real *param);
+/* One step on param down grad, both of one shape with rows x cols = count; the second form is for arrays
+ * (count) of double. options may be NULL. Neither allocates. */
+CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param);
 CEL_API void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param);
 
 typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
@@ -923,7 +921,8 @@ CEL_API cel_status cel_fit_fdr(const double *p, int64_t count, double *q);
  *   x_k = cos(t_k) prod_{j<k} sin(t_j),  x_n = prod_j sin(t_j). */
 CEL_API cel_status cel_gen_from_angles(cel_mat angles, cel_mat x);
 /* The inverse, for rows of any length and any signs: t_k = atan2(|x after k|, x_k) in [0, pi], the last
- * atan2(x_n, x_{n-1}) in (-pi, pi]. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
+ * atan2(x_n, x_{n-1}) in (-pi, pi]. The published knock-out starts from the angles of rows in which the gene was
+ * set to 0. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
 CEL_API cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *err);
 /* d_angles (S x n-1) = dL/dt from d_x (S x n) = dL/dx, in O(n) a cell. d_angles may not overlap angles. */
 CEL_API cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work);
@@ -962,12 +961,6 @@ CEL_API cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation
  * progress; angles and x are then those reached so far. */
 CEL_API cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation, const cel_gen_options *options,
                                  cel_mat angles, cel_mat x, double *losses, cel_paper_loss *last);
-
-/* The published knock-out: sets x[cell][gene] = 0 for the listed cells (count) and rescales their rows to
- * unit length: a start for cel_gen_to_angles. Nothing holds the gene at 0 afterwards. CEL_ERR_ARG for a
- * cell or gene out of range, CEL_ERR_DATA for a cell that expresses nothing else; err->cell names it and
- * x is unchanged. */
-CEL_API cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene, cel_error *err);
 
 /* ======================================================================== */
 /* generate: exact samples, the most likely tissue, log Z by sampling       */
@@ -1167,7 +1160,8 @@ typedef struct cel_graph_rule {
 
 typedef struct cel_perturb_setup {
     int reach;                  /* R: cells further than R hops from every intervened cell are held as observed.
-                                   0: 3. Negative: nothing is held, R = -reach only for reporting */
+                                   0: the default, 3, so the least is 1. Negative: nothing is held, R = -reach
+                                   only for reporting */
     const cel_graph_rule *rule; /* (relations; entry 0 of an identity is ignored): with added cells every relation is
                                    made again by its rule, of the observed and the new cells */
     const cel_relation *after;  /* (relations) instead of rules: the relations with the new cells, of order
@@ -1656,7 +1650,6 @@ typedef __m512d celi_avx512_d;
     CELI_IOP2(T, S, iand, CELI_PASTE(M, _and_, B)(a, b))                                                              \
     CELI_IOP2(T, S, ior, CELI_PASTE(M, _or_, B)(a, b))                                                                \
     CELI_IOP2(T, S, ixor, CELI_PASTE(M, _xor_, B)(a, b))                                                              \
-    CELI_IOP1(T, S, ishl_mantissa, CELI_PASTE(M, _slli, CELI_EPI)(a, CELI_MANTISSA))                                  \
     CELI_IOP1(T, S, ishr_mantissa, CELI_PASTE(M, _srli, CELI_EPI)(a, CELI_MANTISSA))                                  \
     CELI_IOP1(T, S, ishl_sign, CELI_PASTE(M, _slli, CELI_EPI)(a, CELI_SIGN_SHIFT))                                    \
     T CELI_INLINE int S##_any(S##_i a)                                                                                \
@@ -1753,7 +1746,6 @@ CELI_IOP2(, celi_neon, isub, CELI_NU(sub)(a, b))
 CELI_IOP2(, celi_neon, iand, CELI_NU(and)(a, b))
 CELI_IOP2(, celi_neon, ior, CELI_NU(orr)(a, b))
 CELI_IOP2(, celi_neon, ixor, CELI_NU(eor)(a, b))
-CELI_IOP1(, celi_neon, ishl_mantissa, CELI_PASTE(vshlq_n_, CELI_U64, )(a, CELI_MANTISSA))
 CELI_IOP1(, celi_neon, ishr_mantissa, CELI_PASTE(vshrq_n_, CELI_U64, )(a, CELI_MANTISSA))
 CELI_IOP1(, celi_neon, ishl_sign, CELI_PASTE(vshlq_n_, CELI_U64, )(a, CELI_SIGN_SHIFT))
 CELI_INLINE int celi_neon_any(celi_neon_i a)
@@ -1947,8 +1939,8 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 /* ---- Elementary functions ---- */
 
 /* Polynomials are minimax fits (Remez), highest power first; arguments are reduced by two or three parts of
- * the period with fused products, exact for the arguments that the kernels take. Arguments outside of
- * CELI_*_LOW..CELI_*_HIGH, NaN among them, are reported (non-zero return) and left to libm. */
+ * the period with fused products, exact for the arguments that the kernels take. Angles beyond CELI_SINCOS_HIGH, NaN
+ * among them, are reported (non-zero return) and left to libm. */
 #if defined(CELCOMEN_DOUBLE)
 #define CELI_TWO_TO_23_OR_52 4503599627370496.0
 #define CELI_ROUNDER 6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
@@ -1960,10 +1952,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_HALF_PI_3 (-1.4973849048591698e-33)
 #define CELI_LN2_1 0.6931471805596629565116018 /* 41 bits, so that its product with an exponent is exact */
 #define CELI_LN2_2 2.823529056303157712258845e-13
-#define CELI_EXP_LOW (-708.0)
-#define CELI_EXP_HIGH 709.0
-#define CELI_LOG_LOW DBL_MIN
-#define CELI_LOG_HIGH DBL_MAX
 #define CELI_SIN_TERMS(X)                                                                                             \
     X(1.58901267164044749e-10)                                                                                        \
     X(-2.50506436259180031e-8) X(2.7557312965188277e-6) X(-1.98412698277288377e-4) X(8.33333333331984038e-3)          \
@@ -1972,11 +1960,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
     X(-1.13542951393056789e-11)                                                                                       \
     X(2.08756192848359487e-9) X(-2.75573135826988778e-7) X(2.48015872868013186e-5) X(-1.38888888888698024e-3)         \
     X(4.16666666666665743e-2)
-#define CELI_EXP_TERMS(X)                                                                                             \
-    X(2.0826791295909202e-9)                                                                                          \
-    X(2.51119388362945185e-8) X(2.75575803370788376e-7) X(2.75572352283927473e-6) X(2.48015869305770007e-5)           \
-    X(1.98412698959032706e-4) X(1.38888888891114014e-3) X(8.33333333331729322e-3) X(4.16666666666661134e-2)           \
-    X(0.166666666666666829) X(0.500000000000000004)
 #define CELI_LOG_TERMS(X)                                                                                             \
     X(0.147975116017762787)                                                                                           \
     X(0.15313902847151884) X(0.181835697564254476) X(0.222221984756287605) X(0.285714287432668326)                    \
@@ -1992,20 +1975,12 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_HALF_PI_3 (-1.7151245100058819e-15f)
 #define CELI_LN2_1 0.693145751953125f /* 15 bits, so that its product with an exponent is exact */
 #define CELI_LN2_2 1.4286068203094172321e-6f
-#define CELI_EXP_LOW (-87.0f)
-#define CELI_EXP_HIGH 88.0f
-#define CELI_LOG_LOW FLT_MIN
-#define CELI_LOG_HIGH FLT_MAX
 #define CELI_SIN_TERMS(X) X(-1.95030686255019743e-4f) X(8.33207088484857556e-3f) X(-0.16666653192350488f)
 #define CELI_COS_TERMS(X) X(2.44191975159191994e-5f) X(-1.38871942375021252e-3f) X(4.16666431830521447e-2f)
-#define CELI_EXP_TERMS(X)                                                                                             \
-    X(1.38148494678132288e-3f)                                                                                        \
-    X(8.36870986886016901e-3f) X(4.16683803096490913e-2f) X(0.166665208677933144f) X(0.499999935141114498f)
 #define CELI_LOG_TERMS(X) X(0.298730783750953593f) X(0.399774953820725164f) X(0.666667767186633947f)
 #endif
 #define CELI_SINCOS_HIGH ((cel_real)16384)
 #define CELI_TWO_PI ((cel_real)6.283185307179586476925)
-#define CELI_LOG2_E ((cel_real)1.4426950408889634074)
 #define CELI_TWO_OVER_PI ((cel_real)0.63661977236758134308)
 
 #if defined(CELI_X86) || defined(CELI_NEON)
@@ -2054,18 +2029,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
         p = S##_fma(s, S##_fma(z, p, S##_mul(half, f)), S##_mul(e, S##_set(CELI_LN2_2)));                             \
         return S##_fma(e, S##_set(CELI_LN2_1), S##_sub(f, S##_fms(half, f, p)));                                      \
     }                                                                                                                 \
-    /* exp of x = n log 2 + r: 2^n (1 + r + r^2 P(r)). */                                                             \
-    T CELI_INLINE S##_v S##_exp_v(S##_v x)                                                                            \
-    {                                                                                                                 \
-        const S##_v rounder = S##_set(CELI_ROUNDER);                                                                  \
-        S##_v t = S##_fma(x, S##_set(CELI_LOG2_E), rounder), n = S##_sub(t, rounder), z, p;                           \
-        z = S##_fnma(n, S##_set(CELI_LN2_1), x);                                                                      \
-        z = S##_fnma(n, S##_set(CELI_LN2_2), z);                                                                      \
-        p = S##_zero();                                                                                               \
-        CELI_EXP_TERMS(S##_horner)                                                                                    \
-        p = S##_add(S##_fma(S##_mul(z, z), p, z), S##_set(1));                                                        \
-        return S##_real(S##_iadd(S##_bits(p), S##_ishl_mantissa(S##_bits(t))));                                       \
-    }                                                                                                                 \
     T static int S##_sincos(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)                                  \
     {                                                                                                                 \
         enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
@@ -2080,8 +2043,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
         }                                                                                                             \
         return S##_any(odd);                                                                                          \
     }                                                                                                                 \
-    CELI_ELEMENTARY_1(T, S, exp, CELI_EXP_LOW, CELI_EXP_HIGH)                                                         \
-    CELI_ELEMENTARY_1(T, S, log, CELI_LOG_LOW, CELI_LOG_HIGH)                                                         \
     /* 32 normals from the blocks of words that begin at block: 16 pairs, cosines first. */                           \
     T static void S##_normals(const cel_rng *rng, uint32_t block, cel_real *out)                                      \
     {                                                                                                                 \
@@ -2109,19 +2070,6 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
             S##_store(out + g, S##_mul(u, c));                                                                        \
             S##_store(out + 16 + g, S##_mul(u, s));                                                                   \
         }                                                                                                             \
-    }
-#define CELI_ELEMENTARY_1(T, S, name, LOW, HIGH)                                                                      \
-    T static int S##_##name(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)                                  \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        S##_i odd = S##_iset(0);                                                                                      \
-        for (; n > 0; n -= W, x += W, y += W) {                                                                       \
-            S##_v v = S##_load(x), in = S##_min(S##_max(v, S##_set(LOW)), S##_set(HIGH));                             \
-            odd = S##_ior(odd, S##_ixor(S##_bits(in), S##_bits(v)));                                                  \
-            S##_store(y, S##_##name##_v(in));                                                                         \
-        }                                                                                                             \
-        (void)y2;                                                                                                     \
-        return S##_any(odd);                                                                                          \
     }
 /* u on (0, 1], the angle v on [0, 2 pi]. */
 #if defined(CELCOMEN_DOUBLE)
@@ -2231,30 +2179,6 @@ static int celi_scalar_sincos(int64_t n, const cel_real *x, cel_real *y, cel_rea
     return 0;
 }
 
-static int celi_scalar_exp(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)
-{
-    for (; n > 0; n--, x++, y++)
-#if defined(CELCOMEN_DOUBLE)
-        *y = exp(*x);
-#else
-        *y = expf(*x);
-#endif
-    (void)y2;
-    return 0;
-}
-
-static int celi_scalar_log(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)
-{
-    for (; n > 0; n--, x++, y++)
-#if defined(CELCOMEN_DOUBLE)
-        *y = log(*x);
-#else
-        *y = logf(*x);
-#endif
-    (void)y2;
-    return 0;
-}
-
 static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *out)
 {
     cel_real u[16], angle[16];
@@ -2271,10 +2195,9 @@ static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *ou
         angle[i] = (float)(w[i % 2 * 2 + 1] >> 1) * (CELI_TWO_PI / 2147483648.0f);
 #endif
     }
-    celi_scalar_log(16, u, u, NULL);
     celi_scalar_sincos(16, angle, out + 16, out);
     for (i = 0; i < 16; i++) {
-        cel_real r = (cel_real)sqrt(-2 * (double)u[i]);
+        cel_real r = (cel_real)sqrt(-2 * log((double)u[i]));
         out[i] *= r;
         out[16 + i] *= r;
     }
@@ -2294,15 +2217,13 @@ typedef struct celi_kernels {
     double (*rank2)(int64_t n, double *row, double a, const double *w, double b, const double *v, const double *u);
     void (*givens)(int64_t count, const double *rotation, double *high);
     int (*sincos)(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine);
-    int (*exp)(int64_t n, const cel_real *x, cel_real *y, cel_real *unused);
-    int (*log)(int64_t n, const cel_real *x, cel_real *y, cel_real *unused);
     void (*normals)(const cel_rng *rng, uint32_t block, cel_real *out);
 } celi_kernels;
 
 #define CELI_LANES(bytes) ((int)((bytes) / sizeof(cel_real)))
 #define CELI_TABLE(S, level, mr, nr, kc, mc, nc)                                                                      \
     {                                                                                                                 \
-        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_rank2, S##_givens, S##_sincos, S##_exp, S##_log, S##_normals             \
+        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_rank2, S##_givens, S##_sincos, S##_normals        \
     }
 /* Best last: the first is always there. */
 static const celi_kernels celi_tables[] = {
@@ -2478,41 +2399,26 @@ CEL_API_DEF double cel_dot(int64_t count, const cel_real *x, const cel_real *y)
 
 CEL_API_DEF double cel_nrm2(int64_t count, const cel_real *x) { return sqrt(cel_dot(count, x, x)); }
 
-/* y = f(x) (and y2, or NULL) in blocks that are copied and padded with ones, so that an element does not see
- * its neighbours and y may be x. What the kernel does not take is done again by libm (the scalar twin). */
-typedef int celi_map_fn(int64_t n, const cel_real *x, cel_real *y, cel_real *y2);
-static void celi_map(celi_map_fn *kernel, celi_map_fn *scalar, cel_real low, cel_real high, int64_t n,
-                     const cel_real *x, cel_real *y, cel_real *y2)
-{
-    enum { BLOCK = 256 };
-    int64_t at;
-    CELI_OMP(omp parallel for schedule(static) if (n >= 64 * BLOCK))
-    for (at = 0; at < n; at += BLOCK) {
-        cel_real in[BLOCK], out[2][BLOCK];
-        int64_t count = celi_min(BLOCK, n - at), whole = (count + 15) & ~(int64_t)15, i;
-        memcpy(in, x + at, (size_t)count * sizeof(cel_real));
-        for (i = count; i < whole; i++) in[i] = 1;
-        if (kernel(whole, in, out[0], out[1]))
-            for (i = 0; i < count; i++)
-                if (!(in[i] >= low && in[i] <= high)) scalar(1, in + i, out[0] + i, out[1] + i);
-        memcpy(y + at, out[0], (size_t)count * sizeof(cel_real));
-        if (y2) memcpy(y2 + at, out[1], (size_t)count * sizeof(cel_real));
-    }
-}
-
+/* In blocks that are copied and padded, so that an element does not see its neighbours and an output may be x. What
+ * the kernel does not take is done again by libm (the scalar twin). */
 CEL_API_DEF void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine)
 {
-    celi_map(celi_kernel()->sincos, celi_scalar_sincos, -CELI_SINCOS_HIGH, CELI_SINCOS_HIGH, count, x, sine, cosine);
-}
-
-CEL_API_DEF void cel_vec_exp(int64_t count, const cel_real *x, cel_real *y)
-{
-    celi_map(celi_kernel()->exp, celi_scalar_exp, CELI_EXP_LOW, CELI_EXP_HIGH, count, x, y, NULL);
-}
-
-CEL_API_DEF void cel_vec_log(int64_t count, const cel_real *x, cel_real *y)
-{
-    celi_map(celi_kernel()->log, celi_scalar_log, CELI_LOG_LOW, CELI_LOG_HIGH, count, x, y, NULL);
+    enum { BLOCK = 256 };
+    const celi_kernels *kern = celi_kernel();
+    int64_t at;
+    CELI_OMP(omp parallel for schedule(static) if (count >= 64 * BLOCK))
+    for (at = 0; at < count; at += BLOCK) {
+        cel_real in[BLOCK], out[2][BLOCK];
+        int64_t now = celi_min(BLOCK, count - at), whole = (now + 15) & ~(int64_t)15, i;
+        memcpy(in, x + at, (size_t)now * sizeof(cel_real));
+        for (i = now; i < whole; i++) in[i] = 1;
+        if (kern->sincos(whole, in, out[0], out[1]))
+            for (i = 0; i < now; i++)
+                if (!(in[i] >= -CELI_SINCOS_HIGH && in[i] <= CELI_SINCOS_HIGH))
+                    celi_scalar_sincos(1, in + i, out[0] + i, out[1] + i);
+        memcpy(sine + at, out[0], (size_t)now * sizeof(cel_real));
+        memcpy(cosine + at, out[1], (size_t)now * sizeof(cel_real));
+    }
 }
 
 CEL_API_DEF void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count)
@@ -5807,14 +5713,18 @@ static double celi_adam_delta(const celi_adam_rule *r, double g, double p, doubl
     return r->rate * *m / (sqrt(*v * r->root) + r->eps) + r->decay * p;
 }
 
-CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, const cel_real *grad, cel_real *param)
+CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param)
 {
     celi_adam_rule r = celi_adam_next(a, options);
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
-    for (i = 0; i < a->count; i++) {
-        double p = (double)param[i];
-        param[i] = (cel_real)(p - celi_adam_delta(&r, (double)grad[i], p, a->m + i, a->v + i));
+    for (i = 0; i < param.rows; i++) {
+        const cel_real *g = grad.data + i * grad.stride;
+        cel_real *x = param.data + i * param.stride;
+        double *m = a->m + i * param.cols, *v = a->v + i * param.cols;
+        int64_t j;
+        for (j = 0; j < param.cols; j++)
+            x[j] = (cel_real)((double)x[j] - celi_adam_delta(&r, (double)g[j], (double)x[j], m + j, v + j));
     }
 }
 
@@ -5997,8 +5907,6 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments,
     }
     for (s = 0; s < slides; s++) {
         celi_paper_slide *t = f->slide + s;
-        int64_t ld = moments[s].blocks * n + 1;
-        const double *gram = moments[s].gram, *half = gram + (ld - 1) * ld; /* half the sums of X */
         t->c0 = f->arrays + s * each;
         t->c1 = t->c0 + n * n;
         t->mean = t->c1 + n * n;
@@ -6006,11 +5914,9 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments,
         t->spread = t->u + n;
         t->cells = (double)moments[s].cells;
         t->q = o->slide_q ? o->slide_q[s] : celi_or(o->q, 6);
-        for (j = 0; j < n; j++) t->mean[j] = 2 * half[j] / t->cells;
-        for (i = 0; i < n; i++) {
-            memcpy(t->c0 + i * n, gram + i * ld, (size_t)n * sizeof(double));
-            memcpy(t->c1 + i * n, gram + i * ld + n, (size_t)n * sizeof(double));
-        }
+        cel_moments_mean(moments + s, t->mean);
+        cel_moments_cross(moments + s, 0, t->c0);
+        cel_moments_cross(moments + s, 1, t->c1);
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) {
@@ -6124,37 +6030,26 @@ static int64_t celi_paper_run(const celi_paper_fit *f, int64_t run)
     return (int64_t)((double)f->n * (f->folded ? 1 - sqrt(1 - share) : share));
 }
 
-/* One pass over the forces: a step down the gradients of slides down[0..downs), and the loss of slides
- * next[0..nexts) at the result. rule NULL is gradient descent at rate lr. */
+/* A run's rows of one pass over the forces: a step at rate lr down the gradients of slides down[0..downs), or with
+ * Adam those gradients only, and the loss of slides next[0..nexts) at the result. */
 static void celi_paper_rows(celi_paper_fit *f, const celi_paper_kernels *kern, int64_t run, double lr,
-                            const celi_adam_rule *rule, const int64_t *down, int64_t downs, const int64_t *next,
-                            int64_t nexts)
+                            const int64_t *down, int64_t downs, const int64_t *next, int64_t nexts)
 {
-    int64_t n = f->n, i, j, k, end = celi_paper_run(f, run + 1);
-    int r;
+    int64_t n = f->n, i, k, end = celi_paper_run(f, run + 1);
     for (k = 0; k < nexts; k++) {
         celi_paper_slide *t = f->slide + next[k];
         memset(t->spread + run * n, 0, (size_t)n * sizeof(double));
         t->energy[run][0] = t->energy[run][1] = 0;
     }
     for (i = celi_paper_run(f, run); i < end; i++) {
-        int64_t from = f->folded ? i + 1 : 0;
-        double *row[2], *at[2];
-        row[0] = f->intra + i * n;
-        row[1] = f->inter + i * n;
-        for (r = 0; r < 2; r++) {
-            at[r] = rule ? f->gradient + (r * n + i) * n : row[r];
-            if (rule && downs > 0) memset(at[r], 0, (size_t)n * sizeof(double));
+        double *intra = (f->gradient ? f->gradient : f->intra) + i * n, *inter = intra + n * n;
+        if (f->gradient && downs > 0) {
+            memset(intra, 0, (size_t)n * sizeof(double));
+            memset(inter, 0, (size_t)n * sizeof(double));
         }
         for (k = 0; k < downs; k++)
-            celi_paper_descend(f, kern, f->slide + down[k], i, from, rule ? -1 : lr,
-                               f->folded && !rule && k + 1 == downs, at[0], at[1]);
-        for (r = 0; r < 2 && rule && downs > 0; r++)
-            for (j = from; j < n; j++) {
-                int64_t e = (r * n + i) * n + j;
-                double p = row[r][j] - celi_adam_delta(rule, at[r][j], row[r][j], f->adam.m + e, f->adam.v + e);
-                row[r][j] = f->folded && p < 0 ? 0 : f->folded && p > 1 ? 1 : p;
-            }
+            celi_paper_descend(f, kern, f->slide + down[k], i, f->folded ? i + 1 : 0, f->gradient ? -1 : lr,
+                               f->folded && !f->gradient && k + 1 == downs, intra, inter);
         for (k = 0; k < nexts; k++) celi_paper_evaluate(f, kern, f->slide + next[k], i, run);
     }
 }
@@ -6163,14 +6058,21 @@ static void celi_paper_pass(celi_paper_fit *f, double lr, const int64_t *down, i
                             int64_t nexts)
 {
     celi_paper_kernels kern = celi_paper_kernel();
-    cel_adam_options options;
-    celi_adam_rule rule, *adam = f->gradient ? &rule : NULL;
-    int64_t run;
-    memset(&options, 0, sizeof options);
-    options.lr = lr;
-    if (adam && downs > 0) rule = celi_adam_next(&f->adam, &options);
+    int adam = f->gradient && downs > 0;
+    int64_t run, i;
     CELI_OMP(omp parallel for schedule(static, 1) if (f->n >= 200))
-    for (run = 0; run < CELI_PAPER_RUNS; run++) celi_paper_rows(f, &kern, run, lr, adam, down, downs, next, nexts);
+    for (run = 0; run < CELI_PAPER_RUNS; run++)
+        celi_paper_rows(f, &kern, run, lr, down, downs, next, adam ? 0 : nexts);
+    if (adam) { /* once folded, what is not right of the diagonal has no gradient and stays */
+        cel_adam_options options;
+        memset(&options, 0, sizeof options);
+        options.lr = lr;
+        cel_adam_step_double(&f->adam, &options, f->gradient, f->intra);
+        for (i = 0; f->folded && i < f->adam.count; i++)
+            f->intra[i] = f->intra[i] < 0 ? 0 : f->intra[i] > 1 ? 1 : f->intra[i];
+        celi_paper_pass(f, lr, NULL, 0, next, nexts);
+        return;
+    }
     for (run = 0; run < nexts; run++) celi_paper_finish(f, f->slide + next[run]);
 }
 
@@ -8553,24 +8455,16 @@ static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const
 static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angles)
 {
     int64_t i;
-    int adam = g->adam.count > 0;
     cel_adam_options options;
-    celi_adam_rule rule;
     memset(&options, 0, sizeof options);
-    memset(&rule, 0, sizeof rule);
     options.lr = lr;
-    if (adam) rule = celi_adam_next(&g->adam, &options);
-    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
-    for (i = 0; i < angles.rows; i++) {
-        cel_real *t = angles.data + i * angles.stride;
-        const cel_real *s = d.data + i * d.stride;
-        int64_t k, at = i * angles.cols;
-        if (!adam) cel_axpy(angles.cols, (cel_real)-lr, s, t);
-        for (k = 0; k < angles.cols && adam; k++) {
-            double p = (double)t[k];
-            t[k] = (cel_real)(p - celi_adam_delta(&rule, (double)s[k], p, g->adam.m + at + k, g->adam.v + at + k));
-        }
+    if (g->adam.count > 0) {
+        cel_adam_step(&g->adam, &options, d, angles);
+        return;
     }
+    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
+    for (i = 0; i < angles.rows; i++)
+        cel_axpy(angles.cols, (cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride);
 }
 
 CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation,
@@ -8620,28 +8514,6 @@ CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation 
     if (x.data) cel_mat_copy(g.x, x);
     celi_gen_close(&g);
     return status;
-}
-
-CEL_API_DEF cel_status cel_gen_knockout_start(cel_mat x, const int32_t *cells, int64_t count, int64_t gene,
-                                              cel_error *err)
-{
-    int64_t c, j;
-    if (gene < 0 || gene >= x.cols) return celi_fail(err, CEL_ERR_ARG, "no such gene", -1, -1, gene);
-    for (c = 0; c < count; c++) {
-        double rest = 0;
-        if (cells[c] < 0 || cells[c] >= x.rows) return celi_fail(err, CEL_ERR_ARG, "no such cell", -1, cells[c], -1);
-        for (j = 0; j < x.cols; j++) rest += j == gene ? 0 : fabs((double)x.data[cells[c] * x.stride + j]);
-        if (!(rest > 0 && rest <= DBL_MAX))
-            return celi_fail(err, CEL_ERR_DATA, "a cell expresses no other gene, or is not finite", -1, cells[c], gene);
-    }
-    for (c = 0; c < count; c++) {
-        cel_real *row = x.data + cells[c] * x.stride;
-        double norm;
-        row[gene] = 0;
-        norm = cel_nrm2(x.cols, row);
-        for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / norm);
-    }
-    return CEL_OK;
 }
 
 /* ======================================================================== */

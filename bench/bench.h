@@ -8,7 +8,8 @@
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
 
-#include <time.h>
+#include "clock.h"
+
 #if defined(_OPENMP)
 #include <omp.h>
 #define OMP_PARALLEL _Pragma("omp parallel")
@@ -20,12 +21,6 @@
 #define REAL "double"
 #else
 #define REAL "float"
-#endif
-#define ROUNDS 5
-
-/* The most threads used. */
-#if !defined(THREADS)
-#define THREADS 2
 #endif
 
 /* work operations or bytes a call, in units of `unit` a second; 0: the figure is seconds. */
@@ -58,23 +53,6 @@ static cel_mat new_mat(int64_t rows, int64_t cols)
     check(cel_mat_new(rows, cols, &a), "a matrix");
     return a;
 }
-/* One thread is timed on its own processor clock, which other programs do not stretch; several by the wall's. */
-static double clock_of(int threads)
-{
-    struct timespec t;
-    clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-static double median(double *x, int count)
-{
-    qsort(x, (size_t)count, sizeof *x, ascending);
-    return x[count / 2];
-}
 static void set_threads(int threads)
 {
 #if defined(_OPENMP)
@@ -102,7 +80,7 @@ static CEL_UNUSED bench_case *add_case(bench_case *list, int *count, const char 
 
 /* Short cases are repeated until a turn takes 20 ms; a first call, not counted, warms up. Every round visits all cases,
  * so that a slow moment of the machine falls on all alike. */
-static void run_cases(bench_case *list, int count)
+static CEL_UNUSED void run_cases(bench_case *list, int count)
 {
     double *time = (double *)get(count * ROUNDS, sizeof *time);
     int64_t *repeats = (int64_t *)get(count, sizeof *repeats), i;
@@ -145,6 +123,19 @@ static void print_line(const char *name, double value, const char *unit, const c
 static CEL_UNUSED void print_case(const bench_case *c, const bench_case *peer)
 {
     print_line(c->name, c->value, c->unit, peer ? peer->name : NULL, peer ? peer->value : 0);
+}
+
+/* Cases in groups: the first of each is what the machine can do, the others stand beside it, and in seconds. */
+static CEL_UNUSED void print_groups(const bench_case *list, int count, int group)
+{
+    char name[80];
+    int k;
+    for (k = 0; k < count; k++) {
+        const bench_case *first = list + k - k % group;
+        print_case(list + k, k % group ? first : NULL);
+        snprintf(name, sizeof name, "%.60s seconds", list[k].name);
+        if (k % group) print_line(name, list[k].work / list[k].value, "s", NULL, 0);
+    }
 }
 
 /* ---- what the machine can do ---- */

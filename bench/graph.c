@@ -155,7 +155,7 @@ int main(int argc, char **argv)
     cel_npz_member member[5];
     int64_t shape[2];
     bench_copy copy = new_copy(cells * genes * 4);
-    bench_case list[64], *bandwidth;
+    bench_case list[64];
     char name[80];
     static const double fractions[] = {0.01, 0.032, 0.1, 0.32, 1};
     double size[5];
@@ -192,7 +192,7 @@ int main(int argc, char **argv)
     product[0].w = &curve.out;
     product[1].w = &random.out;
     for (t = THREADS; t >= 1; t--) {
-        bandwidth = add_copy(list, &count, &copy, t);
+        add_copy(list, &count, &copy, t);
         for (k = 0; k < 2; k++) {
             snprintf(name, sizeof name, "csr x dense cells %s %s", k ? "in random order" : "along the curve",
                      threads_name(t));
@@ -201,12 +201,7 @@ int main(int argc, char **argv)
         }
     }
     run_cases(list, count);
-    for (k = 0; k < count; k++) {
-        if (k % 3 == 0) bandwidth = list + k;
-        print_case(list + k, k % 3 ? bandwidth : NULL);
-        snprintf(name, sizeof name, "%.60s seconds", list[k].name);
-        if (k % 3) print_line(name, list[k].work / list[k].value, "s", NULL, 0);
-    }
+    print_groups(list, count, 3);
     print_line("same bits 1 and 2 threads neighbours", same_bits(knn_fn, &random, knn_bytes), "yes", NULL, 0);
     print_line("same bits 1 and 2 threads csr x dense", same_bits(spmm_fn, product, spmm_out), "yes", NULL, 0);
     free(copy.from);

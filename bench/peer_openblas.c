@@ -1,17 +1,12 @@
 /* OpenBLAS, loaded when this runs, on the sizes of kernels.c. peer_openblas [quick | core]
  * `core` prints only the core it chose and its speed. OPENBLAS_CORETYPE in the environment forces another core.
  * Prints figure,value,unit for run.sh to join. SPDX-License-Identifier: MIT */
+#include "clock.h"
+
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define ROUNDS 5
-#if !defined(THREADS)
-#define THREADS 2
-#endif
 
 typedef void gemm_float(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *,
                         int);
@@ -25,17 +20,6 @@ static gemm_double *dgemm;
 static syrk_float *ssyrk;
 static syrk_double *dsyrk;
 
-static double now(int threads)
-{
-    struct timespec t;
-    clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 /* 101 row-major, 111 as it is, 112 transposed, 122 lower */
 static void product(int is_double, int syrk, int n, void *a, void *b, void *c)
 {
@@ -49,16 +33,15 @@ static double rate(int is_double, int syrk, int n, int threads, void **m)
     double work = 1e-9 * n * (double)n * (syrk ? n + 1.0 : 2.0 * n), time[ROUNDS], start;
     int round, i, repeats;
     product(is_double, syrk, n, m[0], m[1], m[2]);
-    start = now(threads);
+    start = clock_of(threads);
     product(is_double, syrk, n, m[0], m[1], m[2]);
-    repeats = 1 + (int)(0.02 / (now(threads) - start + 1e-9));
+    repeats = 1 + (int)(0.02 / (clock_of(threads) - start + 1e-9));
     for (round = 0; round < ROUNDS; round++) {
-        start = now(threads);
+        start = clock_of(threads);
         for (i = 0; i < repeats; i++) product(is_double, syrk, n, m[0], m[1], m[2]);
-        time[round] = (now(threads) - start) / repeats;
+        time[round] = (clock_of(threads) - start) / repeats;
     }
-    qsort(time, ROUNDS, sizeof *time, ascending);
-    return work / time[ROUNDS / 2];
+    return work / median(time, ROUNDS);
 }
 
 int main(int argc, char **argv)

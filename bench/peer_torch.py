@@ -1,5 +1,5 @@
 """The published algorithm in PyTorch, written anew from its description, on what fit.c and generate.c wrote.
-peer_torch.py FOLDER [quick] -> figure|peer,value,unit
+peer_torch.py FOLDER [quick] [whole] -> figure|peer,value,unit
 
 Three forms of the fit (CCE):
   as published  the energies as traces of S x S products, the diagonal written by a Python loop, a new optimiser
@@ -7,12 +7,13 @@ Three forms of the fit (CCE):
   vectorised    elementwise sums, the diagonal at once, one optimiser
   from moments  X^T X, X^T W X and the mean once; then no cell is touched
 Two of the generator (SCE): as published, N (N - 1) / 2 multiplications of a column in place; vectorised, a cumulative
-product. What takes minutes is timed for fewer epochs, or one step of fewer genes, and scaled; the names say so. The
-scaled step is a lower bound: going back, every multiplication passes over the whole matrix, which also grows with the
-genes."""
-import os
+product. What takes minutes is timed for fewer epochs, or one step of fewer genes, and scaled; the names say so. Going
+back, each multiplication passes over the whole matrix, so that a step grows as the third power of the genes once that
+outweighs the rest: the power is fitted to steps of a tenth, a fifth and two fifths of the genes, and the smaller of it
+and 3 scales the last of them. With `whole` the one step of all genes is timed instead, which can take half an hour."""
 import sys
-import time
+
+from peer_clock import THREADS, clock
 
 try:
     import numpy
@@ -21,11 +22,9 @@ except ImportError as missing:
     print("skipped: %s not installed" % ("PyTorch" if missing.name == "torch" else "NumPy"))
     sys.exit()
 
-THREADS = int(os.environ.get("THREADS", "2"))
-CLOCK = time.process_time if THREADS == 1 else time.perf_counter
 torch.set_num_threads(THREADS)
 FOLDER = sys.argv[1]
-QUICK = len(sys.argv) > 2 and sys.argv[2] == "quick"
+QUICK, WHOLE = "quick" in sys.argv[2:], "whole" in sys.argv[2:]
 Q, Z, LR = 6.0, 0.1, 1e-4
 
 
@@ -124,13 +123,8 @@ def generate(expression, loss, start, edges, force, steps, published):
     return first
 
 
-def clock(run, rounds=5):
-    times, answer = [], None
-    for _ in range(rounds):
-        start = CLOCK()
-        answer = run()
-        times.append(CLOCK() - start)
-    return sorted(times)[rounds // 2], answer
+def power(sizes, times):
+    return numpy.polyfit(numpy.log(sizes), numpy.log(times), 1)[0]
 
 
 def say(figure, peer, value, unit="s"):
@@ -175,15 +169,22 @@ def steps():
     seconds, value = clock(lambda: generate(expression_vectorised, loss_vectorised, angles, edges, force, 10, False))
     say("sce step in angles", "PyTorch vectorised", seconds / 10)
     say("sce loss at the start", "PyTorch", value, "loss")
-    part = 60 if QUICK else 200  # genes
-    few, small = angles[:, :part - 1].contiguous(), force[:part, :part].contiguous()
-    seconds, _ = clock(lambda: generate(expression_published, loss_published, few, edges, small, 1, True), 1)
     genes = force.shape[0]
-    say("sce step in angles", "PyTorch as published (1 step of %d genes by its number of multiplications)" % part,
-        seconds * genes * (genes - 1) / (part * (part - 1)))
+    sizes, times = [genes] if WHOLE else [genes // 10, genes // 5, 2 * genes // 5], []
+    for part in sizes:
+        few, small = angles[:, :part - 1].contiguous(), force[:part, :part].contiguous()
+        times.append(clock(lambda: generate(expression_published, loss_published, few, edges, small, 1, True), 1)[0])
     far = (expression_published(few) - expression_vectorised(few)).abs().max()
     if far > 1e-5:
         raise SystemExit("the two forms of the angles disagree by %g" % far)
+    if WHOLE:
+        say("sce step in angles", "PyTorch as published (1 step)", times[0])
+        return
+    fitted = power(sizes, times)
+    say("growth exponent of an sce step as published", "PyTorch", fitted, "power of genes")
+    used = min(fitted, 3)
+    say("sce step in angles", "PyTorch as published (1 step of %d genes scaled by genes^%.2f)" % (part, used),
+        times[-1] * (genes / part) ** used)
 
 
 def growth():
@@ -196,8 +197,7 @@ def growth():
         edges = (source, target, torch.full((6 * cells,), 1 / 6))
         start = torch.rand(30, 30)
         times.append(clock(lambda: fit(lambda w, v: loss_published(x, edges, w, v), start, 2, True), 3)[0])
-    say("growth exponent of cce as published", "PyTorch", numpy.polyfit(numpy.log(sizes), numpy.log(times), 1)[0],
-        "power of cells")
+    say("growth exponent of cce as published", "PyTorch", power(sizes, times), "power of cells")
 
 
 fits()

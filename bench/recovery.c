@@ -7,10 +7,7 @@
  *
  * Only off-diagonal entries count. A run whose answer is constant has no correlation: it is counted as failed and
  * enters the median as 0. Seeds are 0 .. N-1. SPDX-License-Identifier: MIT */
-#define CELCOMEN_IMPLEMENTATION
-#include "celcomen.h"
-
-#include <time.h>
+#include "bench.h"
 
 #if defined(_OPENMP)
 #define OVER_SEEDS _Pragma("omp parallel for schedule(dynamic)")
@@ -21,32 +18,8 @@
 static const char *data_folder = "../shared/data";
 static int seeds = 20;
 
-static void check(cel_status status, const char *what)
-{
-    if (status == CEL_OK) return;
-    fprintf(stderr, "recovery: %s: %s\n", what, cel_strerror(status));
-    exit(1);
-}
-static void *get(int64_t count, size_t size)
-{
-    void *p = calloc((size_t)(count > 0 ? count : 1), size);
-    if (!p) check(CEL_ERR_MEMORY, "memory");
-    return p;
-}
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- figures ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 /* The quantile of what is not NaN. */
 static double quantile(const double *x, int64_t count, double at)
 {
@@ -279,7 +252,7 @@ static void published_fit(const slide *s, int64_t epochs, double lr, double zmft
 /* Forces by a method into out (made here). Returns the time taken. report may be NULL. */
 static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel_score_report *report)
 {
-    double start = seconds();
+    double start = clock_of(2);
     cel_score_options options;
     int64_t a, n = s->x.cols;
     if (method < EXACT) {
@@ -290,7 +263,7 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
         if (method == IDENTITY)
             for (a = 0; a < n; a++)
                 cel_model_force(out, 0).data[a * n + a] = cel_model_force(out, 1).data[a * n + a] = 1;
-        return seconds() - start;
+        return clock_of(2) - start;
     }
     memset(&options, 0, sizeof options);
     options.field = method == FIELD ? CEL_SCORE_FIELD_SHARED : CEL_SCORE_FIELD_NONE;
@@ -302,7 +275,7 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
     options.l1 = method == L1 ? CEL_SCORE_PICKED : 0;
     options.no_errors = report == NULL;
     check(cel_fit_score(s->relation, 2, s->x, NULL, s->tile, &options, out, report, NULL), method_name[method]);
-    return seconds() - start;
+    return clock_of(2) - start;
 }
 
 /* ---- exact samples from known forces ---- */
@@ -933,7 +906,7 @@ int main(int argc, char **argv)
     printf("experiment,setting,method,force,figure,median,lower_quartile,upper_quartile,failed,runs\n");
     for (k = 0; k < ALL; k++) {
         int wanted = 0;
-        double start = seconds();
+        double start = clock_of(2);
         for (i = 1; i < argc; i++) {
             int j, known = 0;
             for (j = 0; j < ALL; j++) known |= !strcmp(argv[i], all[j].name);
@@ -942,7 +915,7 @@ int main(int argc, char **argv)
         }
         if (named && !wanted) continue;
         all[k].run();
-        fprintf(stderr, "%s: %.0f s\n", all[k].name, seconds() - start);
+        fprintf(stderr, "%s: %.0f s\n", all[k].name, clock_of(2) - start);
     }
     return 0;
 }

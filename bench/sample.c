@@ -74,7 +74,6 @@ int main(int argc, char **argv)
     bench_gemm product = new_gemm(quick ? 512 : 2048, 0);
     chain c[3];
     char name[80];
-    const bench_case *gemm = NULL;
     for (threads = 1; threads <= THREADS; threads++) {
         set_threads(threads);
         add_gemm(list, &count, &product, threads);
@@ -90,12 +89,7 @@ int main(int argc, char **argv)
         }
     }
     run_cases(list, count);
-    for (k = 0; k < count; k++) {
-        if (k % 4 == 0) gemm = list + k;
-        print_case(list + k, k % 4 ? gemm : NULL);
-        snprintf(name, sizeof name, "%.60s seconds", list[k].name);
-        if (k % 4) print_line(name, list[k].work / list[k].value, "s", NULL, 0);
-    }
+    print_groups(list, count, 4);
     print_line("same bits 1 and 2 threads sampler", same_bits(quick ? 300 : 1000, 60), "yes", NULL, 0);
     return 0;
 }

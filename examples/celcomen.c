@@ -44,6 +44,9 @@ static void must(cel_status status, const char *file, const cel_error *err)
     die(1, "%s: %s%s", file, err && err->status == status ? err->what : cel_strerror(status), place);
 }
 
+/* Said even to those who want quiet. */
+static void warn(const char *text) { fprintf(stderr, "celcomen: warning: %s\n", text); }
+
 static void note(const char *format, ...)
 {
     va_list args;
@@ -162,11 +165,23 @@ static const char *in_folder(const char *folder, const char *name)
     return path;
 }
 
+/* Things sorted by a key: genes, or pairs of them. */
+typedef struct pair {
+    int64_t a, b;
+    double key;
+} pair;
+static int compare_pairs(const void *x, const void *y)
+{
+    const pair *p = (const pair *)x, *q = (const pair *)y;
+    if (p->key < q->key || p->key > q->key) return p->key < q->key ? -1 : 1;
+    return p->a != q->a ? (p->a < q->a ? -1 : 1) : p->b < q->b ? -1 : p->b > q->b;
+}
+
 /* ---- options ---- */
 
 typedef struct option_values {
     /* the slide */
-    const char *counts, *expression, *coords, *genes, *slides, *types, *edges, *top_genes;
+    const char *counts, *expression, *coords, *genes, *slides, *types, *edges, *top_genes, *genes_by;
     double radius, target_sum;
     int64_t k, hops;
     int allow_isolated;
@@ -180,7 +195,7 @@ typedef struct option_values {
     int64_t sweeps, warmup, repeats;
     int orthant;
     /* counterfactuals */
-    const char *interventions, *gene, *gene_sets;
+    const char *interventions, *gene, *gene_sets, *distances;
     int64_t cell, within, permutations;
     double value;
     /* known forces */
@@ -208,11 +223,17 @@ static const option options[] = {
     {"genes", 's', &o.genes, "FILE        gene names, one a line (default g0, g1, ..)"},
     {"slides", 's', &o.slides, "FILE        the slide of each cell, one a line; no neighbours across slides"},
     {"types", 's', &o.types, "FILE        the type of each cell, one a line: a between-cell force per pair of types"},
-    {"top-genes", 's', &o.top_genes, "N           keep the N most variable genes (Seurat's flavour)"},
+    {"top-genes", 's', &o.top_genes, "N           keep N genes only"},
+    {"genes-by", 's', &o.genes_by,
+     "NAME        which: variance (default: Seurat's flavour, dispersion beside genes of like mean, which\n"
+     "                                prefers rare genes) or mean (the most expressed)"},
     {"target-sum", 'd', &o.target_sum, "X           counts of a cell are scaled to this total (default 10000)"},
     {"k", 'i', &o.k, "K           neighbours: the K nearest (default 6)"},
     {"radius", 'd', &o.radius, "R           neighbours: all closer than R"},
-    {"edges", 's', &o.edges, "FILE.npy    neighbours: (2 x E) integers, sources then targets"},
+    {"edges", 's', &o.edges,
+     "FILE        neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix\n"
+     "                                (CSR, cells x cells): row i's entries are cell i's neighbours, whatever their "
+     "value"},
     {"allow-isolated", 'f', &o.allow_isolated, "            cells without neighbours are no error"},
     {"hops", 'i', &o.hops, "N           a between-cell force for neighbours at 1, .., N steps each (default 1)"},
     {"method", 's', &o.method, "NAME        fit: score (default), score-exact, score-moments, score-orthant, paper"},
@@ -253,6 +274,9 @@ static const option options[] = {
     {"gene", 's', &o.gene, "NAME        the gene"},
     {"value", 'd', &o.value, "X           the level to hold it at (default 0)"},
     {"within", 'i', &o.within, "R           cells beyond R steps are held as observed (default 3; -1: none is)"},
+    {"distances", 's', &o.distances,
+     "A,B,..      effects also by the distance to the nearest intervened cell: A to B, ..\n"
+     "                                (of the cells within --within steps and one more)"},
     {"gene-sets", 's', &o.gene_sets,
      "FILE        one set a line: its name, then its genes, separated by tabs or commas"},
     {"permutations", 'i', &o.permutations, "N           permutations for the p value (default 10000)"},
@@ -427,6 +451,40 @@ static void check_degrees(const tissue *t, const char *file)
             die(1, "%s: cell %lld has no neighbour (--allow-isolated lets it be)", file, (long long)t->row[i]);
 }
 
+/* The pairs of --edges: count sources, then as many targets. *cells: how many cells there must be, or, where it
+ * is negative, what the file says. */
+static int64_t *read_edges(int64_t *cells, int64_t *count)
+{
+    size_t n = strlen(o.edges);
+    int64_t *edge, *read, two, i, e;
+    cel_error err;
+    cel_csr a;
+    if (n > 4 && strcmp(o.edges + n - 4, ".npz") == 0) {
+        must(cel_npz_csr(o.edges, &a, &err), o.edges, &err);
+        if (a.rows != a.cols || (*cells >= 0 && a.rows != *cells))
+            die(1, "%s: %lld x %lld, not cells x cells", o.edges, (long long)a.rows, (long long)a.cols);
+        *cells = a.rows;
+        *count = cel_csr_count(&a);
+        edge = (int64_t *)get((size_t)(2 * *count), sizeof(int64_t));
+        for (i = 0; i < a.rows; i++)
+            for (e = a.start[i]; e < a.start[i + 1]; e++) {
+                edge[e] = i;
+                edge[*count + e] = a.index[e];
+            }
+        cel_csr_free(&a);
+        return edge;
+    }
+    must(cel_npy_integers(o.edges, &read, &two, count, &err), o.edges, &err);
+    if (two != 2) die(1, "%s: %lld x %lld integers, not 2 x edges", o.edges, (long long)two, (long long)*count);
+    edge = (int64_t *)get((size_t)(2 * *count), sizeof(int64_t));
+    memcpy(edge, read, (size_t)(2 * *count) * sizeof(int64_t));
+    cel_npy_free(read);
+    if (*cells < 0)
+        for (i = 0; i < 2 * *count; i++)
+            if (edge[i] >= *cells) *cells = edge[i] + 1;
+    return edge;
+}
+
 /* The neighbour graph by --edges, --radius or --k. Edges name cells of the input. */
 static void build_graph(tissue *t)
 {
@@ -434,9 +492,8 @@ static void build_graph(tissue *t)
     int64_t i, cells = t->x.rows;
     double sum = 0;
     if (o.edges) {
-        int64_t *edge, two, count, kept = 0, *to = (int64_t *)get((size_t)t->rows, sizeof(int64_t));
-        must(cel_npy_integers(o.edges, &edge, &two, &count, &err), o.edges, &err);
-        if (two != 2) die(1, "%s: %lld x %lld integers, not 2 x edges", o.edges, (long long)two, (long long)count);
+        int64_t rows = t->rows, count, kept = 0, *edge = read_edges(&rows, &count);
+        int64_t *to = (int64_t *)get((size_t)t->rows, sizeof(int64_t));
         for (i = 0; i < t->rows; i++) to[i] = -1;
         for (i = 0; i < cells; i++) to[t->row[i]] = i;
         for (i = 0; i < count; i++) {
@@ -451,7 +508,7 @@ static void build_graph(tissue *t)
         }
         must(cel_csr_from_edges(cells, cells, kept, edge, edge + count, NULL, &t->graph, &err), o.edges, &err);
         for (i = 0; i < cel_csr_count(&t->graph); i++) t->graph.value[i] = 1;
-        cel_npy_free(edge);
+        free(edge);
         free(to);
         check_degrees(t, o.edges);
     } else if (t->coords.data) {
@@ -465,20 +522,39 @@ static void build_graph(tissue *t)
     t->mean_degree = sum / (double)cells;
 }
 
-/* Reads what the options name and prepares it: counts are scaled, logged, cut to the most variable genes and
+/* The columns (top) of the genes of the highest mean, ascending. */
+static void most_expressed(cel_mat x, int64_t top, int32_t *index)
+{
+    pair *list = (pair *)get((size_t)x.cols, sizeof(pair));
+    uint8_t *keep = (uint8_t *)get((size_t)x.cols, 1);
+    int64_t i, j;
+    for (j = 0; j < x.cols; j++) list[j].a = j;
+    for (i = 0; i < x.rows; i++)
+        for (j = 0; j < x.cols; j++) list[j].key -= (double)x.data[i * x.stride + j];
+    qsort(list, (size_t)x.cols, sizeof(pair), compare_pairs);
+    for (j = 0; j < top; j++) keep[list[j].a] = 1;
+    for (i = j = 0; j < x.cols; j++)
+        if (keep[j]) index[i++] = (int32_t)j;
+    free(list);
+    free(keep);
+}
+
+/* Reads what the options name and prepares it: counts are scaled, logged, cut to --top-genes and
  * to unit rows; cells without counts are dropped. wanted (or NULL): the genes to keep, of an earlier fit. */
 static tissue load_tissue(const char *command, const names *wanted)
 {
     tissue t;
     cel_error err;
     int64_t i, zeros = 0;
+    int by_mean = choice("genes-by", o.genes_by, "variance", "mean", (char *)NULL);
     uint8_t *keep;
     double start = seconds();
     memset(&t, 0, sizeof t);
+    if (o.genes_by && !o.top_genes) die(2, "--genes-by needs --top-genes N");
     t.file = o.counts ? o.counts : o.expression;
     need(t.file, command, "--counts FILE.npy or --expression FILE.npy");
     if (o.counts && o.expression) die(2, "%s: --counts and --expression exclude each other", command);
-    if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE.npy", command);
+    if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", command);
     must(cel_npy_matrix(t.file, &t.x, &err), t.file, &err);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
@@ -512,7 +588,8 @@ static tissue load_tissue(const char *command, const names *wanted)
         } else {
             if (top < 2 || top > t.x.cols)
                 die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t.file, (long long)t.x.cols);
-            must(cel_slide_variable(t.x, top, index, NULL, &err), t.file, &err);
+            if (by_mean) most_expressed(t.x, top, index);
+            else must(cel_slide_variable(t.x, top, index, NULL, &err), t.file, &err);
         }
         cut.count = top;
         cut.name = (char **)get((size_t)top, sizeof(char *));
@@ -896,17 +973,6 @@ static cel_fit_options paper_options(void)
     return p;
 }
 
-typedef struct pair {
-    int64_t a, b;
-    double key;
-} pair;
-static int compare_pairs(const void *x, const void *y)
-{
-    const pair *p = (const pair *)x, *q = (const pair *)y;
-    if (p->key < q->key || p->key > q->key) return p->key < q->key ? -1 : 1;
-    return p->a != q->a ? (p->a < q->a ? -1 : 1) : p->b < q->b ? -1 : p->b > q->b;
-}
-
 static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
 {
     cel_mat f = cel_model_force(m, r);
@@ -1026,6 +1092,7 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     json_number(report, s.group ? "group" : "l1", done->l1);
     json_number(report, "iterations", (double)done->iterations);
     json_number(report, "residual", done->residual);
+    json_number(report, "converged", done->converged);
     json_number(report, "value_per_cell", done->value);
     if (done->path || s.form == CEL_SCORE_PICK) json_number(report, "held_out_per_cell", done->held_out);
     if (s.form == CEL_SCORE_PICK) json_number(report, "held_out_of_the_other_form", done->held_out_other);
@@ -1037,10 +1104,11 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     }
     json_number(report, "groups", (double)done->groups);
     json_number(report, "seconds_fit", seconds() - clock);
-    note("fit: %s form, J %.6g a cell, %lld steps%s, %lld replicates (%.2f s)", form_name(done->form), done->value,
-         (long long)done->iterations, done->converged ? "" : " (not converged)", (long long)done->groups,
-         seconds() - clock);
-    if (!done->converged) note("fit: not converged: a ridge makes the minimum unique (--ridge auto)");
+    note("fit: %s form, J %.6g a cell, %lld steps, %lld replicates (%.2f s)", form_name(done->form), done->value,
+         (long long)done->iterations, (long long)done->groups, seconds() - clock);
+    if (!done->converged)
+        warn("the fit has not converged: do not use these forces. Where the data leave them undetermined, a ridge "
+             "makes the minimum unique, such as --ridge 0.01");
     cel_work_free(&work);
     free(group);
 }
@@ -1229,7 +1297,7 @@ static tissue bare_tissue(const char *command, int64_t rows)
     cel_error err;
     int64_t i;
     memset(&t, 0, sizeof t);
-    if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE.npy", command);
+    if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", command);
     t.file = o.coords ? o.coords : o.edges;
     t.rows = rows;
     if (o.coords) {
@@ -1238,11 +1306,8 @@ static tissue bare_tissue(const char *command, int64_t rows)
             die(1, "%s: %lld rows, but the start has %lld", o.coords, (long long)t.coords.rows, (long long)rows);
         t.rows = t.coords.rows;
     } else if (rows < 0) {
-        int64_t *edge, two, count;
-        must(cel_npy_integers(o.edges, &edge, &two, &count, &err), o.edges, &err);
-        for (i = 0; i < two * count; i++)
-            if (edge[i] >= t.rows) t.rows = edge[i] + 1;
-        cel_npy_free(edge);
+        int64_t count;
+        free(read_edges(&t.rows, &count));
     }
     if (t.rows < 1) die(1, "%s: no cells", t.file);
     t.x.rows = t.rows;
@@ -1475,6 +1540,48 @@ static void write_effects(const char *folder, const char *file, const char *grou
     write_text(folder, file, &out);
 }
 
+/* The bands of --distances: edge[0] to edge[1], .. of the result, and their names. */
+static double *read_distances(names *band)
+{
+    char *list = (char *)get(strlen(o.distances) + 1, 1), *word;
+    double *edge = (double *)get(strlen(o.distances), sizeof(double));
+    int64_t count = 0;
+    strcpy(list, o.distances);
+    for (word = strtok(list, ","); word; word = strtok(NULL, ",")) {
+        edge[count] = parse_number("distances", word, 0);
+        if (edge[count] < 0 || (count && !(edge[count] > edge[count - 1])))
+            die(2, "--distances: numbers from 0 up, each above the one before");
+        count++;
+    }
+    if (count < 2) die(2, "--distances needs two numbers at least");
+    band->name = (char **)get((size_t)count, sizeof(char *));
+    for (band->count = 0; band->count + 1 < count; band->count++)
+        sprintf(band->name[band->count] = (char *)get(64, 1), "%g-%g", edge[band->count], edge[band->count + 1]);
+    free(list);
+    return edge;
+}
+
+/* The five genes that change most in each group: by hop (label NULL) or by distance. */
+static void print_effects(char *const *label, const cel_effect_table *t, const names *genes)
+{
+    int32_t *order = (int32_t *)get((size_t)genes->count, sizeof(int32_t));
+    int64_t g, i;
+    for (g = 0; g < t->groups; g++) {
+        if (!t->cells[g]) continue;
+        if (label) printf("distance %s", label[g]);
+        else printf("hop %lld", (long long)g);
+        printf(", %lld cell%s:", (long long)t->cells[g], t->cells[g] > 1 ? "s" : "");
+        cel_effect_rank(t, g, order);
+        for (i = 0; i < 5 && i < genes->count; i++) {
+            int64_t at = g * t->columns + order[i];
+            printf("  %s %+.3g", genes->name[order[i]], t->mean[at]);
+            if (t->se[at] > 0) printf(" (q %.2g)", t->q[at]);
+        }
+        printf("\n");
+    }
+    free(order);
+}
+
 static void command_perturb(void)
 {
     fitted f;
@@ -1484,23 +1591,28 @@ static void command_perturb(void)
     cel_perturb_setup setup;
     cel_perturb_options run;
     cel_gen_options published = published_options();
-    cel_grouping grouping[2];
+    cel_grouping grouping[3];
     cel_perturb p;
     cel_effect e;
     cel_error err;
     cel_tissue observed;
     cel_mat full;
     gene_sets sets;
-    int32_t *label[2], *order;
-    int64_t count, i, h, added = 0;
-    double clock;
+    names band;
+    int32_t *label[3];
+    int64_t count, i, added = 0, by_type = 0, by_distance = 0;
+    double clock, *edge = NULL;
     text report;
     need(o.model, "perturb", "--model DIR");
     need(o.out, "perturb", "--out DIR");
     memset(&run, 0, sizeof run);
     memset(&setup, 0, sizeof setup);
     memset(&sets, 0, sizeof sets);
+    memset(&band, 0, sizeof band);
     run.method = (cel_method)choice("method", o.method, "paired", "relax", "linear", "paper", (char *)NULL);
+    if (o.within == 0) die(2, "--within is at least 1, or -1 to hold no cell");
+    if (o.distances && !o.coords) die(2, "--distances needs --coords FILE.npy");
+    if (o.distances) edge = read_distances(&band);
     f = load_model(o.model);
     t = load_tissue("perturb", &f.genes);
     r = model_relations(&f, &t, o.model);
@@ -1511,7 +1623,6 @@ static void command_perturb(void)
         after = relations_with(&f, &t, list, count, added);
         setup.after = after.relation;
     }
-    if (o.within == 0) die(2, "--within is at least 1, or -1 to hold no cell");
     setup.reach = run.method == CEL_METHOD_PAPER ? -(int)(o.within > 0 ? o.within : 3)
                   : o.within < 0                 ? -3
                                                  : (int)o.within;
@@ -1522,14 +1633,20 @@ static void command_perturb(void)
     observed.type = t.type;
     must(cel_perturb_new(&f.model, &observed, list, count, &setup, &p, &err),
          o.interventions ? o.interventions : "--cell, --gene", &err);
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 3; i++) {
         label[i] = (int32_t *)get((size_t)p.cells, sizeof(int32_t));
         grouping[i].label = label[i];
     }
-    grouping[0].groups = cel_perturb_by_hop(&p, label[0]);
-    grouping[1].groups = t.type ? cel_perturb_by_type(&p, label[1]) : 0;
     run.grouping = grouping;
-    run.groupings = grouping[1].groups ? 2 : 1;
+    grouping[run.groupings++].groups = cel_perturb_by_hop(&p, label[0]);
+    if (t.type) {
+        by_type = run.groupings++;
+        grouping[by_type].groups = cel_perturb_by_type(&p, label[by_type]);
+    }
+    if (o.distances) {
+        by_distance = run.groupings++;
+        grouping[by_distance].groups = cel_perturb_by_distance(&p, edge, band.count, label[by_distance]);
+    }
     run.repeats = o.repeats;
     run.warmup = o.warmup;
     run.sweeps = o.sweeps;
@@ -1568,23 +1685,15 @@ static void command_perturb(void)
     must(cel_perturb_scatter(&p, e.after, full), "results", NULL);
     write_matrix(o.out, "after.npy", full);
     write_effects(o.out, "effects.csv", "hop", NULL, &e.table[0], &t.genes, &sets);
-    if (e.tables > 1) write_effects(o.out, "effects_by_type.csv", "type", t.types.name, &e.table[1], &t.genes, &sets);
+    if (by_type)
+        write_effects(o.out, "effects_by_type.csv", "type", t.types.name, &e.table[by_type], &t.genes, &sets);
+    if (by_distance)
+        write_effects(o.out, "effects_by_distance.csv", "distance", band.name, &e.table[by_distance], &t.genes, &sets);
     write_text(o.out, "report.json", &report);
     if (quiet) return;
-    order = (int32_t *)get((size_t)t.x.cols, sizeof(int32_t));
     printf("effect = after - sham, averaged over the cells at each number of steps (%.2f s)\n", seconds() - clock);
-    for (h = 0; h < e.table[0].groups; h++) {
-        const cel_effect_table *table = &e.table[0];
-        if (!table->cells[h]) continue;
-        printf("hop %lld, %lld cell%s:", (long long)h, (long long)table->cells[h], table->cells[h] > 1 ? "s" : "");
-        cel_effect_rank(table, h, order);
-        for (i = 0; i < 5 && i < t.x.cols; i++) {
-            int64_t at = h * table->columns + order[i];
-            printf("  %s %+.3g", t.genes.name[order[i]], table->mean[at]);
-            if (table->se[at] > 0) printf(" (q %.2g)", table->q[at]);
-        }
-        printf("\n");
-    }
+    print_effects(NULL, &e.table[0], &t.genes);
+    if (by_distance) print_effects(band.name, &e.table[by_distance], &t.genes);
     if (run.method == CEL_METHOD_PAPER)
         printf("|after - start| = %.4g, |after - sham| = %.4g: the rest is drift, which no control would have read as "
                "effect\n",
@@ -1936,7 +2045,7 @@ typedef struct command {
 static const command commands[] = {
     {"fit", "forces from a slide, with error bars",
      "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model",
-     SLIDE_OPTIONS " top-genes hops method " PUBLISHED_OPTIONS
+     SLIDE_OPTIONS " top-genes genes-by hops method " PUBLISHED_OPTIONS
                    " mean-degree no-projection summed tolerance inter0 intra0 ridge l1 group"
                    " field tiles no-errors seed out quiet help",
      command_fit},
@@ -1949,7 +2058,7 @@ static const command commands[] = {
      "celcomen knockout --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell 17 --gene ERBB2 "
      "--out ko",
      "model " SLIDE_OPTIONS
-     " method interventions cell gene value within gene-sets orthant repeats sweeps warmup " PUBLISHED_OPTIONS
+     " method interventions cell gene value within distances gene-sets orthant repeats sweeps warmup " PUBLISHED_OPTIONS
      " seed out quiet help",
      command_perturb},
     {"score", "how well a model predicts another slide",

@@ -448,39 +448,9 @@ static void sincos_error(void)
     free(x);
 }
 
-static void exp_and_log_error(void)
+static void sincos_specials(void)
 {
-    cel_real *x = (cel_real *)malloc(2 * SAMPLES * sizeof(cel_real)), *y = x + SAMPLES;
-    const double limit = sizeof(cel_real) == 8 ? 708 : 87;
-    double worst = 0;
-    int r, i;
-    for (r = 0; r < 3; r++) {
-        arguments(x, r == 2 ? 1e-12 : r ? -limit : -1, r == 2 ? limit : r ? limit : 1, r == 2, (uint32_t)r);
-        cel_vec_exp(SAMPLES, x, y);
-        for (i = 0; i < SAMPLES; i++) {
-            double e = ulps(y[i], expl((long double)x[i]));
-            if (!(e <= worst)) worst = e;
-        }
-    }
-    NEAR(worst, 0, 2);
-    worst = 0;
-    for (r = 0; r < 3; r++) {
-        arguments(x, r == 0 ? 1.2e-38 : 0.5, r == 0 ? 3e38 : r == 1 ? 2 : 1, r == 0, (uint32_t)r);
-        for (i = 0; i < SAMPLES && r == 2; i++) x[i] = (cel_real)1 + (x[i] - (cel_real)0.75) * (cel_real)1e-3;
-        cel_vec_log(SAMPLES, x, y);
-        for (i = 0; i < SAMPLES; i++) {
-            double e = ulps(y[i], logl((long double)x[i]));
-            if (!(e <= worst)) worst = e;
-        }
-    }
-    NEAR(worst, 0, 2);
-    free(x);
-}
-
-static void elementary_specials(void)
-{
-    cel_real x[37], s[37], c[37], inf = (cel_real)INFINITY;
-    const cel_real tiny = sizeof(cel_real) == 8 ? (cel_real)1e-310 : (cel_real)1e-40;
+    cel_real x[37], s[37], c[37], again[37], alone[2], inf = (cel_real)INFINITY;
     int i;
     for (i = 0; i < 37; i++) x[i] = (cel_real)(i * 0.1);
     x[3] = (cel_real)NAN;
@@ -496,33 +466,11 @@ static void elementary_specials(void)
             NEAR(c[i], cos((double)x[i]), 2 * EPS);
         }
     }
-    x[36] = 1000;
-    x[4] = -1000;
-    cel_vec_exp(37, x, s);
-    for (i = 0; i < 37; i++) {
-        if (i == 3) CHECK(isnan((double)s[i]));
-        else if (i == 5 || i == 36) CHECK(isinf((double)s[i]) && s[i] > 0);
-        else if (i == 20 || i == 4) CHECK(!(s[i] > 0) && s[i] >= 0);
-        else NEAR_REL(s[i], exp((double)x[i]), 2 * EPS);
-    }
-    x[0] = 0;
-    x[4] = -1;
-    x[36] = tiny;
-    x[35] = 1;
-    cel_vec_log(37, x, s);
-    for (i = 0; i < 37; i++) {
-        if (i == 3 || i == 4 || i == 20) CHECK(isnan((double)s[i]));
-        else if (i == 5) CHECK(isinf((double)s[i]) && s[i] > 0);
-        else if (i == 0) CHECK(isinf((double)s[i]) && s[i] < 0);
-        else NEAR(s[i], log((double)x[i]), 2 * EPS * fabs(log((double)x[i])));
-    }
     /* In place, and an element alone as among others. */
-    cel_vec_exp(37, x, c);
-    cel_vec_exp(37, x, x);
-    CHECK(memcmp(x + 6, c + 6, 14 * sizeof(cel_real)) == 0);
-    cel_vec_exp(1, c + 9, s);
-    cel_vec_exp(37, c, c);
-    CHECK(memcmp(s, c + 9, sizeof(cel_real)) == 0);
+    cel_vec_sincos(1, x + 9, alone, alone + 1);
+    CHECK(memcmp(alone, s + 9, sizeof(cel_real)) == 0 && memcmp(alone + 1, c + 9, sizeof(cel_real)) == 0);
+    cel_vec_sincos(37, x, x, again);
+    CHECK(memcmp(x + 6, s + 6, 14 * sizeof(cel_real)) == 0 && memcmp(again + 6, c + 6, 14 * sizeof(cel_real)) == 0);
 }
 
 static void normals_statistics(void)
@@ -559,6 +507,21 @@ static void normals_statistics(void)
     free(z);
 }
 
+/* Logarithm, sine and cosine by libm give the same normals to rounding. */
+static void normals_of_every_level(void)
+{
+    enum { N = 3200 };
+    cel_real z[N], plain[N];
+    cel_level was = cel_level_get();
+    cel_rng rng = cel_rng_at(22, 1, 2, 3), again = rng;
+    int i;
+    cel_rng_normals(&rng, z, N);
+    cel_level_cap(CEL_LEVEL_SCALAR);
+    cel_rng_normals(&again, plain, N);
+    cel_level_cap(was);
+    for (i = 0; i < N; i++) NEAR(z[i], plain[i], 8 * EPS);
+}
+
 /* The level can be lowered and raised again; the name of each is its own. */
 static void levels(void)
 {
@@ -593,7 +556,7 @@ static void threads_do_not_matter(void)
         CHECK(cel_mat_copy(p, l[t]) == CEL_OK && cel_mat_cholesky(l[t]) == CEL_OK);
         CHECK(cel_mat_gemv(1, 1, a, b.data, 0, y[t].data) == CEL_OK);
         CHECK(cel_mat_copy(a, e[t]) == CEL_OK);
-        cel_vec_exp(n * k, e[t].data, e[t].data);
+        cel_vec_sincos(n * n, e[t].data, e[t].data, e[t].data + n * n);
     }
     omp_set_num_threads(was);
     CHECK(memcmp(c[0].data, c[1].data, (size_t)(n * n) * sizeof(cel_real)) == 0);
@@ -631,9 +594,9 @@ void suite_dense(void)
     RUN(cholesky_solves);
     RUN(eigen_rebuilds);
     RUN(sincos_error);
-    RUN(exp_and_log_error);
-    RUN(elementary_specials);
+    RUN(sincos_specials);
     RUN(normals_statistics);
+    RUN(normals_of_every_level);
     RUN(levels);
     RUN(threads_do_not_matter);
 }

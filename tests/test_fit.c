@@ -96,10 +96,11 @@ static void adam_by_hand(void)
     OK_OR_RETURN(cel_adam_new(1, &a));
     {
         cel_real g = 2, x = 10;
-        cel_adam_step(&a, &o, &g, &x); /* m = 1 -> 2, v = 1 -> 4: 10 - 0.5 * 2 / 3 - 0.5 * 0.1 * 10 */
+        cel_mat grad = cel_mat_view(&g, 1, 1), param = cel_mat_view(&x, 1, 1);
+        cel_adam_step(&a, &o, grad, param); /* m = 1 -> 2, v = 1 -> 4: 10 - 0.5 * 2 / 3 - 0.5 * 0.1 * 10 */
         NEAR(x, 10 - 1.0 / 3 - 0.5, 1e-6);
         g = -1; /* m = 0 -> 0, so only the decay is left */
-        cel_adam_step(&a, &o, &g, &x);
+        cel_adam_step(&a, &o, grad, param);
         NEAR(x, (10 - 1.0 / 3 - 0.5) * 0.95, 1e-6);
     }
     cel_adam_free(&a);
@@ -111,15 +112,15 @@ static void adam_finds_a_minimum(void)
     enum { N = 50 };
     cel_adam a;
     cel_adam_options o;
-    cel_real p[N], g[N];
+    cel_real p[N] = {0}, g[N + 15] = {0};
+    cel_mat param = cel_mat_view(p, 5, 10), grad = cel_mat_block(cel_mat_view(g, 5, 13), 0, 0, 5, 10); /* rows apart */
     int t, i;
     memset(&o, 0, sizeof o);
-    memset(p, 0, sizeof p);
     OK_OR_RETURN(cel_adam_new(N, &a));
     for (t = 0; t < 3000; t++) {
         o.lr = t < 2000 ? 0.01 : 0.001;
-        for (i = 0; i < N; i++) g[i] = (cel_real)((1 + 20.0 * i) * ((double)p[i] - 0.1 * i));
-        cel_adam_step(&a, &o, g, p);
+        for (i = 0; i < N; i++) g[i / 10 * 13 + i % 10] = (cel_real)((1 + 20.0 * i) * ((double)p[i] - 0.1 * i));
+        cel_adam_step(&a, &o, grad, param);
     }
     for (i = 0; i < N; i++) NEAR(p[i], 0.1 * i, 1e-3);
     cel_adam_free(&a);

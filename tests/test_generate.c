@@ -371,34 +371,6 @@ static void progress_stops(void)
     close_tissue(&t);
 }
 
-static void knock_out(void)
-{
-    cel_mat x, before;
-    cel_error err;
-    int32_t cells[3] = {1, 3, 1}, beyond = 4;
-    int64_t i, j;
-    OK_OR_RETURN(cel_mat_new(4, 5, &x));
-    OK_OR_RETURN(cel_mat_new(4, 5, &before));
-    for (i = 0; i < 4; i++)
-        for (j = 0; j < 5; j++) x.data[i * 5 + j] = (cel_real)((i + 1) * (j + 1));
-    OK_OR_RETURN(cel_mat_copy(x, before));
-    OK_OR_RETURN(cel_gen_knockout_start(x, cells, 3, 2, &err));
-    for (i = 0; i < 4; i++)
-        for (j = 0; j < 5; j++)
-            if (i % 2) NEAR(x.data[i * 5 + j], j == 2 ? 0 : (j + 1) / sqrt(1 + 4 + 16 + 25), tight);
-            else NEAR(x.data[i * 5 + j], before.data[i * 5 + j], 0);
-    cel_mat_fill(cel_mat_block(x, 3, 0, 1, 5), 0);
-    x.data[3 * 5 + 4] = 1;
-    OK_OR_RETURN(cel_mat_copy(x, before));
-    CHECK(cel_gen_knockout_start(x, cells, 2, 4, &err) == CEL_ERR_DATA && err.cell == 3 && err.gene == 4);
-    CHECK(!memcmp(x.data, before.data, 20 * sizeof(cel_real)));
-    CHECK(cel_gen_knockout_start(x, &beyond, 1, 0, &err) == CEL_ERR_ARG && err.cell == 4);
-    CHECK(cel_gen_knockout_start(x, cells, 1, 5, &err) == CEL_ERR_ARG && err.gene == 5);
-    CHECK(cel_gen_knockout_start(x, cells, 0, 0, NULL) == CEL_OK);
-    cel_mat_free(&x);
-    cel_mat_free(&before);
-}
-
 static void refuses(void)
 {
     tissue t;
@@ -478,7 +450,6 @@ void suite_generate(void)
     RUN(descends);
     RUN(symmetric_relation);
     RUN(progress_stops);
-    RUN(knock_out);
     RUN(refuses);
     RUN(threads_do_not_matter);
 }

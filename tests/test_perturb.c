@@ -692,7 +692,7 @@ static void paper_mode(void)
     OK_OR_RETURN(cel_mat_new(12, 4, &angles));
     for (k = 0; k < 2; k++) {
         OK_OR_RETURN(cel_mat_copy(c.x, x));
-        if (k) OK_OR_RETURN(cel_gen_knockout_start(x, &cell, 1, 2, NULL));
+        if (k) x.data[cell * 5 + 2] = 0;
         OK_OR_RETURN(cel_gen_to_angles(x, angles, NULL));
         OK_OR_RETURN(cel_gen_paper(&c.model, c.relation, NULL, angles, x, NULL, NULL));
         cel_mat_axpy(-1, k ? e.after : e.sham, x);

@@ -48,6 +48,9 @@ ok "generate by the published method" "$tool" generate --model paper --coords tr
 ok "knock-out" "$tool" knockout --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --cell 210 --gene g1 --repeats 4 --out ko
 holds "effects.csv" ko/effects.csv '^0,g1,'
 ok "knock-out, published" "$tool" knockout --model paper --expression tissue/expression.npy --coords truth/coords.npy --cell 210 --gene g1 --method paper --out kop
+ok "knock-out by distance" "$tool" knockout --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --cell 210 --gene g1 --repeats 4 --distances 0,1.5,2.5 --out kod
+holds "effects_by_distance.csv" kod/effects_by_distance.csv '^1.5-2.5,g1,.*,12$'
+same "the same effects by hop" ko/effects.csv kod/effects.csv
 printf '5, g0, 0.5\nadd cell at 3.2,4.1 with profile of cell 7\nremove cell 9\n' > do.txt
 ok "interventions from a file" "$tool" perturb --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt --interventions do.txt --repeats 3 --out several
 ok score "$tool" score --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt
@@ -99,11 +102,39 @@ npy edges.npy '|u1' '2, 3' '\000\001\002\001\002\004'
 npy wide.npy '|u1' '3, 2' '\000\001\002\001\002\004'
 npy float.npy '<f4' '2, 1' "$one$one"
 ok "counts" "$tool" fit --counts counts.npy --coords place.npy --k 2 --ridge 0.1 --no-errors --out counted
+printf 'often\nrare\nalways\n' > three.txt
+ok "most expressed genes" "$tool" fit --counts counts.npy --coords place.npy --genes three.txt --top-genes 2 --genes-by mean --k 2 --ridge 0.1 --no-errors --out expressed
+ok "which they are" sh -c '[ "$(tr "\n" " " < expressed/genes.txt)" = "often always " ]'
+ok "most variable genes" "$tool" fit --counts counts.npy --coords place.npy --genes three.txt --top-genes 2 --k 2 --ridge 0.1 --no-errors --out variable
+bad "distances that fall" 2 "--distances" "$tool" perturb --model model --expression tissue/expression.npy --coords truth/coords.npy --cell 3 --gene g0 --distances 3,1 --out never
+bad "--genes-by alone" 2 "--top-genes" "$tool" fit --counts counts.npy --coords place.npy --genes-by mean --out never
+bad "--genes-by what" 2 "--genes-by" "$tool" fit --counts counts.npy --coords place.npy --top-genes 2 --genes-by size --out never
 fit_bad "NaN count" "nan.npy.*cell 3, gene 1" --counts nan.npy --coords place.npy --k 2
 fit_bad "no counts at all" "nothing.npy: every cell" --counts nothing.npy --coords place.npy --k 2
 fit_bad "edge out of range" "edges.npy: edge 2" --counts counts.npy --edges edges.npy
 fit_bad "edges out of shape" "not 2 x edges" --counts counts.npy --edges wide.npy
 fit_bad "edges that are not whole numbers" "float.npy" --counts counts.npy --edges float.npy
+zero='\000\000\000\000'
+npy same.npy '<f4' '4, 2' "$one$zero$one$zero$one$zero$one$zero"
+ok "cells that are all the same" "$tool" fit --expression same.npy --coords place.npy --k 2 --method score-exact --ridge 0 --no-errors --quiet --out collapsed
+holds "the warning" log 'warning: the fit has not converged'
+holds "its report" collapsed/report.json '"converged": 0'
+python=
+for p in python3 /usr/bin/python3; do [ -z "$python" ] && "$p" -c 'import numpy' 2> /dev/null && python=$p; done
+if [ -n "$python" ]; then
+    "$python" -c '
+import numpy
+pairs = dict(indptr=[0, 2, 4, 6, 8], indices=[1, 2, 0, 3, 0, 3, 1, 2], format=b"csr", shape=[4, 4])
+numpy.savez("graph.npz", data=numpy.arange(8.0), **pairs)
+numpy.savez_compressed("packed.npz", data=numpy.arange(8.0), **pairs)
+numpy.save("graph.npy", [numpy.repeat(range(4), 2), pairs["indices"]])'
+    for g in npz npy; do ok "a graph, .$g" "$tool" fit --counts counts.npy --edges graph.$g --ridge 0.1 --no-errors --out graph-$g; done
+    same "the same graph" graph-npz/inter.npy graph-npy/inter.npy
+    fit_bad "a compressed graph" "packed.npz: a compressed member" --counts counts.npy --edges packed.npz
+    fit_bad "a graph of other cells" "graph.npz: 4 x 4" --expression tissue/expression.npy --edges graph.npz
+else
+    echo "  skipped: no Python with NumPy: no .npz"; skipped=$((skipped + 1))
+fi
 fit_bad "more neighbours than cells" "place.npy" --counts counts.npy --coords place.npy --k 4
 ko_bad() { name=$1 words=$2; shift 2; bad "$name" 1 "$words" "$tool" perturb --model model --expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt "$@" --out never; }
 ko_bad "unknown gene" "no gene 'XYZ'" --cell 3 --gene XYZ
