@@ -1319,6 +1319,13 @@ CEL_API void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *
 #if defined(CELCOMEN_MALLOC) && defined(CELCOMEN_REALLOC) && defined(CELCOMEN_FREE)
 #elif !defined(CELCOMEN_MALLOC) && !defined(CELCOMEN_REALLOC) && !defined(CELCOMEN_FREE)
 #include <stdlib.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+#if defined(MADV_HUGEPAGE) /* by the C library's default feature set */
+#define CELI_HUGE_PAGE ((size_t)1 << 21)
+#endif
+#define CELI_CALLOC(size) calloc(1, size)
 #define CELCOMEN_MALLOC(size) malloc(size)
 #define CELCOMEN_REALLOC(p, size) realloc(p, size)
 #define CELCOMEN_FREE(p) free(p)
@@ -1400,30 +1407,42 @@ static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const 
 /* Below so many numbers to touch, threads cost more than they bring: for the `if` of a parallel loop. */
 enum { CELI_FORK = 1 << 16 };
 
-/* Every block is 64-byte aligned (a cache line, an AVX-512 register); the allocator's own pointer is
- * kept in the slot before it. The content is undefined. */
-static void *celi_alloc_raw(size_t bytes)
+/* `bytes` of memory, zeroed or of undefined content. Every block is 64-byte aligned (a cache line, an AVX-512
+ * register); the allocator's own pointer is kept in the slot before it. Large ones of the C library begin on a
+ * huge page and ask the system for more, because it takes longer to get as many small ones than to fill them. */
+static void *celi_alloc_bytes(size_t bytes, int zeroed)
 {
-    const size_t extra = 64 + sizeof(void *);
+    size_t align = 64, whole;
     char *base;
     void *p;
-    if (bytes > (size_t)PTRDIFF_MAX - extra) return NULL;
-    base = (char *)CELCOMEN_MALLOC(bytes + extra);
+#if defined(CELI_HUGE_PAGE)
+    if (bytes >= 4 * CELI_HUGE_PAGE) align = CELI_HUGE_PAGE;
+#endif
+    whole = bytes + align + sizeof base;
+    if (whole < bytes || whole > (size_t)PTRDIFF_MAX) return NULL;
+#if defined(CELI_CALLOC) /* knows which pages are fresh, hence zero */
+    base = (char *)(zeroed ? CELI_CALLOC(whole) : CELCOMEN_MALLOC(whole));
+#else
+    base = (char *)CELCOMEN_MALLOC(whole);
+    if (base && zeroed) memset(base, 0, whole);
+#endif
     if (!base) return NULL;
-    p = base + extra - ((uintptr_t)base + extra) % 64;
+    p = base + sizeof base + align - ((uintptr_t)base + sizeof base) % align;
     memcpy((char *)p - sizeof base, &base, sizeof base);
+#if defined(CELI_HUGE_PAGE)
+    if (align == CELI_HUGE_PAGE) (void)madvise(p, bytes, MADV_HUGEPAGE); /* may be refused */
+#endif
     return p;
 }
+
+static CEL_UNUSED void *celi_alloc_raw(size_t bytes) { return celi_alloc_bytes(bytes, 0); }
 
 /* count * size zeroed bytes, 64-byte aligned; NULL when out of memory or when the product overflows. Never
  * NULL for a count of zero otherwise. */
 static CEL_UNUSED void *celi_alloc(size_t count, size_t size)
 {
-    void *p;
     if (size && count > (size_t)PTRDIFF_MAX / size) return NULL;
-    p = celi_alloc_raw(count * size);
-    if (p) memset(p, 0, count * size);
-    return p;
+    return celi_alloc_bytes(count * size, 1);
 }
 
 /* Frees what celi_alloc returned; NULL is fine. */
