@@ -3198,16 +3198,14 @@ CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_norm kind)
     return status;
 }
 
-/* One row of a product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries. The entries
- * are followed by those of the next rows, `known` counted from index: what is read soon is fetched. */
-typedef void celi_csr_row_fn(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,
-                             cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y);
+/* One row of a product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries. */
+typedef void celi_csr_row_fn(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,
+                             const cel_real *x, int64_t stride, cel_real beta, cel_real *y);
 
-static void celi_scalar_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,
-                                cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)
+static void celi_scalar_csr_row(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,
+                                const cel_real *x, int64_t stride, cel_real beta, cel_real *y)
 {
     int64_t e, j;
-    (void)known;
     for (j = 0; j < n; j++) y[j] = beta > 0 || beta < 0 ? beta * y[j] : 0;
     for (e = 0; e < count; e++) {
         const cel_real *from = x + index[e] * stride;
@@ -3217,32 +3215,59 @@ static void celi_scalar_csr_row(int64_t n, int64_t count, int64_t known, const i
 }
 
 #if defined(CELI_X86) || defined(CELI_NEON)
-enum { CELI_CSR_AHEAD = 24 }; /* entries: about four rows of a neighbour graph */
-/* A vector of columns at a time, summed over all entries. The last vector overlaps the one before, so that
- * every column is computed alike. */
-#define CELI_CSR_ROW(T, S)                                                                                             \
-    T static void S##_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,    \
-                              cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)           \
-    {                                                                                                                  \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                          \
-        int64_t e, j;                                                                                                  \
-        if (n < W) {                                                                                                   \
-            celi_scalar_csr_row(n, count, known, index, value, alpha, x, stride, beta, y);                             \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (j = 0; j < n; j += W) {                                                                                   \
-            int64_t at = j + W <= n ? j : n - W;                                                                       \
-            cel_real last[W];                                                                                          \
-            S##_v u = S##_zero();                                                                                      \
-            for (e = 0; e < count; e++) {                                                                              \
-                u = S##_fma(S##_set(value[e]), S##_load(x + index[e] * stride + at), u);                               \
-                if (e + CELI_CSR_AHEAD < known) __builtin_prefetch(x + index[e + CELI_CSR_AHEAD] * stride + at);       \
-            }                                                                                                          \
-            u = S##_mul(S##_set(alpha), u);                                                                            \
-            if (!celi_is_zero(beta)) u = S##_fma(S##_set(beta), S##_load(y + at), u);                                  \
-            S##_store(at == j ? y + j : last, u);                                                                      \
-            if (at < j) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                                   \
-        }                                                                                                              \
+/* Some vectors of columns at a time, summed over all entries in named accumulators. The last vector overlaps the
+ * one before, so that every column is computed alike. */
+#define CELI_CSR_ONE(X, S) X(S, 0)
+#define CELI_CSR_FOUR(X, S) CELI_CSR_ONE(X, S) X(S, 1) X(S, 2) X(S, 3)
+#define CELI_CSR_EIGHT(X, S) CELI_CSR_FOUR(X, S) X(S, 4) X(S, 5) X(S, 6) X(S, 7)
+#define CELI_CSR_ZERO(S, i) S##_v u##i = S##_zero();
+#define CELI_CSR_STEP(S, i) u##i = S##_fma(w, S##_load(from + i * W), u##i);
+#define CELI_CSR_SET(S, i) S##_store(to + i * W, S##_mul(w, u##i));
+#define CELI_CSR_ADD(S, i) S##_store(to + i * W, S##_fma(b, S##_load(y + i * W), S##_mul(w, u##i)));
+#define CELI_CSR_COLUMNS(T, S, name, COLUMNS)                                                                         \
+    T CELI_INLINE void S##_csr_##name(int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,      \
+                                     const cel_real *x, int64_t stride, cel_real beta, const cel_real *y,            \
+                                     cel_real *to)                                                                    \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
+        S##_v w, b;                                                                                                   \
+        int64_t e;                                                                                                    \
+        COLUMNS(CELI_CSR_ZERO, S)                                                                                     \
+        for (e = 0; e < count; e++) {                                                                                 \
+            const cel_real *from = x + index[e] * stride;                                                             \
+            w = S##_set(value[e]);                                                                                    \
+            COLUMNS(CELI_CSR_STEP, S)                                                                                 \
+        }                                                                                                             \
+        w = S##_set(alpha);                                                                                           \
+        b = S##_set(beta);                                                                                            \
+        if (celi_is_zero(beta)) {                                                                                     \
+            COLUMNS(CELI_CSR_SET, S)                                                                                  \
+        } else {                                                                                                      \
+            COLUMNS(CELI_CSR_ADD, S)                                                                                  \
+        }                                                                                                             \
+    }
+#define CELI_CSR_ROW(T, S)                                                                                            \
+    CELI_CSR_COLUMNS(T, S, one, CELI_CSR_ONE)                                                                         \
+    CELI_CSR_COLUMNS(T, S, four, CELI_CSR_FOUR)                                                                       \
+    CELI_CSR_COLUMNS(T, S, eight, CELI_CSR_EIGHT)                                                                     \
+    T static void S##_csr_row(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,  \
+                              const cel_real *x, int64_t stride, cel_real beta, cel_real *y)                          \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
+        cel_real last[8 * W];                                                                                         \
+        int64_t j, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                                \
+        if (n < W) {                                                                                                  \
+            celi_scalar_csr_row(n, count, index, value, alpha, x, stride, beta, y);                                   \
+            return;                                                                                                   \
+        }                                                                                                             \
+        for (j = 0; j < n; j += step) {                                                                               \
+            int64_t at = celi_min(j, n - step);                                                                       \
+            cel_real *to = at == j || celi_is_zero(beta) ? y + at : last;                                             \
+            if (step == 8 * W) S##_csr_eight(count, index, value, alpha, x + at, stride, beta, y + at, to);           \
+            else if (step == 4 * W) S##_csr_four(count, index, value, alpha, x + at, stride, beta, y + at, to);       \
+            else S##_csr_one(count, index, value, alpha, x + at, stride, beta, y + at, to);                           \
+            if (to == last) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                              \
+        }                                                                                                             \
     }
 #if defined(CELI_X86)
 CELI_CSR_ROW(CELI_AVX2, celi_avx2)
@@ -3265,20 +3290,71 @@ static celi_csr_row_fn *celi_csr_kernel(void)
     }
 }
 
+/* A product in progress: result r is the sum over A's row list[r], or r where list is NULL. */
+typedef struct celi_csr_product {
+    celi_csr_row_fn *kernel;
+    const cel_csr *a;
+    const int32_t *list;
+    cel_real alpha, beta;
+    cel_mat x, y;
+} celi_csr_product;
+
+enum { CELI_CSR_RECENT = 256, CELI_CSR_RUN = 256 };
+
+/* Fetches X's row i unless `recent` remembers it. */
+static void celi_csr_fetch(const celi_csr_product *p, int32_t *recent, int64_t i)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    const cel_real *row = p->x.data + i * p->x.stride;
+    int64_t j;
+    if (recent[i % CELI_CSR_RECENT] == (int32_t)i) return;
+    recent[i % CELI_CSR_RECENT] = (int32_t)i;
+    for (j = 0; j < p->x.cols; j += 64 / (int64_t)sizeof *row) __builtin_prefetch(row + j);
+#else
+    (void)p, (void)recent, (void)i;
+#endif
+}
+
+/* Results first .. last - 1. What they add up is fetched some rows ahead; and, of a square matrix, the rows of the
+ * same numbers long before: neighbours of what follows, in an order that the memory likes better than theirs. */
+static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
+{
+    enum { NEAR = 4, FAR = 64 };
+    const cel_csr *a = p->a;
+    const int64_t *start = a->start;
+    int32_t recent[CELI_CSR_RECENT];
+    int64_t r, i, e;
+    memset(recent, -1, sizeof recent);
+    for (r = first - NEAR; r < last; r++) {
+        if (r + FAR < p->y.rows && a->rows == a->cols)
+            celi_csr_fetch(p, recent, p->list ? p->list[r + FAR] : r + FAR);
+        if (r + NEAR < last)
+            for (i = p->list ? p->list[r + NEAR] : r + NEAR, e = start[i]; e < start[i + 1]; e++)
+                celi_csr_fetch(p, recent, a->index[e]);
+        if (r < first) continue;
+        i = p->list ? p->list[r] : r;
+        p->kernel(p->x.cols, start[i + 1] - start[i], a->index + start[i], a->value + start[i], p->alpha, p->x.data,
+                  p->x.stride, p->beta, p->y.data + r * p->y.stride);
+    }
+}
+
 CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
                                         cel_real beta, cel_mat y)
 {
-    celi_csr_row_fn *kernel = celi_csr_kernel();
+    celi_csr_product p;
     int64_t r;
     if (a->cols != x.rows || y.rows != count || x.cols != y.cols) return CEL_ERR_SHAPE;
     for (r = 0; list && r < count; r++)
         if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
+    p.kernel = celi_csr_kernel();
+    p.a = a;
+    p.list = list;
+    p.alpha = alpha;
+    p.beta = beta;
+    p.x = x;
+    p.y = y;
     CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
-    for (r = 0; r < count; r++) {
-        int64_t i = list ? list[r] : r, from = a->start[i], next = list ? i + 1 : a->rows;
-        kernel(x.cols, a->start[i + 1] - from, a->start[next] - from, a->index + from, a->value + from, alpha, x.data,
-               x.stride, beta, y.data + r * y.stride);
-    }
+    for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(&p, r, celi_min(r + CELI_CSR_RUN, count));
     return CEL_OK;
 }
 
