@@ -395,12 +395,18 @@ CEL_API void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count);
 /* ======================================================================== */
 
 /* Row i's entries are index[start[i] .. start[i+1]-1], ascending columns, no duplicates, with their
- * values. All-zero is an empty matrix. Free with cel_csr_free. */
+ * values. All-zero is an empty matrix. Free with cel_csr_free.
+ *
+ * order is the walk in which passes over all rows visit them: NULL for their own order, else a permutation that
+ * puts neighbours close together. The graphs of the tissue room have one where it pays: large, and cells that
+ * are not stored near their neighbours. A square matrix made from another takes it over. Rows of a product do
+ * not depend on it, and stay where they are; sums over cells (cel_moments_add) are rounded in its order. */
 typedef struct cel_csr {
     int64_t rows, cols;
     int64_t *start; /* (rows + 1) */
     int32_t *index; /* (start[rows]) */
     cel_real *value; /* (start[rows]) */
+    int32_t *order;  /* (rows) or NULL */
 } cel_csr;
 
 CEL_API void cel_csr_free(cel_csr *a);
@@ -3012,6 +3018,7 @@ CEL_API_DEF void cel_csr_free(cel_csr *a)
     celi_free(a->start);
     celi_free(a->index);
     celi_free(a->value);
+    celi_free(a->order);
     memset(a, 0, sizeof *a);
 }
 
@@ -3035,6 +3042,20 @@ static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_cs
     return CEL_ERR_MEMORY;
 }
 
+/* celi_csr_new, with the walk of a square matrix that out is made from. */
+static cel_status celi_csr_like(const cel_csr *a, int64_t rows, int64_t cols, int64_t count, cel_csr *out)
+{
+    cel_status status = celi_csr_new(rows, cols, count, out);
+    if (status || !a->order || a->rows != a->cols) return status;
+    out->order = (int32_t *)celi_alloc_raw((size_t)rows * sizeof *out->order);
+    if (out->order) {
+        memcpy(out->order, a->order, (size_t)rows * sizeof *out->order);
+        return CEL_OK;
+    }
+    cel_csr_free(out);
+    return CEL_ERR_MEMORY;
+}
+
 /* Counts in start[r + 1] become offsets; start[0] must be 0. */
 static void celi_csr_offsets(int64_t rows, int64_t *start)
 {
@@ -3054,7 +3075,7 @@ static void celi_csr_rewind(int64_t rows, int64_t *start)
 CEL_API_DEF cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out)
 {
     int64_t i, e, count = cel_csr_count(a);
-    cel_status status = celi_csr_new(a->cols, a->rows, count, out);
+    cel_status status = celi_csr_like(a, a->cols, a->rows, count, out);
     if (status) return status;
     for (e = 0; e < count; e++) out->start[a->index[e] + 1]++;
     celi_csr_offsets(out->rows, out->start);
@@ -3118,7 +3139,7 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
 CEL_API_DEF cel_status cel_csr_copy(const cel_csr *a, cel_csr *out)
 {
     int64_t count = cel_csr_count(a);
-    cel_status status = celi_csr_new(a->rows, a->cols, count, out);
+    cel_status status = celi_csr_like(a, a->rows, a->cols, count, out);
     if (status || !a->start) return status;
     memcpy(out->start, a->start, (size_t)(a->rows + 1) * sizeof *a->start);
     if (count) {
@@ -3137,7 +3158,7 @@ CEL_API_DEF cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out)
     if (a->rows != a->cols) return CEL_ERR_SHAPE;
     status = cel_csr_transpose(a, &t);
     if (status) return status;
-    status = celi_csr_new(a->rows, a->cols, 2 * cel_csr_count(a), out);
+    status = celi_csr_like(a, a->rows, a->cols, 2 * cel_csr_count(a), out);
     for (i = 0; !status && i < a->rows; i++) {
         int64_t e = a->start[i], e_end = a->start[i + 1], f = t.start[i], f_end = t.start[i + 1];
         while (e < e_end || f < f_end) {
@@ -3290,60 +3311,79 @@ static celi_csr_row_fn *celi_csr_kernel(void)
     }
 }
 
-/* A product in progress: result r is the sum over A's row list[r], or r where list is NULL. */
+/* A product in progress: result r is the sum over A's row list[r], or r where list is NULL. It is y's row r, or, in
+ * a walk, the row that it is the sum over. */
 typedef struct celi_csr_product {
     celi_csr_row_fn *kernel;
     const cel_csr *a;
     const int32_t *list;
     cel_real alpha, beta;
     cel_mat x, y;
+    int walk;
 } celi_csr_product;
 
 enum { CELI_CSR_RECENT = 256, CELI_CSR_RUN = 256 };
 
-/* Fetches X's row i unless `recent` remembers it. */
-static void celi_csr_fetch(const celi_csr_product *p, int32_t *recent, int64_t i)
-{
 #if defined(__GNUC__) || defined(__clang__)
-    const cel_real *row = p->x.data + i * p->x.stride;
-    int64_t j;
-    if (recent[i % CELI_CSR_RECENT] == (int32_t)i) return;
-    recent[i % CELI_CSR_RECENT] = (int32_t)i;
-    for (j = 0; j < p->x.cols; j += 64 / (int64_t)sizeof *row) __builtin_prefetch(row + j);
+#define CELI_PREFETCH(p) __builtin_prefetch(p)
 #else
-    (void)p, (void)recent, (void)i;
+#define CELI_PREFETCH(p) ((void)(p))
 #endif
+
+static void celi_csr_fetch(const cel_real *row, int64_t cols)
+{
+    int64_t j;
+    for (j = 0; j < cols; j += 64 / (int64_t)sizeof *row) CELI_PREFETCH(row + j);
 }
 
-/* Results first .. last - 1. What they add up is fetched some rows ahead; and, of a square matrix, the rows of the
- * same numbers long before: neighbours of what follows, in an order that the memory likes better than theirs. */
+/* Fetches X's row i unless `recent` remembers it. */
+static void celi_csr_fetch_x(const celi_csr_product *p, int32_t *recent, int64_t i)
+{
+    if (recent[i % CELI_CSR_RECENT] == (int32_t)i) return;
+    recent[i % CELI_CSR_RECENT] = (int32_t)i;
+    celi_csr_fetch(p->x.data + i * p->x.stride, p->x.cols);
+}
+
+/* Results first .. last - 1. What they add up is fetched some rows ahead. Of a square matrix in its own order, the rows
+ * of the same numbers are fetched long before: they are neighbours of what follows, and memory likes their order
+ * better. In a list or a walk, A's own rows are fetched in time for this, and y's. */
 static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
 {
-    enum { NEAR = 4, FAR = 64 };
+    enum { NEAR = 4, MIDDLE = 16, FAR = 64 };
     const cel_csr *a = p->a;
-    const int64_t *start = a->start;
+    const int32_t *list = p->list;
+    const int64_t *start = a->start, count = p->y.rows;
     int32_t recent[CELI_CSR_RECENT];
     int64_t r, i, e;
     memset(recent, -1, sizeof recent);
     for (r = first - NEAR; r < last; r++) {
-        if (r + FAR < p->y.rows && a->rows == a->cols)
-            celi_csr_fetch(p, recent, p->list ? p->list[r + FAR] : r + FAR);
-        if (r + NEAR < last)
-            for (i = p->list ? p->list[r + NEAR] : r + NEAR, e = start[i]; e < start[i + 1]; e++)
-                celi_csr_fetch(p, recent, a->index[e]);
+        if (r + FAR < count) {
+            if (list) CELI_PREFETCH(start + list[r + FAR]);
+            else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + FAR);
+        }
+        if (list && r + MIDDLE < count) {
+            CELI_PREFETCH(a->index + start[list[r + MIDDLE]]);
+            CELI_PREFETCH(a->value + start[list[r + MIDDLE]]);
+        }
+        if (r + NEAR < last) {
+            i = list ? list[r + NEAR] : r + NEAR;
+            for (e = start[i]; e < start[i + 1]; e++) celi_csr_fetch_x(p, recent, a->index[e]);
+            if (list && p->walk) celi_csr_fetch(p->y.data + i * p->y.stride, p->y.cols);
+        }
         if (r < first) continue;
-        i = p->list ? p->list[r] : r;
+        i = list ? list[r] : r;
         p->kernel(p->x.cols, start[i + 1] - start[i], a->index + start[i], a->value + start[i], p->alpha, p->x.data,
-                  p->x.stride, p->beta, p->y.data + r * p->y.stride);
+                  p->x.stride, p->beta, p->y.data + (p->walk ? i : r) * p->y.stride);
     }
 }
 
-CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
-                                        cel_real beta, cel_mat y)
+/* Rows of the product: as in celi_csr_product. */
+static cel_status celi_csr_mul(cel_real alpha, const cel_csr *a, const int32_t *list, int walk, cel_mat x,
+                               cel_real beta, cel_mat y)
 {
     celi_csr_product p;
-    int64_t r;
-    if (a->cols != x.rows || y.rows != count || x.cols != y.cols) return CEL_ERR_SHAPE;
+    int64_t r, count = y.rows;
+    if (a->cols != x.rows || x.cols != y.cols) return CEL_ERR_SHAPE;
     for (r = 0; list && r < count; r++)
         if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
     p.kernel = celi_csr_kernel();
@@ -3353,14 +3393,21 @@ CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const 
     p.beta = beta;
     p.x = x;
     p.y = y;
+    p.walk = walk;
     CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
     for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(&p, r, celi_min(r + CELI_CSR_RUN, count));
     return CEL_OK;
 }
 
+CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
+                                        cel_real beta, cel_mat y)
+{
+    return y.rows == count ? celi_csr_mul(alpha, a, list, 0, x, beta, y) : CEL_ERR_SHAPE;
+}
+
 CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
 {
-    return cel_csr_mul_rows(alpha, a, NULL, a->rows, x, beta, y);
+    return y.rows == a->rows ? celi_csr_mul(alpha, a, a->order, 1, x, beta, y) : CEL_ERR_SHAPE;
 }
 
 /* Breadth-first from every cell, twice: once to count, once to fill. The pairs come out by rows in any
@@ -3382,7 +3429,7 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
     if (!seen) status = CEL_ERR_MEMORY;
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
-            status = celi_csr_new(s.rows, s.cols, total, &found);
+            status = celi_csr_like(&s, s.rows, s.cols, total, &found);
             memset(seen, 0, (size_t)s.rows * sizeof *seen);
             total = 0;
         }
@@ -4670,16 +4717,20 @@ CEL_API_DEF cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64
     return CEL_OK;
 }
 
-/* cel_slide_groups without its checks: cells of negative label are left out; label NULL is one group. */
-static void celi_group(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list)
+/* cel_slide_groups without its checks, of cells in the order of a walk (NULL: their own): cells of negative label are
+ * left out; label NULL is one group. */
+static void celi_group(const int32_t *label, const int32_t *walk, int64_t count, int64_t groups, int64_t *start,
+                       int32_t *list)
 {
     int64_t i;
     memset(start, 0, (size_t)(groups + 1) * sizeof *start);
     for (i = 0; i < count; i++)
         if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
     celi_csr_offsets(groups, start);
-    for (i = 0; i < count; i++)
-        if (!label || label[i] >= 0) list[start[label ? label[i] : 0]++] = (int32_t)i;
+    for (i = 0; i < count; i++) {
+        int32_t cell = walk ? walk[i] : (int32_t)i;
+        if (!label || label[cell] >= 0) list[start[label ? label[cell] : 0]++] = cell;
+    }
     celi_csr_rewind(groups, start);
 }
 
@@ -4693,7 +4744,7 @@ CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int
     for (i = 0; i < count; i++)
         if (label[i] < 0 || label[i] >= groups)
             return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
-    celi_group(label, count, groups, start, list);
+    celi_group(label, NULL, count, groups, start, list);
     return CEL_OK;
 }
 
@@ -4738,6 +4789,21 @@ static int celi_tree_depth(int64_t count)
     int depth = 0;
     while ((count - 1) >> depth >= CELI_LEAF) depth++;
     return depth;
+}
+
+/* Gives a graph the walk through its slides' trees, unless it is small or most neighbours are stored near each other
+ * already. */
+static cel_status celi_slides_walk(const celi_slides *s, cel_csr *graph)
+{
+    enum { FEW = 16384, NEAR = 4096 };
+    int64_t i, e, far = 0;
+    for (i = 0; i < graph->rows; i++)
+        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
+            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
+    if (graph->rows < FEW || far <= cel_csr_count(graph) / 4) return CEL_OK;
+    graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
+    for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
+    return graph->order ? CEL_OK : CEL_ERR_MEMORY;
 }
 
 static int64_t celi_tree_from(const celi_tree *t, int level, int64_t j) { return t->count * j >> level; }
@@ -4813,7 +4879,7 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
     list = (int32_t *)celi_alloc((size_t)cells, sizeof *list);
     if (!out->point || !out->start || !list) status = CEL_ERR_MEMORY;
-    if (!status) celi_group(slide, cells, out->slides, out->start, list);
+    if (!status) celi_group(slide, NULL, cells, out->slides, out->start, list);
     for (i = 0; !status && i < cells; i++) {
         out->point[i].cell = list[i];
         for (j = 0; j < coords.cols; j++) out->point[i].p[j] = (double)coords.data[list[i] * coords.stride + j];
@@ -5032,6 +5098,11 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         }
     }
     for (i = 0; i < count; i++) out->value[i] = 1;
+    status = celi_slides_walk(&s, out);
+    if (status) {
+        cel_csr_free(out);
+        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    }
 done:
     celi_free(heap);
     celi_slides_free(&s);
@@ -5070,8 +5141,10 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
             }
         }
     }
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
     for (i = 0; !status && i < out->start[out->rows]; i++) out->value[i] = 1;
+    if (!status) status = celi_slides_walk(&s, out);
+    if (status) cel_csr_free(out);
+    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
     cel_csr_free(&a);
     celi_slides_free(&s);
     return status;
@@ -5108,7 +5181,7 @@ CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type
     if (graph->rows != graph->cols) return CEL_ERR_SHAPE;
     for (i = 0; i < graph->rows; i++)
         for (e = graph->start[i]; type[i] == a && e < graph->start[i + 1]; e++) n += type[graph->index[e]] == b;
-    status = celi_csr_new(graph->rows, graph->cols, n, out);
+    status = celi_csr_like(graph, graph->rows, graph->cols, n, out);
     for (n = 0, i = 0; !status && i < graph->rows; i++) {
         for (e = graph->start[i]; type[i] == a && e < graph->start[i + 1]; e++) {
             if (type[graph->index[e]] != b) continue;
@@ -5201,6 +5274,7 @@ CEL_API_DEF double cel_model_gauge(cel_model *m)
 static cel_csr celi_csr_rows(const cel_csr *a, int64_t first, int64_t count)
 {
     cel_csr view = *a;
+    view.order = NULL;
     view.start += first;
     view.rows = count;
     return view;
@@ -5588,6 +5662,15 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
     return status;
 }
 
+/* The walk of the first relation that has one, or NULL. */
+static const int32_t *celi_relation_walk(const cel_relation *relation, int64_t relations)
+{
+    int64_t r;
+    for (r = 0; r < relations; r++)
+        if (relation[r].w && relation[r].w->order) return relation[r].w->order;
+    return NULL;
+}
+
 /* The lower triangle of product into the gram's. */
 static void celi_moments_flush(cel_moments *m, cel_mat product)
 {
@@ -5608,7 +5691,10 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
     cel_status status = celi_relation_check(relation, relations, x.rows);
     cel_work temporary;
     cel_mat b, product;
-    if (!list) count = x.rows;
+    if (!list) {
+        count = x.rows;
+        if (!status) list = celi_relation_walk(relation, relations);
+    }
     if (x.cols != m->genes || m->blocks != cel_moments_blocks(relation, relations)) status = CEL_ERR_SHAPE;
     for (i = 0; i < count && list && !status; i++)
         if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
@@ -5655,7 +5741,7 @@ CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, 
     start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)x.rows * sizeof *list);
     if (!start) return CEL_ERR_MEMORY;
     list = (int32_t *)(start + labels + 1);
-    celi_group(label, x.rows, labels, start, list);
+    celi_group(label, celi_relation_walk(relation, relations), x.rows, labels, start, list);
     for (l = 0; l < labels && !status; l++)
         status = cel_moments_add(m + l, relation, relations, x, list + start[l], start[l + 1] - start[l],
                                  celi_work_inner(work));
