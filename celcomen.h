@@ -4263,34 +4263,14 @@ CEL_API_DEF void cel_npy_free(void *p) { celi_free(p); }
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
+/* All of a file from its beginning, or of a pipe; closes it. NULL is one that could not be opened. */
+static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
 {
     size_t capacity, size = 0, n;
     long hint;
     int failed;
     char *p;
-    FILE *f;
     memset(out, 0, sizeof *out);
-#if CELI_MMAP
-    if (map) {
-        struct stat info;
-        void *view = MAP_FAILED; /* of anything but a file that is not empty */
-        int fd = open(path, O_RDONLY);
-        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-            (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
-            view = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (fd >= 0) (void)close(fd);
-        if (view != MAP_FAILED) {
-            out->bytes = view;
-            out->size = (size_t)info.st_size;
-            out->mapped = 1;
-            return CEL_OK;
-        }
-    }
-#else
-    (void)map;
-#endif
-    f = fopen(path, "rb");
     if (!f) return celi_bad(err, CEL_ERR_IO, "the file cannot be opened", -1);
     hint = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1; /* a pipe has none: then by doubling */
     rewind(f);
@@ -4317,6 +4297,30 @@ CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, c
     return celi_bad(err, CEL_ERR_IO, "the file cannot be read", (int64_t)size);
 }
 
+CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
+{
+#if CELI_MMAP
+    if (map) {
+        struct stat info;
+        void *view = MAP_FAILED; /* of anything but a file that is not empty */
+        int fd = open(path, O_RDONLY);
+        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
+            (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
+            view = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (fd >= 0) (void)close(fd);
+        if (view != MAP_FAILED) {
+            out->bytes = view;
+            out->size = (size_t)info.st_size;
+            out->mapped = 1;
+            return CEL_OK;
+        }
+    }
+#else
+    (void)map;
+#endif
+    return celi_file_read(fopen(path, "rb"), out, err);
+}
+
 CEL_API_DEF void cel_file_close(cel_file *file)
 {
     void *p;
@@ -4331,10 +4335,10 @@ CEL_API_DEF void cel_file_close(cel_file *file)
     memset(file, 0, sizeof *file);
 }
 
-/* The file's one array of `low` to two dimensions, with nothing after it. Close the file in any case. */
-static cel_status celi_npy_open(const char *path, int low, cel_file *file, cel_npy *a, cel_error *err)
+/* The file's one array of `low` to two dimensions, with nothing after it; closes f. Close `file` in any case. */
+static cel_status celi_npy_open(FILE *f, int low, cel_file *file, cel_npy *a, cel_error *err)
 {
-    cel_status status = cel_file_open(path, 0, file, err);
+    cel_status status = celi_file_read(f, file, err);
     if (status == CEL_OK) status = cel_npy_parse(file->bytes, file->size, a, err);
     if (status) return status;
     if (a->trailing)
@@ -4344,17 +4348,38 @@ static cel_status celi_npy_open(const char *path, int low, cel_file *file, cel_n
                                                 : "the array has neither one dimension nor two", a->offset);
 }
 
+/* 1 if the elements of a file's one matrix need no conversion: then f stands before them. */
+static int celi_npy_is_direct(FILE *f, cel_npy *a)
+{
+    char head[10240]; /* more than any header */
+    long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    size_t n;
+    if (size <= 0) return 0;
+    rewind(f);
+    n = fread(head, 1, sizeof head, f);
+    return (n == sizeof head || n == (size_t)size) && cel_npy_parse(head, (size_t)size, a, NULL) == CEL_OK &&
+           celi_npy_is_real(a) && a->ndim == 2 && !a->trailing && fseek(f, (long)a->offset, SEEK_SET) == 0;
+}
+
 CEL_API_DEF cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err)
 {
+    FILE *f = fopen(path, "rb");
     cel_file file;
     cel_npy a;
-    cel_status status = celi_npy_open(path, 2, &file, &a, err);
+    int direct = celi_npy_is_direct(f, &a);
+    cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
+    memset(&file, 0, sizeof file);
+    if (!direct) status = celi_npy_open(f, 2, &file, &a, err);
     if (!status) {
         status = cel_mat_new(a.shape[0], a.shape[1], out);
         if (status) (void)celi_bad(err, status, "out of memory for the matrix", -1);
-        else status = cel_npy_to_real(&a, out->data, err);
+        else if (!direct) status = cel_npy_to_real(&a, out->data, err);
+        else if (fread(out->data, sizeof(cel_real), (size_t)a.count, f) != (size_t)a.count)
+            status = celi_bad(err, CEL_ERR_IO, "the file cannot be read", a.offset);
     }
+    if (status) cel_mat_free(out);
+    if (direct) (void)fclose(f);
     cel_file_close(&file);
     return status;
 }
@@ -4363,7 +4388,7 @@ CEL_API_DEF cel_status cel_npy_integers(const char *path, int64_t **data, int64_
 {
     cel_file file;
     cel_npy a;
-    cel_status status = celi_npy_open(path, 1, &file, &a, err);
+    cel_status status = celi_npy_open(fopen(path, "rb"), 1, &file, &a, err);
     *data = NULL;
     *rows = *cols = 0;
     if (!status) {
