@@ -393,12 +393,18 @@ CEL_API void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count);
 /* ======================================================================== */
 
 /* Row i's entries are index[start[i] .. start[i+1]-1], ascending columns, no duplicates, with their
- * values. All-zero is an empty matrix. Free with cel_csr_free. */
+ * values. All-zero is an empty matrix. Free with cel_csr_free.
+ *
+ * order is the walk in which passes over all rows visit them: NULL for their own order, else a permutation that
+ * puts neighbours close together. The graphs of the tissue room have one where it pays: large, and cells that
+ * are not stored near their neighbours. A square matrix made from another takes it over. Rows of a product do
+ * not depend on it, and stay where they are; sums over cells (cel_moments_add) are rounded in its order. */
 typedef struct cel_csr {
     int64_t rows, cols;
     int64_t *start; /* (rows + 1) */
     int32_t *index; /* (start[rows]) */
     cel_real *value; /* (start[rows]) */
+    int32_t *order;  /* (rows) or NULL */
 } cel_csr;
 
 CEL_API void cel_csr_free(cel_csr *a);
@@ -1313,6 +1319,13 @@ CEL_API void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *
 #if defined(CELCOMEN_MALLOC) && defined(CELCOMEN_REALLOC) && defined(CELCOMEN_FREE)
 #elif !defined(CELCOMEN_MALLOC) && !defined(CELCOMEN_REALLOC) && !defined(CELCOMEN_FREE)
 #include <stdlib.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+#if defined(MADV_HUGEPAGE) /* by the C library's default feature set */
+#define CELI_HUGE_PAGE ((size_t)1 << 21)
+#endif
+#define CELI_CALLOC(size) calloc(1, size)
 #define CELCOMEN_MALLOC(size) malloc(size)
 #define CELCOMEN_REALLOC(p, size) realloc(p, size)
 #define CELCOMEN_FREE(p) free(p)
@@ -1394,30 +1407,42 @@ static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const 
 /* Below so many numbers to touch, threads cost more than they bring: for the `if` of a parallel loop. */
 enum { CELI_FORK = 1 << 16 };
 
-/* Every block is 64-byte aligned (a cache line, an AVX-512 register); the allocator's own pointer is
- * kept in the slot before it. The content is undefined. */
-static void *celi_alloc_raw(size_t bytes)
+/* `bytes` of memory, zeroed or of undefined content. Every block is 64-byte aligned (a cache line, an AVX-512
+ * register); the allocator's own pointer is kept in the slot before it. Large ones of the C library begin on a
+ * huge page and ask the system for more, because it takes longer to get as many small ones than to fill them. */
+static void *celi_alloc_bytes(size_t bytes, int zeroed)
 {
-    const size_t extra = 64 + sizeof(void *);
+    size_t align = 64, whole;
     char *base;
     void *p;
-    if (bytes > (size_t)PTRDIFF_MAX - extra) return NULL;
-    base = (char *)CELCOMEN_MALLOC(bytes + extra);
+#if defined(CELI_HUGE_PAGE)
+    if (bytes >= 4 * CELI_HUGE_PAGE) align = CELI_HUGE_PAGE;
+#endif
+    whole = bytes + align + sizeof base;
+    if (whole < bytes || whole > (size_t)PTRDIFF_MAX) return NULL;
+#if defined(CELI_CALLOC) /* knows which pages are fresh, hence zero */
+    base = (char *)(zeroed ? CELI_CALLOC(whole) : CELCOMEN_MALLOC(whole));
+#else
+    base = (char *)CELCOMEN_MALLOC(whole);
+    if (base && zeroed) memset(base, 0, whole);
+#endif
     if (!base) return NULL;
-    p = base + extra - ((uintptr_t)base + extra) % 64;
+    p = base + sizeof base + align - ((uintptr_t)base + sizeof base) % align;
     memcpy((char *)p - sizeof base, &base, sizeof base);
+#if defined(CELI_HUGE_PAGE)
+    if (align == CELI_HUGE_PAGE) (void)madvise(p, bytes, MADV_HUGEPAGE); /* may be refused */
+#endif
     return p;
 }
+
+static CEL_UNUSED void *celi_alloc_raw(size_t bytes) { return celi_alloc_bytes(bytes, 0); }
 
 /* count * size zeroed bytes, 64-byte aligned; NULL when out of memory or when the product overflows. Never
  * NULL for a count of zero otherwise. */
 static CEL_UNUSED void *celi_alloc(size_t count, size_t size)
 {
-    void *p;
     if (size && count > (size_t)PTRDIFF_MAX / size) return NULL;
-    p = celi_alloc_raw(count * size);
-    if (p) memset(p, 0, count * size);
-    return p;
+    return celi_alloc_bytes(count * size, 1);
 }
 
 /* Frees what celi_alloc returned; NULL is fine. */
@@ -3051,6 +3076,7 @@ CEL_API_DEF void cel_csr_free(cel_csr *a)
     celi_free(a->start);
     celi_free(a->index);
     celi_free(a->value);
+    celi_free(a->order);
     memset(a, 0, sizeof *a);
 }
 
@@ -3074,6 +3100,20 @@ static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_cs
     return CEL_ERR_MEMORY;
 }
 
+/* celi_csr_new, with the walk of a square matrix that out is made from. */
+static cel_status celi_csr_like(const cel_csr *a, int64_t rows, int64_t cols, int64_t count, cel_csr *out)
+{
+    cel_status status = celi_csr_new(rows, cols, count, out);
+    if (status || !a->order || a->rows != a->cols) return status;
+    out->order = (int32_t *)celi_alloc_raw((size_t)rows * sizeof *out->order);
+    if (out->order) {
+        memcpy(out->order, a->order, (size_t)rows * sizeof *out->order);
+        return CEL_OK;
+    }
+    cel_csr_free(out);
+    return CEL_ERR_MEMORY;
+}
+
 /* Counts in start[r + 1] become offsets; start[0] must be 0. */
 static void celi_csr_offsets(int64_t rows, int64_t *start)
 {
@@ -3093,7 +3133,7 @@ static void celi_csr_rewind(int64_t rows, int64_t *start)
 CEL_API_DEF cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out)
 {
     int64_t i, e, count = cel_csr_count(a);
-    cel_status status = celi_csr_new(a->cols, a->rows, count, out);
+    cel_status status = celi_csr_like(a, a->cols, a->rows, count, out);
     if (status) return status;
     for (e = 0; e < count; e++) out->start[a->index[e] + 1]++;
     celi_csr_offsets(out->rows, out->start);
@@ -3157,7 +3197,7 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
 CEL_API_DEF cel_status cel_csr_copy(const cel_csr *a, cel_csr *out)
 {
     int64_t count = cel_csr_count(a);
-    cel_status status = celi_csr_new(a->rows, a->cols, count, out);
+    cel_status status = celi_csr_like(a, a->rows, a->cols, count, out);
     if (status || !a->start) return status;
     memcpy(out->start, a->start, (size_t)(a->rows + 1) * sizeof *a->start);
     if (count) {
@@ -3176,7 +3216,7 @@ CEL_API_DEF cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out)
     if (a->rows != a->cols) return CEL_ERR_SHAPE;
     status = cel_csr_transpose(a, &t);
     if (status) return status;
-    status = celi_csr_new(a->rows, a->cols, 2 * cel_csr_count(a), out);
+    status = celi_csr_like(a, a->rows, a->cols, 2 * cel_csr_count(a), out);
     for (i = 0; !status && i < a->rows; i++) {
         int64_t e = a->start[i], e_end = a->start[i + 1], f = t.start[i], f_end = t.start[i + 1];
         while (e < e_end || f < f_end) {
@@ -3237,16 +3277,14 @@ CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_norm kind)
     return status;
 }
 
-/* One row of a product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries. The entries
- * are followed by those of the next rows, `known` counted from index: what is read soon is fetched. */
-typedef void celi_csr_row_fn(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,
-                             cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y);
+/* One row of a product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries. */
+typedef void celi_csr_row_fn(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,
+                             const cel_real *x, int64_t stride, cel_real beta, cel_real *y);
 
-static void celi_scalar_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,
-                                cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)
+static void celi_scalar_csr_row(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,
+                                const cel_real *x, int64_t stride, cel_real beta, cel_real *y)
 {
     int64_t e, j;
-    (void)known;
     for (j = 0; j < n; j++) y[j] = beta > 0 || beta < 0 ? beta * y[j] : 0;
     for (e = 0; e < count; e++) {
         const cel_real *from = x + index[e] * stride;
@@ -3256,32 +3294,59 @@ static void celi_scalar_csr_row(int64_t n, int64_t count, int64_t known, const i
 }
 
 #if defined(CELI_X86) || defined(CELI_NEON)
-enum { CELI_CSR_AHEAD = 24 }; /* entries: about four rows of a neighbour graph */
-/* A vector of columns at a time, summed over all entries. The last vector overlaps the one before, so that
- * every column is computed alike. */
-#define CELI_CSR_ROW(T, S)                                                                                             \
-    T static void S##_csr_row(int64_t n, int64_t count, int64_t known, const int32_t *index, const cel_real *value,    \
-                              cel_real alpha, const cel_real *x, int64_t stride, cel_real beta, cel_real *y)           \
-    {                                                                                                                  \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                          \
-        int64_t e, j;                                                                                                  \
-        if (n < W) {                                                                                                   \
-            celi_scalar_csr_row(n, count, known, index, value, alpha, x, stride, beta, y);                             \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (j = 0; j < n; j += W) {                                                                                   \
-            int64_t at = j + W <= n ? j : n - W;                                                                       \
-            cel_real last[W];                                                                                          \
-            S##_v u = S##_zero();                                                                                      \
-            for (e = 0; e < count; e++) {                                                                              \
-                u = S##_fma(S##_set(value[e]), S##_load(x + index[e] * stride + at), u);                               \
-                if (e + CELI_CSR_AHEAD < known) __builtin_prefetch(x + index[e + CELI_CSR_AHEAD] * stride + at);       \
-            }                                                                                                          \
-            u = S##_mul(S##_set(alpha), u);                                                                            \
-            if (!celi_is_zero(beta)) u = S##_fma(S##_set(beta), S##_load(y + at), u);                                  \
-            S##_store(at == j ? y + j : last, u);                                                                      \
-            if (at < j) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                                   \
-        }                                                                                                              \
+/* Some vectors of columns at a time, summed over all entries in named accumulators. The last vector overlaps the
+ * one before, so that every column is computed alike. */
+#define CELI_CSR_ONE(X, S) X(S, 0)
+#define CELI_CSR_FOUR(X, S) CELI_CSR_ONE(X, S) X(S, 1) X(S, 2) X(S, 3)
+#define CELI_CSR_EIGHT(X, S) CELI_CSR_FOUR(X, S) X(S, 4) X(S, 5) X(S, 6) X(S, 7)
+#define CELI_CSR_ZERO(S, i) S##_v u##i = S##_zero();
+#define CELI_CSR_STEP(S, i) u##i = S##_fma(w, S##_load(from + i * W), u##i);
+#define CELI_CSR_SET(S, i) S##_store(to + i * W, S##_mul(w, u##i));
+#define CELI_CSR_ADD(S, i) S##_store(to + i * W, S##_fma(b, S##_load(y + i * W), S##_mul(w, u##i)));
+#define CELI_CSR_COLUMNS(T, S, name, COLUMNS)                                                                         \
+    T CELI_INLINE void S##_csr_##name(int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,      \
+                                     const cel_real *x, int64_t stride, cel_real beta, const cel_real *y,            \
+                                     cel_real *to)                                                                    \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
+        S##_v w, b;                                                                                                   \
+        int64_t e;                                                                                                    \
+        COLUMNS(CELI_CSR_ZERO, S)                                                                                     \
+        for (e = 0; e < count; e++) {                                                                                 \
+            const cel_real *from = x + index[e] * stride;                                                             \
+            w = S##_set(value[e]);                                                                                    \
+            COLUMNS(CELI_CSR_STEP, S)                                                                                 \
+        }                                                                                                             \
+        w = S##_set(alpha);                                                                                           \
+        b = S##_set(beta);                                                                                            \
+        if (celi_is_zero(beta)) {                                                                                     \
+            COLUMNS(CELI_CSR_SET, S)                                                                                  \
+        } else {                                                                                                      \
+            COLUMNS(CELI_CSR_ADD, S)                                                                                  \
+        }                                                                                                             \
+    }
+#define CELI_CSR_ROW(T, S)                                                                                            \
+    CELI_CSR_COLUMNS(T, S, one, CELI_CSR_ONE)                                                                         \
+    CELI_CSR_COLUMNS(T, S, four, CELI_CSR_FOUR)                                                                       \
+    CELI_CSR_COLUMNS(T, S, eight, CELI_CSR_EIGHT)                                                                     \
+    T static void S##_csr_row(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,  \
+                              const cel_real *x, int64_t stride, cel_real beta, cel_real *y)                          \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
+        cel_real last[8 * W];                                                                                         \
+        int64_t j, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                                \
+        if (n < W) {                                                                                                  \
+            celi_scalar_csr_row(n, count, index, value, alpha, x, stride, beta, y);                                   \
+            return;                                                                                                   \
+        }                                                                                                             \
+        for (j = 0; j < n; j += step) {                                                                               \
+            int64_t at = celi_min(j, n - step);                                                                       \
+            cel_real *to = at == j || celi_is_zero(beta) ? y + at : last;                                             \
+            if (step == 8 * W) S##_csr_eight(count, index, value, alpha, x + at, stride, beta, y + at, to);           \
+            else if (step == 4 * W) S##_csr_four(count, index, value, alpha, x + at, stride, beta, y + at, to);       \
+            else S##_csr_one(count, index, value, alpha, x + at, stride, beta, y + at, to);                           \
+            if (to == last) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                              \
+        }                                                                                                             \
     }
 #if defined(CELI_X86)
 CELI_CSR_ROW(CELI_AVX2, celi_avx2)
@@ -3304,26 +3369,103 @@ static celi_csr_row_fn *celi_csr_kernel(void)
     }
 }
 
+/* A product in progress: result r is the sum over A's row list[r], or r where list is NULL. It is y's row r, or, in
+ * a walk, the row that it is the sum over. */
+typedef struct celi_csr_product {
+    celi_csr_row_fn *kernel;
+    const cel_csr *a;
+    const int32_t *list;
+    cel_real alpha, beta;
+    cel_mat x, y;
+    int walk;
+} celi_csr_product;
+
+enum { CELI_CSR_RECENT = 256, CELI_CSR_RUN = 256 };
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CELI_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define CELI_PREFETCH(p) ((void)(p))
+#endif
+
+static void celi_csr_fetch(const cel_real *row, int64_t cols)
+{
+    int64_t j;
+    for (j = 0; j < cols; j += 64 / (int64_t)sizeof *row) CELI_PREFETCH(row + j);
+}
+
+/* Fetches X's row i unless `recent` remembers it. */
+static void celi_csr_fetch_x(const celi_csr_product *p, int32_t *recent, int64_t i)
+{
+    if (recent[i % CELI_CSR_RECENT] == (int32_t)i) return;
+    recent[i % CELI_CSR_RECENT] = (int32_t)i;
+    celi_csr_fetch(p->x.data + i * p->x.stride, p->x.cols);
+}
+
+/* Results first .. last - 1. What they add up is fetched some rows ahead. Of a square matrix in its own order, the rows
+ * of the same numbers are fetched long before: they are neighbours of what follows, and memory likes their order
+ * better. In a list or a walk, A's own rows are fetched in time for this, and y's. */
+static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
+{
+    enum { NEAR = 4, MIDDLE = 16, FAR = 64 };
+    const cel_csr *a = p->a;
+    const int32_t *list = p->list;
+    const int64_t *start = a->start, count = p->y.rows;
+    int32_t recent[CELI_CSR_RECENT];
+    int64_t r, i, e;
+    memset(recent, -1, sizeof recent);
+    for (r = first - NEAR; r < last; r++) {
+        if (r + FAR < count) {
+            if (list) CELI_PREFETCH(start + list[r + FAR]);
+            else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + FAR);
+        }
+        if (list && r + MIDDLE < count) {
+            CELI_PREFETCH(a->index + start[list[r + MIDDLE]]);
+            CELI_PREFETCH(a->value + start[list[r + MIDDLE]]);
+        }
+        if (r + NEAR < last) {
+            i = list ? list[r + NEAR] : r + NEAR;
+            for (e = start[i]; e < start[i + 1]; e++) celi_csr_fetch_x(p, recent, a->index[e]);
+            if (list && p->walk) celi_csr_fetch(p->y.data + i * p->y.stride, p->y.cols);
+        }
+        if (r < first) continue;
+        i = list ? list[r] : r;
+        p->kernel(p->x.cols, start[i + 1] - start[i], a->index + start[i], a->value + start[i], p->alpha, p->x.data,
+                  p->x.stride, p->beta, p->y.data + (p->walk ? i : r) * p->y.stride);
+    }
+}
+
+/* Rows of the product: as in celi_csr_product. */
+static cel_status celi_csr_mul(cel_real alpha, const cel_csr *a, const int32_t *list, int walk, cel_mat x,
+                               cel_real beta, cel_mat y)
+{
+    celi_csr_product p;
+    int64_t r, count = y.rows;
+    if (a->cols != x.rows || x.cols != y.cols) return CEL_ERR_SHAPE;
+    for (r = 0; list && r < count; r++)
+        if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
+    p.kernel = celi_csr_kernel();
+    p.a = a;
+    p.list = list;
+    p.alpha = alpha;
+    p.beta = beta;
+    p.x = x;
+    p.y = y;
+    p.walk = walk;
+    CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
+    for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(&p, r, celi_min(r + CELI_CSR_RUN, count));
+    return CEL_OK;
+}
+
 CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
                                         cel_real beta, cel_mat y)
 {
-    celi_csr_row_fn *kernel = celi_csr_kernel();
-    int64_t r;
-    if (a->cols != x.rows || y.rows != count || x.cols != y.cols) return CEL_ERR_SHAPE;
-    for (r = 0; list && r < count; r++)
-        if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
-    CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
-    for (r = 0; r < count; r++) {
-        int64_t i = list ? list[r] : r, from = a->start[i], next = list ? i + 1 : a->rows;
-        kernel(x.cols, a->start[i + 1] - from, a->start[next] - from, a->index + from, a->value + from, alpha, x.data,
-               x.stride, beta, y.data + r * y.stride);
-    }
-    return CEL_OK;
+    return y.rows == count ? celi_csr_mul(alpha, a, list, 0, x, beta, y) : CEL_ERR_SHAPE;
 }
 
 CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
 {
-    return cel_csr_mul_rows(alpha, a, NULL, a->rows, x, beta, y);
+    return y.rows == a->rows ? celi_csr_mul(alpha, a, a->order, 1, x, beta, y) : CEL_ERR_SHAPE;
 }
 
 /* Breadth-first from every cell, twice: once to count, once to fill. The pairs come out by rows in any
@@ -3345,7 +3487,7 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
     if (!seen) status = CEL_ERR_MEMORY;
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
-            status = celi_csr_new(s.rows, s.cols, total, &found);
+            status = celi_csr_like(&s, s.rows, s.cols, total, &found);
             memset(seen, 0, (size_t)s.rows * sizeof *seen);
             total = 0;
         }
@@ -4179,34 +4321,14 @@ CEL_API_DEF void cel_npy_free(void *p) { celi_free(p); }
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
+/* All of a file from its beginning, or of a pipe; closes it. NULL is one that could not be opened. */
+static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
 {
     size_t capacity, size = 0, n;
     long hint;
     int failed;
     char *p;
-    FILE *f;
     memset(out, 0, sizeof *out);
-#if CELI_MMAP
-    if (map) {
-        struct stat info;
-        void *view = MAP_FAILED; /* of anything but a file that is not empty */
-        int fd = open(path, O_RDONLY);
-        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-            (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
-            view = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (fd >= 0) (void)close(fd);
-        if (view != MAP_FAILED) {
-            out->bytes = view;
-            out->size = (size_t)info.st_size;
-            out->mapped = 1;
-            return CEL_OK;
-        }
-    }
-#else
-    (void)map;
-#endif
-    f = fopen(path, "rb");
     if (!f) return celi_bad(err, CEL_ERR_IO, "the file cannot be opened", -1);
     hint = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1; /* a pipe has none: then by doubling */
     rewind(f);
@@ -4233,6 +4355,30 @@ CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, c
     return celi_bad(err, CEL_ERR_IO, "the file cannot be read", (int64_t)size);
 }
 
+CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
+{
+#if CELI_MMAP
+    if (map) {
+        struct stat info;
+        void *view = MAP_FAILED; /* of anything but a file that is not empty */
+        int fd = open(path, O_RDONLY);
+        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
+            (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
+            view = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (fd >= 0) (void)close(fd);
+        if (view != MAP_FAILED) {
+            out->bytes = view;
+            out->size = (size_t)info.st_size;
+            out->mapped = 1;
+            return CEL_OK;
+        }
+    }
+#else
+    (void)map;
+#endif
+    return celi_file_read(fopen(path, "rb"), out, err);
+}
+
 CEL_API_DEF void cel_file_close(cel_file *file)
 {
     void *p;
@@ -4247,10 +4393,10 @@ CEL_API_DEF void cel_file_close(cel_file *file)
     memset(file, 0, sizeof *file);
 }
 
-/* The file's one array of `low` to two dimensions, with nothing after it. Close the file in any case. */
-static cel_status celi_npy_open(const char *path, int low, cel_file *file, cel_npy *a, cel_error *err)
+/* The file's one array of `low` to two dimensions, with nothing after it; closes f. Close `file` in any case. */
+static cel_status celi_npy_open(FILE *f, int low, cel_file *file, cel_npy *a, cel_error *err)
 {
-    cel_status status = cel_file_open(path, 0, file, err);
+    cel_status status = celi_file_read(f, file, err);
     if (status == CEL_OK) status = cel_npy_parse(file->bytes, file->size, a, err);
     if (status) return status;
     if (a->trailing)
@@ -4260,17 +4406,38 @@ static cel_status celi_npy_open(const char *path, int low, cel_file *file, cel_n
                                                 : "the array has neither one dimension nor two", a->offset);
 }
 
+/* 1 if the elements of a file's one matrix need no conversion: then f stands before them. */
+static int celi_npy_is_direct(FILE *f, cel_npy *a)
+{
+    char head[10240]; /* more than any header */
+    long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    size_t n;
+    if (size <= 0) return 0;
+    rewind(f);
+    n = fread(head, 1, sizeof head, f);
+    return (n == sizeof head || n == (size_t)size) && cel_npy_parse(head, (size_t)size, a, NULL) == CEL_OK &&
+           celi_npy_is_real(a) && a->ndim == 2 && !a->trailing && fseek(f, (long)a->offset, SEEK_SET) == 0;
+}
+
 CEL_API_DEF cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err)
 {
+    FILE *f = fopen(path, "rb");
     cel_file file;
     cel_npy a;
-    cel_status status = celi_npy_open(path, 2, &file, &a, err);
+    int direct = celi_npy_is_direct(f, &a);
+    cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
+    memset(&file, 0, sizeof file);
+    if (!direct) status = celi_npy_open(f, 2, &file, &a, err);
     if (!status) {
         status = cel_mat_new(a.shape[0], a.shape[1], out);
         if (status) (void)celi_bad(err, status, "out of memory for the matrix", -1);
-        else status = cel_npy_to_real(&a, out->data, err);
+        else if (!direct) status = cel_npy_to_real(&a, out->data, err);
+        else if (fread(out->data, sizeof(cel_real), (size_t)a.count, f) != (size_t)a.count)
+            status = celi_bad(err, CEL_ERR_IO, "the file cannot be read", a.offset);
     }
+    if (status) cel_mat_free(out);
+    if (direct) (void)fclose(f);
     cel_file_close(&file);
     return status;
 }
@@ -4279,7 +4446,7 @@ CEL_API_DEF cel_status cel_npy_integers(const char *path, int64_t **data, int64_
 {
     cel_file file;
     cel_npy a;
-    cel_status status = celi_npy_open(path, 1, &file, &a, err);
+    cel_status status = celi_npy_open(fopen(path, "rb"), 1, &file, &a, err);
     *data = NULL;
     *rows = *cols = 0;
     if (!status) {
@@ -4633,16 +4800,20 @@ CEL_API_DEF cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64
     return CEL_OK;
 }
 
-/* cel_slide_groups without its checks: cells of negative label are left out; label NULL is one group. */
-static void celi_group(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list)
+/* cel_slide_groups without its checks, of cells in the order of a walk (NULL: their own): cells of negative label are
+ * left out; label NULL is one group. */
+static void celi_group(const int32_t *label, const int32_t *walk, int64_t count, int64_t groups, int64_t *start,
+                       int32_t *list)
 {
     int64_t i;
     memset(start, 0, (size_t)(groups + 1) * sizeof *start);
     for (i = 0; i < count; i++)
         if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
     celi_csr_offsets(groups, start);
-    for (i = 0; i < count; i++)
-        if (!label || label[i] >= 0) list[start[label ? label[i] : 0]++] = (int32_t)i;
+    for (i = 0; i < count; i++) {
+        int32_t cell = walk ? walk[i] : (int32_t)i;
+        if (!label || label[cell] >= 0) list[start[label ? label[cell] : 0]++] = cell;
+    }
     celi_csr_rewind(groups, start);
 }
 
@@ -4656,7 +4827,7 @@ CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int
     for (i = 0; i < count; i++)
         if (label[i] < 0 || label[i] >= groups)
             return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
-    celi_group(label, count, groups, start, list);
+    celi_group(label, NULL, count, groups, start, list);
     return CEL_OK;
 }
 
@@ -4701,6 +4872,21 @@ static int celi_tree_depth(int64_t count)
     int depth = 0;
     while ((count - 1) >> depth >= CELI_LEAF) depth++;
     return depth;
+}
+
+/* Gives a graph the walk through its slides' trees, unless it is small or most neighbours are stored near each other
+ * already. */
+static cel_status celi_slides_walk(const celi_slides *s, cel_csr *graph)
+{
+    enum { FEW = 16384, NEAR = 4096 };
+    int64_t i, e, far = 0;
+    for (i = 0; i < graph->rows; i++)
+        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
+            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
+    if (graph->rows < FEW || far <= cel_csr_count(graph) / 4) return CEL_OK;
+    graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
+    for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
+    return graph->order ? CEL_OK : CEL_ERR_MEMORY;
 }
 
 static int64_t celi_tree_from(const celi_tree *t, int level, int64_t j) { return t->count * j >> level; }
@@ -4776,7 +4962,7 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
     list = (int32_t *)celi_alloc((size_t)cells, sizeof *list);
     if (!out->point || !out->start || !list) status = CEL_ERR_MEMORY;
-    if (!status) celi_group(slide, cells, out->slides, out->start, list);
+    if (!status) celi_group(slide, NULL, cells, out->slides, out->start, list);
     for (i = 0; !status && i < cells; i++) {
         out->point[i].cell = list[i];
         for (j = 0; j < coords.cols; j++) out->point[i].p[j] = (double)coords.data[list[i] * coords.stride + j];
@@ -4995,6 +5181,11 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         }
     }
     for (i = 0; i < count; i++) out->value[i] = 1;
+    status = celi_slides_walk(&s, out);
+    if (status) {
+        cel_csr_free(out);
+        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    }
 done:
     celi_free(heap);
     celi_slides_free(&s);
@@ -5033,8 +5224,10 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
             }
         }
     }
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
     for (i = 0; !status && i < out->start[out->rows]; i++) out->value[i] = 1;
+    if (!status) status = celi_slides_walk(&s, out);
+    if (status) cel_csr_free(out);
+    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
     cel_csr_free(&a);
     celi_slides_free(&s);
     return status;
@@ -5071,7 +5264,7 @@ CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type
     if (graph->rows != graph->cols) return CEL_ERR_SHAPE;
     for (i = 0; i < graph->rows; i++)
         for (e = graph->start[i]; type[i] == a && e < graph->start[i + 1]; e++) n += type[graph->index[e]] == b;
-    status = celi_csr_new(graph->rows, graph->cols, n, out);
+    status = celi_csr_like(graph, graph->rows, graph->cols, n, out);
     for (n = 0, i = 0; !status && i < graph->rows; i++) {
         for (e = graph->start[i]; type[i] == a && e < graph->start[i + 1]; e++) {
             if (type[graph->index[e]] != b) continue;
@@ -5164,6 +5357,7 @@ CEL_API_DEF double cel_model_gauge(cel_model *m)
 static cel_csr celi_csr_rows(const cel_csr *a, int64_t first, int64_t count)
 {
     cel_csr view = *a;
+    view.order = NULL;
     view.start += first;
     view.rows = count;
     return view;
@@ -5552,6 +5746,15 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
     return status;
 }
 
+/* The walk of the first relation that has one, or NULL. */
+static const int32_t *celi_relation_walk(const cel_relation *relation, int64_t relations)
+{
+    int64_t r;
+    for (r = 0; r < relations; r++)
+        if (relation[r].w && relation[r].w->order) return relation[r].w->order;
+    return NULL;
+}
+
 /* The lower triangle of product into the gram's. */
 static void celi_moments_flush(cel_moments *m, cel_mat product)
 {
@@ -5572,7 +5775,10 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
     cel_status status = celi_relation_check(relation, relations, x.rows);
     cel_work temporary;
     cel_mat b, product;
-    if (!list) count = x.rows;
+    if (!list) {
+        count = x.rows;
+        if (!status) list = celi_relation_walk(relation, relations);
+    }
     if (x.cols != m->genes || m->blocks != cel_moments_blocks(relation, relations)) status = CEL_ERR_SHAPE;
     for (i = 0; i < count && list && !status; i++)
         if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
@@ -5619,7 +5825,7 @@ CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, 
     start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)x.rows * sizeof *list);
     if (!start) return CEL_ERR_MEMORY;
     list = (int32_t *)(start + labels + 1);
-    celi_group(label, x.rows, labels, start, list);
+    celi_group(label, celi_relation_walk(relation, relations), x.rows, labels, start, list);
     for (l = 0; l < labels && !status; l++)
         status = cel_moments_add(m + l, relation, relations, x, list + start[l], start[l + 1] - start[l],
                                  celi_work_inner(work));

@@ -142,6 +142,28 @@ done:
     return status;
 }
 
+/* Cells in random order, enough of them for a walk. */
+static cel_status scenario_walk(void)
+{
+    enum { MANY = 16384 };
+    static cel_real place[2 * MANY];
+    cel_csr a = {0}, b = {0}, c = {0}, d = {0};
+    cel_rng rng = cel_rng_at(1, 0, 0, 0);
+    cel_status status;
+    cel_rng_uniforms(&rng, place, 2 * MANY);
+    TRY(cel_graph_knn(cel_mat_view(place, MANY, 2), NULL, 2, 0, &a, NULL));
+    TRY(cel_graph_radius(cel_mat_view(place, MANY, 2), NULL, 0, 0.01, &b, NULL));
+    TRY(cel_csr_symmetrise(&a, &c));
+    TRY(cel_csr_hop(&a, 2, &d));
+    if (!a.order || !b.order || !c.order || !d.order) status = CEL_ERR_NUMERIC;
+done:
+    cel_csr_free(&a);
+    cel_csr_free(&b);
+    cel_csr_free(&c);
+    cel_csr_free(&d);
+    return status;
+}
+
 static cel_status scenario_paper(void)
 {
     cel_moments m = {0};
@@ -274,8 +296,8 @@ int main(void)
         const char *name;
         cel_status (*run)(void);
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
-                    {"tissue", scenario_tissue}, {"paper", scenario_paper},    {"score", scenario_score},
-                    {"sample", scenario_sample}, {"perturb", scenario_perturb}};
+                    {"tissue", scenario_tissue}, {"walk", scenario_walk},      {"paper", scenario_paper},
+                    {"score", scenario_score},   {"sample", scenario_sample},  {"perturb", scenario_perturb}};
     int passed = 0, failed = 0;
     int64_t i;
     size_t k;

@@ -33,6 +33,24 @@ static void work_grows(void)
 }
 
 /* The published known answers of Philox 4x32-10 (Random123): counter and key all zero, all ones, digits of pi. */
+/* Around the size from which blocks begin on a huge page; twice, so that used memory comes back. */
+static void large_blocks_are_zeroed(void)
+{
+    int64_t mb, i;
+    int turn;
+    for (mb = 7; mb < 12; mb += 2)
+        for (turn = 0; turn < 2; turn++) {
+            int64_t count = (mb << 20) / (int64_t)sizeof(cel_real), used = 0;
+            cel_mat a;
+            OK_OR_RETURN(cel_mat_new(1, count, &a));
+            CHECK((uintptr_t)a.data % 64 == 0);
+            for (i = 0; i < count; i++) used += a.data[i] < 0 || a.data[i] > 0;
+            CHECK(used == 0);
+            cel_mat_fill(a, 1);
+            cel_mat_free(&a);
+        }
+}
+
 static void philox_known_answers(void)
 {
     static const uint32_t counter[3][4] = {{0, 0, 0, 0},
@@ -152,6 +170,7 @@ void suite_base(void)
 {
     RUN(status_texts);
     RUN(work_grows);
+    RUN(large_blocks_are_zeroed);
     RUN(philox_known_answers);
     RUN(draws_depend_on_place_only);
     RUN(uniform_statistics);

@@ -419,7 +419,7 @@ static void hexagonal(void)
 static void types(void)
 {
     cel_mat c = places(RANDOM, 3, 60, 2);
-    cel_csr g, t, sum = {0, 0, NULL, NULL, NULL};
+    cel_csr g, t, sum = {0, 0, NULL, NULL, NULL, NULL};
     int32_t type[60];
     int64_t i, e, total = 0;
     int a, b;
@@ -514,6 +514,78 @@ static void order(void)
     cel_mat_free(&c);
 }
 
+static int is_walk(const int32_t *at, int64_t cells)
+{
+    char *seen = (char *)calloc((size_t)cells, 1);
+    int64_t i;
+    int good = at != NULL && seen != NULL;
+    for (i = 0; good && i < cells; i++) good = at[i] >= 0 && at[i] < cells && !seen[at[i]]++;
+    free(seen);
+    return good;
+}
+
+/* Cells of a large slide in random order: the graph and what is made of it have a walk, which changes no bit of a
+ * product, for any number of threads, and of sums over cells no more than their last digits. */
+static void walk(void)
+{
+    enum { CELLS = 20000, GENES = 37 };
+    static int32_t at[CELLS], type[CELLS];
+    cel_mat c = places(RANDOM, 16, CELLS, 2), sorted = matrix(CELLS, 2), x = matrix(CELLS, GENES), y[3];
+    cel_csr g[6];
+    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_moments m[2];
+    cel_rng rng = cel_rng_at(17, 0, 0, 0);
+    int32_t *held;
+    int64_t i, j;
+    int k, threads = 1;
+    OK_OR_RETURN(cel_graph_knn(c, NULL, 6, 0, g, NULL));
+    OK_OR_RETURN(cel_graph_radius(c, NULL, 0, sqrt(distance2(c, 0, g[0].index[0])), g + 1, NULL));
+    OK_OR_RETURN(cel_csr_transpose(g, g + 2));
+    OK_OR_RETURN(cel_csr_symmetrise(g + 2, g + 3));
+    OK_OR_RETURN(cel_csr_copy(g + 3, g + 4));
+    OK_OR_RETURN(cel_graph_types(g + 4, type, 0, 0, g + 5));
+    for (k = 0; k < 6; k++) CHECK(is_walk(g[k].order, CELLS));
+    cel_rng_normals(&rng, x.data, CELLS * GENES);
+    for (k = 0; k < 3; k++) y[k] = matrix(CELLS, GENES);
+    held = g[3].order;
+#if defined(_OPENMP)
+    threads = omp_get_max_threads();
+#endif
+    relation[1].w = g + 3;
+    for (k = 0; k < 3; k++) {
+        if (k == 2) g[3].order = NULL;
+#if defined(_OPENMP)
+        omp_set_num_threads(k == 1 ? 1 : 2);
+#endif
+        cel_mat_fill(y[k], (cel_real)0.5);
+        OK_OR_RETURN(cel_csr_mul(2, g + 3, x, (cel_real)0.25, y[k]));
+        if (k == 0) continue;
+        OK_OR_RETURN(cel_moments_new(GENES, 2, m + k - 1));
+        OK_OR_RETURN(cel_moments_add(m + k - 1, relation, 2, x, NULL, 0, NULL));
+    }
+#if defined(_OPENMP)
+    omp_set_num_threads(threads);
+#endif
+    g[3].order = held;
+    (void)threads;
+    for (k = 1; k < 3; k++) CHECK(!memcmp(y[0].data, y[k].data, CELLS * GENES * sizeof(cel_real)));
+    CHECK(m[0].cells == CELLS && m[1].cells == CELLS);
+    for (i = 0; i < (2 * GENES + 1) * (2 * GENES + 1); i++) NEAR(m[0].gram[i], m[1].gram[i], 100 * eps * CELLS);
+    /* In the order of the walk there is no need of one. */
+    OK_OR_RETURN(cel_graph_order(c, NULL, at, NULL));
+    for (i = 0; i < CELLS; i++)
+        for (j = 0; j < 2; j++) sorted.data[2 * i + j] = c.data[2 * at[i] + j];
+    for (k = 0; k < 6; k++) cel_csr_free(g + k);
+    OK_OR_RETURN(cel_graph_knn(sorted, NULL, 6, 0, g, NULL));
+    CHECK(g[0].order == NULL);
+    cel_csr_free(g);
+    for (k = 0; k < 2; k++) cel_moments_free(m + k);
+    for (k = 0; k < 3; k++) cel_mat_free(y + k);
+    cel_mat_free(&c);
+    cel_mat_free(&sorted);
+    cel_mat_free(&x);
+}
+
 void suite_tissue(void)
 {
     RUN(scale_and_log);
@@ -531,4 +603,5 @@ void suite_tissue(void)
     RUN(groups);
     RUN(tiles);
     RUN(order);
+    RUN(walk);
 }
