@@ -2238,7 +2238,7 @@ typedef struct celi_kernels {
 static const celi_kernels celi_tables[] = {
     CELI_TABLE(celi_scalar, CEL_LEVEL_SCALAR, CELI_SCALAR_TILE, CELI_SCALAR_TILE, 256, 128, 4096),
 #if defined(CELI_X86)
-    CELI_TABLE(celi_avx2, CEL_LEVEL_AVX2, 6, CELI_LANES(64), CELI_LANES(1024), 144, 4096),
+    CELI_TABLE(celi_avx2, CEL_LEVEL_AVX2, 6, CELI_LANES(64), 128 + CELI_LANES(512), 144, 4096),
     CELI_TABLE(celi_avx512, CEL_LEVEL_AVX512, 8, CELI_LANES(128), CELI_LANES(2048), 384, 4096),
 #elif defined(CELI_NEON)
     CELI_TABLE(celi_neon, CEL_LEVEL_NEON, 12, CELI_LANES(32), 256, 120, 4096),
