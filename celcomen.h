@@ -2473,17 +2473,65 @@ static void celi_scale(cel_mat c, cel_real beta)
         }
 }
 
+/* Squares that are transposed in registers, of side CELI_FLIP: b = a^T. SSE2 is part of x86-64. */
+#if defined(CELI_X86) && defined(CELCOMEN_DOUBLE)
+enum { CELI_FLIP = 2 };
+static void celi_flip(const double *a, int64_t lda, double *b, int64_t ldb)
+{
+    __m128d r0 = _mm_loadu_pd(a), r1 = _mm_loadu_pd(a + lda);
+    _mm_storeu_pd(b, _mm_unpacklo_pd(r0, r1));
+    _mm_storeu_pd(b + ldb, _mm_unpackhi_pd(r0, r1));
+}
+#elif defined(CELI_X86)
+enum { CELI_FLIP = 4 };
+static void celi_flip(const float *a, int64_t lda, float *b, int64_t ldb)
+{
+    __m128 r0 = _mm_loadu_ps(a), r1 = _mm_loadu_ps(a + lda), r2 = _mm_loadu_ps(a + 2 * lda),
+           r3 = _mm_loadu_ps(a + 3 * lda);
+    _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+    _mm_storeu_ps(b, r0);
+    _mm_storeu_ps(b + ldb, r1);
+    _mm_storeu_ps(b + 2 * ldb, r2);
+    _mm_storeu_ps(b + 3 * ldb, r3);
+}
+#else
+enum { CELI_FLIP = 1 };
+static void celi_flip(const cel_real *a, int64_t lda, cel_real *b, int64_t ldb)
+{
+    (void)lda, (void)ldb;
+    *b = *a;
+}
+#endif
+
+/* b (cols x rows) = a^T, a (rows x cols), not overlapping. */
+static void celi_transpose(int64_t rows, int64_t cols, const cel_real *a, int64_t lda, cel_real *b, int64_t ldb)
+{
+    int64_t i, j, r;
+    for (i = 0; i + CELI_FLIP <= rows; i += CELI_FLIP) {
+        for (j = 0; j + CELI_FLIP <= cols; j += CELI_FLIP) celi_flip(a + i * lda + j, lda, b + j * ldb + i, ldb);
+        for (; j < cols; j++)
+            for (r = i; r < i + CELI_FLIP; r++) b[j * ldb + r] = a[r * lda + j];
+    }
+    for (; i < rows; i++)
+        for (j = 0; j < cols; j++) b[j * ldb + i] = a[i * lda + j];
+}
+
 /* The upper triangle of C becomes the mirror of the lower. */
 static void celi_mirror(cel_mat c)
 {
-    enum { BLOCK = 32 };
-    int64_t i0;
+    enum { BLOCK = 16, PART = 4 };
+    int64_t at;
     CELI_OMP(omp parallel for schedule(dynamic) if (c.rows > 256))
-    for (i0 = 0; i0 < c.rows; i0 += BLOCK) {
-        int64_t j0, i, j;
-        for (j0 = 0; j0 <= i0; j0 += BLOCK)
-            for (i = i0; i < i0 + BLOCK && i < c.rows; i++)
-                for (j = j0; j < j0 + BLOCK && j < i; j++) c.data[j * c.stride + i] = c.data[i * c.stride + j];
+    for (at = 0; at < c.rows; at += BLOCK) {
+        int64_t end = celi_min(at + BLOCK, c.rows), ld = c.stride, k, i, j;
+        for (j = 0; j < at; j += BLOCK)
+            celi_transpose(end - at, BLOCK, c.data + at * ld + j, ld, c.data + j * ld + at, ld);
+        for (k = at; k < end; k += PART) { /* on the diagonal: left of the parts, then the parts themselves */
+            int64_t last = celi_min(k + PART, end);
+            celi_transpose(last - k, k - at, c.data + k * ld + at, ld, c.data + at * ld + k, ld);
+            for (i = k; i < last; i++)
+                for (j = k; j < i; j++) c.data[j * ld + i] = c.data[i * ld + j];
+        }
     }
 }
 
@@ -2525,18 +2573,7 @@ static void celi_pack(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t
         for (t = 0; t < k; t++)
             for (r = 0; r < rows; r++) dst[t * width + r] = src[t * f.stride + r];
     } else {
-        for (r = 0; r + 4 <= rows; r += 4) {
-            const cel_real *s0 = src + r * f.stride, *s1 = s0 + f.stride, *s2 = s1 + f.stride, *s3 = s2 + f.stride;
-            cel_real *d = dst + r;
-            for (t = 0; t < k; t++, d += width) {
-                d[0] = s0[t];
-                d[1] = s1[t];
-                d[2] = s2[t];
-                d[3] = s3[t];
-            }
-        }
-        for (; r < rows; r++)
-            for (t = 0; t < k; t++) dst[t * width + r] = src[r * f.stride + t];
+        celi_transpose(rows, k, src, f.stride, dst, width);
     }
 }
 
@@ -2664,8 +2701,10 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
                 CELI_OMP(omp parallel for schedule(static))
                 for (i = 0; i < g.n; i += kern->nr) celi_product_pack(&g, i);
                 CELI_OMP(omp parallel for schedule(dynamic))
-                for (i = 0; i < m; i += mc)
-                    celi_product_rows(&g, i, celi_min(mc, m - i), a_packed + celi_thread() * a_size);
+                for (i = 0; i < m; i += mc) { /* of a triangle the longest rows first, or one thread ends late */
+                    int64_t at = lower ? (m - 1) / mc * mc - i : i;
+                    celi_product_rows(&g, at, celi_min(mc, m - at), a_packed + celi_thread() * a_size);
+                }
             } else { /* without the cost of a parallel region */
                 for (i = 0; i < g.n; i += kern->nr) celi_product_pack(&g, i);
                 for (i = 0; i < m; i += mc) celi_product_rows(&g, i, celi_min(mc, m - i), a_packed);
@@ -2774,13 +2813,13 @@ CEL_API_DEF void cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
 
 CEL_API_DEF cel_status cel_mat_transpose(cel_mat a, cel_mat b)
 {
-    enum { BLOCK = 16 };
-    int64_t i0, j0, i, j;
+    enum { BLOCK = 32 };
+    int64_t i, j;
     if (a.rows != b.cols || a.cols != b.rows) return CEL_ERR_SHAPE;
-    for (i0 = 0; i0 < a.rows; i0 += BLOCK)
-        for (j0 = 0; j0 < a.cols; j0 += BLOCK)
-            for (i = i0; i < i0 + BLOCK && i < a.rows; i++)
-                for (j = j0; j < j0 + BLOCK && j < a.cols; j++) b.data[j * b.stride + i] = a.data[i * a.stride + j];
+    for (i = 0; i < a.rows; i += BLOCK)
+        for (j = 0; j < a.cols; j += BLOCK)
+            celi_transpose(celi_min(BLOCK, a.rows - i), celi_min(BLOCK, a.cols - j), a.data + i * a.stride + j,
+                           a.stride, b.data + j * b.stride + i, b.stride);
     return CEL_OK;
 }
 
