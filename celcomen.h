@@ -2955,7 +2955,7 @@ static void celi_eigen_reduce(celi_eigen *q, double *d)
         q->beta[k] = beta = beta > 0 ? 1 / beta : 0;
         memcpy(u + k + 1, row + k + 1, (size_t)(n - k - 1) * sizeof *u);
         u[k + 1] -= alpha;
-        CELI_OMP(omp parallel for schedule(static) if ((n - k) * to > 2 * CELI_FORK))
+        CELI_OMP(omp parallel for schedule(static) if ((n - k) * to > 4 * CELI_FORK))
         for (i = k + 1; i < n; i++)
             q->panel[i] = beta * q->kern->rank2(to, q->a + i * q->stride + from, q->v[i], q->w + from, q->w[i],
                                                 q->v + from, u + from);
@@ -6772,7 +6772,7 @@ static void celi_score_project(celi_score *sc, cel_mat g, cel_mat out)
 static void celi_score_axpy(double alpha, cel_mat x, cel_mat y)
 {
     int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
-    CELI_OMP(omp parallel for schedule(static) if (count > 2 * CELI_FORK))
+    CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++)
         if (c * part < count)
             cel_axpy(celi_min(part, count - c * part), (cel_real)alpha, x.data + c * part, y.data + c * part);
@@ -6782,7 +6782,7 @@ static double celi_score_dot(cel_mat x, cel_mat y)
 {
     int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
     double share[CELI_SCORE_CHUNKS] = {0}, sum = 0;
-    CELI_OMP(omp parallel for schedule(static) if (count > 2 * CELI_FORK))
+    CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++)
         if (c * part < count) share[c] = cel_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
     for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += share[c];
