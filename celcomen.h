@@ -705,7 +705,7 @@ CEL_API void cel_moments_free(cel_moments *m);
 /* Adds cells' rows of B: all S cells (list NULL, count ignored), or the count rows in list (their
  * neighbours carried along through W, so the moments of a partition sum to those of the whole). X (S x n).
  * Cells in fixed blocks: products in cel_real, sums in double. X is read once where neighbours are near in
- * memory. Scratch: about (1024 + side) side reals, side = (p + 1) n + 1, whatever S is. CEL_ERR_SHAPE and
+ * memory. Scratch: about (1024 + side) side reals a thread, side = (p + 1) n + 1, whatever S is. CEL_ERR_SHAPE and
  * CEL_ERR_ARG (list) leave m alone; after CEL_ERR_MEMORY some cells may have been added. */
 CEL_API cel_status cel_moments_add(cel_moments *m, const cel_relation *relation, int64_t relations, cel_mat x,
                                    const int32_t *list, int64_t count, cel_work *work);
@@ -5807,13 +5807,30 @@ static void celi_moments_flush(cel_moments *m, cel_mat product)
     }
 }
 
+/* The lower triangle of B^T B of cells first .. first + count - 1, block after block in the rows of b. */
+static cel_status celi_moments_group(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *list,
+                                     int64_t first, int64_t count, cel_mat product, cel_mat b, cel_work *work)
+{
+    const int64_t block = b.rows;
+    int64_t at;
+    cel_status status = CEL_OK;
+    for (at = 0; at < count && !status; at += block) {
+        b.rows = celi_min(block, count - at);
+        status = celi_moments_rows(relation, relations, x, list, first + at, b.rows, b);
+        if (!status) status = celi_syrk_lower(1, 1, b, at > 0 ? 1 : 0, product, work);
+    }
+    return status;
+}
+
 CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relation, int64_t relations, cel_mat x,
                                        const int32_t *list, int64_t count, cel_work *work)
 {
-    int64_t side = celi_moments_side(m), stride = (side + 15) / 16 * 16, block, first, i, j, held = 0;
+    const int64_t side = celi_moments_side(m), stride = celi_round_up(side, 16);
+    const int64_t block = CELI_MOMENTS_BLOCK, group = block * CELI_MOMENTS_FLUSH;
+    int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride;
     cel_status status = celi_relation_check(relation, relations, x.rows);
-    cel_work temporary;
-    cel_mat b, product;
+    cel_work temporary, *inner;
+    cel_real *data;
     if (!list) {
         count = x.rows;
         if (!status) list = celi_relation_walk(relation, relations);
@@ -5822,24 +5839,35 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
     for (i = 0; i < count && list && !status; i++)
         if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
     if (status) return status;
+    /* Threads take whole groups where there are enough, and their sums are small; else they share each product. */
+    if (side > 1024 || count < 2 * lanes * group) lanes = 1;
     memset(&temporary, 0, sizeof temporary);
     if (!work) work = &temporary;
-    block = count < CELI_MOMENTS_BLOCK ? count : CELI_MOMENTS_BLOCK;
-    product.data = (cel_real *)cel_work_get(work, (size_t)((side + block) * stride) * sizeof(cel_real));
-    if (!product.data) return CEL_ERR_MEMORY;
-    product.rows = product.cols = b.cols = side;
-    product.stride = b.stride = stride;
-    b.data = product.data + side * stride;
-    for (first = 0; first < count && !status; first += b.rows) {
-        b.rows = count - first < block ? count - first : block;
-        status = celi_moments_rows(relation, relations, x, list, first, b.rows, b);
-        if (!status) status = celi_syrk_lower(1, 1, b, held ? 1 : 0, product, celi_work_inner(work));
-        if (status) break;
-        if (++held == CELI_MOMENTS_FLUSH || first + b.rows == count) {
-            celi_moments_flush(m, product);
-            held = 0;
+    data = (cel_real *)cel_work_get(work, (size_t)(lanes * each) * sizeof *data);
+    for (i = 0, inner = work; i < lanes && data; i++) /* one for the products of each thread, in a chain */
+        if ((inner = celi_work_inner(inner)) == NULL) data = NULL;
+    if (!data) status = CEL_ERR_MEMORY;
+    CELI_OMP(omp parallel for ordered schedule(dynamic) num_threads((int)lanes) if (lanes > 1))
+    for (first = 0; first < (data ? count : 0); first += group) {
+        const int64_t lane = lanes > 1 ? celi_thread() : 0, cells = celi_min(group, count - first);
+        cel_mat product = cel_mat_view(data + lane * each, side, side), b;
+        cel_work *own = work->inner;
+        cel_status here;
+        int64_t t;
+        product.stride = stride;
+        b = product;
+        b.data += side * stride;
+        b.rows = block;
+        for (t = 0; t < lane; t++) own = own->inner;
+        here = celi_moments_group(relation, relations, x, list, first, cells, product, b, own);
+        CELI_OMP(omp ordered)
+        {
+            if (here) status = here;
+            if (!status) {
+                celi_moments_flush(m, product);
+                m->cells += cells;
+            }
         }
-        m->cells += b.rows;
     }
     for (i = 0; i < side; i++)
         for (j = i + 1; j < side; j++) m->gram[i * side + j] = m->gram[j * side + i];

@@ -199,24 +199,29 @@ static void moments_of_a_million_cells(void)
     cel_mat_free(&x);
 }
 
+/* Few cells, whose products the threads share, and many, of which each takes its own. */
 static void moments_same_bits_any_threads(void)
 {
 #if defined(_OPENMP)
-    sample s;
-    cel_moments a, b;
-    int before = omp_get_max_threads();
-    if (!sample_new(5000, 40, &s)) return;
-    OK_OR_RETURN(cel_moments_new(40, 4, &a));
-    OK_OR_RETURN(cel_moments_new(40, 4, &b));
-    omp_set_num_threads(1);
-    CHECK(cel_moments_add(&a, s.relation, 3, s.x, NULL, 0, NULL) == CEL_OK);
-    omp_set_num_threads(3);
-    CHECK(cel_moments_add(&b, s.relation, 3, s.x, NULL, 0, NULL) == CEL_OK);
-    omp_set_num_threads(before);
-    CHECK(memcmp(a.gram, b.gram, 161 * 161 * sizeof(double)) == 0);
-    cel_moments_free(&a);
-    cel_moments_free(&b);
-    sample_free(&s);
+    static const int64_t cells[] = {5000, 27000};
+    int before = omp_get_max_threads(), k;
+    for (k = 0; k < 2; k++) {
+        sample s;
+        cel_moments a, b;
+        if (!sample_new(cells[k], 40, &s)) return;
+        OK_OR_RETURN(cel_moments_new(40, 4, &a));
+        OK_OR_RETURN(cel_moments_new(40, 4, &b));
+        omp_set_num_threads(1);
+        CHECK(cel_moments_add(&a, s.relation, 3, s.x, NULL, 0, NULL) == CEL_OK);
+        omp_set_num_threads(3);
+        CHECK(cel_moments_add(&b, s.relation, 3, s.x, NULL, 0, NULL) == CEL_OK);
+        omp_set_num_threads(before);
+        CHECK(a.cells == cells[k] && b.cells == cells[k]);
+        CHECK(memcmp(a.gram, b.gram, 161 * 161 * sizeof(double)) == 0);
+        cel_moments_free(&a);
+        cel_moments_free(&b);
+        sample_free(&s);
+    }
 #else
     SKIP("built without OpenMP");
 #endif
