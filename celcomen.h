@@ -373,7 +373,7 @@ CEL_API cel_status cel_mat_symmetrise(cel_mat a);
  * left alone; CEL_ERR_NUMERIC unless positive definite. Then solve L L^T X = B in place, B (n x m). */
 CEL_API cel_status cel_mat_cholesky(cel_mat a);
 CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
-/* A = V diag(w) V^T, A symmetric (n x n, destroyed), w ascending (n), V (n x n) with eigenvectors in
+/* A = V diag(w) V^T, A symmetric (n x n), w ascending (n), V (n x n) with eigenvectors in
  * its columns. Householder tridiagonalisation and implicit QL in double. CEL_ERR_NUMERIC if a
  * value needs more than 60 iterations (NaN input). */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
@@ -845,7 +845,7 @@ typedef struct cel_score_options {
     int64_t iterations;    /* 0: 500 (with l1: 5,000); at most so many steps a solution */
     int no_errors;         /* 1: no jackknife */
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out J), "errors"
-                              (replicates) */
+                              (replicates): these in turn, after as many as threads solve at a time */
 } cel_score_options;
 
 #define CEL_SCORE_PATH 24
@@ -2928,7 +2928,7 @@ typedef struct celi_eigen {
     double *a;                /* (n x stride) the matrix, then its eigenvectors */
     double *u;                /* (n x stride) the reflections I - beta u u^T; zero up to their own row */
     double *beta, *e, *v, *w; /* (stride) */
-    double *panel;            /* (stride / CELI_PANEL x n x CELI_PANEL) eigenvectors of the tridiagonal matrix */
+    double *panel;            /* (stride / CELI_PANEL x n x CELI_PANEL) eigenvectors of the tridiagonal matrix; scratch before */
     double *rotation;         /* (2 x 32 n) */
     int64_t sweep[64][2];     /* first row and number of rotations */
     int sweeps;
@@ -2941,23 +2941,28 @@ static void celi_eigen_reduce(celi_eigen *q, double *d)
     const int64_t n = q->n;
     int64_t i, k;
     for (k = 0; k < n; k++) {
-        double *row = q->a + k * q->stride, *u = q->u + k * q->stride, norm = 0, alpha, dot = 0, beta = 0;
-        int64_t from = (k + 1) / CELI_PANEL * CELI_PANEL, to = q->stride - from;
+        double *row = q->a + k * q->stride, *u = q->u + k * q->stride, norm = 0, alpha, dot = 0, beta;
+        int64_t from = (k + 1) / CELI_PANEL * CELI_PANEL, width = q->stride - from;
         q->kern->rank2(q->stride, row, q->v[k], q->w, q->w[k], q->v, u); /* u is zero */
         d[k] = row[k];
         q->beta[k] = 0;
         q->e[k] = k + 1 < n ? row[k + 1] : 0;
         if (k + 2 >= n) continue;
         for (i = k + 1; i < n; i++) norm += row[i] * row[i];
+        /* The largest entry is 1. What is this small is rounding, left by a matrix of low rank, and shrinks on. */
+        if (norm < 1e-40) {
+            memset(row + k + 1, 0, (size_t)(n - k - 1) * sizeof *row);
+            norm = 0;
+        }
         alpha = row[k + 1] > 0 ? -sqrt(norm) : sqrt(norm);
         q->e[k] = alpha;
         beta = norm - alpha * row[k + 1];
         q->beta[k] = beta = beta > 0 ? 1 / beta : 0;
         memcpy(u + k + 1, row + k + 1, (size_t)(n - k - 1) * sizeof *u);
         u[k + 1] -= alpha;
-        CELI_OMP(omp parallel for schedule(static) if ((n - k) * to > 4 * CELI_FORK))
+        CELI_OMP(omp parallel for schedule(static) if ((n - k) * width > 4 * CELI_FORK))
         for (i = k + 1; i < n; i++)
-            q->panel[i] = beta * q->kern->rank2(to, q->a + i * q->stride + from, q->v[i], q->w + from, q->w[i],
+            q->panel[i] = beta * q->kern->rank2(width, q->a + i * q->stride + from, q->v[i], q->w + from, q->w[i],
                                                 q->v + from, u + from);
         for (i = k + 1; i < n; i++) dot += q->panel[i] * u[i];
         q->w[k] = 0;
@@ -2983,14 +2988,16 @@ static void celi_eigen_rotate(celi_eigen *q)
 static cel_status celi_eigen_ql(celi_eigen *q, double *d)
 {
     const int64_t n = q->n;
-    double *e = q->e;
+    double *e = q->e, least = 0;
     int64_t l, m, i;
+    for (l = 0; l < n; l++)
+        if (DBL_EPSILON * (fabs(d[l]) + fabs(e[l])) > least) least = DBL_EPSILON * (fabs(d[l]) + fabs(e[l]));
     for (l = 0; l < n; l++) {
         int round;
         for (round = 0;; round++) {
             double g, r, p = 0, s = 1, c = 1, *list;
             for (m = l; m + 1 < n; m++)
-                if (fabs(e[m]) <= DBL_EPSILON * (fabs(d[m]) + fabs(d[m + 1]))) break;
+                if (fabs(e[m]) <= least) break;
             if (m == l) break;
             if (round == 60) return CEL_ERR_NUMERIC;
             if (q->sweeps == 64 || q->count + m - l > 32 * n) celi_eigen_rotate(q);
@@ -3060,6 +3067,7 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
 {
     int64_t n = a.rows, stride = celi_round_up(n, CELI_PANEL), i, j, k;
     celi_eigen q;
+    double top = 0, swap; /* the largest entry is made 1 */
     cel_status status;
     memset(&q, 0, sizeof q);
     if (a.cols != n || v.rows != n || v.cols != n) return CEL_ERR_SHAPE;
@@ -3077,11 +3085,16 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
     q.w = q.v + stride;
     q.rotation = q.w + stride;
     for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) q.a[i * stride + j] = (double)a.data[i * a.stride + j];
+        for (j = 0; j < n; j++)
+            if (fabs((double)a.data[i * a.stride + j]) > top) top = fabs((double)a.data[i * a.stride + j]);
+    if (!(top > 0)) top = 1;
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) q.a[i * stride + j] = (double)a.data[i * a.stride + j] / top;
     celi_eigen_reduce(&q, w);
     memset(q.panel, 0, (size_t)(n * stride) * sizeof(double));
     for (i = 0; i < n; i++) q.panel[(i / CELI_PANEL * n + i) * CELI_PANEL + i % CELI_PANEL] = 1;
     status = celi_eigen_ql(&q, w);
+    for (i = 0; i < n; i++) w[i] *= top;
     for (i = 0; i < n && status == CEL_OK; i++)
         if (!(fabs(w[i]) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
     if (status != CEL_OK) {
@@ -3095,9 +3108,9 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
                 if (w[j] < w[k]) k = j;
             row = q.a + k * stride;
             for (j = 0; j < n; j++) v.data[j * v.stride + i] = (cel_real)row[j];
-            q.e[0] = w[k];
+            swap = w[k];
             w[k] = w[i];
-            w[i] = q.e[0];
+            w[i] = swap;
             if (k != i) memcpy(q.a + k * stride, q.a + i * stride, (size_t)n * sizeof(double));
         }
     }
@@ -6600,7 +6613,7 @@ typedef struct celi_score {
     double *factor;     /* (blocks) Z's block = factor B's block */
     cel_mat basis;      /* (n x n), columns; data NULL: the genes themselves */
     double *weight;     /* (n) of the preconditioner: mean of D's diagonal */
-    /* the subset in use, and scratch: celi_score_twin has its own */
+    /* the subset in use, and scratch: a twin (celi_score_twins) has its own */
     int64_t included;   /* cells of the subset */
     double constant;    /* what the eliminated fields add to its objective, all cells together */
     uint8_t *skip;      /* (groups) left out of the subset */
@@ -6616,7 +6629,7 @@ typedef struct celi_score {
     double *sum;        /* ((m + 1)^2) of the moments, or ((m + n) n) of the cells */
     celi_score_piece part_of;
     cel_work *work, own_work;
-    double value;       /* of celi_score_try */
+    double value;       /* held-out J of celi_score_try, residual of celi_score_replicate */
     cel_status failed;  /* of what a twin was told to do */
     /* moments */
     const cel_moments *part; /* (groups) */
@@ -6642,7 +6655,7 @@ typedef struct celi_score {
     double *normal;        /* ((params + 1) x params) of the subset, fields eliminated from the last upwards */
     cel_mat dense;         /* (inner x inner) of it, per cell */
     cel_real *flat;        /* (2 params) */
-    cel_work chunk_work[CELI_SCORE_CHUNKS];
+    cel_work *chunk_work;  /* (CHUNKS) */
     cel_progress progress;
 } celi_score;
 
@@ -6719,20 +6732,25 @@ static void celi_score_twins_free(celi_score *twin, int64_t count)
 
 static cel_status celi_score_twins(const celi_score *sc, int64_t jobs, celi_score **twin, int64_t *count)
 {
-    int64_t threads = sc->z.data ? 1 : cel_threads(), k;
+    int64_t threads = cel_threads(), waves;
     cel_status status = CEL_OK;
+    /* More threads than jobs are better used within each product, where that is large. */
+    if (sc->z.data || (jobs < threads && (double)sc->m * (double)sc->m * (double)sc->n > 2e6)) threads = 1;
+    waves = (jobs + threads - 1) / threads;
+    threads = (jobs + waves - 1) / waves;
     *count = 1;
-    *twin = (celi_score *)celi_alloc((size_t)(threads < jobs ? threads : jobs) + 1, sizeof **twin);
+    *twin = (celi_score *)celi_alloc((size_t)threads, sizeof **twin);
     if (!*twin) return CEL_ERR_MEMORY;
     **twin = *sc;
-    for (k = 1; k < threads && k < jobs && !status; k++) {
-        celi_score *to = *twin + k;
+    for (; *count < threads && !status; ++*count) {
+        celi_score *to = *twin + *count;
         *to = *sc;
         status = celi_score_scratch(to, sc->groups);
         to->work = &to->own_work;
-        ++*count;
+        if (status) celi_score_scratch_free(to);
     }
-    return status;
+    if (status) --*count; /* fewer will do */
+    return CEL_OK;
 }
 
 static void celi_score_free(celi_score *sc)
@@ -6764,7 +6782,8 @@ static void celi_score_free(celi_score *sc)
     cel_mat_free(&sc->curv);
     cel_mat_free(&sc->chunk_g);
     cel_moments_free(&sc->total);
-    for (c = 0; c < CELI_SCORE_CHUNKS; c++) cel_work_free(&sc->chunk_work[c]);
+    for (c = 0; c < CELI_SCORE_CHUNKS && sc->chunk_work; c++) cel_work_free(sc->chunk_work + c);
+    celi_free(sc->chunk_work);
     memset(sc, 0, sizeof *sc);
 }
 
@@ -7351,14 +7370,23 @@ static void celi_score_invert(celi_score *sc, double ridge)
     int64_t n = sc->n, i;
     const double *d = sc->diag, *w = sc->weight;
     double extra = 2 * ridge * (double)sc->included / (double)sc->cells;
+    if (!sc->inverse.data) return;
     CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
     for (i = 0; i < n; i++) {
         cel_real *to = sc->inverse.data + i * n;
         int64_t j;
-        for (j = 0; j < n && sc->inverse.data; j++) {
+        for (j = 0; j < n; j++) {
             double p = w[j] * d[i] + w[i] * d[j] + extra, o = w[j] * d[n + i] + w[i] * d[n + j];
-            double v = w[j] * d[3 * n + i] + w[i] * d[3 * n + j] + extra, det = p * v - o * o;
-            det = 2 / (det > 1e-4 * p * v ? det : 1e-4 * p * v + 1e-30);
+            double v = w[j] * d[3 * n + i] + w[i] * d[3 * n + j] + extra, det;
+            /* Kept positive definite; the mean curvature is 1. */
+            if (!(p > 1e-7)) p = 1e-7;
+            if (!(v > 1e-7)) v = 1e-7;
+            det = p * v - o * o;
+            if (!(det > 1e-4 * p * v)) {
+                det = 1e-4 * p * v;
+                o = (o < 0 ? -1 : 1) * sqrt(p * v - det);
+            }
+            det = 2 / det;
             to[j] = (cel_real)(v * det);
             to[n * n + j] = (cel_real)(-o * det);
             to[2 * n * n + j] = (cel_real)(p * det);
@@ -7493,7 +7521,8 @@ static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_sc
     if (how->relative) zero = rz;
     cel_mat_copy(sc->s, sc->d);
     how->steps = 0;
-    how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : 0.0;
+    /* zero < 0, or NaN: in rounding's hands, hence not converged */
+    how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : zero <= 0 && zero >= 0 ? 0.0 : HUGE_VAL;
     while (how->residual > how->tolerance && how->steps < how->limit) {
         double next;
         status = celi_score_apply(sc, sc->d, ridge, sc->y);
@@ -7750,7 +7779,9 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
     sc->acc_h = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * sc->slides * n), sizeof(double));
     sc->start = (int64_t *)celi_alloc((size_t)groups + 1, sizeof(int64_t));
     sc->list = (int32_t *)celi_alloc((size_t)S, sizeof(int32_t));
-    if (!sc->lin_all || !sc->lin || !sc->acc || !sc->acc_h || !sc->start || !sc->list) return CEL_ERR_MEMORY;
+    sc->chunk_work = (cel_work *)celi_alloc(CELI_SCORE_CHUNKS, sizeof(cel_work));
+    if (!sc->lin_all || !sc->lin || !sc->acc || !sc->acc_h || !sc->start || !sc->list || !sc->chunk_work)
+        return CEL_ERR_MEMORY;
     if ((status = cel_mat_new(S, m, &sc->z)) || (status = cel_mat_new(S, n, &sc->v)) ||
         (status = cel_mat_new(sc->slides * n, n, &sc->curv)) ||
         (status = cel_mat_new(CELI_SCORE_CHUNKS * m, n, &sc->chunk_g)))
@@ -7945,13 +7976,14 @@ static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *
         for (at = g; at < g + twins && at < G && !status; at++) {
             const cel_real *from = replicate.data + (at - g) * count;
             status = twin[at - g].failed;
+            if (status) break;
             CELI_OMP(omp parallel for schedule(static) if (count > CELI_FORK))
             for (i = 0; i < count; i++) {
                 double d = (double)from[i] - (double)force.data[i];
                 sum[i] += d;
                 square[i] += d * d;
             }
-            if (!status) status = celi_score_tell(sc, "errors", at + 1, G, twin[at - g].value);
+            status = celi_score_tell(sc, "errors", at + 1, G, twin[at - g].value);
         }
     }
     report->groups = G;
@@ -8899,15 +8931,15 @@ typedef struct celi_batch {
 
 typedef void celi_batch_fn(const cel_sampler *s, celi_lane *lane, const celi_batch *batch);
 
-/* Blocks big enough for the products, small enough for the caches, and even in number, for two threads or four; a
- * function of the count alone. */
+/* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
+ * a function of the count alone. */
 static int64_t celi_sampler_block(const cel_sampler *s, int64_t count)
 {
     int64_t block = (count + 7) / 8, least = 32 + s->genes / 4, blocks;
     if (block < least) block = least;
     if (block > 256) block = 256;
     blocks = (count + block - 1) / block;
-    if (blocks % 2 && count > 64) blocks += blocks > 1 && count <= 256 * (blocks - 1) ? -1 : 1;
+    if (blocks % 2 && count >= 2 * least) blocks += blocks > 1 && count <= 256 * (blocks - 1) ? -1 : 1;
     return blocks > 0 ? (count + blocks - 1) / blocks : 1;
 }
 

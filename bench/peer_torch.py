@@ -170,7 +170,7 @@ def steps():
     say("sce step in angles", "PyTorch vectorised", seconds / 10)
     say("sce loss at the start", "PyTorch", value, "loss")
     genes = force.shape[0]
-    sizes, times = [genes] if WHOLE else [genes // 10, genes // 5, 2 * genes // 5], []
+    sizes, times = [genes] if WHOLE else [genes // 5, 2 * genes // 5], []
     for part in sizes:
         few, small = angles[:, :part - 1].contiguous(), force[:part, :part].contiguous()
         times.append(clock(lambda: generate(expression_published, loss_published, few, edges, small, 1, True), 1)[0])

@@ -386,6 +386,27 @@ static void eigen_rebuilds(void)
     cel_mat_fill(a, 1);
     check_eigen(a);
     cel_mat_free(&a);
+    /* Low rank, where rounding is all that is left after a few steps: constant, two blocks, 0/1 factors; any scale. */
+    for (s = 31; s <= 130; s += s < 33 ? 1 : 97) {
+        static const double scale[] = {1, 1e-30, 1e30, 1e-200, 1e200};
+        size_t t;
+        for (t = 0; t < (sizeof(cel_real) == 8 ? 5 : 3); t++) {
+            int64_t n = (int64_t)s, j, r;
+            cel_mat x;
+            OK_OR_RETURN(cel_mat_new(n, n, &x));
+            cel_mat_fill(x, (cel_real)(1.4 * scale[t]));
+            check_eigen(x);
+            for (i = 0; i < n; i++)
+                for (j = 0; j < n; j++) x.data[i * n + j] = (cel_real)(scale[t] * (i % 2 == j % 2 ? 0.3 : -0.2));
+            check_eigen(x);
+            for (i = 0; i < n; i++)
+                for (j = 0; j < n; j++)
+                    for (x.data[i * n + j] = 0, r = 0; r < 5; r++)
+                        if ((i * (r + 3) % 7 < 3) && (j * (r + 3) % 7 < 3)) x.data[i * n + j] += (cel_real)scale[t];
+            check_eigen(x);
+            cel_mat_free(&x);
+        }
+    }
     /* diag(2, 1, 3) and a rotation's worth of off-diagonal: 3 and (3 +- sqrt 5) / 2. */
     OK_OR_RETURN(cel_mat_new(3, 3, &a));
     OK_OR_RETURN(cel_mat_new(3, 3, &v));
