@@ -5839,8 +5839,8 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
                                        const int32_t *list, int64_t count, cel_work *work)
 {
     const int64_t side = celi_moments_side(m), stride = celi_round_up(side, 16);
-    const int64_t block = CELI_MOMENTS_BLOCK, group = block * CELI_MOMENTS_FLUSH;
-    int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride;
+    const int64_t block = CELI_MOMENTS_BLOCK;
+    int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride, group;
     cel_status status = celi_relation_check(relation, relations, x.rows);
     cel_work temporary, *inner;
     cel_real *data;
@@ -5853,6 +5853,7 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
         if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
     if (status) return status;
     /* Threads take whole groups where there are enough, and their sums are small; else they share each product. */
+    group = count < 8 * block * CELI_MOMENTS_FLUSH ? block : block * CELI_MOMENTS_FLUSH;
     if (side > 1024 || count < 2 * lanes * group) lanes = 1;
     memset(&temporary, 0, sizeof temporary);
     if (!work) work = &temporary;
