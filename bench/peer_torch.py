@@ -9,8 +9,8 @@ Three forms of the fit (CCE):
 Two of the generator (SCE): as published, N (N - 1) / 2 multiplications of a column in place; vectorised, a cumulative
 product. What takes minutes is timed for fewer epochs, or one step of fewer genes, and scaled; the names say so. Going
 back, each multiplication passes over the whole matrix, so that a step grows as the third power of the genes once that
-outweighs the rest: the power is fitted to steps of a tenth, a fifth and two fifths of the genes, and the smaller of it
-and 3 scales the last of them. With `whole` the one step of all genes is timed instead, which can take half an hour."""
+outweighs the rest: the power is that of steps of a fifth and two fifths of the genes, and the smaller of it and 3
+scales the last of them. With `whole` the one step of all genes is timed instead, which can take half an hour."""
 import sys
 
 from peer_clock import THREADS, clock
