@@ -2808,6 +2808,7 @@ CEL_API_DEF double cel_mat_dot(cel_mat a, cel_mat b)
 CEL_API_DEF void cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
 {
     int64_t i;
+    CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 16 * CELI_FORK))
     for (i = 0; i < a.rows; i++) cel_axpy(a.cols, alpha, a.data + i * a.stride, b.data + i * b.stride);
 }
 
@@ -2928,7 +2929,7 @@ typedef struct celi_eigen {
     double *a;                /* (n x stride) the matrix, then its eigenvectors */
     double *u;                /* (n x stride) the reflections I - beta u u^T; zero up to their own row */
     double *beta, *e, *v, *w; /* (stride) */
-    double *panel;            /* (stride / CELI_PANEL x n x CELI_PANEL) eigenvectors of the tridiagonal matrix; scratch before */
+    double *panel;            /* (stride / CELI_PANEL x n x CELI_PANEL) the tridiagonal one's vectors; first scratch */
     double *rotation;         /* (2 x 32 n) */
     int64_t sweep[64][2];     /* first row and number of rotations */
     int sweeps;
@@ -6816,23 +6817,15 @@ static void celi_score_project(celi_score *sc, cel_mat g, cel_mat out)
     }
 }
 
-/* y += alpha x and x . y of the unknowns (R n x n), by a fixed number of threads' shares: the same bits for any. */
-static void celi_score_axpy(double alpha, cel_mat x, cel_mat y)
-{
-    int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
-    CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
-    for (c = 0; c < CELI_SCORE_CHUNKS; c++)
-        if (c * part < count)
-            cel_axpy(celi_min(part, count - c * part), (cel_real)alpha, x.data + c * part, y.data + c * part);
-}
-
+/* x . y of the unknowns (R n x n), by a fixed number of threads' shares: the same bits for any. */
 static double celi_score_dot(cel_mat x, cel_mat y)
 {
     int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
     double share[CELI_SCORE_CHUNKS] = {0}, sum = 0;
     CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++)
-        if (c * part < count) share[c] = cel_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
+        if (c * part < count)
+            share[c] = cel_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
     for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += share[c];
     return sum;
 }
@@ -7350,7 +7343,7 @@ static cel_status celi_score_apply(celi_score *sc, cel_mat f, double ridge, cel_
         status = cel_mat_gemm(0, 0, 1, sc->gram, t, 0, g, sc->work);
         celi_score_project(sc, g, out);
     }
-    if (ridge > 0) celi_score_axpy(ridge * (double)sc->included / (double)sc->cells, f, out);
+    if (ridge > 0) cel_mat_axpy((cel_real)(ridge * (double)sc->included / (double)sc->cells), f, out);
     return status;
 }
 
@@ -7515,7 +7508,7 @@ static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_sc
     if (celi_score_dot(f, f) > 0) {
         status = celi_score_apply(sc, f, ridge, sc->y);
         if (status) return status;
-        celi_score_axpy(-1, sc->y, sc->r);
+        cel_mat_axpy(-1, sc->y, sc->r);
         celi_score_precondition(sc, ridge, sc->r, sc->s);
         rz = celi_score_dot(sc->r, sc->s);
     }
@@ -7530,11 +7523,11 @@ static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_sc
         if (status) return status;
         curvature = celi_score_dot(sc->d, sc->y);
         if (!(curvature > 0)) break;
-        celi_score_axpy(rz / curvature, sc->d, f);
-        celi_score_axpy(-rz / curvature, sc->y, sc->r);
+        cel_mat_axpy((cel_real)(rz / curvature), sc->d, f);
+        cel_mat_axpy((cel_real)(-rz / curvature), sc->y, sc->r);
         celi_score_precondition(sc, ridge, sc->r, sc->s);
         next = celi_score_dot(sc->r, sc->s);
-        celi_score_axpy(next / rz, sc->d, sc->s); /* the next direction */
+        cel_mat_axpy((cel_real)(next / rz), sc->d, sc->s); /* the next direction */
         swap = sc->d;
         sc->d = sc->s;
         sc->s = swap;
@@ -7904,7 +7897,8 @@ static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, do
             CELI_OMP(omp parallel for schedule(static, 1) if (twins > 1))
             for (at = k; at < k + twins; at++)
                 if (at < folds)
-                    twin[at - k].failed = celi_score_try(twin + at - k, &rough, folds, at, piece[at].sum ? piece + at : NULL,
+                    twin[at - k].failed = celi_score_try(twin + at - k, &rough, folds, at,
+                                                         piece[at].sum ? piece + at : NULL,
                                                          cel_mat_block(trail, at * all, 0, all, n), *ridge, *l1);
             for (at = k; at < k + twins && at < folds && !status; at++) {
                 const celi_score *done = twin + at - k;
