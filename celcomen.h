@@ -30,8 +30,8 @@
  *     cel_graph_knn(...);                          6 nearest neighbours
  *     cel_csr_symmetrise(&graph, &w);
  *     relation[0].w = NULL; relation[1].w = &w;    (wt NULL: W is symmetric)
- *     cel_fit_score(...);                          forces, standard errors, q values
- *     cel_gen_sample(...);                         a new tissue from the forces
+ *     cel_score_fit(...);                          forces, standard errors, q values
+ *     cel_sample_run(...);                         a new tissue from the forces
  *     cel_perturb_new(...), cel_perturb_run(...);   what if a gene were knocked out here?
  * The numbered programs in examples/ are this, compiled and run by the tests.
  *
@@ -186,16 +186,19 @@
  * ---------------------------------------------------------------------------------------------------
  * 10  ROOMS OF THIS FILE, twice in this order: interface, then implementation. A room calls rooms above it.
  *
- *     base      cel_          status, memory, threads, random numbers
- *     dense     cel_mat_      row-major matrices, products, solves, the kernels
- *     sparse    cel_csr_      CSR matrices
- *     files     cel_npy_      .npy and .npz
- *     tissue    cel_slide_, cel_graph_   unit rows, neighbour graphs, tiles
- *     model     cel_model_    relations, forces, the Hamiltonian, log Z
- *     moments   cel_moments_  the statistics that a fit needs
- *     fit       cel_fit_, cel_adam_      the published estimator, score matching
- *     generate  cel_gen_      angles, sampling, ascent
- *     perturb   cel_perturb_  interventions, sham, paired effects
+ *     base       cel_, cel_rng_      status, memory, threads, random numbers, statistics
+ *     kernels    cel_level_, cel_vec_   what is vectorised by hand
+ *     dense      cel_mat_            row-major matrices, products, solves
+ *     sparse     cel_csr_            CSR matrices
+ *     files      cel_file_, cel_npy_, cel_npz_   .npy, .npz, lists of names
+ *     tissue     cel_slide_, cel_graph_   unit rows, neighbour graphs, tiles
+ *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
+ *     moments    cel_moments_        the statistics that a fit needs
+ *     score      cel_score_          score matching
+ *     published  cel_adam_, cel_paper_   the paper's estimator and generator
+ *     sampler    cel_sample_         exact samples
+ *     optimum    cel_ascent_, cel_logz_   the most likely tissue, log Z by sampling
+ *     perturb    cel_perturb_, cel_effect_   interventions, sham, paired effects
  */
 #ifndef CELCOMEN_H
 #define CELCOMEN_H
@@ -232,7 +235,7 @@ extern "C" {
 #endif
 
 /* ======================================================================== */
-/* base: status, memory, threads, random numbers                            */
+/* base: status, memory, threads, random numbers, statistics                */
 /* ======================================================================== */
 
 /* Every fallible function returns one of these; 0 is success. */
@@ -310,16 +313,15 @@ CEL_API uint32_t cel_rng_integer(cel_rng *rng, uint32_t bound);
 /* count uniforms on [0, 1) (count), 24 bits in float, 53 in double: from the next whole block on. */
 CEL_API void cel_rng_uniforms(cel_rng *rng, cel_real *out, int64_t count);
 
-/* ======================================================================== */
-/* dense: row-major matrices and their kernels                              */
-/* ======================================================================== */
+/* P(|T| >= |t|) for Student's t with df > 0 degrees of freedom; NaN for NaN. */
+CEL_API double cel_student_p(double t, double df);
+/* Benjamini & Hochberg (1995): q[i] = min over p[j] >= p[i] of p[j] count / rank(j), at most 1. q may be p.
+ * Allocates count indices. */
+CEL_API cel_status cel_fdr(const double *p, int64_t count, double *q);
 
-/* A matrix, or a window into one: element (i, j) is data[i * stride + j]. A view carries no const:
- * functions write only to the arguments that they document as written. */
-typedef struct cel_mat {
-    cel_real *data;
-    int64_t rows, cols, stride;
-} cel_mat;
+/* ======================================================================== */
+/* kernels: what is vectorised by hand, and the level in use                */
+/* ======================================================================== */
 
 /* The kernels that can be chosen at run time, slowest first. */
 typedef enum cel_level {
@@ -335,6 +337,33 @@ CEL_API cel_level cel_level_get(void);
 /* Use at most this level from now on (not while other threads compute). Returns the level in use. */
 CEL_API cel_level cel_level_cap(cel_level cap);
 CEL_API const char *cel_level_name(cel_level level);
+
+/* y += alpha x (count). */
+CEL_API void cel_vec_axpy(int64_t count, cel_real alpha, const cel_real *x, cel_real *y);
+/* sum x_i y_i and |x|, accumulated in double in fixed blocks. */
+CEL_API double cel_vec_dot(int64_t count, const cel_real *x, const cel_real *y);
+CEL_API double cel_vec_nrm2(int64_t count, const cel_real *x);
+
+/* Sines and cosines of x (count each); an output may be the input. Errors, measured against extended precision:
+ * at most 2 ulp in float and in double, next to their zeros too. The sign of a zero may be lost. NaN, infinities
+ * and |x| > 16384 are libm's. */
+CEL_API void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine);
+
+/* count standard normals (count), the fast way: Box-Muller on the blocks that begin at the next whole one,
+ * 32 normals from 8 (double: 16) of them. The first m of n are those of a call for m alone. In float a
+ * normal is below 6.8 in size, in double below 8.5. Bits depend on the level, not on threads. */
+CEL_API void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count);
+
+/* ======================================================================== */
+/* dense: row-major matrices                                                */
+/* ======================================================================== */
+
+/* A matrix, or a window into one: element (i, j) is data[i * stride + j]. A view carries no const:
+ * functions write only to the arguments that they document as written. */
+typedef struct cel_mat {
+    cel_real *data;
+    int64_t rows, cols, stride;
+} cel_mat;
 
 /* A zeroed matrix, rows 64-byte aligned only where cols * sizeof(cel_real) is a multiple of 64
  * (stride == cols). Zero rows or columns are fine. Free with cel_mat_free (all-zero afterwards). */
@@ -358,11 +387,6 @@ CEL_API cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, cel_ma
 CEL_API cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work);
 /* y = alpha op(A) x + beta y. */
 CEL_API cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, const cel_real *x, cel_real beta, cel_real *y);
-/* y += alpha x (count). */
-CEL_API void cel_axpy(int64_t count, cel_real alpha, const cel_real *x, cel_real *y);
-/* sum x_i y_i and |x|, accumulated in double in fixed blocks. */
-CEL_API double cel_dot(int64_t count, const cel_real *x, const cel_real *y);
-CEL_API double cel_nrm2(int64_t count, const cel_real *x);
 /* <A, B> = sum_ij A_ij B_ij, and B += alpha A, for views of one shape. */
 CEL_API double cel_mat_dot(cel_mat a, cel_mat b);
 CEL_API void cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b);
@@ -377,16 +401,6 @@ CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
  * its columns. Householder tridiagonalisation and implicit QL in double. CEL_ERR_NUMERIC if a
  * value needs more than 60 iterations (NaN input). */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
-
-/* Sines and cosines of x (count each); an output may be the input. Errors, measured against extended precision:
- * at most 2 ulp in float and in double, next to their zeros too. The sign of a zero may be lost. NaN, infinities
- * and |x| > 16384 are libm's. */
-CEL_API void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine);
-
-/* count standard normals (count), the fast way: Box-Muller on the blocks that begin at the next whole one,
- * 32 normals from 8 (double: 16) of them. The first m of n are those of a call for m alone. In float a
- * normal is below 6.8 in size, in double below 8.5. Bits depend on the level, not on threads. */
-CEL_API void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count);
 
 /* ======================================================================== */
 /* sparse: CSR matrices                                                     */
@@ -421,15 +435,15 @@ CEL_API cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out);
 /* 1 if A equals its transpose exactly, else 0. */
 CEL_API int cel_csr_is_symmetric(const cel_csr *a);
 
-typedef enum cel_norm {
+typedef enum cel_csr_norm {
     CEL_NORM_ROW,  /* each row divided by its sum: the mean over neighbours */
     CEL_NORM_SYM,  /* A_ij / sqrt(r_i c_j), r and c the row and column sums */
     CEL_NORM_GCN   /* A_ij / sqrt(d_i d_j), d the row sums: the graph convolution's weights without
                       self loops when row i lists the sources of i's in-edges */
-} cel_norm;
+} cel_csr_norm;
 /* In place. A zero sum leaves zeros. SYM and GCN need non-negative sums (else CEL_ERR_DATA, A untouched), GCN a
  * square matrix. */
-CEL_API cel_status cel_csr_normalise(cel_csr *a, cel_norm kind);
+CEL_API cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind);
 /* Y = alpha A X + beta Y, X (cols x n), Y (rows x n), not overlapping; beta == 0 overwrites.
  * Each row of Y is summed in ascending column order by one thread: same bits for any number. */
 CEL_API cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y);
@@ -516,10 +530,10 @@ CEL_API cel_status cel_npz_encode(const cel_npz_member *member, int64_t count, v
 
 /* One string a line of a text of `size` bytes: bytes kept as they are, "\r\n" ends a line as "\n" does, a
  * last line needs neither, a leading byte order mark is dropped. CEL_ERR_FORMAT for a NUL byte (err->offset
- * is the line, from 1). *lines (count, and a NULL after them) is one allocation: free with cel_npy_free. */
-CEL_API cel_status cel_text_parse(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err);
+ * is the line, from 1). *lines (count, and a NULL after them) is one allocation: free with cel_file_free. */
+CEL_API cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err);
 /* Frees what a function of this room allocated; NULL is fine. */
-CEL_API void cel_npy_free(void *p);
+CEL_API void cel_file_free(void *p);
 
 #if !defined(CELCOMEN_NO_STDIO)
 
@@ -540,10 +554,10 @@ CEL_API cel_status cel_file_write(const char *path, const void *bytes, size_t si
 /* A 2-D numeric .npy into a new matrix (cel_mat_free). Bytes after the data are refused
  * (CEL_ERR_FORMAT), another number of dimensions too (CEL_ERR_SHAPE). */
 CEL_API cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err);
-/* A 1-D (rows x 1) or 2-D (rows x cols) .npy of integers, as above; *data is freed with cel_npy_free. */
+/* A 1-D (rows x 1) or 2-D (rows x cols) .npy of integers, as above; *data is freed with cel_file_free. */
 CEL_API cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *rows, int64_t *cols, cel_error *err);
 CEL_API cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *err);
-CEL_API cel_status cel_text_lines(const char *path, char ***lines, int64_t *count, cel_error *err);
+CEL_API cel_status cel_file_lines(const char *path, char ***lines, int64_t *count, cel_error *err);
 
 CEL_API cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err);
 /* A matrix or view as a 2-D array of cel_real. */
@@ -722,90 +736,6 @@ CEL_API void cel_moments_mean(const cel_moments *m, double *mean);
 CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out);
 
 /* ======================================================================== */
-/* fit: optimisers, and the published estimator (CCE)                       */
-/* ======================================================================== */
-
-/* Adam (Kingma and Ba, 2015), usable for anything. With gradient g at step t = 1, 2, ...:
- *   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
- *   p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) - lr weight_decay p
- * (weight decay decoupled from the gradient: Loshchilov and Hutter, 2019). All-zero options mean
- * lr 0.001, beta1 0.9, beta2 0.999, eps 1e-8, no decay. */
-typedef struct cel_adam_options {
-    double lr, beta1, beta2, eps, weight_decay;
-} cel_adam_options;
-
-typedef struct cel_adam {
-    int64_t count; /* parameters */
-    int64_t step;  /* steps taken */
-    double *m, *v; /* (count) each */
-} cel_adam;
-
-/* A state of zeros for count parameters. Free with cel_adam_free (all-zero afterwards). */
-CEL_API cel_status cel_adam_new(int64_t count, cel_adam *out);
-CEL_API void cel_adam_free(cel_adam *a);
-/* One step on param down grad, both of one shape with rows x cols = count; the second form is for arrays
- * (count) of double. options may be NULL. Neither allocates. */
-CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param);
-CEL_API void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param);
-
-typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
-
-/* The published objective, for a model of two relations without a field (force 0 within, force 1
- * between cells):  loss = log Z - zmft (<F_1, X^T W X> + <F_0, X^T X>)       (manual, section 2) */
-typedef struct cel_paper_loss {
-    double loss, log_z;
-    double intra, inter; /* <F_0, X^T X> and <F_1, X^T W X>, without zmft */
-    double kappa;        /* |(q F_1 + 2 F_0) m|; of several slides the largest */
-} cel_paper_loss;
-
-/* All-zero means the published settings. */
-typedef struct cel_fit_options {
-    int64_t epochs;          /* 0: 200 */
-    double lr;               /* 0: 0.05 */
-    double zmft;             /* 0: 0.1; the weight of the data against log Z */
-    double q;                /* 0: 6; the number of neighbours in log Z */
-    const double *slide_q;   /* (slides) q of each slide, such as its true mean degree; NULL: q for all */
-    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
-    cel_sphere sphere;       /* log Z as published, or of the right sphere */
-    int no_projection;       /* 1: forces stay as stepped; 0: after every step they are made symmetric,
-                                clamped to [0, 1], their diagonals set to 1 */
-    int summed;              /* 1: one step an epoch down the sum of the slides' gradients; 0: a step a
-                                slide, slides shuffled anew every epoch */
-    double tolerance;        /* stop when an epoch changes the loss by at most this, relative; 0: never */
-    uint64_t seed;           /* of the shuffle */
-    cel_progress progress;   /* stage "fit", a step an epoch, the epoch's loss */
-} cel_fit_options;
-
-typedef struct cel_fit_report {
-    int64_t epochs;       /* epochs run */
-    cel_paper_loss final; /* at the fitted forces, summed over slides */
-    double saturated;     /* share of off-diagonal entries of both forces at exactly 0 or 1 */
-    int converged;        /* 1: the tolerance ended the fit */
-} cel_fit_report;
-
-/* The published start: both forces the same symmetric matrix of means of two uniforms on [0, 1), unit
- * diagonal. The model must have two relations. */
-CEL_API cel_status cel_fit_paper_start(uint64_t seed, const cel_model *model);
-
-/* The objective of one slide at the model's forces, and its gradients by F_0 and F_1 (n x n each, or
- * data NULL), not symmetrised. moments as from cel_moments_add with relations {identity, W}. Of the
- * options zmft, q and sphere count; NULL: published. */
-CEL_API cel_status cel_fit_paper_loss(const cel_model *model, const cel_moments *moments,
-                                      const cel_fit_options *options, cel_paper_loss *loss, cel_mat d_intra,
-                                      cel_mat d_inter);
-
-/* The published estimator (manual, section 2), from and to the model's forces. moments (slides), one a
- * slide: cells are never touched again, an epoch costs O(slides n^2) whatever their number. With
- * projection on, an optimiser other than SGD sees the symmetric part of the gradient. losses (epochs, or
- * NULL) receives each epoch's loss: the sum over slides, each before its own step; entries of epochs
- * that were not run are 0. report may be NULL. Computes in double: allocates 2 n^2 doubles (Adam 8 n^2) and
- * 2 n^2 more a slide, nothing in an epoch. CEL_ERR_SHAPE where model and moments do not fit, CEL_ERR_NUMERIC when the
- * loss is no longer finite (the forces are then left as given), CEL_ERR_STOPPED by progress (the forces
- * reached so far are kept). */
-CEL_API cel_status cel_fit_paper(const cel_moments *moments, int64_t slides, const cel_fit_options *options,
-                                 const cel_model *model, double *losses, cel_fit_report *report);
-
-/* ======================================================================== */
 /* score: score matching on the sphere, the estimator to use                */
 /* ======================================================================== */
 
@@ -888,55 +818,129 @@ CEL_API void cel_score_report_free(cel_score_report *report);
  * 500 MB of normal equations by group. CEL_ERR_DATA: fewer than two groups where groups are needed, an empty group,
  * a negative entry with ORTHANT. CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the
  * minima (use a ridge). */
-CEL_API cel_status cel_fit_score(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
+CEL_API cel_status cel_score_fit(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
                                  const int32_t *group, const cel_score_options *options, cel_model *out,
                                  cel_score_report *report, cel_work *work);
 
 /* The moment form from stored moments alone: moments (groups), one a group; slide (groups, or NULL): each
  * group's slide. Of the relations only whether wt is NULL is read. options->form must be AUTO or MOMENT. */
-CEL_API cel_status cel_fit_score_moments(const cel_relation *relation, int64_t relations, const cel_moments *moments,
+CEL_API cel_status cel_score_fit_moments(const cel_relation *relation, int64_t relations, const cel_moments *moments,
                                          int64_t groups, const int32_t *slide, const cel_score_options *options,
                                          cel_model *out, cel_score_report *report, cel_work *work);
 
 /* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
  * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
  * or NULL) receives every cell's. EXACT does not change with the gauge, MOMENT does. */
-CEL_API cel_status cel_fit_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API cel_status cel_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
                                        cel_score_form form, double *value, double *each, cel_work *work);
 /* The same, MOMENT, from moments. */
-CEL_API cel_status cel_fit_score_value_moments(const cel_model *model, const cel_relation *relation,
+CEL_API cel_status cel_score_value_moments(const cel_model *model, const cel_relation *relation,
                                                const cel_moments *moments, double *value);
 
 /* Pseudo-likelihood, an independent referee: each (S, or NULL) receives log p(x_i | all other cells) with respect to
  * the sphere's area, mean their mean; higher is better. The normaliser is the Fisher-Bingham saddlepoint
  * approximation of Kume & Wood (2005), cel_sphere_log_fb. Unlike J it is a likelihood: nats per cell. */
-CEL_API cel_status cel_fit_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
                                              double *mean, double *each, cel_work *work);
 
-/* P(|T| >= |t|) for Student's t with df > 0 degrees of freedom; NaN for NaN. */
-CEL_API double cel_fit_student_p(double t, double df);
-/* Benjamini & Hochberg (1995): q[i] = min over p[j] >= p[i] of p[j] count / rank(j), at most 1. q may be p.
- * Allocates count indices. */
-CEL_API cel_status cel_fit_fdr(const double *p, int64_t count, double *q);
+/* ======================================================================== */
+/* published: the paper's estimator (CCE) and generator (SCE), and Adam     */
+/* ======================================================================== */
 
-/* ======================================================================== */
-/* generate: spherical angles and the published generator (SCE)             */
-/* ======================================================================== */
+/* Adam (Kingma and Ba, 2015), usable for anything. With gradient g at step t = 1, 2, ...:
+ *   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
+ *   p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) - lr weight_decay p
+ * (weight decay decoupled from the gradient: Loshchilov and Hutter, 2019). All-zero options mean
+ * lr 0.001, beta1 0.9, beta2 0.999, eps 1e-8, no decay. */
+typedef struct cel_adam_options {
+    double lr, beta1, beta2, eps, weight_decay;
+} cel_adam_options;
+
+typedef struct cel_adam {
+    int64_t count; /* parameters */
+    int64_t step;  /* steps taken */
+    double *m, *v; /* (count) each */
+} cel_adam;
+
+/* A state of zeros for count parameters. Free with cel_adam_free (all-zero afterwards). */
+CEL_API cel_status cel_adam_new(int64_t count, cel_adam *out);
+CEL_API void cel_adam_free(cel_adam *a);
+/* One step on param down grad, both of one shape with rows x cols = count; the second form is for arrays
+ * (count) of double. options may be NULL. Neither allocates. */
+CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param);
+CEL_API void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param);
+
+typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
+
+/* The published objective, for a model of two relations without a field (force 0 within, force 1
+ * between cells):  loss = log Z - zmft (<F_1, X^T W X> + <F_0, X^T X>)       (manual, section 2) */
+typedef struct cel_paper_value {
+    double loss, log_z;
+    double intra, inter; /* <F_0, X^T X> and <F_1, X^T W X>, without zmft */
+    double kappa;        /* |(q F_1 + 2 F_0) m|; of several slides the largest */
+} cel_paper_value;
+
+/* All-zero means the published settings. */
+typedef struct cel_paper_options {
+    int64_t epochs;          /* 0: 200 */
+    double lr;               /* 0: 0.05 */
+    double zmft;             /* 0: 0.1; the weight of the data against log Z */
+    double q;                /* 0: 6; the number of neighbours in log Z */
+    const double *slide_q;   /* (slides) q of each slide, such as its true mean degree; NULL: q for all */
+    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
+    cel_sphere sphere;       /* log Z as published, or of the right sphere */
+    int no_projection;       /* 1: forces stay as stepped; 0: after every step they are made symmetric,
+                                clamped to [0, 1], their diagonals set to 1 */
+    int summed;              /* 1: one step an epoch down the sum of the slides' gradients; 0: a step a
+                                slide, slides shuffled anew every epoch */
+    double tolerance;        /* stop when an epoch changes the loss by at most this, relative; 0: never */
+    uint64_t seed;           /* of the shuffle */
+    cel_progress progress;   /* stage "fit", a step an epoch, the epoch's loss */
+} cel_paper_options;
+
+typedef struct cel_paper_report {
+    int64_t epochs;       /* epochs run */
+    cel_paper_value final; /* at the fitted forces, summed over slides */
+    double saturated;     /* share of off-diagonal entries of both forces at exactly 0 or 1 */
+    int converged;        /* 1: the tolerance ended the fit */
+} cel_paper_report;
+
+/* The published start: both forces the same symmetric matrix of means of two uniforms on [0, 1), unit
+ * diagonal. The model must have two relations. */
+CEL_API cel_status cel_paper_start(uint64_t seed, const cel_model *model);
+
+/* The objective of one slide at the model's forces, and its gradients by F_0 and F_1 (n x n each, or
+ * data NULL), not symmetrised. moments as from cel_moments_add with relations {identity, W}. Of the
+ * options zmft, q and sphere count; NULL: published. */
+CEL_API cel_status cel_paper_loss(const cel_model *model, const cel_moments *moments,
+                                      const cel_paper_options *options, cel_paper_value *loss, cel_mat d_intra,
+                                      cel_mat d_inter);
+
+/* The published estimator (manual, section 2), from and to the model's forces. moments (slides), one a
+ * slide: cells are never touched again, an epoch costs O(slides n^2) whatever their number. With
+ * projection on, an optimiser other than SGD sees the symmetric part of the gradient. losses (epochs, or
+ * NULL) receives each epoch's loss: the sum over slides, each before its own step; entries of epochs
+ * that were not run are 0. report may be NULL. Computes in double: allocates 2 n^2 doubles (Adam 8 n^2) and
+ * 2 n^2 more a slide, nothing in an epoch. CEL_ERR_SHAPE where model and moments do not fit, CEL_ERR_NUMERIC when the
+ * loss is no longer finite (the forces are then left as given), CEL_ERR_STOPPED by progress (the forces
+ * reached so far are kept). */
+CEL_API cel_status cel_paper_fit(const cel_moments *moments, int64_t slides, const cel_paper_options *options,
+                                 const cel_model *model, double *losses, cel_paper_report *report);
 
 /* Unit rows x (S x n) from angles (S x n-1), n >= 2 (manual, section 3):
  *   x_k = cos(t_k) prod_{j<k} sin(t_j),  x_n = prod_j sin(t_j). */
-CEL_API cel_status cel_gen_from_angles(cel_mat angles, cel_mat x);
+CEL_API cel_status cel_paper_from_angles(cel_mat angles, cel_mat x);
 /* The inverse, for rows of any length and any signs: t_k = atan2(|x after k|, x_k) in [0, pi], the last
  * atan2(x_n, x_{n-1}) in (-pi, pi]. The published knock-out starts from the angles of rows in which the gene was
  * set to 0. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
-CEL_API cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *err);
+CEL_API cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err);
 /* d_angles (S x n-1) = dL/dt from d_x (S x n) = dL/dx, in O(n) a cell. d_angles may not overlap angles. */
-CEL_API cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work);
+CEL_API cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work);
 /* Independent normal angles; the published noise has mean pi and deviation pi/2. */
-CEL_API void cel_gen_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles);
+CEL_API void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles);
 
 /* All-zero means the published settings. */
-typedef struct cel_gen_options {
+typedef struct cel_paper_generate_options {
     int64_t epochs;          /* 0: 50 */
     double lr;               /* 0: 0.001 */
     double zmft;             /* 0: 0.1; the weight of H against log Z */
@@ -949,14 +953,14 @@ typedef struct cel_gen_options {
     void (*snapshot)(void *user, int64_t epoch, cel_mat x);
     void *snapshot_user;
     cel_progress progress; /* stage "generate", a step an epoch, the epoch's loss */
-} cel_gen_options;
+} cel_paper_generate_options;
 
-/* The objective at expression x (S x n), cells of unit length: the loss of cel_paper_loss with the mean
+/* The objective at expression x (S x n), cells of unit length: the loss of cel_paper_value with the mean
  * row of x in log Z (manual, section 4), and its gradient d_x (S x n, or data NULL). relation (as many
  * as the model has; W's transpose is needed where W is not symmetric). Of the options zmft, q, sphere
  * and no_log_z count; NULL: published. inter sums all relations after the first and the field. */
-CEL_API cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
-                                      const cel_gen_options *options, cel_paper_loss *loss, cel_mat d_x,
+CEL_API cel_status cel_paper_generate_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                      const cel_paper_generate_options *options, cel_paper_value *loss, cel_mat d_x,
                                       cel_work *work);
 
 /* The published generator (manual, section 4): gradient descent of that objective in the angles
@@ -965,19 +969,19 @@ CEL_API cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation
  * last step. Nothing is held fixed. Allocates 2 S n reals (Adam 2 S n doubles more) and what
  * cel_model_energy needs, once. CEL_ERR_NUMERIC when the loss is no longer finite, CEL_ERR_STOPPED by
  * progress; angles and x are then those reached so far. */
-CEL_API cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation, const cel_gen_options *options,
-                                 cel_mat angles, cel_mat x, double *losses, cel_paper_loss *last);
+CEL_API cel_status cel_paper_generate(const cel_model *model, const cel_relation *relation, const cel_paper_generate_options *options,
+                                 cel_mat angles, cel_mat x, double *losses, cel_paper_value *last);
 
 /* ======================================================================== */
-/* generate: exact samples, the most likely tissue, log Z by sampling       */
+/* sampler: exact samples                                                   */
 /* ======================================================================== */
 
 /* Rows uniform on the sphere, or on its non-negative part. Row i is a function of (seed, stream, i). */
-CEL_API void cel_gen_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x);
+CEL_API void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x);
 
 /* Colours 0 .. *colours - 1 of the cells (S), such that no relation (count of them) joins two cells of a colour:
  * greedy in the order of the cells. Relations of several tissues on the same cells may be given together. */
-CEL_API cel_status cel_gen_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
+CEL_API cel_status cel_sample_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
                                   int32_t *colours, cel_error *err);
 
 /* All-zero means the defaults. The arrays stay the caller's, and must outlive the sampler. */
@@ -985,7 +989,7 @@ typedef struct cel_sample_options {
     uint64_t seed;
     uint32_t stream;
     int orthant;           /* 1: the law is that on the non-negative part of the sphere; x must be there */
-    int64_t sweeps;        /* of cel_gen_sample, after the warm-up; 0: 100 */
+    int64_t sweeps;        /* of cel_sample_run, after the warm-up; 0: 100 */
     int64_t warmup;        /* sweeps in which the step is adapted; 0: 50, negative: none */
     int64_t thin;          /* the energy is recorded, and `each` called, every so many sweeps; 0: 1 */
     int moves;             /* a sweep's leapfrog steps of a cell, or on the orthant its rounds of pairs; 0: 6 */
@@ -995,7 +999,7 @@ typedef struct cel_sample_options {
     const uint8_t *frozen; /* (S) 1: the cell does not move. NULL: none */
     const uint32_t *id;    /* (S) whose random numbers a cell draws, so that paired runs on different cells draw the
                               same; NULL: its row */
-    const int32_t *colour; /* (S) as of cel_gen_colour, so that paired runs visit in one order; NULL: computed */
+    const int32_t *colour; /* (S) as of cel_sample_colour, so that paired runs visit in one order; NULL: computed */
     int (*each)(void *user, int64_t sweep, cel_mat x); /* after every thin-th sweep that counts, from 0 on; a
                               non-zero return ends the run with CEL_ERR_STOPPED */
     void *each_user;
@@ -1007,25 +1011,25 @@ typedef struct cel_sample_options {
  * by slice sampling. Every relation's W must have a zero diagonal. It copies the forces; model and relation must
  * outlive it. Allocates O(S + n^2) and a block of rows per thread and for the largest colour; a sweep allocates
  * nothing. CEL_ERR_DATA with err->cell for a diagonal entry or an edge within a given colour. */
-typedef struct cel_sampler cel_sampler;
-CEL_API cel_status cel_gen_sampler_new(const cel_model *model, const cel_relation *relation, int64_t cells,
-                                       const cel_sample_options *options, cel_sampler **out, cel_error *err);
-CEL_API void cel_gen_sampler_free(cel_sampler *s);
+typedef struct cel_sample cel_sample;
+CEL_API cel_status cel_sample_new(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                       const cel_sample_options *options, cel_sample **out, cel_error *err);
+CEL_API void cel_sample_free(cel_sample *s);
 /* One sweep over all cells of x (S x n), in place; rows of unit length stay so to 1e-6. The first `warmup` sweeps
  * adapt the step. Rows are not checked. Same bits for any number of threads. */
-CEL_API cel_status cel_gen_sweep(cel_sampler *s, cel_mat x);
+CEL_API cel_status cel_sample_sweep(cel_sample *s, cel_mat x);
 /* Starts the random numbers of another stream, at sweep 0. The step stays as it is and is not adapted. */
-CEL_API void cel_gen_restart(cel_sampler *s, uint32_t stream);
+CEL_API void cel_sample_restart(cel_sample *s, uint32_t stream);
 /* The law becomes exp(scale H): 1 at first. */
-CEL_API void cel_gen_temper(cel_sampler *s, double scale);
+CEL_API void cel_sample_temper(cel_sample *s, double scale);
 /* The leapfrog step, the number of sweeps done, and the share of moves accepted in the last sweep. */
-CEL_API double cel_gen_step(const cel_sampler *s);
-CEL_API double cel_gen_acceptance(const cel_sampler *s);
+CEL_API double cel_sample_step(const cel_sample *s);
+CEL_API double cel_sample_acceptance(const cel_sample *s);
 
 /* Effective sample size and split R-hat of chains (chains x length, one after the other) of a scalar, by the
  * autocorrelations of the half chains and Geyer's initial monotone sequence (Gelman et al., Bayesian Data
  * Analysis, 3rd ed., section 11.4). length >= 8, else both are NaN; both too for a constant. */
-CEL_API void cel_gen_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat);
+CEL_API void cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat);
 
 typedef struct cel_sample_report {
     double step, acceptance;  /* the step used, and the mean acceptance after the warm-up */
@@ -1038,9 +1042,13 @@ typedef struct cel_sample_report {
 /* Warm-up and sweeps from and to x (S x n, rows of unit length to 1e-3; CEL_ERR_DATA with err->cell, also for a
  * negative entry with `orthant`). trace (sweeps / thin, or NULL) receives H after every thin-th sweep. report may
  * be NULL. */
-CEL_API cel_status cel_gen_sample(const cel_model *model, const cel_relation *relation,
+CEL_API cel_status cel_sample_run(const cel_model *model, const cel_relation *relation,
                                   const cel_sample_options *options, cel_mat x, double *trace,
                                   cel_sample_report *report, cel_error *err);
+
+/* ======================================================================== */
+/* optimum: the most likely tissue, log Z by sampling                       */
+/* ======================================================================== */
 
 typedef struct cel_ascent_options {
     int orthant;           /* as of the sampler, like the next three */
@@ -1065,7 +1073,7 @@ typedef struct cel_ascent_report {
  * take steps to the maximiser of ((F_0 + F_0^T + c I) x_i + b_i) . y, c the gauge that makes the quadratic form
  * positive. H never falls (manual, section 5). A local maximum. Allocates as the sampler. Options and report may be
  * NULL. Errors as of the sampler. */
-CEL_API cel_status cel_gen_ascent(const cel_model *model, const cel_relation *relation,
+CEL_API cel_status cel_ascent_run(const cel_model *model, const cel_relation *relation,
                                   const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
                                   cel_error *err);
 
@@ -1087,13 +1095,13 @@ typedef struct cel_logz_report {
 /* log Z by annealed importance sampling (Neal, 2001): each run anneals a uniform tissue up to exp(H). Z is the
  * integral over the product of the spheres (orthants) with their surface measure, so that without forces it is
  * S cel_sphere_log_area(n). Allocates as the sampler, and (S x n). */
-CEL_API cel_status cel_gen_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API cel_status cel_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
                                     const cel_logz_options *options, cel_logz_report *report, cel_error *err);
 
 /* A rigorous lower bound of the same log Z (mean field; Gibbs, Bogoliubov): a product of von Mises-Fisher laws,
  * one per cell, improved for at most `sweeps` sweeps (0: 100) from a start that the seed gives. Allocates as the
  * ascent, and (S x n). */
-CEL_API cel_status cel_gen_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
                                       uint64_t seed, int64_t sweeps, double *bound, cel_error *err);
 
 /* ======================================================================== */
@@ -1241,7 +1249,7 @@ typedef struct cel_perturb_options {
     int orthant;        /* 1: cells live on the non-negative orthant */
     double tolerance;   /* RELAX, LINEAR: of the ascent, 0: its default */
     uint64_t seed;
-    const cel_gen_options *paper;   /* PAPER, NULL: published */
+    const cel_paper_generate_options *paper;   /* PAPER, NULL: published */
     const cel_grouping *grouping;   /* (groupings) to tabulate; NULL: by hop */
     int64_t groupings;
     cel_mat sets;                   /* (sets x n) gene-set scores: the weights of the genes' effects; or data NULL */
@@ -1368,7 +1376,7 @@ extern "C" {
 #endif
 
 /* ======================================================================== */
-/* base: status, memory, threads, random numbers                            */
+/* base                                                                     */
 /* ======================================================================== */
 
 CEL_API_DEF const char *cel_strerror(cel_status status)
@@ -1580,8 +1588,92 @@ CEL_API_DEF void cel_rng_uniforms(cel_rng *rng, cel_real *out, int64_t count)
     rng->left = 0;
 }
 
+static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
+static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
+
+CEL_API_DEF double cel_student_p(double t, double df)
+{
+    /* I_x(a, 1/2), x = df / (df + t^2), a = df / 2, by the continued fraction of the incomplete beta
+     * function (DLMF 8.17.22) in Lentz's form, on the side where it converges fast. */
+    double a = df / 2, b = 0.5, x, front, c = 1, d, f;
+    int k, swap;
+    if (!(t * t >= 0) || !(df > 0)) return (double)NAN;
+    x = df / (df + t * t);
+    if (!(x > 0)) return 0;
+    if (!(t * t > 0)) return 1;
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(t * t / (df + t * t)));
+    swap = x > (a + 1) / (a + b + 2);
+    if (swap) {
+        x = t * t / (df + t * t);
+        b = a;
+        a = 0.5;
+    }
+    d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+    f = d;
+    for (k = 1; k < 1000; k++) {
+        double e = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)), step;
+        d = 1 + e * d;
+        c = 1 + e / c;
+        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+        f *= d * c;
+        e = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1));
+        d = 1 + e * d;
+        c = 1 + e / c;
+        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+        step = d * c;
+        f *= step;
+        if (fabs(step - 1) < 1e-15) break;
+    }
+    f *= front / a;
+    return swap ? 1 - f : f;
+}
+
+/* Sorts index (count) so that key[index] ascends, ties by index: heap sort. */
+static void celi_sort_by(const double *key, int64_t *index, int64_t count)
+{
+    int64_t start = count / 2, end = count;
+    while (end > 1) {
+        int64_t at, child, moving;
+        if (start > 0) {
+            moving = index[--start];
+        } else {
+            moving = index[--end];
+            index[end] = index[0];
+        }
+        for (at = start; (child = 2 * at + 1) < end; at = child) {
+            if (child + 1 < end && (key[index[child]] < key[index[child + 1]] ||
+                                    (!(key[index[child]] > key[index[child + 1]]) && index[child] < index[child + 1])))
+                child++;
+            if (key[moving] > key[index[child]] || (!(key[moving] < key[index[child]]) && moving > index[child])) break;
+            index[at] = index[child];
+        }
+        index[at] = moving;
+    }
+}
+
+CEL_API_DEF cel_status cel_fdr(const double *p, int64_t count, double *q)
+{
+    int64_t *order, i;
+    double best = 1;
+    if (count < 0) return CEL_ERR_ARG;
+    order = (int64_t *)celi_alloc((size_t)count, sizeof *order);
+    if (!order) return CEL_ERR_MEMORY;
+    for (i = 0; i < count; i++) order[i] = i;
+    celi_sort_by(p, order, count);
+    for (i = count - 1; i >= 0; i--) {
+        double v = p[order[i]] * (double)count / (double)(i + 1);
+        if (v < p[order[i]]) v = p[order[i]]; /* by rounding */
+        if (v < best) best = v;
+        q[order[i]] = best;
+    }
+    celi_free(order);
+    return CEL_OK;
+}
+
 /* ======================================================================== */
-/* dense: row-major matrices and their kernels                              */
+/* kernels                                                                  */
 /* ======================================================================== */
 
 #if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0
@@ -2339,7 +2431,71 @@ static const celi_kernels *celi_kernel(void)
 
 CEL_API_DEF cel_level cel_level_get(void) { return celi_kernel()->level; }
 
-/* ---- Matrices ---- */
+CEL_API_DEF void cel_vec_axpy(int64_t count, cel_real alpha, const cel_real *x, cel_real *y)
+{
+    const celi_kernels *kern = celi_kernel();
+    int64_t whole = count & ~(int64_t)15, rest = count - whole;
+    kern->axpy(whole, alpha, x, y);
+    if (rest > 0) { /* padded, so that every element sees the same kernel */
+        cel_real px[16] = {0}, py[16] = {0};
+        memcpy(px, x + whole, (size_t)rest * sizeof(cel_real));
+        memcpy(py, y + whole, (size_t)rest * sizeof(cel_real));
+        kern->axpy(16, alpha, px, py);
+        memcpy(y + whole, py, (size_t)rest * sizeof(cel_real));
+    }
+}
+
+CEL_API_DEF double cel_vec_dot(int64_t count, const cel_real *x, const cel_real *y)
+{
+    int64_t whole = count & ~(int64_t)15, i;
+    double s = celi_kernel()->dot(whole, x, y), rest = 0;
+    for (i = whole; i < count; i++) rest += (double)x[i] * (double)y[i];
+    return s + rest;
+}
+
+CEL_API_DEF double cel_vec_nrm2(int64_t count, const cel_real *x) { return sqrt(cel_vec_dot(count, x, x)); }
+
+/* In blocks that are copied and padded, so that an element does not see its neighbours and an output may be x. What
+ * the kernel does not take is done again by libm (the scalar twin). */
+CEL_API_DEF void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine)
+{
+    enum { BLOCK = 256 };
+    const celi_kernels *kern = celi_kernel();
+    int64_t at;
+    CELI_OMP(omp parallel for schedule(static) if (count >= 64 * BLOCK))
+    for (at = 0; at < count; at += BLOCK) {
+        cel_real in[BLOCK], out[2][BLOCK];
+        int64_t now = celi_min(BLOCK, count - at), whole = (now + 15) & ~(int64_t)15, i;
+        memcpy(in, x + at, (size_t)now * sizeof(cel_real));
+        for (i = now; i < whole; i++) in[i] = 1;
+        if (kern->sincos(whole, in, out[0], out[1]))
+            for (i = 0; i < now; i++)
+                if (!(in[i] >= -CELI_SINCOS_HIGH && in[i] <= CELI_SINCOS_HIGH))
+                    celi_scalar_sincos(1, in + i, out[0] + i, out[1] + i);
+        memcpy(sine + at, out[0], (size_t)now * sizeof(cel_real));
+        memcpy(cosine + at, out[1], (size_t)now * sizeof(cel_real));
+    }
+}
+
+CEL_API_DEF void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count)
+{
+    const celi_kernels *kern = celi_kernel();
+    for (; count > 0; out += 32, count -= 32) {
+        if (count >= 32) {
+            kern->normals(rng, rng->block, out);
+        } else {
+            cel_real last[32];
+            kern->normals(rng, rng->block, last);
+            memcpy(out, last, (size_t)count * sizeof(cel_real));
+        }
+        rng->block += 2 * sizeof(cel_real);
+    }
+    rng->left = 0;
+}
+
+/* ======================================================================== */
+/* dense                                                                    */
+/* ======================================================================== */
 
 CEL_API_DEF cel_status cel_mat_new(int64_t rows, int64_t cols, cel_mat *out)
 {
@@ -2397,70 +2553,6 @@ CEL_API_DEF void cel_mat_fill(cel_mat a, cel_real value)
         for (j = 0; j < a.cols; j++) a.data[i * a.stride + j] = value;
 }
 
-static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
-
-CEL_API_DEF void cel_axpy(int64_t count, cel_real alpha, const cel_real *x, cel_real *y)
-{
-    const celi_kernels *kern = celi_kernel();
-    int64_t whole = count & ~(int64_t)15, rest = count - whole;
-    kern->axpy(whole, alpha, x, y);
-    if (rest > 0) { /* padded, so that every element sees the same kernel */
-        cel_real px[16] = {0}, py[16] = {0};
-        memcpy(px, x + whole, (size_t)rest * sizeof(cel_real));
-        memcpy(py, y + whole, (size_t)rest * sizeof(cel_real));
-        kern->axpy(16, alpha, px, py);
-        memcpy(y + whole, py, (size_t)rest * sizeof(cel_real));
-    }
-}
-
-CEL_API_DEF double cel_dot(int64_t count, const cel_real *x, const cel_real *y)
-{
-    int64_t whole = count & ~(int64_t)15, i;
-    double s = celi_kernel()->dot(whole, x, y), rest = 0;
-    for (i = whole; i < count; i++) rest += (double)x[i] * (double)y[i];
-    return s + rest;
-}
-
-CEL_API_DEF double cel_nrm2(int64_t count, const cel_real *x) { return sqrt(cel_dot(count, x, x)); }
-
-/* In blocks that are copied and padded, so that an element does not see its neighbours and an output may be x. What
- * the kernel does not take is done again by libm (the scalar twin). */
-CEL_API_DEF void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine)
-{
-    enum { BLOCK = 256 };
-    const celi_kernels *kern = celi_kernel();
-    int64_t at;
-    CELI_OMP(omp parallel for schedule(static) if (count >= 64 * BLOCK))
-    for (at = 0; at < count; at += BLOCK) {
-        cel_real in[BLOCK], out[2][BLOCK];
-        int64_t now = celi_min(BLOCK, count - at), whole = (now + 15) & ~(int64_t)15, i;
-        memcpy(in, x + at, (size_t)now * sizeof(cel_real));
-        for (i = now; i < whole; i++) in[i] = 1;
-        if (kern->sincos(whole, in, out[0], out[1]))
-            for (i = 0; i < now; i++)
-                if (!(in[i] >= -CELI_SINCOS_HIGH && in[i] <= CELI_SINCOS_HIGH))
-                    celi_scalar_sincos(1, in + i, out[0] + i, out[1] + i);
-        memcpy(sine + at, out[0], (size_t)now * sizeof(cel_real));
-        memcpy(cosine + at, out[1], (size_t)now * sizeof(cel_real));
-    }
-}
-
-CEL_API_DEF void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count)
-{
-    const celi_kernels *kern = celi_kernel();
-    for (; count > 0; out += 32, count -= 32) {
-        if (count >= 32) {
-            kern->normals(rng, rng->block, out);
-        } else {
-            cel_real last[32];
-            kern->normals(rng, rng->block, last);
-            memcpy(out, last, (size_t)count * sizeof(cel_real));
-        }
-        rng->block += 2 * sizeof(cel_real);
-    }
-    rng->left = 0;
-}
 
 /* C = beta C, where beta == 0 also removes NaN. */
 static void celi_scale(cel_mat c, cel_real beta)
@@ -2786,12 +2878,12 @@ CEL_API_DEF cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, const 
     celi_scale(cel_mat_view(y, 1, n), beta);
     if (!trans) {
         CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 100000))
-        for (at = 0; at < n; at++) y[at] += alpha * (cel_real)cel_dot(a.cols, a.data + at * a.stride, x);
+        for (at = 0; at < n; at++) y[at] += alpha * (cel_real)cel_vec_dot(a.cols, a.data + at * a.stride, x);
     } else {
         CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 100000))
         for (at = 0; at < n; at += BLOCK) {
             int64_t i, count = celi_min(BLOCK, n - at);
-            for (i = 0; i < a.rows; i++) cel_axpy(count, alpha * x[i], a.data + i * a.stride + at, y + at);
+            for (i = 0; i < a.rows; i++) cel_vec_axpy(count, alpha * x[i], a.data + i * a.stride + at, y + at);
         }
     }
     return CEL_OK;
@@ -2801,7 +2893,7 @@ CEL_API_DEF double cel_mat_dot(cel_mat a, cel_mat b)
 {
     double s = 0;
     int64_t i;
-    for (i = 0; i < a.rows; i++) s += cel_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
+    for (i = 0; i < a.rows; i++) s += cel_vec_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
     return s;
 }
 
@@ -2809,7 +2901,7 @@ CEL_API_DEF void cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
 {
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 16 * CELI_FORK))
-    for (i = 0; i < a.rows; i++) cel_axpy(a.cols, alpha, a.data + i * a.stride, b.data + i * b.stride);
+    for (i = 0; i < a.rows; i++) cel_vec_axpy(a.cols, alpha, a.data + i * a.stride, b.data + i * b.stride);
 }
 
 CEL_API_DEF cel_status cel_mat_transpose(cel_mat a, cel_mat b)
@@ -2863,9 +2955,9 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
             double d;
             for (i = j0; i < j; i++) {
                 const cel_real *li = a.data + i * a.stride;
-                lj[i] = (cel_real)(((double)lj[i] - cel_dot(i, lj, li)) / (double)li[i]);
+                lj[i] = (cel_real)(((double)lj[i] - cel_vec_dot(i, lj, li)) / (double)li[i]);
             }
-            d = (double)lj[j] - cel_dot(j, lj, lj);
+            d = (double)lj[j] - cel_vec_dot(j, lj, lj);
             if (d > 0) lj[j] = (cel_real)sqrt(d);
             else status = CEL_ERR_NUMERIC;
         }
@@ -2876,7 +2968,7 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
             int64_t t;
             for (t = j0; t < end; t++) {
                 const cel_real *lt = a.data + t * a.stride;
-                li[t] = (cel_real)(((double)li[t] - cel_dot(t - j0, li + j0, lt + j0)) / (double)lt[t]);
+                li[t] = (cel_real)(((double)li[t] - cel_vec_dot(t - j0, li + j0, lt + j0)) / (double)lt[t]);
             }
         }
     }
@@ -2900,7 +2992,7 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
                                   cel_mat_block(b, i0, 0, end - i0, b.cols), &work);
         for (i = i0; i < end; i++) {
             cel_real *bi = b.data + i * b.stride, d = l.data[i * l.stride + i];
-            for (j = i0; j < i; j++) cel_axpy(b.cols, -l.data[i * l.stride + j], b.data + j * b.stride, bi);
+            for (j = i0; j < i; j++) cel_vec_axpy(b.cols, -l.data[i * l.stride + j], b.data + j * b.stride, bi);
             for (j = 0; j < b.cols; j++) bi[j] /= d;
         }
     }
@@ -2913,7 +3005,7 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
         for (i = end - 1; i >= i0; i--) {
             cel_real *bi = b.data + i * b.stride, d = l.data[i * l.stride + i];
             for (j = 0; j < b.cols; j++) bi[j] /= d;
-            for (j = i0; j < i; j++) cel_axpy(b.cols, -l.data[i * l.stride + j], bi, b.data + j * b.stride);
+            for (j = i0; j < i; j++) cel_vec_axpy(b.cols, -l.data[i * l.stride + j], bi, b.data + j * b.stride);
         }
     }
     cel_work_free(&work);
@@ -3304,7 +3396,7 @@ CEL_API_DEF int cel_csr_is_symmetric(const cel_csr *a)
     return 1;
 }
 
-CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_norm kind)
+CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind)
 {
     double *row, *col; /* sums */
     int64_t i, e;
@@ -3578,7 +3670,7 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
 }
 
 /* ======================================================================== */
-/* files: .npy, .npz and lists of names, in and out                         */
+/* files                                                                    */
 /* ======================================================================== */
 
 static cel_status celi_bad(cel_error *err, cel_status status, const char *what, int64_t offset)
@@ -4336,7 +4428,7 @@ CEL_API_DEF cel_status cel_npz_encode(const cel_npz_member *member, int64_t coun
 
 /* ---- lists of names ---- */
 
-CEL_API_DEF cel_status cel_text_parse(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err)
+CEL_API_DEF cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err)
 {
     const char *p = (const char *)bytes;
     size_t n = 0, i;
@@ -4368,7 +4460,7 @@ CEL_API_DEF cel_status cel_text_parse(const void *bytes, size_t size, char ***li
     return CEL_OK;
 }
 
-CEL_API_DEF void cel_npy_free(void *p) { celi_free(p); }
+CEL_API_DEF void cel_file_free(void *p) { celi_free(p); }
 
 /* ---- the disk ---- */
 
@@ -4529,13 +4621,13 @@ CEL_API_DEF cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *er
     return status;
 }
 
-CEL_API_DEF cel_status cel_text_lines(const char *path, char ***lines, int64_t *count, cel_error *err)
+CEL_API_DEF cel_status cel_file_lines(const char *path, char ***lines, int64_t *count, cel_error *err)
 {
     cel_file file;
     cel_status status = cel_file_open(path, 0, &file, err);
     *lines = NULL;
     *count = 0;
-    if (!status) status = cel_text_parse(file.bytes, file.size, lines, count, err);
+    if (!status) status = cel_file_parse_lines(file.bytes, file.size, lines, count, err);
     cel_file_close(&file);
     return status;
 }
@@ -4679,7 +4771,7 @@ CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, 
     CELI_OMP(omp parallel for reduction(+ : none) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
-        double length = cel_nrm2(x.cols, row);
+        double length = cel_vec_nrm2(x.cols, row);
         int64_t j;
         if (keep) keep[i] = length > 0;
         if (length > 0) {
@@ -5439,8 +5531,8 @@ static double celi_rows_dot(cel_mat a, cel_mat b, double *sums, cel_mat add)
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
     for (i = 0; i < a.rows; i++) {
-        sums[i] = cel_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
-        if (add.data) cel_axpy(a.cols, 1, b.data + i * b.stride, add.data + i * add.stride);
+        sums[i] = cel_vec_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
+        if (add.data) cel_vec_axpy(a.cols, 1, b.data + i * b.stride, add.data + i * add.stride);
     }
     for (i = 0; i < a.rows; i++) total += sums[i];
     return total;
@@ -5512,8 +5604,8 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relation *
                                       r == 0 && g.data ? g : t, sums, sums + block + r, g, celi_work_inner(work));
         }
         for (i = 0; i < count && m->field; i++) {
-            sums[block + m->relations] += cel_dot(genes, m->field, x.data + (first + i) * x.stride);
-            if (g.data) cel_axpy(genes, 1, m->field, g.data + i * g.stride);
+            sums[block + m->relations] += cel_vec_dot(genes, m->field, x.data + (first + i) * x.stride);
+            if (g.data) cel_vec_axpy(genes, 1, m->field, g.data + i * g.stride);
         }
     }
     for (r = 0; r <= m->relations && !status; r++) {
@@ -5943,636 +6035,8 @@ CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, do
 }
 
 /* ======================================================================== */
-/* fit: optimisers, and the published estimator (CCE)                       */
+/* score                                                                    */
 /* ======================================================================== */
-
-/* The streams of random numbers drawn here and in the published generator. */
-enum { CELI_STREAM_START = 0x70610001, CELI_STREAM_SHUFFLE = 0x70610002, CELI_STREAM_ANGLES = 0x70610003 };
-
-CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
-{
-    memset(out, 0, sizeof *out);
-    if (count < 0) return CEL_ERR_ARG;
-    out->m = (double *)celi_alloc((size_t)count, sizeof(double));
-    out->v = (double *)celi_alloc((size_t)count, sizeof(double));
-    out->count = count;
-    if (out->m && out->v) return CEL_OK;
-    cel_adam_free(out);
-    return CEL_ERR_MEMORY;
-}
-
-CEL_API_DEF void cel_adam_free(cel_adam *a)
-{
-    celi_free(a->m);
-    celi_free(a->v);
-    memset(a, 0, sizeof *a);
-}
-
-/* The constants of one step, bias corrections included. */
-typedef struct celi_adam_rule {
-    double b1, b2, rate, root, eps, decay;
-} celi_adam_rule;
-
-static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
-
-/* Opens step t + 1 of the state. */
-static celi_adam_rule celi_adam_next(cel_adam *a, const cel_adam_options *o)
-{
-    cel_adam_options none;
-    celi_adam_rule r;
-    double t = (double)++a->step, lr;
-    memset(&none, 0, sizeof none);
-    if (!o) o = &none;
-    lr = celi_or(o->lr, 0.001);
-    r.b1 = celi_or(o->beta1, 0.9);
-    r.b2 = celi_or(o->beta2, 0.999);
-    r.eps = celi_or(o->eps, 1e-8);
-    r.decay = lr * o->weight_decay;
-    r.rate = lr / (1 - pow(r.b1, t));
-    r.root = 1 / (1 - pow(r.b2, t));
-    return r;
-}
-
-/* What to take off the parameter p with gradient g, its moments m and v brought up to date. */
-static double celi_adam_delta(const celi_adam_rule *r, double g, double p, double *m, double *v)
-{
-    *m = r->b1 * *m + (1 - r->b1) * g;
-    *v = r->b2 * *v + (1 - r->b2) * g * g;
-    return r->rate * *m / (sqrt(*v * r->root) + r->eps) + r->decay * p;
-}
-
-CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param)
-{
-    celi_adam_rule r = celi_adam_next(a, options);
-    int64_t i;
-    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
-    for (i = 0; i < param.rows; i++) {
-        const cel_real *g = grad.data + i * grad.stride;
-        cel_real *x = param.data + i * param.stride;
-        double *m = a->m + i * param.cols, *v = a->v + i * param.cols;
-        int64_t j;
-        for (j = 0; j < param.cols; j++)
-            x[j] = (cel_real)((double)x[j] - celi_adam_delta(&r, (double)g[j], (double)x[j], m + j, v + j));
-    }
-}
-
-CEL_API_DEF void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param)
-{
-    celi_adam_rule r = celi_adam_next(a, options);
-    int64_t i;
-    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
-    for (i = 0; i < a->count; i++) param[i] -= celi_adam_delta(&r, grad[i], param[i], a->m + i, a->v + i);
-}
-
-/* What the kernels below need of one row of both forces, and of the slide to step down or to evaluate. */
-typedef struct celi_paper_row {
-    double *intra, *inter;               /* (n) the row, of the forces or of their gradient */
-    const double *c0, *c1, *mean, *u;    /* (n) of the slide */
-    double by_mean, by_u;                /* r_j = by_mean mean_j + by_u u_j */
-    double r_intra, r_inter, data;       /* intra += r_intra r + data c0, inter += r_inter r + data c1, */
-    double low, high;                    /* then clamped to [low, high] */
-    double q, own, *spread;              /* spread_j += own (2 intra_j + q inter_j) */
-    double total[3];                     /* sums of (2 intra + q inter) mean, intra c0, inter c1 */
-} celi_paper_row;
-
-/* The kernels' text, on vectors S##_d of doubles: columns j of a row, `bytes` of a vector at its end. NaN
- * passes the clamp: the second operand of dmin and dmax is what an unordered pair gives. */
-#if !defined(CELI_INLINE)
-#define CELI_INLINE static inline CEL_UNUSED
-#endif
-#define CELI_PAPER_KERNELS(T, S)                                                                                      \
-    T CELI_INLINE S##_d S##_part(const double *p, size_t bytes)                                                       \
-    {                                                                                                                 \
-        S##_d v = S##_dset(0);                                                                                        \
-        memcpy(&v, p, bytes);                                                                                         \
-        return v;                                                                                                     \
-    }                                                                                                                 \
-    T CELI_INLINE void S##_paper_step_at(const celi_paper_row *a, int64_t j, size_t bytes)                            \
-    {                                                                                                                 \
-        S##_d r = S##_dfma(S##_dset(a->by_u), S##_part(a->u + j, bytes), S##_dset(0)), g, h;                          \
-        r = S##_dfma(S##_dset(a->by_mean), S##_part(a->mean + j, bytes), r);                                          \
-        g = S##_dfma(S##_dset(a->r_intra), r, S##_part(a->intra + j, bytes));                                         \
-        h = S##_dfma(S##_dset(a->r_inter), r, S##_part(a->inter + j, bytes));                                         \
-        g = S##_dfma(S##_dset(a->data), S##_part(a->c0 + j, bytes), g);                                               \
-        h = S##_dfma(S##_dset(a->data), S##_part(a->c1 + j, bytes), h);                                               \
-        g = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), g));                                               \
-        h = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), h));                                               \
-        memcpy(a->intra + j, &g, bytes);                                                                              \
-        memcpy(a->inter + j, &h, bytes);                                                                              \
-    }                                                                                                                 \
-    T static void S##_paper_step(const celi_paper_row *a, int64_t j, int64_t n)                                       \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        for (; j + W <= n; j += W) S##_paper_step_at(a, j, sizeof(S##_d));                                            \
-        if (j < n) S##_paper_step_at(a, j, (size_t)(n - j) * sizeof(double));                                         \
-    }                                                                                                                 \
-    T CELI_INLINE void S##_paper_sum_at(const celi_paper_row *a, int64_t j, size_t bytes, S##_d *sum)                 \
-    {                                                                                                                 \
-        S##_d g = S##_part(a->intra + j, bytes), h = S##_part(a->inter + j, bytes), both, v;                          \
-        both = S##_dfma(S##_dset(a->q), h, S##_dfma(S##_dset(2), g, S##_dset(0)));                                    \
-        v = S##_dfma(S##_dset(a->own), both, S##_part(a->spread + j, bytes));                                         \
-        memcpy(a->spread + j, &v, bytes);                                                                             \
-        sum[0] = S##_dfma(both, S##_part(a->mean + j, bytes), sum[0]);                                                \
-        sum[1] = S##_dfma(g, S##_part(a->c0 + j, bytes), sum[1]);                                                     \
-        sum[2] = S##_dfma(h, S##_part(a->c1 + j, bytes), sum[2]);                                                     \
-    }                                                                                                                 \
-    T static void S##_paper_sum(celi_paper_row *a, int64_t j, int64_t n)                                              \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        S##_d sum[3];                                                                                                 \
-        double lane[3][W];                                                                                            \
-        int k, l;                                                                                                     \
-        sum[0] = sum[1] = sum[2] = S##_dset(0);                                                                       \
-        for (; j + W <= n; j += W) S##_paper_sum_at(a, j, sizeof(S##_d), sum);                                        \
-        if (j < n) S##_paper_sum_at(a, j, (size_t)(n - j) * sizeof(double), sum);                                     \
-        memcpy(lane, sum, sizeof sum);                                                                                \
-        for (k = 0; k < 3; k++)                                                                                       \
-            for (a->total[k] = lane[k][0], l = 1; l < W; l++) a->total[k] += lane[k][l];                              \
-    }
-
-typedef double celi_scalar_d;
-#define celi_scalar_dset(a) (a)
-#define celi_scalar_dfma(a, b, c) ((a) * (b) + (c))
-#define celi_scalar_dmin(a, b) celi_pick((a) < (b), a, b)
-#define celi_scalar_dmax(a, b) celi_pick((a) > (b), a, b)
-static double celi_pick(int first, double a, double b) { return first ? a : b; }
-CELI_PAPER_KERNELS(, celi_scalar)
-#if defined(CELI_X86)
-#define celi_avx2_dmin(a, b) _mm256_min_pd(a, b)
-#define celi_avx2_dmax(a, b) _mm256_max_pd(a, b)
-CELI_PAPER_KERNELS(CELI_AVX2, celi_avx2)
-#elif defined(CELI_NEON)
-#define celi_neon_dmin(a, b) vminq_f64(a, b)
-#define celi_neon_dmax(a, b) vmaxq_f64(a, b)
-CELI_PAPER_KERNELS(, celi_neon)
-#endif
-
-typedef struct celi_paper_kernels {
-    void (*step)(const celi_paper_row *a, int64_t from, int64_t n);
-    void (*sum)(celi_paper_row *a, int64_t from, int64_t n);
-} celi_paper_kernels;
-
-static celi_paper_kernels celi_paper_kernel(void)
-{
-    celi_paper_kernels k;
-#define CELI_PAPER_PICK(S) (k.step = S##_paper_step, k.sum = S##_paper_sum)
-    CELI_PAPER_PICK(celi_scalar);
-#if defined(CELI_X86)
-    if (cel_level_get() >= CEL_LEVEL_AVX2) CELI_PAPER_PICK(celi_avx2); /* wider ones wait for memory */
-#elif defined(CELI_NEON)
-    if (cel_level_get() == CEL_LEVEL_NEON) CELI_PAPER_PICK(celi_neon);
-#endif
-#undef CELI_PAPER_PICK
-    return k;
-}
-
-/* Rows are cut into this many runs, each with its own partial sums: bits do not depend on threads. */
-enum { CELI_PAPER_RUNS = 16 };
-
-/* One slide as the published objective sees it. log Z's gradient is q r by F_1 and 2 r by F_0, with
- * r = S (f'(k)/k) u m^T - (S/2) m m^T, because A = M / 2 in manual, section 2. */
-typedef struct celi_paper_slide {
-    double *c0, *c1;    /* (n x n) X^T X and X^T W X */
-    double *mean, *u;   /* (n) m, and M m at the last evaluation */
-    double *spread;     /* (CELI_PAPER_RUNS x n) the runs' shares of M m */
-    double energy[CELI_PAPER_RUNS][2];
-    double cells, q;
-    double curl; /* S f'(k) / k at the last evaluation */
-    cel_paper_loss loss;
-} celi_paper_slide;
-
-/* The state of a fit: forces in double, whatever cel_real is. Once folded, forces are symmetric with unit
- * diagonals, and only what is right of the diagonal is kept up to date. */
-typedef struct celi_paper_fit {
-    int64_t n, slides;
-    double *intra, *inter; /* (n x n) */
-    double *gradient;      /* (2 x n x n), Adam only: intra, inter */
-    celi_paper_slide *slide;
-    double *arrays; /* what the slides point into */
-    cel_adam adam;
-    double zmft;
-    cel_sphere sphere;
-    int folded;
-} celi_paper_fit;
-
-static void celi_paper_close(celi_paper_fit *f)
-{
-    celi_free(f->intra);
-    celi_free(f->gradient);
-    celi_free(f->slide);
-    celi_free(f->arrays);
-    cel_adam_free(&f->adam);
-    memset(f, 0, sizeof *f);
-}
-
-/* Checks and opens everything; on failure nothing is left open. */
-static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments, int64_t slides,
-                                  const cel_fit_options *o, const cel_model *model)
-{
-    int64_t n = model->genes, s, i, j, each = n * (2 * n + CELI_PAPER_RUNS + 2);
-    size_t square = (size_t)n * (size_t)n;
-    memset(f, 0, sizeof *f);
-    if (model->field || n < 1 || slides < 1 || o->epochs < 0 || o->lr < 0 || o->q < 0) return CEL_ERR_ARG;
-    if (model->relations != 2 || model->force.rows != 2 * n || model->force.cols != n) return CEL_ERR_SHAPE;
-    if (o->sphere == CEL_SPHERE_RIGHT && n < 2) return CEL_ERR_ARG;
-    for (s = 0; s < slides; s++) {
-        if (moments[s].genes != n || moments[s].blocks < 2) return CEL_ERR_SHAPE;
-        if (moments[s].cells < 1) return CEL_ERR_DATA;
-        if (o->slide_q && !(o->slide_q[s] > 0)) return CEL_ERR_ARG;
-    }
-    f->n = n;
-    f->slides = slides;
-    f->zmft = celi_or(o->zmft, 0.1);
-    f->sphere = o->sphere;
-    f->intra = (double *)celi_alloc(2 * square, sizeof(double));
-    f->slide = (celi_paper_slide *)celi_alloc((size_t)slides, sizeof(celi_paper_slide));
-    f->arrays = (double *)celi_alloc((size_t)slides, (size_t)each * sizeof(double));
-    if (!f->intra || !f->slide || !f->arrays) goto fail;
-    f->inter = f->intra + square;
-    if (o->optimiser == CEL_OPTIMISER_ADAM) {
-        f->gradient = (double *)celi_alloc(2 * square, sizeof(double));
-        if (!f->gradient || cel_adam_new(2 * n * n, &f->adam) != CEL_OK) goto fail;
-    }
-    for (s = 0; s < slides; s++) {
-        celi_paper_slide *t = f->slide + s;
-        t->c0 = f->arrays + s * each;
-        t->c1 = t->c0 + n * n;
-        t->mean = t->c1 + n * n;
-        t->u = t->mean + n;
-        t->spread = t->u + n;
-        t->cells = (double)moments[s].cells;
-        t->q = o->slide_q ? o->slide_q[s] : celi_or(o->q, 6);
-        cel_moments_mean(moments + s, t->mean);
-        cel_moments_cross(moments + s, 0, t->c0);
-        cel_moments_cross(moments + s, 1, t->c1);
-    }
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) {
-            f->intra[i * n + j] = (double)model->force.data[i * model->force.stride + j];
-            f->inter[i * n + j] = (double)model->force.data[(n + i) * model->force.stride + j];
-        }
-    return CEL_OK;
-fail:
-    celi_paper_close(f);
-    return CEL_ERR_MEMORY;
-}
-
-/* a (n x n) = (a + a^T) / 2. */
-static void celi_paper_symmetrise(int64_t n, double *a)
-{
-    int64_t i, j;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
-}
-
-/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
-static void celi_paper_fold(celi_paper_fit *f)
-{
-    int64_t n = f->n, i;
-    celi_paper_symmetrise(n, f->intra);
-    celi_paper_symmetrise(n, f->inter);
-    for (i = 0; i < n; i++) f->intra[i * n + i] = f->inter[i * n + i] = 1;
-    for (i = 0; i < f->slides; i++) celi_paper_symmetrise(n, f->slide[i].c1);
-    f->folded = 1;
-}
-
-/* What the kernels need of row i of slide t. */
-static void celi_paper_at(celi_paper_row *a, const celi_paper_fit *f, const celi_paper_slide *t, int64_t i,
-                          double *intra, double *inter)
-{
-    a->intra = intra;
-    a->inter = inter;
-    a->c0 = t->c0 + i * f->n;
-    a->c1 = t->c1 + i * f->n;
-    a->mean = t->mean;
-    a->u = t->u;
-    a->q = t->q;
-}
-
-/* Row i, from column `from`, of (intra, inter) -= rate * the gradient of slide t, then clamped. */
-static void celi_paper_descend(const celi_paper_fit *f, const celi_paper_kernels *kern, const celi_paper_slide *t,
-                               int64_t i, int64_t from, double rate, int clamp, double *intra, double *inter)
-{
-    celi_paper_row a;
-    double w = f->folded ? 0.5 : 1;
-    celi_paper_at(&a, f, t, i, intra, inter);
-    a.by_mean = w * t->curl * t->u[i] - t->cells / 2 * t->mean[i];
-    a.by_u = (1 - w) * t->curl * t->mean[i];
-    a.r_intra = -2 * rate;
-    a.r_inter = -t->q * rate;
-    a.data = f->zmft * rate;
-    a.low = clamp ? 0 : -HUGE_VAL;
-    a.high = clamp ? 1 : HUGE_VAL;
-    kern->step(&a, from, f->n);
-}
-
-/* Row i's share of M m and of the energies of slide t, into a run's sums. */
-static void celi_paper_evaluate(const celi_paper_fit *f, const celi_paper_kernels *kern, celi_paper_slide *t, int64_t i,
-                                int64_t run)
-{
-    celi_paper_row a;
-    double twice = f->folded ? 2 : 1;
-    celi_paper_at(&a, f, t, i, f->intra + i * f->n, f->inter + i * f->n);
-    a.own = f->folded ? t->mean[i] : 0;
-    a.spread = t->spread + run * f->n;
-    kern->sum(&a, f->folded ? i + 1 : 0, f->n);
-    a.spread[i] += a.total[0];
-    t->energy[run][0] += twice * a.total[1];
-    t->energy[run][1] += twice * a.total[2];
-    if (f->folded) {
-        a.spread[i] += (2 * a.intra[i] + t->q * a.inter[i]) * t->mean[i];
-        t->energy[run][0] += a.intra[i] * a.c0[i];
-        t->energy[run][1] += a.inter[i] * a.c1[i];
-    }
-}
-
-/* log Z and the loss of a slide from its runs' sums. */
-static void celi_paper_finish(const celi_paper_fit *f, celi_paper_slide *t)
-{
-    int64_t n = f->n, dim = f->sphere == CEL_SPHERE_RIGHT ? n : 3, i, run;
-    double kk = 0, mu = 0, a, k;
-    cel_paper_loss *l = &t->loss;
-    memset(l, 0, sizeof *l);
-    for (i = 0; i < n; i++) {
-        for (run = 1, t->u[i] = t->spread[i]; run < CELI_PAPER_RUNS; run++) t->u[i] += t->spread[run * n + i];
-        kk += t->u[i] * t->u[i];
-        mu += t->mean[i] * t->u[i];
-    }
-    for (run = 0; run < CELI_PAPER_RUNS; run++) {
-        l->intra += t->energy[run][0];
-        l->inter += t->energy[run][1];
-    }
-    l->kappa = k = sqrt(kk);
-    /* log((e^k - e^-k)/k) is log 2 + phi_3(k). */
-    l->log_z = f->sphere == CEL_SPHERE_RIGHT ? cel_sphere_log_area(n) : 0.69314718055994530942;
-    l->log_z = t->cells * (l->log_z + cel_sphere_phi(dim, k, &a, NULL) - mu / 2);
-    l->loss = l->log_z - f->zmft * (l->intra + l->inter);
-    t->curl = t->cells * (k > 0 ? a / k : 1 / (double)dim);
-}
-
-/* The first row of a run: runs of equal work, for whole rows or for what is right of the diagonal. */
-static int64_t celi_paper_run(const celi_paper_fit *f, int64_t run)
-{
-    double share = (double)run / (double)CELI_PAPER_RUNS;
-    if (run == CELI_PAPER_RUNS) return f->n;
-    return (int64_t)((double)f->n * (f->folded ? 1 - sqrt(1 - share) : share));
-}
-
-/* A run's rows of one pass over the forces: a step at rate lr down the gradients of slides down[0..downs), or with
- * Adam those gradients only, and the loss of slides next[0..nexts) at the result. */
-static void celi_paper_rows(celi_paper_fit *f, const celi_paper_kernels *kern, int64_t run, double lr,
-                            const int64_t *down, int64_t downs, const int64_t *next, int64_t nexts)
-{
-    int64_t n = f->n, i, k, end = celi_paper_run(f, run + 1);
-    for (k = 0; k < nexts; k++) {
-        celi_paper_slide *t = f->slide + next[k];
-        memset(t->spread + run * n, 0, (size_t)n * sizeof(double));
-        t->energy[run][0] = t->energy[run][1] = 0;
-    }
-    for (i = celi_paper_run(f, run); i < end; i++) {
-        double *intra = (f->gradient ? f->gradient : f->intra) + i * n, *inter = intra + n * n;
-        if (f->gradient && downs > 0) {
-            memset(intra, 0, (size_t)n * sizeof(double));
-            memset(inter, 0, (size_t)n * sizeof(double));
-        }
-        for (k = 0; k < downs; k++)
-            celi_paper_descend(f, kern, f->slide + down[k], i, f->folded ? i + 1 : 0, f->gradient ? -1 : lr,
-                               f->folded && !f->gradient && k + 1 == downs, intra, inter);
-        for (k = 0; k < nexts; k++) celi_paper_evaluate(f, kern, f->slide + next[k], i, run);
-    }
-}
-
-static void celi_paper_pass(celi_paper_fit *f, double lr, const int64_t *down, int64_t downs, const int64_t *next,
-                            int64_t nexts)
-{
-    celi_paper_kernels kern = celi_paper_kernel();
-    int adam = f->gradient && downs > 0;
-    int64_t run, i;
-    CELI_OMP(omp parallel for schedule(static, 1) if (f->n >= 200))
-    for (run = 0; run < CELI_PAPER_RUNS; run++)
-        celi_paper_rows(f, &kern, run, lr, down, downs, next, adam ? 0 : nexts);
-    if (adam) { /* once folded, what is not right of the diagonal has no gradient and stays */
-        cel_adam_options options;
-        memset(&options, 0, sizeof options);
-        options.lr = lr;
-        cel_adam_step_double(&f->adam, &options, f->gradient, f->intra);
-        for (i = 0; f->folded && i < f->adam.count; i++)
-            f->intra[i] = f->intra[i] < 0 ? 0 : f->intra[i] > 1 ? 1 : f->intra[i];
-        celi_paper_pass(f, lr, NULL, 0, next, nexts);
-        return;
-    }
-    for (run = 0; run < nexts; run++) celi_paper_finish(f, f->slide + next[run]);
-}
-
-CEL_API_DEF cel_status cel_fit_paper_start(uint64_t seed, const cel_model *model)
-{
-    int64_t n = model->genes, i, j;
-    cel_mat f = model->force;
-    if (model->relations != 2 || f.rows != 2 * n || f.cols != n) return CEL_ERR_SHAPE;
-    for (i = 0; i < n; i++) {
-        cel_rng rng = cel_rng_at(seed, CELI_STREAM_START, (uint32_t)i, 0);
-        for (j = 0; j <= i; j++) {
-            double u = cel_rng_uniform(&rng), v = i == j ? 1 : (u + cel_rng_uniform(&rng)) / 2;
-            f.data[i * f.stride + j] = f.data[j * f.stride + i] = (cel_real)v;
-            f.data[(n + i) * f.stride + j] = f.data[(n + j) * f.stride + i] = (cel_real)v;
-        }
-    }
-    return CEL_OK;
-}
-
-CEL_API_DEF cel_status cel_fit_paper_loss(const cel_model *model, const cel_moments *moments,
-                                          const cel_fit_options *options, cel_paper_loss *loss, cel_mat d_intra,
-                                          cel_mat d_inter)
-{
-    cel_fit_options o;
-    celi_paper_fit f;
-    celi_paper_kernels kern = celi_paper_kernel();
-    cel_status status;
-    int64_t n = model->genes, i, j, first = 0;
-    double *row;
-    memset(loss, 0, sizeof *loss);
-    memset(&o, 0, sizeof o);
-    if (options) o = *options;
-    o.slide_q = NULL;
-    o.optimiser = CEL_OPTIMISER_SGD;
-    if (d_intra.data && (d_intra.rows != n || d_intra.cols != n)) return CEL_ERR_SHAPE;
-    if (d_inter.data && (d_inter.rows != n || d_inter.cols != n)) return CEL_ERR_SHAPE;
-    status = celi_paper_open(&f, moments, 1, &o, model);
-    if (status != CEL_OK) return status;
-    celi_paper_pass(&f, 0, NULL, 0, &first, 1);
-    *loss = f.slide[0].loss;
-    row = f.slide[0].spread; /* free again: a row of each gradient */
-    for (i = 0; i < n; i++) {
-        memset(row, 0, 2 * (size_t)n * sizeof(double));
-        celi_paper_descend(&f, &kern, f.slide, i, 0, -1, 0, row, row + n);
-        for (j = 0; j < n && d_intra.data; j++) d_intra.data[i * d_intra.stride + j] = (cel_real)row[j];
-        for (j = 0; j < n && d_inter.data; j++) d_inter.data[i * d_inter.stride + j] = (cel_real)row[n + j];
-    }
-    celi_paper_close(&f);
-    return CEL_OK;
-}
-
-CEL_API_DEF cel_status cel_fit_paper(const cel_moments *moments, int64_t slides, const cel_fit_options *options,
-                                     const cel_model *model, double *losses, cel_fit_report *report)
-{
-    cel_fit_options o;
-    cel_fit_report made;
-    celi_paper_fit f;
-    cel_status status;
-    int64_t n = model->genes, epochs, e, i, j, *order, at_bound = 0;
-    double lr, before = 0;
-    memset(&o, 0, sizeof o);
-    memset(&made, 0, sizeof made);
-    if (options) o = *options;
-    if (report) *report = made;
-    epochs = o.epochs > 0 ? o.epochs : 200;
-    lr = celi_or(o.lr, 0.05);
-    status = celi_paper_open(&f, moments, slides, &o, model);
-    if (status != CEL_OK) return status;
-    if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
-    order = (int64_t *)celi_alloc((size_t)slides, sizeof(int64_t));
-    if (!order) status = CEL_ERR_MEMORY;
-    for (i = 0; i < slides && order; i++) order[i] = i;
-    for (e = 0; e < epochs && status == CEL_OK && !made.converged; e++) {
-        double loss = 0;
-        int64_t together = o.summed ? slides : 1;
-        cel_rng rng = cel_rng_at(o.seed, CELI_STREAM_SHUFFLE, 0, (uint32_t)e);
-        for (i = slides - 1; i > 0 && !o.summed; i--) {
-            int64_t k = cel_rng_integer(&rng, (uint32_t)(i + 1)), t = order[i];
-            order[i] = order[k];
-            order[k] = t;
-        }
-        if (e == 0) {
-            celi_paper_pass(&f, lr, NULL, 0, order, together);
-            if (!o.no_projection) celi_paper_fold(&f);
-        } else if (!o.summed && slides > 1) {
-            celi_paper_pass(&f, lr, NULL, 0, order, 1);
-        }
-        for (i = 0; i < slides; i += together) {
-            int64_t left = slides - i - together, k;
-            for (k = 0; k < together; k++) loss += f.slide[order[i + k]].loss.loss;
-            /* The pass that steps down one slide evaluates the next; a lone slide, or all, itself again. */
-            if (together == slides) celi_paper_pass(&f, lr, order, slides, order, slides);
-            else celi_paper_pass(&f, lr, order + i, 1, order + i + 1, left > 0 ? 1 : 0);
-        }
-        if (losses) losses[e] = loss;
-        made.epochs = e + 1;
-        if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        else if (e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before)) made.converged = 1;
-        before = loss;
-        if (status == CEL_OK && o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss))
-            status = CEL_ERR_STOPPED;
-    }
-    for (i = 0; i < slides && (status == CEL_OK || status == CEL_ERR_STOPPED); i++) {
-        cel_paper_loss *l = &f.slide[i].loss;
-        celi_paper_pass(&f, lr, NULL, 0, &i, 1);
-        made.final.loss += l->loss;
-        made.final.log_z += l->log_z;
-        made.final.intra += l->intra;
-        made.final.inter += l->inter;
-        if (l->kappa > made.final.kappa) made.final.kappa = l->kappa;
-        if (!(fabs(l->loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-    }
-    if (status == CEL_OK || status == CEL_ERR_STOPPED) {
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                int64_t at = f.folded && j < i ? j * n + i : i * n + j;
-                double a = f.intra[at], b = f.inter[at];
-                model->force.data[i * model->force.stride + j] = (cel_real)a;
-                model->force.data[(n + i) * model->force.stride + j] = (cel_real)b;
-                if (i != j) at_bound += (a <= 0 || a >= 1) + (b <= 0 || b >= 1);
-            }
-        made.saturated = n > 1 ? (double)at_bound / (2 * (double)n * (double)(n - 1)) : 0;
-        if (report) *report = made;
-    }
-    celi_free(order);
-    celi_paper_close(&f);
-    return status;
-}
-
-/* ======================================================================== */
-/* score: score matching on the sphere                                      */
-/* ======================================================================== */
-
-CEL_API_DEF double cel_fit_student_p(double t, double df)
-{
-    /* I_x(a, 1/2), x = df / (df + t^2), a = df / 2, by the continued fraction of the incomplete beta
-     * function (DLMF 8.17.22) in Lentz's form, on the side where it converges fast. */
-    double a = df / 2, b = 0.5, x, front, c = 1, d, f;
-    int k, swap;
-    if (!(t * t >= 0) || !(df > 0)) return (double)NAN;
-    x = df / (df + t * t);
-    if (!(x > 0)) return 0;
-    if (!(t * t > 0)) return 1;
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(t * t / (df + t * t)));
-    swap = x > (a + 1) / (a + b + 2);
-    if (swap) {
-        x = t * t / (df + t * t);
-        b = a;
-        a = 0.5;
-    }
-    d = 1 - (a + b) * x / (a + 1);
-    d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-    f = d;
-    for (k = 1; k < 1000; k++) {
-        double e = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)), step;
-        d = 1 + e * d;
-        c = 1 + e / c;
-        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-        f *= d * c;
-        e = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1));
-        d = 1 + e * d;
-        c = 1 + e / c;
-        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-        step = d * c;
-        f *= step;
-        if (fabs(step - 1) < 1e-15) break;
-    }
-    f *= front / a;
-    return swap ? 1 - f : f;
-}
-
-/* Sorts index (count) so that key[index] ascends, ties by index: heap sort. */
-static void celi_sort_by(const double *key, int64_t *index, int64_t count)
-{
-    int64_t start = count / 2, end = count;
-    while (end > 1) {
-        int64_t at, child, moving;
-        if (start > 0) {
-            moving = index[--start];
-        } else {
-            moving = index[--end];
-            index[end] = index[0];
-        }
-        for (at = start; (child = 2 * at + 1) < end; at = child) {
-            if (child + 1 < end && (key[index[child]] < key[index[child + 1]] ||
-                                    (!(key[index[child]] > key[index[child + 1]]) && index[child] < index[child + 1])))
-                child++;
-            if (key[moving] > key[index[child]] || (!(key[moving] < key[index[child]]) && moving > index[child])) break;
-            index[at] = index[child];
-        }
-        index[at] = moving;
-    }
-}
-
-CEL_API_DEF cel_status cel_fit_fdr(const double *p, int64_t count, double *q)
-{
-    int64_t *order, i;
-    double best = 1;
-    if (count < 0) return CEL_ERR_ARG;
-    order = (int64_t *)celi_alloc((size_t)count, sizeof *order);
-    if (!order) return CEL_ERR_MEMORY;
-    for (i = 0; i < count; i++) order[i] = i;
-    celi_sort_by(p, order, count);
-    for (i = count - 1; i >= 0; i--) {
-        double v = p[order[i]] * (double)count / (double)(i + 1);
-        if (v < p[order[i]]) v = p[order[i]]; /* by rounding */
-        if (v < best) best = v;
-        q[order[i]] = best;
-    }
-    celi_free(order);
-    return CEL_OK;
-}
 
 CEL_API_DEF void cel_score_report_free(cel_score_report *report)
 {
@@ -6825,7 +6289,7 @@ static double celi_score_dot(cel_mat x, cel_mat y)
     CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++)
         if (c * part < count)
-            share[c] = cel_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
+            share[c] = cel_vec_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
     for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += share[c];
     return sum;
 }
@@ -7992,7 +7456,7 @@ static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *
                 int64_t e = (r * n + i) * n + j;
                 double var = (double)(G - 1) / (double)G * (square[e] - sum[e] * sum[e] / (double)G);
                 double se = sqrt(var > 0 ? var : 0.0), z = se > 0 ? (double)force.data[e] / se : 0.0;
-                double tail = cel_fit_student_p(z, (double)(G - 1));
+                double tail = cel_student_p(z, (double)(G - 1));
                 report->se.data[e] = (cel_real)se;
                 report->z.data[e] = (cel_real)z;
                 report->p.data[e] = (cel_real)tail;
@@ -8000,7 +7464,7 @@ static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *
                 if (i != j && (i < j || !symmetric)) p[pairs++] = tail;
             }
         }
-        status = cel_fit_fdr(p, pairs, p);
+        status = cel_fdr(p, pairs, p);
         for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++)
                 if (i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
@@ -8079,7 +7543,7 @@ static int64_t celi_score_labels(const int32_t *label, int64_t count)
     return i < top ? -1 : top;
 }
 
-/* What cel_fit_score was given, checked. */
+/* What cel_score_fit was given, checked. */
 typedef struct celi_score_data {
     const cel_relation *relation;
     int64_t relations;
@@ -8198,7 +7662,7 @@ static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form,
             for (model.field[i] = 0, s = 0; s < sc.slides; s++)
                 model.field[i] += field.data[s * n + i] / (cel_real)sc.slides;
         }
-        if (!status) status = cel_fit_score_value(&model, d->relation, d->x, CEL_SCORE_ORTHANT, &all, each, work);
+        if (!status) status = cel_score_value(&model, d->relation, d->x, CEL_SCORE_ORTHANT, &all, each, work);
         for (i = 0; i < d->x.rows && !status; i++)
             if (d->group[i] >= k * d->groups / folds && d->group[i] < (k + 1) * d->groups / folds)
                 *value += each[i] / (double)d->x.rows;
@@ -8211,7 +7675,7 @@ static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form,
     return status;
 }
 
-CEL_API_DEF cel_status cel_fit_score(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
+CEL_API_DEF cel_status cel_score_fit(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
                                      const int32_t *group, const cel_score_options *options, cel_model *out,
                                      cel_score_report *report, cel_work *work)
 {
@@ -8276,7 +7740,7 @@ CEL_API_DEF cel_status cel_fit_score(const cel_relation *relation, int64_t relat
     return status;
 }
 
-CEL_API_DEF cel_status cel_fit_score_moments(const cel_relation *relation, int64_t relations,
+CEL_API_DEF cel_status cel_score_fit_moments(const cel_relation *relation, int64_t relations,
                                              const cel_moments *moments, int64_t groups, const int32_t *slide,
                                              const cel_score_options *options, cel_model *out,
                                              cel_score_report *report, cel_work *work)
@@ -8325,7 +7789,7 @@ CEL_API_DEF cel_status cel_fit_score_moments(const cel_relation *relation, int64
     return status;
 }
 
-CEL_API_DEF cel_status cel_fit_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
                                            cel_score_form form, double *value, double *each, cel_work *work)
 {
     int64_t n = model->genes, S = x.rows, c, i;
@@ -8371,7 +7835,7 @@ CEL_API_DEF cel_status cel_fit_score_value(const cel_model *model, const cel_rel
     return status;
 }
 
-CEL_API_DEF cel_status cel_fit_score_value_moments(const cel_model *model, const cel_relation *relation,
+CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel_relation *relation,
                                                    const cel_moments *moments, double *value)
 {
     /* J = 1/2 <T, G T> - <T, l> + 2 <F_0, S I - X^T X>, T the coefficients of B in v: blocks 2 F (symmetric), F^T and F
@@ -8414,7 +7878,7 @@ CEL_API_DEF cel_status cel_fit_score_value_moments(const cel_model *model, const
     return isfinite(*value) ? CEL_OK : CEL_ERR_NUMERIC;
 }
 
-CEL_API_DEF cel_status cel_fit_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
                                                  double *mean, double *each, cel_work *work)
 {
     /* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b), b = dH/dx_i - 2 F_0 x: all but i's own part. */
@@ -8456,7 +7920,7 @@ CEL_API_DEF cel_status cel_fit_pseudo_likelihood(const cel_model *model, const c
                 double log_p;
                 for (k = 0; k < n; k++) gamma[k] = (double)turned.data[cell * n + k];
                 failed[c] = cel_sphere_log_fb(n, scratch, gamma, &log_c, NULL, NULL);
-                log_p = cel_dot(n, y, v.data + cell * n) + 0.5 * cel_dot(n, y, own.data + cell * n) - log_c;
+                log_p = cel_vec_dot(n, y, v.data + cell * n) + 0.5 * cel_vec_dot(n, y, own.data + cell * n) - log_c;
                 gamma[n] += log_p;
                 if (each) each[cell] = log_p;
             }
@@ -8477,8 +7941,550 @@ CEL_API_DEF cel_status cel_fit_pseudo_likelihood(const cel_model *model, const c
 }
 
 /* ======================================================================== */
-/* generate: spherical angles and the published generator (SCE)             */
+/* published                                                                */
 /* ======================================================================== */
+
+/* The streams of random numbers drawn here and in the published generator. */
+enum { CELI_STREAM_START = 0x70610001, CELI_STREAM_SHUFFLE = 0x70610002, CELI_STREAM_ANGLES = 0x70610003 };
+
+CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
+{
+    memset(out, 0, sizeof *out);
+    if (count < 0) return CEL_ERR_ARG;
+    out->m = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->v = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->count = count;
+    if (out->m && out->v) return CEL_OK;
+    cel_adam_free(out);
+    return CEL_ERR_MEMORY;
+}
+
+CEL_API_DEF void cel_adam_free(cel_adam *a)
+{
+    celi_free(a->m);
+    celi_free(a->v);
+    memset(a, 0, sizeof *a);
+}
+
+/* The constants of one step, bias corrections included. */
+typedef struct celi_adam_rule {
+    double b1, b2, rate, root, eps, decay;
+} celi_adam_rule;
+
+/* Opens step t + 1 of the state. */
+static celi_adam_rule celi_adam_next(cel_adam *a, const cel_adam_options *o)
+{
+    cel_adam_options none;
+    celi_adam_rule r;
+    double t = (double)++a->step, lr;
+    memset(&none, 0, sizeof none);
+    if (!o) o = &none;
+    lr = celi_or(o->lr, 0.001);
+    r.b1 = celi_or(o->beta1, 0.9);
+    r.b2 = celi_or(o->beta2, 0.999);
+    r.eps = celi_or(o->eps, 1e-8);
+    r.decay = lr * o->weight_decay;
+    r.rate = lr / (1 - pow(r.b1, t));
+    r.root = 1 / (1 - pow(r.b2, t));
+    return r;
+}
+
+/* What to take off the parameter p with gradient g, its moments m and v brought up to date. */
+static double celi_adam_delta(const celi_adam_rule *r, double g, double p, double *m, double *v)
+{
+    *m = r->b1 * *m + (1 - r->b1) * g;
+    *v = r->b2 * *v + (1 - r->b2) * g * g;
+    return r->rate * *m / (sqrt(*v * r->root) + r->eps) + r->decay * p;
+}
+
+CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param)
+{
+    celi_adam_rule r = celi_adam_next(a, options);
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
+    for (i = 0; i < param.rows; i++) {
+        const cel_real *g = grad.data + i * grad.stride;
+        cel_real *x = param.data + i * param.stride;
+        double *m = a->m + i * param.cols, *v = a->v + i * param.cols;
+        int64_t j;
+        for (j = 0; j < param.cols; j++)
+            x[j] = (cel_real)((double)x[j] - celi_adam_delta(&r, (double)g[j], (double)x[j], m + j, v + j));
+    }
+}
+
+CEL_API_DEF void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param)
+{
+    celi_adam_rule r = celi_adam_next(a, options);
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
+    for (i = 0; i < a->count; i++) param[i] -= celi_adam_delta(&r, grad[i], param[i], a->m + i, a->v + i);
+}
+
+/* What the kernels below need of one row of both forces, and of the slide to step down or to evaluate. */
+typedef struct celi_paper_row {
+    double *intra, *inter;               /* (n) the row, of the forces or of their gradient */
+    const double *c0, *c1, *mean, *u;    /* (n) of the slide */
+    double by_mean, by_u;                /* r_j = by_mean mean_j + by_u u_j */
+    double r_intra, r_inter, data;       /* intra += r_intra r + data c0, inter += r_inter r + data c1, */
+    double low, high;                    /* then clamped to [low, high] */
+    double q, own, *spread;              /* spread_j += own (2 intra_j + q inter_j) */
+    double total[3];                     /* sums of (2 intra + q inter) mean, intra c0, inter c1 */
+} celi_paper_row;
+
+/* The kernels' text, on vectors S##_d of doubles: columns j of a row, `bytes` of a vector at its end. NaN
+ * passes the clamp: the second operand of dmin and dmax is what an unordered pair gives. */
+#if !defined(CELI_INLINE)
+#define CELI_INLINE static inline CEL_UNUSED
+#endif
+#define CELI_PAPER_KERNELS(T, S)                                                                                      \
+    T CELI_INLINE S##_d S##_part(const double *p, size_t bytes)                                                       \
+    {                                                                                                                 \
+        S##_d v = S##_dset(0);                                                                                        \
+        memcpy(&v, p, bytes);                                                                                         \
+        return v;                                                                                                     \
+    }                                                                                                                 \
+    T CELI_INLINE void S##_paper_step_at(const celi_paper_row *a, int64_t j, size_t bytes)                            \
+    {                                                                                                                 \
+        S##_d r = S##_dfma(S##_dset(a->by_u), S##_part(a->u + j, bytes), S##_dset(0)), g, h;                          \
+        r = S##_dfma(S##_dset(a->by_mean), S##_part(a->mean + j, bytes), r);                                          \
+        g = S##_dfma(S##_dset(a->r_intra), r, S##_part(a->intra + j, bytes));                                         \
+        h = S##_dfma(S##_dset(a->r_inter), r, S##_part(a->inter + j, bytes));                                         \
+        g = S##_dfma(S##_dset(a->data), S##_part(a->c0 + j, bytes), g);                                               \
+        h = S##_dfma(S##_dset(a->data), S##_part(a->c1 + j, bytes), h);                                               \
+        g = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), g));                                               \
+        h = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), h));                                               \
+        memcpy(a->intra + j, &g, bytes);                                                                              \
+        memcpy(a->inter + j, &h, bytes);                                                                              \
+    }                                                                                                                 \
+    T static void S##_paper_step(const celi_paper_row *a, int64_t j, int64_t n)                                       \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
+        for (; j + W <= n; j += W) S##_paper_step_at(a, j, sizeof(S##_d));                                            \
+        if (j < n) S##_paper_step_at(a, j, (size_t)(n - j) * sizeof(double));                                         \
+    }                                                                                                                 \
+    T CELI_INLINE void S##_paper_sum_at(const celi_paper_row *a, int64_t j, size_t bytes, S##_d *sum)                 \
+    {                                                                                                                 \
+        S##_d g = S##_part(a->intra + j, bytes), h = S##_part(a->inter + j, bytes), both, v;                          \
+        both = S##_dfma(S##_dset(a->q), h, S##_dfma(S##_dset(2), g, S##_dset(0)));                                    \
+        v = S##_dfma(S##_dset(a->own), both, S##_part(a->spread + j, bytes));                                         \
+        memcpy(a->spread + j, &v, bytes);                                                                             \
+        sum[0] = S##_dfma(both, S##_part(a->mean + j, bytes), sum[0]);                                                \
+        sum[1] = S##_dfma(g, S##_part(a->c0 + j, bytes), sum[1]);                                                     \
+        sum[2] = S##_dfma(h, S##_part(a->c1 + j, bytes), sum[2]);                                                     \
+    }                                                                                                                 \
+    T static void S##_paper_sum(celi_paper_row *a, int64_t j, int64_t n)                                              \
+    {                                                                                                                 \
+        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
+        S##_d sum[3];                                                                                                 \
+        double lane[3][W];                                                                                            \
+        int k, l;                                                                                                     \
+        sum[0] = sum[1] = sum[2] = S##_dset(0);                                                                       \
+        for (; j + W <= n; j += W) S##_paper_sum_at(a, j, sizeof(S##_d), sum);                                        \
+        if (j < n) S##_paper_sum_at(a, j, (size_t)(n - j) * sizeof(double), sum);                                     \
+        memcpy(lane, sum, sizeof sum);                                                                                \
+        for (k = 0; k < 3; k++)                                                                                       \
+            for (a->total[k] = lane[k][0], l = 1; l < W; l++) a->total[k] += lane[k][l];                              \
+    }
+
+typedef double celi_scalar_d;
+#define celi_scalar_dset(a) (a)
+#define celi_scalar_dfma(a, b, c) ((a) * (b) + (c))
+#define celi_scalar_dmin(a, b) celi_pick((a) < (b), a, b)
+#define celi_scalar_dmax(a, b) celi_pick((a) > (b), a, b)
+static double celi_pick(int first, double a, double b) { return first ? a : b; }
+CELI_PAPER_KERNELS(, celi_scalar)
+#if defined(CELI_X86)
+#define celi_avx2_dmin(a, b) _mm256_min_pd(a, b)
+#define celi_avx2_dmax(a, b) _mm256_max_pd(a, b)
+CELI_PAPER_KERNELS(CELI_AVX2, celi_avx2)
+#elif defined(CELI_NEON)
+#define celi_neon_dmin(a, b) vminq_f64(a, b)
+#define celi_neon_dmax(a, b) vmaxq_f64(a, b)
+CELI_PAPER_KERNELS(, celi_neon)
+#endif
+
+typedef struct celi_paper_kernels {
+    void (*step)(const celi_paper_row *a, int64_t from, int64_t n);
+    void (*sum)(celi_paper_row *a, int64_t from, int64_t n);
+} celi_paper_kernels;
+
+static celi_paper_kernels celi_paper_kernel(void)
+{
+    celi_paper_kernels k;
+#define CELI_PAPER_PICK(S) (k.step = S##_paper_step, k.sum = S##_paper_sum)
+    CELI_PAPER_PICK(celi_scalar);
+#if defined(CELI_X86)
+    if (cel_level_get() >= CEL_LEVEL_AVX2) CELI_PAPER_PICK(celi_avx2); /* wider ones wait for memory */
+#elif defined(CELI_NEON)
+    if (cel_level_get() == CEL_LEVEL_NEON) CELI_PAPER_PICK(celi_neon);
+#endif
+#undef CELI_PAPER_PICK
+    return k;
+}
+
+/* Rows are cut into this many runs, each with its own partial sums: bits do not depend on threads. */
+enum { CELI_PAPER_RUNS = 16 };
+
+/* One slide as the published objective sees it. log Z's gradient is q r by F_1 and 2 r by F_0, with
+ * r = S (f'(k)/k) u m^T - (S/2) m m^T, because A = M / 2 in manual, section 2. */
+typedef struct celi_paper_slide {
+    double *c0, *c1;    /* (n x n) X^T X and X^T W X */
+    double *mean, *u;   /* (n) m, and M m at the last evaluation */
+    double *spread;     /* (CELI_PAPER_RUNS x n) the runs' shares of M m */
+    double energy[CELI_PAPER_RUNS][2];
+    double cells, q;
+    double curl; /* S f'(k) / k at the last evaluation */
+    cel_paper_value loss;
+} celi_paper_slide;
+
+/* The state of a fit: forces in double, whatever cel_real is. Once folded, forces are symmetric with unit
+ * diagonals, and only what is right of the diagonal is kept up to date. */
+typedef struct celi_paper_fit {
+    int64_t n, slides;
+    double *intra, *inter; /* (n x n) */
+    double *gradient;      /* (2 x n x n), Adam only: intra, inter */
+    celi_paper_slide *slide;
+    double *arrays; /* what the slides point into */
+    cel_adam adam;
+    double zmft;
+    cel_sphere sphere;
+    int folded;
+} celi_paper_fit;
+
+static void celi_paper_close(celi_paper_fit *f)
+{
+    celi_free(f->intra);
+    celi_free(f->gradient);
+    celi_free(f->slide);
+    celi_free(f->arrays);
+    cel_adam_free(&f->adam);
+    memset(f, 0, sizeof *f);
+}
+
+/* Checks and opens everything; on failure nothing is left open. */
+static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments, int64_t slides,
+                                  const cel_paper_options *o, const cel_model *model)
+{
+    int64_t n = model->genes, s, i, j, each = n * (2 * n + CELI_PAPER_RUNS + 2);
+    size_t square = (size_t)n * (size_t)n;
+    memset(f, 0, sizeof *f);
+    if (model->field || n < 1 || slides < 1 || o->epochs < 0 || o->lr < 0 || o->q < 0) return CEL_ERR_ARG;
+    if (model->relations != 2 || model->force.rows != 2 * n || model->force.cols != n) return CEL_ERR_SHAPE;
+    if (o->sphere == CEL_SPHERE_RIGHT && n < 2) return CEL_ERR_ARG;
+    for (s = 0; s < slides; s++) {
+        if (moments[s].genes != n || moments[s].blocks < 2) return CEL_ERR_SHAPE;
+        if (moments[s].cells < 1) return CEL_ERR_DATA;
+        if (o->slide_q && !(o->slide_q[s] > 0)) return CEL_ERR_ARG;
+    }
+    f->n = n;
+    f->slides = slides;
+    f->zmft = celi_or(o->zmft, 0.1);
+    f->sphere = o->sphere;
+    f->intra = (double *)celi_alloc(2 * square, sizeof(double));
+    f->slide = (celi_paper_slide *)celi_alloc((size_t)slides, sizeof(celi_paper_slide));
+    f->arrays = (double *)celi_alloc((size_t)slides, (size_t)each * sizeof(double));
+    if (!f->intra || !f->slide || !f->arrays) goto fail;
+    f->inter = f->intra + square;
+    if (o->optimiser == CEL_OPTIMISER_ADAM) {
+        f->gradient = (double *)celi_alloc(2 * square, sizeof(double));
+        if (!f->gradient || cel_adam_new(2 * n * n, &f->adam) != CEL_OK) goto fail;
+    }
+    for (s = 0; s < slides; s++) {
+        celi_paper_slide *t = f->slide + s;
+        t->c0 = f->arrays + s * each;
+        t->c1 = t->c0 + n * n;
+        t->mean = t->c1 + n * n;
+        t->u = t->mean + n;
+        t->spread = t->u + n;
+        t->cells = (double)moments[s].cells;
+        t->q = o->slide_q ? o->slide_q[s] : celi_or(o->q, 6);
+        cel_moments_mean(moments + s, t->mean);
+        cel_moments_cross(moments + s, 0, t->c0);
+        cel_moments_cross(moments + s, 1, t->c1);
+    }
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) {
+            f->intra[i * n + j] = (double)model->force.data[i * model->force.stride + j];
+            f->inter[i * n + j] = (double)model->force.data[(n + i) * model->force.stride + j];
+        }
+    return CEL_OK;
+fail:
+    celi_paper_close(f);
+    return CEL_ERR_MEMORY;
+}
+
+/* a (n x n) = (a + a^T) / 2. */
+static void celi_paper_symmetrise(int64_t n, double *a)
+{
+    int64_t i, j;
+    for (i = 0; i < n; i++)
+        for (j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
+}
+
+/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
+static void celi_paper_fold(celi_paper_fit *f)
+{
+    int64_t n = f->n, i;
+    celi_paper_symmetrise(n, f->intra);
+    celi_paper_symmetrise(n, f->inter);
+    for (i = 0; i < n; i++) f->intra[i * n + i] = f->inter[i * n + i] = 1;
+    for (i = 0; i < f->slides; i++) celi_paper_symmetrise(n, f->slide[i].c1);
+    f->folded = 1;
+}
+
+/* What the kernels need of row i of slide t. */
+static void celi_paper_at(celi_paper_row *a, const celi_paper_fit *f, const celi_paper_slide *t, int64_t i,
+                          double *intra, double *inter)
+{
+    a->intra = intra;
+    a->inter = inter;
+    a->c0 = t->c0 + i * f->n;
+    a->c1 = t->c1 + i * f->n;
+    a->mean = t->mean;
+    a->u = t->u;
+    a->q = t->q;
+}
+
+/* Row i, from column `from`, of (intra, inter) -= rate * the gradient of slide t, then clamped. */
+static void celi_paper_descend(const celi_paper_fit *f, const celi_paper_kernels *kern, const celi_paper_slide *t,
+                               int64_t i, int64_t from, double rate, int clamp, double *intra, double *inter)
+{
+    celi_paper_row a;
+    double w = f->folded ? 0.5 : 1;
+    celi_paper_at(&a, f, t, i, intra, inter);
+    a.by_mean = w * t->curl * t->u[i] - t->cells / 2 * t->mean[i];
+    a.by_u = (1 - w) * t->curl * t->mean[i];
+    a.r_intra = -2 * rate;
+    a.r_inter = -t->q * rate;
+    a.data = f->zmft * rate;
+    a.low = clamp ? 0 : -HUGE_VAL;
+    a.high = clamp ? 1 : HUGE_VAL;
+    kern->step(&a, from, f->n);
+}
+
+/* Row i's share of M m and of the energies of slide t, into a run's sums. */
+static void celi_paper_evaluate(const celi_paper_fit *f, const celi_paper_kernels *kern, celi_paper_slide *t, int64_t i,
+                                int64_t run)
+{
+    celi_paper_row a;
+    double twice = f->folded ? 2 : 1;
+    celi_paper_at(&a, f, t, i, f->intra + i * f->n, f->inter + i * f->n);
+    a.own = f->folded ? t->mean[i] : 0;
+    a.spread = t->spread + run * f->n;
+    kern->sum(&a, f->folded ? i + 1 : 0, f->n);
+    a.spread[i] += a.total[0];
+    t->energy[run][0] += twice * a.total[1];
+    t->energy[run][1] += twice * a.total[2];
+    if (f->folded) {
+        a.spread[i] += (2 * a.intra[i] + t->q * a.inter[i]) * t->mean[i];
+        t->energy[run][0] += a.intra[i] * a.c0[i];
+        t->energy[run][1] += a.inter[i] * a.c1[i];
+    }
+}
+
+/* log Z and the loss of a slide from its runs' sums. */
+static void celi_paper_finish(const celi_paper_fit *f, celi_paper_slide *t)
+{
+    int64_t n = f->n, dim = f->sphere == CEL_SPHERE_RIGHT ? n : 3, i, run;
+    double kk = 0, mu = 0, a, k;
+    cel_paper_value *l = &t->loss;
+    memset(l, 0, sizeof *l);
+    for (i = 0; i < n; i++) {
+        for (run = 1, t->u[i] = t->spread[i]; run < CELI_PAPER_RUNS; run++) t->u[i] += t->spread[run * n + i];
+        kk += t->u[i] * t->u[i];
+        mu += t->mean[i] * t->u[i];
+    }
+    for (run = 0; run < CELI_PAPER_RUNS; run++) {
+        l->intra += t->energy[run][0];
+        l->inter += t->energy[run][1];
+    }
+    l->kappa = k = sqrt(kk);
+    /* log((e^k - e^-k)/k) is log 2 + phi_3(k). */
+    l->log_z = f->sphere == CEL_SPHERE_RIGHT ? cel_sphere_log_area(n) : 0.69314718055994530942;
+    l->log_z = t->cells * (l->log_z + cel_sphere_phi(dim, k, &a, NULL) - mu / 2);
+    l->loss = l->log_z - f->zmft * (l->intra + l->inter);
+    t->curl = t->cells * (k > 0 ? a / k : 1 / (double)dim);
+}
+
+/* The first row of a run: runs of equal work, for whole rows or for what is right of the diagonal. */
+static int64_t celi_paper_run(const celi_paper_fit *f, int64_t run)
+{
+    double share = (double)run / (double)CELI_PAPER_RUNS;
+    if (run == CELI_PAPER_RUNS) return f->n;
+    return (int64_t)((double)f->n * (f->folded ? 1 - sqrt(1 - share) : share));
+}
+
+/* A run's rows of one pass over the forces: a step at rate lr down the gradients of slides down[0..downs), or with
+ * Adam those gradients only, and the loss of slides next[0..nexts) at the result. */
+static void celi_paper_rows(celi_paper_fit *f, const celi_paper_kernels *kern, int64_t run, double lr,
+                            const int64_t *down, int64_t downs, const int64_t *next, int64_t nexts)
+{
+    int64_t n = f->n, i, k, end = celi_paper_run(f, run + 1);
+    for (k = 0; k < nexts; k++) {
+        celi_paper_slide *t = f->slide + next[k];
+        memset(t->spread + run * n, 0, (size_t)n * sizeof(double));
+        t->energy[run][0] = t->energy[run][1] = 0;
+    }
+    for (i = celi_paper_run(f, run); i < end; i++) {
+        double *intra = (f->gradient ? f->gradient : f->intra) + i * n, *inter = intra + n * n;
+        if (f->gradient && downs > 0) {
+            memset(intra, 0, (size_t)n * sizeof(double));
+            memset(inter, 0, (size_t)n * sizeof(double));
+        }
+        for (k = 0; k < downs; k++)
+            celi_paper_descend(f, kern, f->slide + down[k], i, f->folded ? i + 1 : 0, f->gradient ? -1 : lr,
+                               f->folded && !f->gradient && k + 1 == downs, intra, inter);
+        for (k = 0; k < nexts; k++) celi_paper_evaluate(f, kern, f->slide + next[k], i, run);
+    }
+}
+
+static void celi_paper_pass(celi_paper_fit *f, double lr, const int64_t *down, int64_t downs, const int64_t *next,
+                            int64_t nexts)
+{
+    celi_paper_kernels kern = celi_paper_kernel();
+    int adam = f->gradient && downs > 0;
+    int64_t run, i;
+    CELI_OMP(omp parallel for schedule(static, 1) if (f->n >= 200))
+    for (run = 0; run < CELI_PAPER_RUNS; run++)
+        celi_paper_rows(f, &kern, run, lr, down, downs, next, adam ? 0 : nexts);
+    if (adam) { /* once folded, what is not right of the diagonal has no gradient and stays */
+        cel_adam_options options;
+        memset(&options, 0, sizeof options);
+        options.lr = lr;
+        cel_adam_step_double(&f->adam, &options, f->gradient, f->intra);
+        for (i = 0; f->folded && i < f->adam.count; i++)
+            f->intra[i] = f->intra[i] < 0 ? 0 : f->intra[i] > 1 ? 1 : f->intra[i];
+        celi_paper_pass(f, lr, NULL, 0, next, nexts);
+        return;
+    }
+    for (run = 0; run < nexts; run++) celi_paper_finish(f, f->slide + next[run]);
+}
+
+CEL_API_DEF cel_status cel_paper_start(uint64_t seed, const cel_model *model)
+{
+    int64_t n = model->genes, i, j;
+    cel_mat f = model->force;
+    if (model->relations != 2 || f.rows != 2 * n || f.cols != n) return CEL_ERR_SHAPE;
+    for (i = 0; i < n; i++) {
+        cel_rng rng = cel_rng_at(seed, CELI_STREAM_START, (uint32_t)i, 0);
+        for (j = 0; j <= i; j++) {
+            double u = cel_rng_uniform(&rng), v = i == j ? 1 : (u + cel_rng_uniform(&rng)) / 2;
+            f.data[i * f.stride + j] = f.data[j * f.stride + i] = (cel_real)v;
+            f.data[(n + i) * f.stride + j] = f.data[(n + j) * f.stride + i] = (cel_real)v;
+        }
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments *moments,
+                                          const cel_paper_options *options, cel_paper_value *loss, cel_mat d_intra,
+                                          cel_mat d_inter)
+{
+    cel_paper_options o;
+    celi_paper_fit f;
+    celi_paper_kernels kern = celi_paper_kernel();
+    cel_status status;
+    int64_t n = model->genes, i, j, first = 0;
+    double *row;
+    memset(loss, 0, sizeof *loss);
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    o.slide_q = NULL;
+    o.optimiser = CEL_OPTIMISER_SGD;
+    if (d_intra.data && (d_intra.rows != n || d_intra.cols != n)) return CEL_ERR_SHAPE;
+    if (d_inter.data && (d_inter.rows != n || d_inter.cols != n)) return CEL_ERR_SHAPE;
+    status = celi_paper_open(&f, moments, 1, &o, model);
+    if (status != CEL_OK) return status;
+    celi_paper_pass(&f, 0, NULL, 0, &first, 1);
+    *loss = f.slide[0].loss;
+    row = f.slide[0].spread; /* free again: a row of each gradient */
+    for (i = 0; i < n; i++) {
+        memset(row, 0, 2 * (size_t)n * sizeof(double));
+        celi_paper_descend(&f, &kern, f.slide, i, 0, -1, 0, row, row + n);
+        for (j = 0; j < n && d_intra.data; j++) d_intra.data[i * d_intra.stride + j] = (cel_real)row[j];
+        for (j = 0; j < n && d_inter.data; j++) d_inter.data[i * d_inter.stride + j] = (cel_real)row[n + j];
+    }
+    celi_paper_close(&f);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides, const cel_paper_options *options,
+                                     const cel_model *model, double *losses, cel_paper_report *report)
+{
+    cel_paper_options o;
+    cel_paper_report made;
+    celi_paper_fit f;
+    cel_status status;
+    int64_t n = model->genes, epochs, e, i, j, *order, at_bound = 0;
+    double lr, before = 0;
+    memset(&o, 0, sizeof o);
+    memset(&made, 0, sizeof made);
+    if (options) o = *options;
+    if (report) *report = made;
+    epochs = o.epochs > 0 ? o.epochs : 200;
+    lr = celi_or(o.lr, 0.05);
+    status = celi_paper_open(&f, moments, slides, &o, model);
+    if (status != CEL_OK) return status;
+    if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
+    order = (int64_t *)celi_alloc((size_t)slides, sizeof(int64_t));
+    if (!order) status = CEL_ERR_MEMORY;
+    for (i = 0; i < slides && order; i++) order[i] = i;
+    for (e = 0; e < epochs && status == CEL_OK && !made.converged; e++) {
+        double loss = 0;
+        int64_t together = o.summed ? slides : 1;
+        cel_rng rng = cel_rng_at(o.seed, CELI_STREAM_SHUFFLE, 0, (uint32_t)e);
+        for (i = slides - 1; i > 0 && !o.summed; i--) {
+            int64_t k = cel_rng_integer(&rng, (uint32_t)(i + 1)), t = order[i];
+            order[i] = order[k];
+            order[k] = t;
+        }
+        if (e == 0) {
+            celi_paper_pass(&f, lr, NULL, 0, order, together);
+            if (!o.no_projection) celi_paper_fold(&f);
+        } else if (!o.summed && slides > 1) {
+            celi_paper_pass(&f, lr, NULL, 0, order, 1);
+        }
+        for (i = 0; i < slides; i += together) {
+            int64_t left = slides - i - together, k;
+            for (k = 0; k < together; k++) loss += f.slide[order[i + k]].loss.loss;
+            /* The pass that steps down one slide evaluates the next; a lone slide, or all, itself again. */
+            if (together == slides) celi_paper_pass(&f, lr, order, slides, order, slides);
+            else celi_paper_pass(&f, lr, order + i, 1, order + i + 1, left > 0 ? 1 : 0);
+        }
+        if (losses) losses[e] = loss;
+        made.epochs = e + 1;
+        if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        else if (e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before)) made.converged = 1;
+        before = loss;
+        if (status == CEL_OK && o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss))
+            status = CEL_ERR_STOPPED;
+    }
+    for (i = 0; i < slides && (status == CEL_OK || status == CEL_ERR_STOPPED); i++) {
+        cel_paper_value *l = &f.slide[i].loss;
+        celi_paper_pass(&f, lr, NULL, 0, &i, 1);
+        made.final.loss += l->loss;
+        made.final.log_z += l->log_z;
+        made.final.intra += l->intra;
+        made.final.inter += l->inter;
+        if (l->kappa > made.final.kappa) made.final.kappa = l->kappa;
+        if (!(fabs(l->loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+    }
+    if (status == CEL_OK || status == CEL_ERR_STOPPED) {
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                int64_t at = f.folded && j < i ? j * n + i : i * n + j;
+                double a = f.intra[at], b = f.inter[at];
+                model->force.data[i * model->force.stride + j] = (cel_real)a;
+                model->force.data[(n + i) * model->force.stride + j] = (cel_real)b;
+                if (i != j) at_bound += (a <= 0 || a >= 1) + (b <= 0 || b >= 1);
+            }
+        made.saturated = n > 1 ? (double)at_bound / (2 * (double)n * (double)(n - 1)) : 0;
+        if (report) *report = made;
+    }
+    celi_free(order);
+    celi_paper_close(&f);
+    return status;
+}
 
 /* Cells are cut into at most this many runs, each with its own scratch and its own partial sums: the
  * result does not depend on how many threads share the runs. */
@@ -8527,7 +8533,7 @@ static void celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, char *s
     }
 }
 
-CEL_API_DEF cel_status cel_gen_from_angles(cel_mat angles, cel_mat x)
+CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x)
 {
     char *scratch;
     cel_mat none;
@@ -8544,7 +8550,7 @@ CEL_API_DEF cel_status cel_gen_from_angles(cel_mat angles, cel_mat x)
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *err)
+CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err)
 {
     int64_t i, j, n = x.cols;
     if (n < 2) return celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
@@ -8572,7 +8578,7 @@ CEL_API_DEF cel_status cel_gen_to_angles(cel_mat x, cel_mat angles, cel_error *e
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
+CEL_API_DEF cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
 {
     cel_work own;
     char *scratch;
@@ -8586,7 +8592,7 @@ CEL_API_DEF cel_status cel_gen_angles_gradient(cel_mat angles, cel_mat d_x, cel_
     return scratch ? CEL_OK : CEL_ERR_MEMORY;
 }
 
-CEL_API_DEF void cel_gen_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
+CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
 {
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 16))
@@ -8614,9 +8620,9 @@ static void celi_gen_mean(cel_mat x, double *mean)
     }
 }
 
-/* cel_gen_paper_loss with its scratch for the energies (relations + 1) given. */
+/* cel_paper_generate_loss with its scratch for the energies (relations + 1) given. */
 static cel_status celi_gen_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
-                                const cel_gen_options *o, cel_paper_loss *loss, cel_mat d_x, double *energy,
+                                const cel_paper_generate_options *o, cel_paper_value *loss, cel_mat d_x, double *energy,
                                 cel_work *work)
 {
     int64_t n = model->genes, i;
@@ -8651,7 +8657,7 @@ static cel_status celi_gen_loss(const cel_model *model, const cel_relation *rela
 }
 
 /* What both public functions ask of their arguments. */
-static cel_status celi_gen_check(const cel_model *model, const cel_gen_options *o, int64_t rows, int64_t cols)
+static cel_status celi_gen_check(const cel_model *model, const cel_paper_generate_options *o, int64_t rows, int64_t cols)
 {
     if (rows < 1 || o->q < 0 || o->lr < 0 || o->epochs < 0 || o->snapshot_every < 0) return CEL_ERR_ARG;
     if (model->genes < 2 || (!o->no_log_z && model->field)) return CEL_ERR_ARG;
@@ -8659,11 +8665,11 @@ static cel_status celi_gen_check(const cel_model *model, const cel_gen_options *
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_gen_paper_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
-                                          const cel_gen_options *options, cel_paper_loss *loss, cel_mat d_x,
+CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+                                          const cel_paper_generate_options *options, cel_paper_value *loss, cel_mat d_x,
                                           cel_work *work)
 {
-    cel_gen_options o;
+    cel_paper_generate_options o;
     cel_status status;
     cel_work own;
     double *energy;
@@ -8724,7 +8730,7 @@ static void celi_gen_close(celi_gen_state *g)
 /* Where a force is symmetric only the symmetric part of its relation matters, and the products with it are
  * half as many: a directed W gives way to (W + W^T) / 2. */
 static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const cel_relation *relation,
-                                const cel_gen_options *o, int64_t cells)
+                                const cel_paper_generate_options *o, int64_t cells)
 {
     int64_t n = model->genes, r;
     cel_status status;
@@ -8764,16 +8770,16 @@ static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angle
     }
     CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
     for (i = 0; i < angles.rows; i++)
-        cel_axpy(angles.cols, (cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride);
+        cel_vec_axpy(angles.cols, (cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride);
 }
 
-CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation *relation,
-                                     const cel_gen_options *options, cel_mat angles, cel_mat x, double *losses,
-                                     cel_paper_loss *last)
+CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relation *relation,
+                                     const cel_paper_generate_options *options, cel_mat angles, cel_mat x, double *losses,
+                                     cel_paper_value *last)
 {
-    cel_gen_options o;
+    cel_paper_generate_options o;
     celi_gen_state g;
-    cel_paper_loss loss;
+    cel_paper_value loss;
     cel_status status;
     int64_t e, epochs, every;
     cel_mat d_angles, none;
@@ -8817,13 +8823,13 @@ CEL_API_DEF cel_status cel_gen_paper(const cel_model *model, const cel_relation 
 }
 
 /* ======================================================================== */
-/* generate: exact samples, the most likely tissue, log Z by sampling       */
+/* sampler                                                                  */
 /* ======================================================================== */
 
 /* Random numbers outside the sweeps are drawn at this sweep number. */
 #define CELI_START_SWEEP 0xffffffffu
 
-CEL_API_DEF void cel_gen_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x)
+CEL_API_DEF void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x)
 {
     int64_t i, j;
     CELI_OMP(omp parallel for schedule(static) private(j))
@@ -8832,7 +8838,7 @@ CEL_API_DEF void cel_gen_uniform(uint64_t seed, uint32_t stream, int orthant, ce
         cel_real *row = x.data + i * x.stride;
         double length;
         cel_rng_normals(&rng, row, x.cols);
-        length = cel_nrm2(x.cols, row);
+        length = cel_vec_nrm2(x.cols, row);
         for (j = 0; j < x.cols; j++) {
             double v = (double)row[j] / length;
             row[j] = (cel_real)(orthant ? fabs(v) : v);
@@ -8858,7 +8864,7 @@ static int celi_colour_row(const cel_csr *w, int64_t i, const int32_t *colour, i
     return 1;
 }
 
-CEL_API_DEF cel_status cel_gen_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
+CEL_API_DEF cel_status cel_sample_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
                                       int32_t *colours, cel_error *err)
 {
     int64_t i, r;
@@ -8896,7 +8902,7 @@ typedef struct celi_lane {
     cel_status status;
 } celi_lane;
 
-struct cel_sampler {
+struct cel_sample {
     const cel_model *model;
     const cel_relation *relation;
     cel_sample_options options;
@@ -8924,11 +8930,11 @@ typedef struct celi_batch {
     void *context;
 } celi_batch;
 
-typedef void celi_batch_fn(const cel_sampler *s, celi_lane *lane, const celi_batch *batch);
+typedef void celi_batch_fn(const cel_sample *s, celi_lane *lane, const celi_batch *batch);
 
 /* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
  * a function of the count alone. */
-static int64_t celi_sampler_block(const cel_sampler *s, int64_t count)
+static int64_t celi_sampler_block(const cel_sample *s, int64_t count)
 {
     int64_t block = (count + 7) / 8, least = 32 + s->genes / 4, blocks;
     if (block < least) block = least;
@@ -8938,7 +8944,7 @@ static int64_t celi_sampler_block(const cel_sampler *s, int64_t count)
     return blocks > 0 ? (count + blocks - 1) / blocks : 1;
 }
 
-CEL_API_DEF void cel_gen_sampler_free(cel_sampler *s)
+CEL_API_DEF void cel_sample_free(cel_sample *s)
 {
     int64_t k;
     if (!s) return;
@@ -8961,7 +8967,7 @@ CEL_API_DEF void cel_gen_sampler_free(cel_sampler *s)
 }
 
 /* The forces as the products need them: G2, and for each relation F + F^T where W is symmetric, else F^T and F. */
-static cel_status celi_sampler_forces(cel_sampler *s)
+static cel_status celi_sampler_forces(cel_sample *s)
 {
     int64_t n = s->genes, r;
     cel_status status = cel_mat_new(n, s->width, &s->g2);
@@ -8981,7 +8987,7 @@ static cel_status celi_sampler_forces(cel_sampler *s)
 }
 
 /* The list of the cells that move, by colour. */
-static cel_status celi_sampler_list(cel_sampler *s, cel_error *err)
+static cel_status celi_sampler_list(cel_sample *s, cel_error *err)
 {
     const cel_sample_options *o = &s->options;
     int64_t i, j, r, c;
@@ -8991,7 +8997,7 @@ static cel_status celi_sampler_list(cel_sampler *s, cel_error *err)
     if (!colour) {
         own = (int32_t *)celi_alloc((size_t)s->cells, sizeof *own);
         if (!own) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
-        status = cel_gen_colour(s->relation, s->model->relations, s->cells, own, &colours, err);
+        status = cel_sample_colour(s->relation, s->model->relations, s->cells, own, &colours, err);
         colour = own;
     }
     for (i = 0; i < s->cells && !status && !own; i++) {
@@ -9026,7 +9032,7 @@ static cel_status celi_sampler_list(cel_sampler *s, cel_error *err)
 }
 
 /* One lane a thread, with the products' own scratch taken once, so that a sweep allocates nothing. */
-static cel_status celi_sampler_lanes(cel_sampler *s)
+static cel_status celi_sampler_lanes(cel_sample *s)
 {
     int64_t k, c, blocks = 1;
     cel_status status = CEL_OK;
@@ -9059,16 +9065,16 @@ static cel_status celi_sampler_lanes(cel_sampler *s)
     return status;
 }
 
-CEL_API_DEF cel_status cel_gen_sampler_new(const cel_model *model, const cel_relation *relation, int64_t cells,
-                                           const cel_sample_options *options, cel_sampler **out, cel_error *err)
+CEL_API_DEF cel_status cel_sample_new(const cel_model *model, const cel_relation *relation, int64_t cells,
+                                           const cel_sample_options *options, cel_sample **out, cel_error *err)
 {
-    cel_sampler *s;
+    cel_sample *s;
     cel_status status = celi_relation_check(relation, model->relations, cells);
     *out = NULL;
     if (status) return celi_fail(err, status, "a relation's shape is not cells x cells", -1, -1, -1);
     if (options && (options->moves < 0 || !(options->step >= 0)))
         return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
-    s = (cel_sampler *)celi_alloc(1, sizeof *s);
+    s = (cel_sample *)celi_alloc(1, sizeof *s);
     if (!s) return celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
     s->model = model;
     s->relation = relation;
@@ -9089,7 +9095,7 @@ CEL_API_DEF cel_status cel_gen_sampler_new(const cel_model *model, const cel_rel
         if (!status) status = celi_sampler_lanes(s);
         if (status) celi_fail(err, status, "a sampler", -1, -1, -1);
     }
-    if (status) cel_gen_sampler_free(s);
+    if (status) cel_sample_free(s);
     else *out = s;
     return status;
 }
@@ -9097,7 +9103,7 @@ CEL_API_DEF cel_status cel_gen_sampler_new(const cel_model *model, const cel_rel
 /* Loads a block: free parts into lane->x, their radii, and into lane->b
  *   scale (h + sum_r (W_r X F_r^T + W_r^T X F_r) + (F_0 + F_0^T) held part):
  * held values act on the free ones like a field. */
-static cel_status celi_batch_load(const cel_sampler *s, celi_lane *l, const celi_batch *batch, cel_mat *x, cel_mat *u,
+static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch, cel_mat *x, cel_mat *u,
                                   cel_mat *b)
 {
     int64_t n = s->genes, m = batch->count, i, j, r;
@@ -9112,7 +9118,7 @@ static cel_status celi_batch_load(const cel_sampler *s, celi_lane *l, const celi
     for (i = 0; i < m; i++) {
         cel_real *to = b->data + i * b->stride;
         memset(to, 0, (size_t)n * sizeof *to);
-        if (s->model->field) cel_axpy(n, scale, s->model->field, to);
+        if (s->model->field) cel_vec_axpy(n, scale, s->model->field, to);
         any |= s->held[batch->cell[i]];
     }
     for (r = 0; r < s->model->relations; r++)
@@ -9144,7 +9150,7 @@ static cel_status celi_batch_load(const cel_sampler *s, celi_lane *l, const celi
 }
 
 /* Sets to zero what is held of a row of cell `cell`. */
-static void celi_batch_mask(const cel_sampler *s, int64_t cell, cel_real *row)
+static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 {
     const uint8_t *hold = s->options.hold + cell * s->genes;
     int64_t j;
@@ -9153,12 +9159,12 @@ static void celi_batch_mask(const cel_sampler *s, int64_t cell, cel_real *row)
 }
 
 /* Writes the free part `row` to cell `cell` of x, rescaled to the radius; sign is 1 or -1. */
-static void celi_batch_store(const cel_sampler *s, const celi_batch *batch, int64_t cell, const cel_real *row,
+static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64_t cell, const cel_real *row,
                              double radius, double sign)
 {
     const uint8_t *hold = s->options.hold;
     cel_real *to = batch->x.data + cell * batch->x.stride, f;
-    double length = cel_nrm2(s->genes, row);
+    double length = cel_vec_nrm2(s->genes, row);
     int64_t j;
     if (!(length > 0)) return;
     f = (cel_real)(sign * radius / length);
@@ -9190,7 +9196,7 @@ static void celi_turn(int64_t width, cel_real *x, cel_real *u, cel_real a, cel_r
 /* Geodesic Hamiltonian Monte Carlo (Byrne and Girolami, 2013) of a block of cells given the others. u is the
  * momentum divided by the cell's step, so that a kick is u += x G2 + b: the product adds to u itself. After a
  * kick by alpha from a tangent u, x.u = alpha (x.G2 x + x.b): the energy costs no further product. */
-static void celi_batch_hmc(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
     int64_t n = s->genes, i, m = batch->count;
@@ -9208,9 +9214,9 @@ static void celi_batch_hmc(const cel_sampler *s, celi_lane *l, const celi_batch 
         side[i] = cel_rng_uniform(&rng);
         cel_rng_normals(&rng, ui, n);
         celi_batch_mask(s, cell, ui);
-        along = r2 > 0 ? cel_dot(n, xi, ui) / r2 : 0;
-        cel_axpy(n, (cel_real)-along, xi, ui);
-        change[i] = cel_dot(n, ui, ui) / 2;
+        along = r2 > 0 ? cel_vec_dot(n, xi, ui) / r2 : 0;
+        cel_vec_axpy(n, (cel_real)-along, xi, ui);
+        change[i] = cel_vec_dot(n, ui, ui) / 2;
         if (!(step[i] > 0)) continue;
         celi_turn(s->width, xi, ui, 1, 0, 0, (cel_real)(1 / step[i]));
     }
@@ -9220,15 +9226,15 @@ static void celi_batch_hmc(const cel_sampler *s, celi_lane *l, const celi_batch 
         for (i = 0; i < m && !l->status; i++) {
             cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride, *bi = b.data + i * b.stride;
             double r = l->radius[i], r2 = r * r, along, length, c, t;
-            cel_axpy(s->width, (cel_real)alpha, bi, ui);
+            cel_vec_axpy(s->width, (cel_real)alpha, bi, ui);
             celi_batch_mask(s, batch->cell[i], ui);
             if (!(step[i] > 0)) continue;
-            along = cel_dot(s->width, xi, ui);
-            length = cel_dot(s->width, ui, ui) - along * along / r2;
+            along = cel_vec_dot(s->width, xi, ui);
+            length = cel_vec_dot(s->width, ui, ui) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
-            if (k == 0) change[i] -= along + cel_dot(s->width, xi, bi) / 2;
+            if (k == 0) change[i] -= along + cel_vec_dot(s->width, xi, bi) / 2;
             if (k == moves) {
-                double field = cel_dot(s->width, xi, bi), kinetic = step[i] * length;
+                double field = cel_vec_dot(s->width, xi, bi), kinetic = step[i] * length;
                 change[i] += along + field / 2 - kinetic * kinetic / 2;
                 continue;
             }
@@ -9252,7 +9258,7 @@ static void celi_batch_hmc(const cel_sampler *s, celi_lane *l, const celi_batch 
             memcpy(xi, batch->x.data + cell * batch->x.stride, (size_t)n * sizeof *xi);
             celi_batch_mask(s, cell, xi);
         }
-        flip = side[i] * (1 + exp(2 * cel_dot(s->width, xi, b.data + i * b.stride))) < 1;
+        flip = side[i] * (1 + exp(2 * cel_vec_dot(s->width, xi, b.data + i * b.stride))) < 1;
         if (moved || flip) celi_batch_store(s, batch, cell, xi, l->radius[i], flip ? -1 : 1);
     }
 }
@@ -9260,7 +9266,7 @@ static void celi_batch_hmc(const cel_sampler *s, celi_lane *l, const celi_batch 
 /* The orthant: a pair of values is rotated within its quarter circle by slice sampling with shrinkage (Neal,
  * 2003), at most 15 proposals. g is the gradient, kept up to date. Every pair draws from its own place of the
  * stream, so that paired runs stay in step. */
-static void celi_pair_turn(const cel_sampler *s, cel_real *x, cel_real *g, int64_t j, int64_t k, cel_rng *rng,
+static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_t j, int64_t k, cel_rng *rng,
                            double *share)
 {
     double xj = (double)x[j], xk = (double)x[k], r = sqrt(xj * xj + xk * xk), least, low = 0, high, now;
@@ -9280,8 +9286,8 @@ static void celi_pair_turn(const cel_sampler *s, cel_real *x, cel_real *g, int64
             x[k] = (cel_real)(xk + dk);
             if (x[j] < 0) x[j] = 0;
             if (x[k] < 0) x[k] = 0;
-            cel_axpy(s->genes, (cel_real)(s->scale * dj), gj, g);
-            cel_axpy(s->genes, (cel_real)(s->scale * dk), gk, g);
+            cel_vec_axpy(s->genes, (cel_real)(s->scale * dj), gj, g);
+            cel_vec_axpy(s->genes, (cel_real)(s->scale * dk), gk, g);
             return;
         }
         if (t < now) low = t;
@@ -9289,7 +9295,7 @@ static void celi_pair_turn(const cel_sampler *s, cel_real *x, cel_real *g, int64
     }
 }
 
-static void celi_batch_orthant(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, j, m = batch->count;
     const uint8_t *hold = s->options.hold;
@@ -9329,7 +9335,7 @@ static void celi_batch_orthant(const cel_sampler *s, celi_lane *l, const celi_ba
 #define CELI_SAMPLE_SMALL 200000
 
 /* fn for every block of every colour. Which lane works on which block does not matter to the result. */
-static cel_status celi_sampler_pass(cel_sampler *s, cel_mat x, celi_batch_fn *fn, void *context)
+static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn, void *context)
 {
     int64_t c, k;
     double done = 0, made = 0;
@@ -9365,13 +9371,13 @@ static cel_status celi_sampler_pass(cel_sampler *s, cel_mat x, celi_batch_fn *fn
 }
 
 /* Robbins-Monro on log step towards an acceptance of 0.8. */
-static void celi_sampler_adapt(cel_sampler *s, double gain)
+static void celi_sampler_adapt(cel_sample *s, double gain)
 {
     s->step *= exp(gain * (s->acceptance - 0.8));
     if (s->step > s->step_most) s->step = s->step_most;
 }
 
-CEL_API_DEF cel_status cel_gen_sweep(cel_sampler *s, cel_mat x)
+CEL_API_DEF cel_status cel_sample_sweep(cel_sample *s, cel_mat x)
 {
     cel_status status = celi_sampler_pass(s, x, s->options.orthant ? celi_batch_orthant : celi_batch_hmc, NULL);
     int64_t t = s->sweep++;
@@ -9383,16 +9389,16 @@ CEL_API_DEF cel_status cel_gen_sweep(cel_sampler *s, cel_mat x)
     return CEL_OK;
 }
 
-CEL_API_DEF void cel_gen_restart(cel_sampler *s, uint32_t stream)
+CEL_API_DEF void cel_sample_restart(cel_sample *s, uint32_t stream)
 {
     s->options.stream = stream;
     s->sweep = 0;
     s->adapt = 0;
 }
 
-CEL_API_DEF void cel_gen_temper(cel_sampler *s, double scale) { s->scale = scale; }
-CEL_API_DEF double cel_gen_step(const cel_sampler *s) { return s->step; }
-CEL_API_DEF double cel_gen_acceptance(const cel_sampler *s) { return s->acceptance; }
+CEL_API_DEF void cel_sample_temper(cel_sample *s, double scale) { s->scale = scale; }
+CEL_API_DEF double cel_sample_step(const cel_sample *s) { return s->step; }
+CEL_API_DEF double cel_sample_acceptance(const cel_sample *s) { return s->acceptance; }
 
 /* Mean over the half chains of the autocovariance at a lag. */
 static double celi_autocovariance(const double *trace, int64_t chains, int64_t length, int64_t lag)
@@ -9408,7 +9414,7 @@ static double celi_autocovariance(const double *trace, int64_t chains, int64_t l
     return total / (double)(half * 2 * chains);
 }
 
-CEL_API_DEF void cel_gen_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat)
+CEL_API_DEF void cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat)
 {
     int64_t half = length / 2, c, t;
     double all = 0, between = 0, within, variance, sum = 0, last = DBL_MAX, n = (double)half, m = 2 * (double)chains;
@@ -9449,7 +9455,7 @@ static cel_status celi_rows_check(cel_mat x, int64_t cells, int64_t genes, int o
     if (x.rows != cells || x.cols != genes) return celi_fail(err, CEL_ERR_SHAPE, "x is not cells x genes", -1, -1, -1);
     for (i = 0; i < cells; i++) {
         const cel_real *row = x.data + i * x.stride;
-        if (!(fabs(cel_dot(genes, row, row) - 1) <= 2e-3))
+        if (!(fabs(cel_vec_dot(genes, row, row) - 1) <= 2e-3))
             return celi_fail(err, CEL_ERR_DATA, "a row is not of unit length", -1, i, -1);
         for (j = 0; orthant && j < genes; j++)
             if (row[j] < 0) return celi_fail(err, CEL_ERR_DATA, "a negative value on the orthant", -1, i, j);
@@ -9457,13 +9463,13 @@ static cel_status celi_rows_check(cel_mat x, int64_t cells, int64_t genes, int o
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_gen_sample(const cel_model *model, const cel_relation *relation,
+CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation *relation,
                                       const cel_sample_options *options, cel_mat x, double *trace,
                                       cel_sample_report *report, cel_error *err)
 {
     cel_sample_options o;
     cel_sample_report r;
-    cel_sampler *s = NULL;
+    cel_sample *s = NULL;
     double *own = NULL;
     cel_work work;
     int64_t t, total;
@@ -9479,14 +9485,14 @@ CEL_API_DEF cel_status cel_gen_sample(const cel_model *model, const cel_relation
     if (report) *report = r;
     if (!status && (o.sweeps < 0 || o.thin < 0))
         status = celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
-    if (!status) status = cel_gen_sampler_new(model, relation, x.rows, options, &s, err);
+    if (!status) status = cel_sample_new(model, relation, x.rows, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
     if (!trace) status = celi_fail(err, CEL_ERR_MEMORY, "the trace of the energy", -1, -1, -1);
     total = o.warmup + o.sweeps;
     for (t = 0; t < total && !status; t++) {
         int64_t sweep = t - o.warmup;
-        status = cel_gen_sweep(s, x);
+        status = cel_sample_sweep(s, x);
         if (!status && sweep >= 0) {
             r.acceptance += s->acceptance;
             r.sweeps++;
@@ -9505,17 +9511,21 @@ CEL_API_DEF cel_status cel_gen_sample(const cel_model *model, const cel_relation
     r.acceptance /= r.sweeps ? (double)r.sweeps : 1;
     r.step = s->step;
     r.colours = (int32_t)s->colours;
-    if (trace) cel_gen_diagnose(trace, 1, r.recorded, &r.ess, &r.rhat);
+    if (trace) cel_sample_diagnose(trace, 1, r.recorded, &r.ess, &r.rhat);
     if (report) *report = r;
     celi_free(own);
     cel_work_free(&work);
-    cel_gen_sampler_free(s);
+    cel_sample_free(s);
     return status;
 }
 
+/* ======================================================================== */
+/* optimum                                                                  */
+/* ======================================================================== */
+
 /* The eigenvalues and the basis of F_0 + F_0^T, and the gauge of the ascent: adds c I to the quadratic form so that
  * it is positive. *half receives c / 2. */
-static cel_status celi_ascent_gauge(cel_sampler *s, double *half)
+static cel_status celi_ascent_gauge(cel_sample *s, double *half)
 {
     int64_t n = s->genes, i;
     double c = 0;
@@ -9537,7 +9547,7 @@ static cel_status celi_ascent_gauge(cel_sampler *s, double *half)
 }
 
 /* Row x goes to the maximiser of w . y over the sphere or orthant of its radius. */
-static void celi_maximiser(const cel_sampler *s, const cel_real *w, cel_real *x, double radius, const uint8_t *hold)
+static void celi_maximiser(const cel_sample *s, const cel_real *w, cel_real *x, double radius, const uint8_t *hold)
 {
     int64_t n = s->genes, j, best = -1;
     int orthant = s->options.orthant;
@@ -9556,13 +9566,13 @@ static void celi_maximiser(const cel_sampler *s, const cel_real *w, cel_real *x,
 
 static void celi_rescale(int64_t n, cel_real *x, double radius)
 {
-    cel_real f = (cel_real)(radius / cel_nrm2(n, x));
+    cel_real f = (cel_real)(radius / cel_vec_nrm2(n, x));
     int64_t j;
     for (j = 0; j < n; j++) x[j] *= f;
 }
 
 /* sum_j value_j z_j^2 / 2 + w_j z_j: H as a function of a free cell, in the eigenbasis. */
-static double celi_secular_value(const cel_sampler *s, const cel_real *w, const cel_real *z)
+static double celi_secular_value(const cel_sample *s, const cel_real *w, const cel_real *z)
 {
     double sum = 0;
     int64_t j;
@@ -9573,11 +9583,11 @@ static double celi_secular_value(const cel_sampler *s, const cel_real *w, const 
 /* y becomes the maximiser of that over |y| = radius: y_j = w_j / (v - value_j) with v above all values, from
  * |y| = radius by Newton's method on 1 / |y|, which rises to it. Then z moves towards y and `beyond` < 1 times as far
  * again, or less where the sum would fall. t (n) is scratch. */
-static void celi_secular(const cel_sampler *s, cel_real *w, cel_real *z, cel_real *y, cel_real *t, double radius,
+static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real *y, cel_real *t, double radius,
                          double beyond)
 {
     int64_t n = s->genes, j, top = n - 1;
-    double least = 1e-9 * (radius * (s->value[top] - s->value[0]) + cel_nrm2(n, w)), first = fabs((double)w[top]);
+    double least = 1e-9 * (radius * (s->value[top] - s->value[0]) + cel_vec_nrm2(n, w)), first = fabs((double)w[top]);
     double rise, now;
     int round;
     if (!(least > 0)) return;
@@ -9609,7 +9619,7 @@ static void celi_secular(const cel_sampler *s, cel_real *w, cel_real *z, cel_rea
 
 /* A free cell goes to the maximiser of H given the others, and beyond it; a held one, or one on the orthant, where
  * that may leave it, takes four steps of the gauge. */
-static void celi_batch_ascent(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, m = batch->count;
     cel_mat x, u, b, t = cel_mat_block(l->t, 0, 0, m, n);
@@ -9642,14 +9652,14 @@ static void celi_batch_ascent(const cel_sampler *s, celi_lane *l, const celi_bat
     }
 }
 
-CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation *relation,
+CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation *relation,
                                       const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
                                       cel_error *err)
 {
     cel_ascent_options o;
     cel_sample_options so;
     cel_ascent_report r;
-    cel_sampler *s = NULL;
+    cel_sample *s = NULL;
     double half, beyond;
     cel_work work;
     cel_mat none = cel_mat_view(NULL, 0, 0);
@@ -9667,7 +9677,7 @@ CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation
     so.colour = o.colour;
     if (report) *report = r;
     status = celi_rows_check(x, x.rows, model->genes, o.orthant, err);
-    if (!status) status = cel_gen_sampler_new(model, relation, x.rows, &so, &s, err);
+    if (!status) status = cel_sample_new(model, relation, x.rows, &so, &s, err);
     if (status) return status;
     status = celi_ascent_gauge(s, &half);
     if (!status) status = cel_model_energy(model, relation, x, &r.start, NULL, none, &work);
@@ -9689,16 +9699,16 @@ CEL_API_DEF cel_status cel_gen_ascent(const cel_model *model, const cel_relation
     }
     if (report) *report = r;
     cel_work_free(&work);
-    cel_gen_sampler_free(s);
+    cel_sample_free(s);
     return status;
 }
 
-CEL_API_DEF cel_status cel_gen_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
                                         const cel_logz_options *options, cel_logz_report *report, cel_error *err)
 {
     cel_logz_options o;
     cel_sample_options so;
-    cel_sampler *s = NULL;
+    cel_sample *s = NULL;
     cel_mat x, none = cel_mat_view(NULL, 0, 0);
     cel_work work;
     double *step, *weight, area, sum = 0, square = 0;
@@ -9721,14 +9731,14 @@ CEL_API_DEF cel_status cel_gen_logz_ais(const cel_model *model, const cel_relati
     status = cel_mat_new(cells, model->genes, &x);
     step = (double *)celi_alloc((size_t)(o.rungs + o.runs) + 1, sizeof *step);
     if (status || !step) status = celi_fail(err, CEL_ERR_MEMORY, "annealing", -1, -1, -1);
-    if (!status) status = cel_gen_sampler_new(model, relation, cells, &so, &s, err);
+    if (!status) status = cel_sample_new(model, relation, cells, &so, &s, err);
     weight = step + o.rungs;
     report->acceptance = 1;
     /* Run 0 only finds the step of every rung: the runs that count must not adapt. */
     for (run = 0; run <= o.runs && !status; run++) {
         double before = 0, h = 0, w = 0;
-        cel_gen_restart(s, (uint32_t)run);
-        cel_gen_uniform(o.seed, (uint32_t)run, o.orthant, x);
+        cel_sample_restart(s, (uint32_t)run);
+        cel_sample_uniform(o.seed, (uint32_t)run, o.orthant, x);
         for (k = 0; k < o.rungs && !status; k++) {
             double now = (double)(k + 1) / (double)o.rungs;
             now *= now;
@@ -9736,9 +9746,9 @@ CEL_API_DEF cel_status cel_gen_logz_ais(const cel_model *model, const cel_relati
             w += (now - before) * h;
             before = now;
             if (status || (run && k + 1 == o.rungs)) break;
-            cel_gen_temper(s, now);
+            cel_sample_temper(s, now);
             if (run) s->step = step[k];
-            status = cel_gen_sweep(s, x);
+            status = cel_sample_sweep(s, x);
             if (!run) {
                 celi_sampler_adapt(s, 0.5);
                 step[k] = s->step;
@@ -9767,7 +9777,7 @@ CEL_API_DEF cel_status cel_gen_logz_ais(const cel_model *model, const cel_relati
     cel_mat_free(&x);
     celi_free(step);
     cel_work_free(&work);
-    cel_gen_sampler_free(s);
+    cel_sample_free(s);
     return status;
 }
 
@@ -9802,7 +9812,7 @@ static double celi_bound_concentration(const celi_bound *c, int64_t n, double q,
     return k;
 }
 
-static void celi_batch_bound(const cel_sampler *s, celi_lane *l, const celi_batch *batch)
+static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     celi_bound *c = (celi_bound *)batch->context;
     int64_t n = s->genes, i, j, m = batch->count;
@@ -9811,7 +9821,7 @@ static void celi_batch_bound(const cel_sampler *s, celi_lane *l, const celi_batc
     l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) {
         cel_real *mu = x.data + i * x.stride;
-        double length = cel_nrm2(n, mu);
+        double length = cel_vec_nrm2(n, mu);
         for (j = 0; j < n; j++) mu[j] = length > 0 ? (cel_real)((double)mu[j] / length) : 0;
     }
     for (k = 0; k <= rounds && !l->status; k++) {
@@ -9819,9 +9829,9 @@ static void celi_batch_bound(const cel_sampler *s, celi_lane *l, const celi_batc
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
             cel_real *mu = x.data + i * x.stride, *w = u.data + i * u.stride, *bi = b.data + i * b.stride;
-            double a, q = cel_dot(n, mu, w) / 2, phi;
+            double a, q = cel_vec_dot(n, mu, w) / 2, phi;
             if (k == rounds && !c->measure)
-                c->k[cell] = celi_bound_concentration(c, n, q, cel_dot(n, mu, bi), c->k[cell]);
+                c->k[cell] = celi_bound_concentration(c, n, q, cel_vec_dot(n, mu, bi), c->k[cell]);
             phi = cel_sphere_phi(n, c->k[cell], &a, NULL);
             if (k < rounds) {
                 double bend = 1 - (double)n * a / c->k[cell];
@@ -9838,11 +9848,11 @@ static void celi_batch_bound(const cel_sampler *s, celi_lane *l, const celi_batc
     }
 }
 
-CEL_API_DEF cel_status cel_gen_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
                                           uint64_t seed, int64_t sweeps, double *bound, cel_error *err)
 {
     cel_ascent_options ascent;
-    cel_sampler *s = NULL;
+    cel_sample *s = NULL;
     cel_work work;
     celi_bound c;
     cel_mat x, none = cel_mat_view(NULL, 0, 0);
@@ -9861,10 +9871,10 @@ CEL_API_DEF cel_status cel_gen_logz_bound(const cel_model *model, const cel_rela
     c.share = c.k + cells;
     energy = c.share + cells;
     if (!status) {
-        cel_gen_uniform(seed, 0, 0, x);
-        status = cel_gen_ascent(model, relation, &ascent, x, NULL, err);
+        cel_sample_uniform(seed, 0, 0, x);
+        status = cel_ascent_run(model, relation, &ascent, x, NULL, err);
     }
-    if (!status) status = cel_gen_sampler_new(model, relation, cells, NULL, &s, err);
+    if (!status) status = cel_sample_new(model, relation, cells, NULL, &s, err);
     if (!status) status = celi_ascent_gauge(s, &c.gauge);
     if (!status) {
         for (i = 0; i < model->genes; i++) c.trace += (double)s->g2.data[i * s->g2.stride + i] / 2;
@@ -9890,7 +9900,7 @@ CEL_API_DEF cel_status cel_gen_logz_bound(const cel_model *model, const cel_rela
     cel_mat_free(&x);
     celi_free(c.k);
     cel_work_free(&work);
-    cel_gen_sampler_free(s);
+    cel_sample_free(s);
     return status;
 }
 
@@ -10325,7 +10335,7 @@ static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
         if (p->id[i] >= c->S) continue;
         memcpy(row, c->tissue->x.data + p->id[i] * c->tissue->x.stride, (size_t)n * sizeof *row);
         memcpy(p->start[1].data + i * n, row, (size_t)n * sizeof *row);
-        length = cel_nrm2(n, row);
+        length = cel_vec_nrm2(n, row);
         if (!(fabs(length - 1) <= 1e-3))
             return celi_refuse(c, CEL_ERR_DATA, -1, "a row that is not of unit length", p->id[i], -1);
     }
@@ -10344,7 +10354,7 @@ static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
                 x[v->gene] = (cel_real)v->value;
                 continue;
             }
-            if (v->row) scale = cel_nrm2(n, row);
+            if (v->row) scale = cel_vec_nrm2(n, row);
             if (!(scale > 0 && scale <= DBL_MAX))
                 return celi_refuse(c, CEL_ERR_DATA, k, "a profile of zeros or not finite", cell, -1);
             for (g = 0; g < n; g++) {
@@ -10753,13 +10763,13 @@ static cel_status celi_effect_finish(celi_effect_run *run)
             table->se[k] = se;
             table->z[k] = se > 0 ? mean / se : mean > 0 ? HUGE_VAL : mean < 0 ? -HUGE_VAL : 0;
             if (e->repeats < 2) table->z[k] = (double)NAN;
-            table->p[k] = cel_fit_student_p(table->z[k], (double)(e->repeats - 1));
+            table->p[k] = cel_student_p(table->z[k], (double)(e->repeats - 1));
             table->q[k] = table->p[k];
         }
         for (k = 0; k < table->groups && !status && e->repeats > 1; k++) {
             double *q = table->q + k * table->columns;
-            status = cel_fit_fdr(q, n, q);
-            if (!status) status = cel_fit_fdr(q + n, table->columns - n, q + n);
+            status = cel_fdr(q, n, q);
+            if (!status) status = cel_fdr(q + n, table->columns - n, q + n);
         }
     }
     return status;
@@ -10897,9 +10907,9 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm)
     if (!status) {
         for (i = 0; i < count; i++)
             memcpy(x.data + i * n, p->start[arm].data + list[i] * n, (size_t)n * sizeof *x.data);
-        status = cel_gen_to_angles(x, angles, run->err);
+        status = cel_paper_to_angles(x, angles, run->err);
     }
-    if (!status) status = cel_gen_paper(p->model, relation, run->o->paper, angles, x, NULL, NULL);
+    if (!status) status = cel_paper_generate(p->model, relation, run->o->paper, angles, x, NULL, NULL);
     for (i = 0; i < count && !status; i++)
         memcpy(run->arm[arm].data + list[i] * n, x.data + i * n, (size_t)n * sizeof *x.data);
     for (i = 0; owned && i < 2 * R; i++) cel_csr_free(owned + i);
@@ -10927,7 +10937,7 @@ static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_
     ascent.colour = run->colour;
     ascent.sweeps = run->o->sweeps;
     ascent.tolerance = run->o->tolerance;
-    status = cel_gen_ascent(p->model, p->relation[arm], &ascent, run->arm[arm], &report, run->err);
+    status = cel_ascent_run(p->model, p->relation[arm], &ascent, run->arm[arm], &report, run->err);
     run->e->iterations += report.sweeps;
     run->e->converged &= report.converged;
     return status;
@@ -10959,7 +10969,7 @@ static cel_status celi_effect_linear(celi_effect_run *run)
 }
 
 /* A sampler of an arm; step 0 makes it adapt one in its first 50 sweeps. */
-static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step, cel_sampler **out)
+static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step, cel_sample **out)
 {
     const cel_perturb *p = run->p;
     cel_sample_options sample;
@@ -10973,12 +10983,12 @@ static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step
     sample.frozen = p->fixed[arm];
     sample.id = (const uint32_t *)p->id;
     sample.colour = run->colour;
-    return cel_gen_sampler_new(p->model, p->relation[arm], p->cells, &sample, out, run->err);
+    return cel_sample_new(p->model, p->relation[arm], p->cells, &sample, out, run->err);
 }
 
 /* What one thread needs for a repeat. */
 typedef struct celi_repeat {
-    cel_sampler *sampler[2];
+    cel_sample *sampler[2];
     cel_mat x, arm[2]; /* (L x n) */
     double acceptance;
     cel_status status;
@@ -10993,13 +11003,13 @@ static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64
     l->acceptance = 0;
     for (arm = 0; arm < 2; arm++) {
         cel_real *mean = l->arm[arm].data;
-        cel_gen_restart(l->sampler[arm], (uint32_t)(repeat + (arm && o->unpaired ? o->repeats : 0)));
+        cel_sample_restart(l->sampler[arm], (uint32_t)(repeat + (arm && o->unpaired ? o->repeats : 0)));
         cel_mat_copy(run->p->start[arm], l->x);
         cel_mat_fill(l->arm[arm], 0);
         for (sweep = -o->warmup; sweep < o->sweeps && !l->status; sweep++) {
             cel_real share = (cel_real)(1.0 / (double)(sweep + 1));
-            l->status = cel_gen_sweep(l->sampler[arm], l->x);
-            l->acceptance += cel_gen_acceptance(l->sampler[arm]);
+            l->status = cel_sample_sweep(l->sampler[arm], l->x);
+            l->acceptance += cel_sample_acceptance(l->sampler[arm]);
             /* A running mean, so that a value that never changes keeps its bits. */
             for (k = 0; k < size && sweep >= 0; k++) mean[k] += (l->x.data[k] - mean[k]) * share;
         }
@@ -11025,12 +11035,12 @@ static cel_status celi_effect_paired(celi_effect_run *run)
         for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_new(p->cells, p->genes, &lane[k].arm[arm]);
     }
     if (!o->orthant && !status) {
-        cel_sampler *sham = NULL;
+        cel_sample *sham = NULL;
         status = celi_effect_sampler(run, 0, 0, &sham);
         if (!status) status = cel_mat_copy(p->start[0], lane->x);
-        for (k = 0; k < 50 && !status; k++) status = cel_gen_sweep(sham, lane->x);
-        if (!status) step = cel_gen_step(sham);
-        cel_gen_sampler_free(sham);
+        for (k = 0; k < 50 && !status; k++) status = cel_sample_sweep(sham, lane->x);
+        if (!status) step = cel_sample_step(sham);
+        cel_sample_free(sham);
     }
     for (k = 0; k < 2 * lanes && !status; k++)
         status = celi_effect_sampler(run, (int)(k % 2), step, &lane[k / 2].sampler[k % 2]);
@@ -11051,7 +11061,7 @@ static cel_status celi_effect_paired(celi_effect_run *run)
         cel_mat_free(&lane[k].x);
         for (arm = 0; arm < 2; arm++) {
             cel_mat_free(&lane[k].arm[arm]);
-            cel_gen_sampler_free(lane[k].sampler[arm]);
+            cel_sample_free(lane[k].sampler[arm]);
         }
     }
     celi_free(lane);
@@ -11096,7 +11106,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
         run.colour = (int32_t *)celi_alloc((size_t)p->cells, sizeof *run.colour);
         status = CEL_ERR_MEMORY;
         if (run.colour)
-            status = cel_gen_colour(p->relation[0], 2 * p->model->relations, p->cells, run.colour, &colours, &inner);
+            status = cel_sample_colour(p->relation[0], 2 * p->model->relations, p->cells, run.colour, &colours, &inner);
     }
     for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_copy(p->start[arm], run.arm[arm]);
     out->converged = 1;

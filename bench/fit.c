@@ -32,14 +32,14 @@ static void paper_moments_fn(void *context)
 static void paper_fit_fn(void *context)
 {
     tissue *t = (tissue *)context;
-    cel_fit_options o;
-    cel_fit_report report;
+    cel_paper_options o;
+    cel_paper_report report;
     memset(&o, 0, sizeof o);
     o.epochs = t->epochs;
     o.lr = 1e-4; /* so small that the clamp does not decide all at once */
     cel_mat_copy(t->start, cel_model_force(&t->model, 0));
     cel_mat_copy(t->start, cel_model_force(&t->model, 1));
-    check(cel_fit_paper(&t->moments, 1, &o, &t->model, NULL, &report), "the published fit");
+    check(cel_paper_fit(&t->moments, 1, &o, &t->model, NULL, &report), "the published fit");
     t->loss = report.final.loss;
 }
 static void paper_all_fn(void *context)
@@ -60,7 +60,7 @@ static void score_fn(void *context)
     cel_mat_free(&t->se);
     t->w = new_graph(t->points, 0);
     if (t->errors) check(cel_slide_tiles(t->points, NULL, 6, t->tile, &tiles, NULL), "tiles");
-    check(cel_fit_score(t->own, 2, t->x, NULL, t->errors ? t->tile : NULL, &o, &t->model, &report, &t->work),
+    check(cel_score_fit(t->own, 2, t->x, NULL, t->errors ? t->tile : NULL, &o, &t->model, &report, &t->work),
           "the fit");
     t->iterations = report.iterations;
     t->se = report.se;
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     t.epochs = 200;
     paper_graph_fn(&t);
     check(cel_model_new(genes, 2, 0, &t.model), "a model");
-    check(cel_fit_paper_start(1, &t.model), "the start");
+    check(cel_paper_start(1, &t.model), "the start");
     t.start = new_mat(genes, genes);
     cel_mat_copy(cel_model_force(&t.model, 0), t.start);
     check(cel_npy_write_matrix(in_folder(folder, "x.npy"), t.x, NULL), "writing");
@@ -179,7 +179,7 @@ int main(int argc, char **argv)
     graph = new_graph(walk, 0);
     {
         cel_mat x = new_mat(many, wide);
-        cel_gen_uniform(1, 0, 0, x);
+        cel_sample_uniform(1, 0, 0, x);
         l.path = in_folder(folder, "large.npy");
         check(cel_npy_write_matrix(l.path, x, NULL), "writing");
         cel_mat_free(&x);

@@ -14,30 +14,30 @@ typedef struct descent {
 static void steps_fn(void *context)
 {
     descent *d = (descent *)context;
-    cel_gen_options o;
-    cel_paper_loss last;
+    cel_paper_generate_options o;
+    cel_paper_value last;
     memset(&o, 0, sizeof o);
     o.epochs = 10;
     o.lr = 1e-6;
     o.snapshot_every = 100;
     cel_mat_copy(d->start, d->angles);
-    check(cel_gen_paper(&d->model, d->relation, &o, d->angles, d->x, d->loss, &last), "the generator");
+    check(cel_paper_generate(&d->model, d->relation, &o, d->angles, d->x, d->loss, &last), "the generator");
 }
 static void forward_fn(void *context)
 {
     descent *d = (descent *)context;
-    check(cel_gen_from_angles(d->start, d->x), "from angles");
+    check(cel_paper_from_angles(d->start, d->x), "from angles");
 }
 static void loss_fn(void *context)
 {
     descent *d = (descent *)context;
-    cel_paper_loss loss;
-    check(cel_gen_paper_loss(&d->model, d->relation, d->x, NULL, &loss, d->gradient, &d->work), "the loss");
+    cel_paper_value loss;
+    check(cel_paper_generate_loss(&d->model, d->relation, d->x, NULL, &loss, d->gradient, &d->work), "the loss");
 }
 static void backward_fn(void *context)
 {
     descent *d = (descent *)context;
-    check(cel_gen_angles_gradient(d->start, d->gradient, d->angles, &d->work), "the angles' gradient");
+    check(cel_paper_angles_gradient(d->start, d->gradient, d->angles, &d->work), "the angles' gradient");
 }
 
 int main(int argc, char **argv)
@@ -58,13 +58,13 @@ int main(int argc, char **argv)
     d.relation[1].w = &w;
     d.relation[1].wt = &wt;
     check(cel_model_new(genes, 2, 0, &d.model), "a model");
-    check(cel_fit_paper_start(1, &d.model), "forces");
+    check(cel_paper_start(1, &d.model), "forces");
     d.start = new_mat(cells, genes - 1);
     d.angles = new_mat(cells, genes - 1);
     d.x = new_mat(cells, genes);
     d.gradient = new_mat(cells, genes);
     /* Close to a right angle, where the product of 500 sines does not underflow. */
-    cel_gen_noise_angles(1, 1.5707963, 0.1, d.start);
+    cel_paper_noise_angles(1, 1.5707963, 0.1, d.start);
     check(cel_npy_write_matrix(in_folder(folder, "angles.npy"), d.start, NULL), "writing");
     check(cel_npy_write_matrix(in_folder(folder, "force.npy"), cel_model_force(&d.model, 0), NULL), "writing");
 

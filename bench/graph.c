@@ -31,7 +31,7 @@ typedef struct passes {
     cel_relation relation[2];
     cel_moments moments;
     cel_model model;
-    cel_sampler *sampler;
+    cel_sample *sampler;
     cel_work work;
 } passes;
 
@@ -43,7 +43,7 @@ static void moments_fn(void *context)
 static void sweep_fn(void *context)
 {
     passes *p = (passes *)context;
-    check(cel_gen_sweep(p->sampler, p->x), "sweep");
+    check(cel_sample_sweep(p->sampler, p->x), "sweep");
 }
 static void new_passes(cel_mat points, int64_t genes, passes *p)
 {
@@ -53,7 +53,7 @@ static void new_passes(cel_mat points, int64_t genes, passes *p)
     memset(&o, 0, sizeof o);
     p->w = new_graph(points, 0);
     p->x = new_mat(points.rows, genes);
-    cel_gen_uniform(1, 0, 0, p->x);
+    cel_sample_uniform(1, 0, 0, p->x);
     p->relation[1].w = &p->w;
     check(cel_moments_new(genes, cel_moments_blocks(p->relation, 2), &p->moments), "moments");
     check(cel_model_new(genes, 2, 0, &p->model), "a model");
@@ -61,11 +61,11 @@ static void new_passes(cel_mat points, int64_t genes, passes *p)
     check(cel_mat_symmetrise(cel_model_force(&p->model, 0)), "symmetrise");
     check(cel_mat_symmetrise(cel_model_force(&p->model, 1)), "symmetrise");
     o.step = 0.1;
-    check(cel_gen_sampler_new(&p->model, p->relation, points.rows, &o, &p->sampler, NULL), "a sampler");
+    check(cel_sample_new(&p->model, p->relation, points.rows, &o, &p->sampler, NULL), "a sampler");
 }
 static void free_passes(passes *p)
 {
-    cel_gen_sampler_free(p->sampler);
+    cel_sample_free(p->sampler);
     cel_model_free(&p->model);
     cel_moments_free(&p->moments);
     cel_mat_free(&p->x);
@@ -188,7 +188,7 @@ int main(int argc, char **argv)
     count = 0;
     product[0].x = product[1].x = new_mat(cells, genes);
     product[0].y = product[1].y = new_mat(cells, genes);
-    cel_gen_uniform(1, 0, 0, product[0].x);
+    cel_sample_uniform(1, 0, 0, product[0].x);
     product[0].w = &curve.out;
     product[1].w = &random.out;
     for (t = THREADS; t >= 1; t--) {

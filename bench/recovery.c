@@ -233,7 +233,7 @@ static void plain_correlation(const slide *s, const cel_model *out)
 static void published_fit(const slide *s, int64_t epochs, double lr, double zmft, uint64_t seed, const cel_model *out)
 {
     cel_moments moments;
-    cel_fit_options options;
+    cel_paper_options options;
     cel_relation once[2];
     memset(&options, 0, sizeof options);
     memset(once, 0, sizeof once);
@@ -244,8 +244,8 @@ static void published_fit(const slide *s, int64_t epochs, double lr, double zmft
     once[1].w = s->published_relation[1].w;
     check(cel_moments_new(s->x.cols, 2, &moments), "moments");
     check(cel_moments_add(&moments, once, 2, s->x, NULL, 0, NULL), "moments");
-    check(cel_fit_paper_start(seed, out), "start");
-    check(cel_fit_paper(&moments, 1, &options, out, NULL, NULL), "published fit");
+    check(cel_paper_start(seed, out), "start");
+    check(cel_paper_fit(&moments, 1, &options, out, NULL, NULL), "published fit");
     cel_moments_free(&moments);
 }
 
@@ -259,7 +259,7 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
         check(cel_model_new(n, 2, 0, out), "memory");
         if (method == PUBLISHED) published_fit(s, 200, 0.05, 0.1, seed, out);
         if (method == CORRELATION) plain_correlation(s, out);
-        if (method == UNTRAINED) check(cel_fit_paper_start(seed, out), "start");
+        if (method == UNTRAINED) check(cel_paper_start(seed, out), "start");
         if (method == IDENTITY)
             for (a = 0; a < n; a++)
                 cel_model_force(out, 0).data[a * n + a] = cel_model_force(out, 1).data[a * n + a] = 1;
@@ -274,7 +274,7 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
     options.ridge = method == RIDGE ? CEL_SCORE_PICKED : 0;
     options.l1 = method == L1 ? CEL_SCORE_PICKED : 0;
     options.no_errors = report == NULL;
-    check(cel_fit_score(s->relation, 2, s->x, NULL, s->tile, &options, out, report, NULL), method_name[method]);
+    check(cel_score_fit(s->relation, 2, s->x, NULL, s->tile, &options, out, report, NULL), method_name[method]);
     return clock_of(2) - start;
 }
 
@@ -361,8 +361,8 @@ static void draw(const setting *set, uint64_t seed, const cel_model *truth, slid
     options.sweeps = set->orthant ? 300 : 150;
     options.warmup = 50;
     options.thin = options.sweeps;
-    cel_gen_uniform(seed, 0, set->orthant, s->x);
-    check(cel_gen_sample(truth, s->relation, &options, s->x, NULL, NULL, NULL), "sample");
+    cel_sample_uniform(seed, 0, set->orthant, s->x);
+    check(cel_sample_run(truth, s->relation, &options, s->x, NULL, NULL, NULL), "sample");
 }
 
 static int have_data(const char *name)
@@ -455,7 +455,7 @@ static void experiment_published(void)
     for (run = 0; run < RUNS; run++) {
         cel_model truth, fitted;
         cel_mat angles;
-        cel_gen_options options;
+        cel_paper_generate_options options;
         slide s = make_slide(&set);
         int64_t mm, rr, i;
         cel_csr transposed;
@@ -463,13 +463,13 @@ static void experiment_published(void)
         tile_slide(&s, 2);
         plant(&set, (uint64_t)run, &truth);
         check(cel_mat_new(100, 3, &angles), "memory");
-        cel_gen_noise_angles((uint64_t)run, 3.14159265358979323846, 1.57079632679489661923, angles);
+        cel_paper_noise_angles((uint64_t)run, 3.14159265358979323846, 1.57079632679489661923, angles);
         memset(&options, 0, sizeof options);
         options.epochs = 2000;
         options.lr = 0.1;
         check(cel_csr_transpose(&s.published, &transposed), "graph");
         s.published_relation[1].wt = &transposed;
-        check(cel_gen_paper(&truth, s.published_relation, &options, angles, s.x, NULL, NULL), "published generator");
+        check(cel_paper_generate(&truth, s.published_relation, &options, angles, s.x, NULL, NULL), "published generator");
         for (mm = 0; mm < SHOWN; mm++) {
             if (methods[mm] == PUBLISHED) {
                 check(cel_model_new(4, 2, 0, &fitted), "memory");
@@ -597,7 +597,7 @@ static void mechanistic(const mechanism *how, uint64_t seed, slide *s, cel_model
             s->x.data[i] = (cel_real)(v < 0 ? 0 : v > 1 ? 1 : v);
         }
         for (i = 0; i < cells; i++) /* a cell that lost everything keeps a trace */
-            if (!(cel_nrm2(N, s->x.data + i * N) > 0)) s->x.data[i * N + i % N] = 1;
+            if (!(cel_vec_nrm2(N, s->x.data + i * N) > 0)) s->x.data[i * N + i % N] = 1;
         check(cel_slide_unit(s->x, NULL, NULL, NULL), "rows");
     }
     cel_mat_free(&old);
@@ -737,7 +737,7 @@ static slide load_slide(const char *name, int64_t top, char ***slide_of)
     check(cel_npy_matrix(path, &s.coords, NULL), path);
     if (slide_of) {
         snprintf(path, sizeof path, "%s/%s/slides.txt", data_folder, name);
-        check(cel_text_lines(path, slide_of, &lines, NULL), path);
+        check(cel_file_lines(path, slide_of, &lines, NULL), path);
     }
     rows = s.x.rows;
     keep = (uint8_t *)get(rows, 1);
@@ -788,7 +788,7 @@ static void experiment_shuffled(void)
             tile_slide(&s, 6);
             memset(&options, 0, sizeof options);
             options.ridge = ridge ? CEL_SCORE_PICKED : 0;
-            check(cel_fit_score(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL), "fit");
+            check(cel_score_fit(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL), "fit");
             for (r = 0; r < 2; r++) {
                 double called = 0;
                 for (a = 0; a < n; a++)
@@ -845,7 +845,7 @@ static void experiment_heldout(void)
                 free_slide(&s);
                 free(of);
                 free(keep);
-                cel_npy_free(label);
+                cel_file_free(label);
             }
             for (m = 0; m < SHOWN; m++)
                 for (r = 0; r < 2; r++) {

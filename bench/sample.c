@@ -7,7 +7,7 @@ typedef struct chain {
     cel_csr w;
     cel_relation relation[2];
     cel_model model;
-    cel_sampler *sampler;
+    cel_sample *sampler;
     cel_mat x;
     double operations;
 } chain;
@@ -17,7 +17,7 @@ typedef struct chain {
 static void sweep_fn(void *context)
 {
     chain *c = (chain *)context;
-    check(cel_gen_sweep(c->sampler, c->x), "sweep");
+    check(cel_sample_sweep(c->sampler, c->x), "sweep");
 }
 static void new_chain(int64_t cells, int64_t genes, int orthant, chain *c)
 {
@@ -39,8 +39,8 @@ static void new_chain(int64_t cells, int64_t genes, int orthant, chain *c)
     check(cel_mat_symmetrise(cel_model_force(&c->model, 0)), "symmetrise");
     check(cel_mat_symmetrise(cel_model_force(&c->model, 1)), "symmetrise");
     c->x = new_mat(cells, genes);
-    cel_gen_uniform(1, 0, orthant, c->x);
-    check(cel_gen_sampler_new(&c->model, c->relation, cells, &o, &c->sampler, NULL), "a sampler");
+    cel_sample_uniform(1, 0, orthant, c->x);
+    check(cel_sample_new(&c->model, c->relation, cells, &o, &c->sampler, NULL), "a sampler");
     for (i = 0; i < (orthant ? 0 : 50); i++) sweep_fn(c); /* the warm-up */
     /* A cell's field, and a product with F + F^T at the start and after every leapfrog step; the sparse product. */
     c->operations = 2.0 * (double)(MOVES + 2) * (double)cells * (double)genes * (double)genes +
@@ -62,8 +62,8 @@ static double same_bits(int64_t cells, int64_t genes)
     set_threads(2);
     new_chain(cells, genes, 0, &b);
     same = !memcmp(a.x.data, b.x.data, (size_t)(cells * genes) * sizeof(cel_real));
-    cel_gen_sampler_free(a.sampler);
-    cel_gen_sampler_free(b.sampler);
+    cel_sample_free(a.sampler);
+    cel_sample_free(b.sampler);
     return same;
 }
 

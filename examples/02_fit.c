@@ -43,12 +43,12 @@ int main(void)
     set(cel_model_force(&truth, 1), 1, 2, 0.8);
 
     check(cel_mat_new(CELLS, GENES, &x));
-    cel_gen_uniform(1, 0, 0, x);
-    check(cel_gen_sample(&truth, relation, NULL, x, NULL, NULL, NULL));
+    cel_sample_uniform(1, 0, 0, x);
+    check(cel_sample_run(&truth, relation, NULL, x, NULL, NULL, NULL));
 
     /* Spatial tiles, for the error bars. */
     check(cel_slide_tiles(coords, NULL, 6, tile, &tiles, NULL));
-    check(cel_fit_score(relation, 2, x, NULL, tile, NULL, &fitted, &report, NULL));
+    check(cel_score_fit(relation, 2, x, NULL, tile, NULL, &fitted, &report, NULL));
 
     printf("pair     within:  true    fitted +- error      q   between:  true    fitted +- error      q\n");
     for (a = 0; a < GENES; a++)

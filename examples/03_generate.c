@@ -56,15 +56,15 @@ int main(void)
         memset(&options, 0, sizeof options);
         options.seed = 1;
         options.orthant = 1; /* expression is not negative */
-        cel_gen_uniform(1, 0, 1, x);
-        check(cel_gen_sample(&model, relation, &options, x, NULL, &sampled, NULL));
+        cel_sample_uniform(1, 0, 1, x);
+        check(cel_sample_run(&model, relation, &options, x, NULL, &sampled, NULL));
         printf("force between neighbours %.1f: H = %.0f +- %.0f, effective sample size %.0f\n", strength,
                sampled.energy, sampled.deviation, sampled.ess);
         draw(x);
     }
     memset(&up, 0, sizeof up);
     up.orthant = 1;
-    check(cel_gen_ascent(&model, relation, &up, x, &top, NULL));
+    check(cel_ascent_run(&model, relation, &up, x, &top, NULL));
     printf("most likely tissue from there: H = %.0f after %d sweeps\n", top.energy, (int)top.sweeps);
     draw(x);
     cel_model_free(&model);

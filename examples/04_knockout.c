@@ -39,8 +39,8 @@ int main(void)
     cel_model_force(&model, 0).data[1 * GENES + 2] = cel_model_force(&model, 0).data[2 * GENES + 1] = 3;
     for (g = 0; g < GENES; g++) model.field[g] = 1;
     check(cel_mat_new(CELLS, GENES, &x));
-    cel_gen_uniform(1, 0, 0, x);
-    check(cel_gen_sample(&model, relation, NULL, x, NULL, NULL, NULL));
+    cel_sample_uniform(1, 0, 0, x);
+    check(cel_sample_run(&model, relation, NULL, x, NULL, NULL, NULL));
 
     memset(&tissue, 0, sizeof tissue);
     tissue.x = x;

@@ -393,7 +393,7 @@ static int32_t *read_labels(const char *path, int64_t cells, const char *cells_f
     char **line, **sorted;
     int64_t count, i, n = 0;
     int32_t *label;
-    must(cel_text_lines(path, &line, &count, &err), path, &err);
+    must(cel_file_lines(path, &line, &count, &err), path, &err);
     if (count != cells)
         die(1, "%s: %lld lines, but %s has %lld cells", path, (long long)count, cells_file, (long long)cells);
     sorted = (char **)get((size_t)count, sizeof(char *));
@@ -422,7 +422,7 @@ static void read_genes(const char *path, int64_t genes, const char *file, names 
         for (i = 0; i < genes; i++) sprintf(out->name[i] = (char *)get(24, 1), "g%lld", (long long)i);
         return;
     }
-    must(cel_text_lines(path, &out->name, &out->count, &err), path, &err);
+    must(cel_file_lines(path, &out->name, &out->count, &err), path, &err);
     if (out->count != genes)
         die(1, "%s: %lld names, but %s has %lld genes", path, (long long)out->count, file, (long long)genes);
     sorted = (char **)get((size_t)genes, sizeof(char *));
@@ -478,7 +478,7 @@ static int64_t *read_edges(int64_t *cells, int64_t *count)
     if (two != 2) die(1, "%s: %lld x %lld integers, not 2 x edges", o.edges, (long long)two, (long long)*count);
     edge = (int64_t *)get((size_t)(2 * *count), sizeof(int64_t));
     memcpy(edge, read, (size_t)(2 * *count) * sizeof(int64_t));
-    cel_npy_free(read);
+    cel_file_free(read);
     if (*cells < 0)
         for (i = 0; i < 2 * *count; i++)
             if (edge[i] >= *cells) *cells = edge[i] + 1;
@@ -603,7 +603,7 @@ static tissue load_tissue(const char *command, const names *wanted)
     for (i = 0; i < t.rows; i++) t.row[i] = i;
     if (o.expression)
         for (i = 0; i < t.rows; i++) {
-            double length = cel_nrm2(t.x.cols, t.x.data + i * t.x.stride);
+            double length = cel_vec_nrm2(t.x.cols, t.x.data + i * t.x.stride);
             if (!(fabs(length - 1) < 1e-3)) die(1, "%s: cell %lld has length %g, not 1", t.file, (long long)i, length);
         }
     must(cel_slide_unit(t.x, keep, &zeros, &err), t.file, &err);
@@ -759,9 +759,9 @@ static fitted load_model(const char *folder)
     memcpy(f.json, file.bytes, file.size);
     cel_file_close(&file);
     path = in_folder(folder, "genes.txt");
-    must(cel_text_lines(path, &f.genes.name, &f.genes.count, &err), path, &err);
+    must(cel_file_lines(path, &f.genes.name, &f.genes.count, &err), path, &err);
     path = in_folder(folder, "relations.txt");
-    must(cel_text_lines(path, &line, &count, &err), path, &err);
+    must(cel_file_lines(path, &line, &count, &err), path, &err);
     if (count < 1 || strcmp(line[0], "intra")) die(1, "%s: the first relation is not intra", path);
     f.relation = line;
     must(cel_model_new(f.genes.count, count, 0, &f.model), folder, NULL);
@@ -954,9 +954,9 @@ static cel_sphere sphere_option(void)
     return choice("sphere", o.sphere, "paper", "right", (char *)NULL) ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER;
 }
 
-static cel_fit_options paper_options(void)
+static cel_paper_options paper_options(void)
 {
-    cel_fit_options p;
+    cel_paper_options p;
     memset(&p, 0, sizeof p);
     p.epochs = o.epochs;
     p.lr = o.lr;
@@ -982,8 +982,8 @@ static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
 /* The published method: moments once, then epochs that do not touch the cells. */
 static void fit_paper(const tissue *t, const relations *r, cel_model *model, double *losses, text *report)
 {
-    cel_fit_options p = paper_options();
-    cel_fit_report done;
+    cel_paper_options p = paper_options();
+    cel_paper_report done;
     cel_moments *moments;
     cel_work work = {0};
     cel_error err;
@@ -1007,10 +1007,10 @@ static void fit_paper(const tissue *t, const relations *r, cel_model *model, dou
     json_number(report, "seconds_moments", seconds() - clock);
     clock = seconds();
     if (o.mean_degree) p.slide_q = q;
-    must(cel_fit_paper_start((uint64_t)o.seed, model), "start", NULL);
+    must(cel_paper_start((uint64_t)o.seed, model), "start", NULL);
     if (o.inter0) must(cel_mat_copy(read_force(o.inter0, t->x.cols), cel_model_force(model, 1)), o.inter0, NULL);
     if (o.intra0) must(cel_mat_copy(read_force(o.intra0, t->x.cols), cel_model_force(model, 0)), o.intra0, NULL);
-    must(cel_fit_paper(moments, slides, &p, model, losses, &done), "fit", NULL);
+    must(cel_paper_fit(moments, slides, &p, model, losses, &done), "fit", NULL);
     json_number(report, "seconds_fit", seconds() - clock);
     json_number(report, "epochs", (double)done.epochs);
     json_number(report, "lr", p.lr > 0 ? p.lr : 0.05);
@@ -1082,7 +1082,7 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     s.no_errors = o.no_errors;
     s.progress = progress();
     if (o.group && o.l1) die(2, "--l1 and --group exclude each other");
-    must(cel_fit_score(r->relation, r->count, t->x, t->slide, group, &s, model, done, &work), "fit", NULL);
+    must(cel_score_fit(r->relation, r->count, t->x, t->slide, group, &s, model, done, &work), "fit", NULL);
     json_text(report, "form", form_name(done->form));
     json_text(report, "field",
               s.field == CEL_SCORE_FIELD_SLIDE    ? "slide"
@@ -1319,9 +1319,9 @@ static tissue bare_tissue(const char *command, int64_t rows)
     return t;
 }
 
-static cel_gen_options published_options(void)
+static cel_paper_generate_options published_options(void)
 {
-    cel_gen_options p;
+    cel_paper_generate_options p;
     memset(&p, 0, sizeof p);
     p.epochs = o.epochs;
     p.lr = o.lr;
@@ -1350,12 +1350,12 @@ static cel_mat read_start(int64_t genes)
 
 static void generate_paper(const fitted *f)
 {
-    cel_gen_options p = published_options();
+    cel_paper_generate_options p = published_options();
     cel_error err;
     cel_mat angles, x = read_start(f->model.genes);
     int64_t n = f->model.genes, epochs = p.epochs ? p.epochs : 50;
     double *losses = (double *)get((size_t)epochs, sizeof(double)), clock;
-    cel_paper_loss last;
+    cel_paper_value last;
     tissue t;
     relations r;
     text report;
@@ -1373,13 +1373,13 @@ static void generate_paper(const fitted *f)
     if (!angles.data) {
         must(cel_mat_new(t.rows, n - 1, &angles), "angles", NULL);
         if (x.data)
-            must(cel_gen_to_angles(x, angles, &err), o.start, &err);
+            must(cel_paper_to_angles(x, angles, &err), o.start, &err);
         else
-            cel_gen_noise_angles((uint64_t)o.seed, 3.14159265358979323846, 1.57079632679489661923, angles);
+            cel_paper_noise_angles((uint64_t)o.seed, 3.14159265358979323846, 1.57079632679489661923, angles);
     }
     if (!x.data) must(cel_mat_new(t.rows, n, &x), "expression", NULL);
     clock = seconds();
-    must(cel_gen_paper(&f->model, r.relation, &p, angles, x, losses, &last), "generate", NULL);
+    must(cel_paper_generate(&f->model, r.relation, &p, angles, x, losses, &last), "generate", NULL);
     report = report_head("generate", NULL);
     json_text(&report, "method", "paper");
     json_number(&report, "cells", (double)t.rows);
@@ -1486,7 +1486,7 @@ static gene_sets read_gene_sets(const char *path, const names *genes)
     char **line, *word;
     int64_t lines, i, g;
     memset(&s, 0, sizeof s);
-    must(cel_text_lines(path, &line, &lines, &err), path, &err);
+    must(cel_file_lines(path, &line, &lines, &err), path, &err);
     s.name = (char **)get((size_t)lines, sizeof(char *));
     must(cel_mat_new(lines, genes->count, &s.member), path, NULL);
     for (i = 0; i < lines; i++) {
@@ -1590,7 +1590,7 @@ static void command_perturb(void)
     cel_intervention *list;
     cel_perturb_setup setup;
     cel_perturb_options run;
-    cel_gen_options published = published_options();
+    cel_paper_generate_options published = published_options();
     cel_grouping grouping[3];
     cel_perturb p;
     cel_effect e;
@@ -1719,9 +1719,9 @@ static void command_score(void)
     must(cel_model_new(f.model.genes, f.model.relations, 0, &none), "score", NULL);
     for (k = 0; k < 2; k++) {
         const cel_model *m = k ? &none : &f.model;
-        must(cel_fit_score_value(m, r.relation, t.x, CEL_SCORE_EXACT, &exact[k], NULL, &work), t.file, NULL);
-        must(cel_fit_score_value(m, r.relation, t.x, CEL_SCORE_MOMENT, &moment[k], NULL, &work), t.file, NULL);
-        must(cel_fit_pseudo_likelihood(m, r.relation, t.x, &likelihood[k], NULL, &work), t.file, NULL);
+        must(cel_score_value(m, r.relation, t.x, CEL_SCORE_EXACT, &exact[k], NULL, &work), t.file, NULL);
+        must(cel_score_value(m, r.relation, t.x, CEL_SCORE_MOMENT, &moment[k], NULL, &work), t.file, NULL);
+        must(cel_score_pseudo_likelihood(m, r.relation, t.x, &likelihood[k], NULL, &work), t.file, NULL);
     }
     printf("per cell                       %14s %14s\n", "this model", "no forces");
     printf("score J, exact   (lower best)  %14.6g %14.6g\n", exact[0], exact[1]);
@@ -1846,7 +1846,7 @@ static void generate_sample(const fitted *f, int ascent)
     memset(&up, 0, sizeof up);
     if (!x.data) {
         must(cel_mat_new(t.rows, f->model.genes, &x), "expression", NULL);
-        cel_gen_uniform((uint64_t)o.seed, 0, o.orthant, x);
+        cel_sample_uniform((uint64_t)o.seed, 0, o.orthant, x);
     }
     report = report_head("generate", NULL);
     json_text(&report, "method", ascent ? "ascent" : "sample");
@@ -1857,7 +1857,7 @@ static void generate_sample(const fitted *f, int ascent)
         up.sweeps = o.sweeps > 0 ? o.sweeps : 200;
         up.progress = progress();
         up.trace = trace = (double *)get((size_t)up.sweeps + 1, sizeof(double));
-        must(cel_gen_ascent(&f->model, r.relation, &up, x, &top, &err), o.start ? o.start : "ascent", &err);
+        must(cel_ascent_run(&f->model, r.relation, &up, x, &top, &err), o.start ? o.start : "ascent", &err);
         s.sweeps = top.sweeps + 1;
         json_number(&report, "sweeps", (double)top.sweeps);
         json_number(&report, "energy", top.energy);
@@ -1871,7 +1871,7 @@ static void generate_sample(const fitted *f, int ascent)
         s.warmup = o.warmup;
         s.progress = progress();
         trace = (double *)get((size_t)s.sweeps, sizeof(double));
-        must(cel_gen_sample(&f->model, r.relation, &s, x, trace, &done, &err), o.start ? o.start : "sample", &err);
+        must(cel_sample_run(&f->model, r.relation, &s, x, trace, &done, &err), o.start ? o.start : "sample", &err);
         json_number(&report, "sweeps", (double)done.sweeps);
         json_number(&report, "acceptance", done.acceptance);
         json_number(&report, "step", done.step);
@@ -1924,8 +1924,8 @@ static void command_logz(void)
     a.runs = o.repeats;
     a.rungs = o.sweeps;
     a.progress = progress();
-    must(cel_gen_logz_ais(&f.model, r.relation, t.rows, &a, &done, &err), "logz", &err);
-    must(cel_gen_logz_bound(&f.model, r.relation, t.rows, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
+    must(cel_logz_ais(&f.model, r.relation, t.rows, &a, &done, &err), "logz", &err);
+    must(cel_logz_bound(&f.model, r.relation, t.rows, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
     printf("log Z of %lld cells, %lld genes; without forces it is %.6g\n", (long long)t.rows, (long long)n,
            (double)t.rows * cel_sphere_log_area(n));
     printf("annealed importance sampling  %14.6g +- %.2g (single runs %.6g to %.6g)\n", done.logz, done.se, done.least,
@@ -1934,8 +1934,8 @@ static void command_logz(void)
     if (f.model.relations != 2) return;
     /* The mean-field formulas want a mean expression: that of the most likely tissue. */
     must(cel_mat_new(t.rows, n, &x), "logz", NULL);
-    cel_gen_uniform((uint64_t)o.seed, 0, 0, x);
-    must(cel_gen_ascent(&f.model, r.relation, NULL, x, NULL, &err), "logz", &err);
+    cel_sample_uniform((uint64_t)o.seed, 0, 0, x);
+    must(cel_ascent_run(&f.model, r.relation, NULL, x, NULL, &err), "logz", &err);
     mean = (double *)get((size_t)n, sizeof(double));
     for (i = 0; i < t.rows * n; i++) mean[i % n] += (double)x.data[i] / (double)t.rows;
     for (i = 0; i < 2; i++) {

@@ -114,12 +114,12 @@ static cel_status scenario_files(void)
     cel_npz_from_csr(&w, shape, member);
     TRY(cel_npz_write(path, member, 5, NULL));
     TRY(cel_npz_csr(path, &b, NULL));
-    TRY(cel_text_parse("one\ntwo", 7, &lines, &n, NULL));
+    TRY(cel_file_parse_lines("one\ntwo", 7, &lines, &n, NULL));
 done:
     remove(path);
     cel_mat_free(&a);
     cel_csr_free(&b);
-    cel_npy_free(lines);
+    cel_file_free(lines);
     return status;
 }
 
@@ -169,8 +169,8 @@ static cel_status scenario_paper(void)
     cel_moments m = {0};
     cel_model fitted = {0};
     cel_mat angles = {0}, gradient = {0};
-    cel_fit_options fit;
-    cel_gen_options gen;
+    cel_paper_options fit;
+    cel_paper_generate_options gen;
     double h;
     cel_status status;
     memset(&fit, 0, sizeof fit);
@@ -184,11 +184,11 @@ static cel_status scenario_paper(void)
     TRY(cel_model_energy(&fitted, relation, x, &h, NULL, gradient, NULL));
     cel_model_free(&fitted);
     TRY(cel_model_new(GENES, 2, 0, &fitted));
-    TRY(cel_fit_paper_start(1, &fitted));
-    TRY(cel_fit_paper(&m, 1, &fit, &fitted, NULL, NULL));
+    TRY(cel_paper_start(1, &fitted));
+    TRY(cel_paper_fit(&m, 1, &fit, &fitted, NULL, NULL));
     TRY(cel_mat_new(CELLS, GENES - 1, &angles));
-    TRY(cel_gen_to_angles(x, angles, NULL));
-    TRY(cel_gen_paper(&fitted, relation, &gen, angles, gradient, NULL, NULL));
+    TRY(cel_paper_to_angles(x, angles, NULL));
+    TRY(cel_paper_generate(&fitted, relation, &gen, angles, gradient, NULL, NULL));
 done:
     cel_moments_free(&m);
     cel_model_free(&fitted);
@@ -212,9 +212,9 @@ static cel_status scenario_score(void)
         options.field = k == 1 ? CEL_SCORE_FIELD_SHARED : CEL_SCORE_FIELD_NONE;
         options.ridge = k == 0 ? CEL_SCORE_PICKED : 0.1;
         options.l1 = k == 3 ? 0.1 : 0;
-        TRY(cel_fit_score(relation, 2, counts, NULL, tile, &options, &fitted, &report, NULL));
-        TRY(cel_fit_score_value(&fitted, relation, counts, form[k], &value, NULL, NULL));
-        TRY(cel_fit_pseudo_likelihood(&fitted, relation, counts, &value, NULL, NULL));
+        TRY(cel_score_fit(relation, 2, counts, NULL, tile, &options, &fitted, &report, NULL));
+        TRY(cel_score_value(&fitted, relation, counts, form[k], &value, NULL, NULL));
+        TRY(cel_score_pseudo_likelihood(&fitted, relation, counts, &value, NULL, NULL));
         cel_model_free(&fitted);
         cel_score_report_free(&report);
     }
@@ -239,12 +239,12 @@ static cel_status scenario_sample(void)
     z.rungs = 3;
     TRY(cel_mat_new(CELLS, GENES, &y));
     for (options.orthant = 0; options.orthant < 2; options.orthant++) {
-        cel_gen_uniform(1, 1, options.orthant, y);
-        TRY(cel_gen_sample(&model, relation, &options, y, NULL, NULL, NULL));
+        cel_sample_uniform(1, 1, options.orthant, y);
+        TRY(cel_sample_run(&model, relation, &options, y, NULL, NULL, NULL));
     }
-    TRY(cel_gen_ascent(&model, relation, NULL, y, NULL, NULL));
-    TRY(cel_gen_logz_ais(&model, relation, CELLS, &z, &report, NULL));
-    TRY(cel_gen_logz_bound(&model, relation, CELLS, 1, 3, &bound, NULL));
+    TRY(cel_ascent_run(&model, relation, NULL, y, NULL, NULL));
+    TRY(cel_logz_ais(&model, relation, CELLS, &z, &report, NULL));
+    TRY(cel_logz_bound(&model, relation, CELLS, 1, 3, &bound, NULL));
 done:
     cel_mat_free(&y);
     return status;
@@ -308,8 +308,8 @@ int main(void)
     if (cel_slide_tiles(coords, NULL, 2, tile, &tiles, NULL) || cel_model_new(GENES, 2, 0, &model)) return 1;
     relation[1].w = &w;
     for (i = 0; i < GENES * GENES; i++) model.force.data[i] = i % (GENES + 1) ? 1 : 0;
-    cel_gen_uniform(1, 0, 0, x);
-    cel_gen_uniform(1, 0, 1, counts);
+    cel_sample_uniform(1, 0, 0, x);
+    cel_sample_uniform(1, 0, 1, counts);
     for (k = 0; k < sizeof scenario / sizeof scenario[0]; k++) {
         long n, before = live, trouble = 0;
         cel_status status = CEL_ERR_MEMORY;

@@ -34,6 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             if (cel_npz_get(&z, i, &a, NULL) == CEL_OK) convert(&a);
         if (cel_npz_to_csr(&z, &m, NULL) == CEL_OK) cel_csr_free(&m);
     }
-    if (cel_text_parse(bytes, size, &lines, &i, NULL) == CEL_OK) cel_npy_free(lines);
+    if (cel_file_parse_lines(bytes, size, &lines, &i, NULL) == CEL_OK) cel_file_free(lines);
     return 0;
 }

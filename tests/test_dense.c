@@ -196,19 +196,19 @@ static void vectors(void)
             size += fabs((double)x.data[i] * (double)y.data[i]);
             norm += (double)x.data[i] * (double)x.data[i];
         }
-        NEAR(cel_dot(n, x.data, y.data), dot, 1e-15 * (double)(n + 1) * size);
-        NEAR(cel_nrm2(n, x.data), sqrt(norm), 1e-15 * (double)(n + 1) * sqrt(norm));
+        NEAR(cel_vec_dot(n, x.data, y.data), dot, 1e-15 * (double)(n + 1) * size);
+        NEAR(cel_vec_nrm2(n, x.data), sqrt(norm), 1e-15 * (double)(n + 1) * sqrt(norm));
         NEAR(cel_mat_dot(x, y), dot, 1e-15 * (double)(n + 1) * size);
         for (i = 0; i < n; i++) {
             double want = (double)y.data[i] + 0.5 * (double)x.data[i];
             cel_real one = y.data[i];
-            cel_axpy(1, (cel_real)0.5, x.data + i, &one);
+            cel_vec_axpy(1, (cel_real)0.5, x.data + i, &one);
             NEAR(one, want, EPS * fabs(want));
         }
-        cel_axpy(n, (cel_real)0.5, x.data, y.data);
+        cel_vec_axpy(n, (cel_real)0.5, x.data, y.data);
         if (n > 3) {
             x.data[n - 1] = (cel_real)NAN;
-            CHECK(isnan(cel_dot(n, x.data, y.data)));
+            CHECK(isnan(cel_vec_dot(n, x.data, y.data)));
         }
         cel_mat_free(&wx);
         cel_mat_free(&wy);

@@ -814,12 +814,12 @@ static void disk_round_trip(void)
     OK_OR_RETURN(cel_npy_write(path, &a, &err)); /* replaces what was there */
     OK_OR_RETURN(cel_npy_integers(path, &data, &rows, &cols, &err));
     CHECK(rows == 2 && cols == 3 && data[5] == 5);
-    cel_npy_free(data);
+    cel_file_free(data);
     a = cel_npy_describe('i', 8, 1, shape + 1, edges);
     OK_OR_RETURN(cel_npy_write(path, &a, &err));
     OK_OR_RETURN(cel_npy_integers(path, &data, &rows, &cols, &err));
     CHECK(rows == 3 && cols == 1 && data[2] == 2);
-    cel_npy_free(data);
+    cel_file_free(data);
     CHECK(cel_npy_matrix(path, &m, &err) == CEL_ERR_SHAPE && err.offset >= 0 && !m.data);
     a = cel_npy_describe('i', 8, 0, NULL, edges);
     OK_OR_RETURN(cel_npy_write(path, &a, &err));
@@ -875,7 +875,7 @@ static void disk_bad_files(void)
     remove(path);
     CHECK(cel_npy_matrix(path, &m, &err) == CEL_ERR_IO && strstr(err.what, "opened"));
     CHECK(cel_file_open(path, 1, &f, &err) == CEL_ERR_IO && !f.bytes);
-    CHECK(cel_text_lines(path, &lines, &count, &err) == CEL_ERR_IO && !lines);
+    CHECK(cel_file_lines(path, &lines, &count, &err) == CEL_ERR_IO && !lines);
     CHECK(cel_npz_csr(path, &c, &err) == CEL_ERR_IO);
     CHECK(cel_npy_matrix(test_tmp(), &m, &err) == CEL_ERR_IO);
     CHECK(cel_file_open(test_tmp(), 1, &f, &err) == CEL_ERR_IO);
@@ -946,18 +946,18 @@ static void texts(void)
     for (i = 0; i < sizeof c / sizeof *c; i++) {
         char *copy = (char *)malloc(c[i].size + 1);
         memcpy(copy, c[i].text, c[i].size);
-        OK_OR_RETURN(cel_text_parse(copy, c[i].size, &line, &count, &err));
+        OK_OR_RETURN(cel_file_parse_lines(copy, c[i].size, &line, &count, &err));
         CHECK(count == c[i].count && line[count] == NULL);
         for (k = 0; k < c[i].count && k < count; k++) CHECK(strcmp(line[k], c[i].line[k]) == 0);
-        cel_npy_free(line);
+        cel_file_free(line);
         free(copy);
     }
-    CHECK(cel_text_parse("a\nb\0c\n", 6, &line, &count, &err) == CEL_ERR_FORMAT && err.offset == 2 && !line && !count);
+    CHECK(cel_file_parse_lines("a\nb\0c\n", 6, &line, &count, &err) == CEL_ERR_FORMAT && err.offset == 2 && !line && !count);
     snprintf(path, sizeof path, "%s/genes.txt", test_tmp());
     OK_OR_RETURN(cel_file_write(path, "Actb\nGapdh\n", 11, &err));
-    OK_OR_RETURN(cel_text_lines(path, &line, &count, &err));
+    OK_OR_RETURN(cel_file_lines(path, &line, &count, &err));
     CHECK(count == 2 && strcmp(line[1], "Gapdh") == 0);
-    cel_npy_free(line);
+    cel_file_free(line);
 }
 
 void suite_files(void);

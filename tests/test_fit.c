@@ -132,8 +132,8 @@ static void check_gradient(cel_sphere sphere, double scale)
     enum { N = 5 };
     cel_moments moments;
     cel_model m;
-    cel_fit_options o;
-    cel_paper_loss up, down, at;
+    cel_paper_options o;
+    cel_paper_value up, down, at;
     cel_mat d[2], none;
     double norm = 0, off = 0;
     int64_t i;
@@ -145,7 +145,7 @@ static void check_gradient(cel_sphere sphere, double scale)
     if (!random_moments(4, N, 30, &moments) || !random_model(5, N, -scale, 2 * scale, &m)) return;
     OK_OR_RETURN(cel_mat_new(N, N, d));
     OK_OR_RETURN(cel_mat_new(N, N, d + 1));
-    OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &at, d[0], d[1]));
+    OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &at, d[0], d[1]));
     NEAR_REL(at.loss, at.log_z - 0.3 * (at.intra + at.inter), 1e-13);
     for (i = 0; i < 2 * N * N; i++) {
         cel_real keep = m.force.data[i], high, low;
@@ -153,9 +153,9 @@ static void check_gradient(cel_sphere sphere, double scale)
         high = keep + (cel_real)1e-4;
         low = keep - (cel_real)1e-4;
         m.force.data[i] = high;
-        OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &up, none, none));
+        OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &up, none, none));
         m.force.data[i] = low;
-        OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &down, none, none));
+        OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &down, none, none));
         m.force.data[i] = keep;
         want = (up.loss - down.loss) / ((double)high - (double)low);
         norm += want * want;
@@ -181,13 +181,13 @@ static void zero_forces(void)
 {
     cel_moments moments;
     cel_model m;
-    cel_paper_loss loss;
+    cel_paper_value loss;
     cel_mat d[2];
     if (!random_moments(4, 3, 30, &moments)) return;
     OK_OR_RETURN(cel_model_new(3, 2, 0, &m));
     OK_OR_RETURN(cel_mat_new(3, 3, d));
     OK_OR_RETURN(cel_mat_new(3, 3, d + 1));
-    OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, NULL, &loss, d[0], d[1]));
+    OK_OR_RETURN(cel_paper_loss(&m, &moments, NULL, &loss, d[0], d[1]));
     NEAR_REL(loss.log_z, 30 * log(2.0), 1e-12); /* f(0) = log 2 */
     NEAR(loss.kappa, 0, 0);
     /* f'(k)/k -> 1/3 but u = 0: what is left is -S m m^T - z C0. */
@@ -203,15 +203,15 @@ static void spheres_agree_in_three_dimensions(void)
 {
     cel_moments moments;
     cel_model m;
-    cel_fit_options o;
-    cel_paper_loss paper, right;
+    cel_paper_options o;
+    cel_paper_value paper, right;
     cel_mat none;
     memset(&o, 0, sizeof o);
     memset(&none, 0, sizeof none);
     if (!random_moments(6, 3, 40, &moments) || !random_model(7, 3, 0, 2, &m)) return;
-    OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &paper, none, none));
+    OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &paper, none, none));
     o.sphere = CEL_SPHERE_RIGHT;
-    OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &right, none, none));
+    OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &right, none, none));
     NEAR_REL(right.log_z - paper.log_z, 40 * log(2 * 3.14159265358979323846), 1e-9);
     cel_moments_free(&moments);
     cel_model_free(&m);
@@ -224,10 +224,10 @@ static void start_is_symmetric(void)
     double sum = 0;
     OK_OR_RETURN(cel_model_new(40, 2, 0, &m));
     OK_OR_RETURN(cel_model_new(40, 2, 0, &other));
-    OK_OR_RETURN(cel_fit_paper_start(3, &m));
-    OK_OR_RETURN(cel_fit_paper_start(3, &other));
+    OK_OR_RETURN(cel_paper_start(3, &m));
+    OK_OR_RETURN(cel_paper_start(3, &other));
     NEAR(distance(&m, &other), 0, 0);
-    OK_OR_RETURN(cel_fit_paper_start(4, &other));
+    OK_OR_RETURN(cel_paper_start(4, &other));
     CHECK(distance(&m, &other) > 0.1);
     for (i = 0; i < 40; i++)
         for (j = 0; j < 40; j++) {
@@ -241,7 +241,7 @@ static void start_is_symmetric(void)
     cel_model_free(&m);
     cel_model_free(&other);
     OK_OR_RETURN(cel_model_new(4, 1, 0, &m));
-    CHECK(cel_fit_paper_start(1, &m) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_start(1, &m) == CEL_ERR_SHAPE);
     cel_model_free(&m);
 }
 
@@ -250,8 +250,8 @@ static void projection(void)
     enum { N = 6 };
     cel_moments moments;
     cel_model m;
-    cel_fit_options o;
-    cel_fit_report report;
+    cel_paper_options o;
+    cel_paper_report report;
     int64_t i, j, r, at_bound = 0;
     int optimiser;
     memset(&o, 0, sizeof o);
@@ -261,7 +261,7 @@ static void projection(void)
     for (optimiser = 0; optimiser < 2; optimiser++) {
         if (!random_model(9, N, -0.5, 1.5, &m)) return;
         o.optimiser = (cel_optimiser)optimiser;
-        OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &m, NULL, &report));
+        OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &m, NULL, &report));
         for (r = 0, at_bound = 0; r < 2; r++)
             for (i = 0; i < N; i++)
                 for (j = 0; j < N; j++) {
@@ -284,8 +284,8 @@ static void unprojected_step(void)
     enum { N = 6 };
     cel_moments moments;
     cel_model m, start;
-    cel_fit_options o;
-    cel_paper_loss loss;
+    cel_paper_options o;
+    cel_paper_value loss;
     cel_mat d[2];
     double trace;
     int64_t i;
@@ -297,8 +297,8 @@ static void unprojected_step(void)
         return;
     OK_OR_RETURN(cel_mat_new(N, N, d));
     OK_OR_RETURN(cel_mat_new(N, N, d + 1));
-    OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &loss, d[0], d[1]));
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &m, &trace, NULL));
+    OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &loss, d[0], d[1]));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &m, &trace, NULL));
     NEAR_REL(trace, loss.loss, 1e-12);
     for (i = 0; i < 2 * N * N; i++)
         NEAR(m.force.data[i], (double)start.force.data[i] - 0.25 * (double)d[i / (N * N)].data[i % (N * N)],
@@ -314,22 +314,22 @@ static void early_stop(void)
 {
     cel_moments moments;
     cel_model m;
-    cel_fit_options o;
-    cel_fit_report report;
+    cel_paper_options o;
+    cel_paper_report report;
     double losses[200];
     memset(&o, 0, sizeof o);
     o.tolerance = 1e-9;
     if (!random_moments(8, 4, 50, &moments)) return;
     OK_OR_RETURN(cel_model_new(4, 2, 0, &m));
-    OK_OR_RETURN(cel_fit_paper_start(1, &m));
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &m, losses, &report));
+    OK_OR_RETURN(cel_paper_start(1, &m));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &m, losses, &report));
     CHECK(report.converged && report.epochs > 1 && report.epochs < 200);
     NEAR_REL(losses[report.epochs - 1], losses[report.epochs - 2], 1e-9);
     NEAR(losses[report.epochs], 0, 0);
     NEAR(losses[199], 0, 0);
     NEAR_REL(report.final.loss, losses[report.epochs - 1], 1e-6);
     o.tolerance = 0;
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &m, losses, &report));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &m, losses, &report));
     CHECK(!report.converged && report.epochs == 200);
     cel_moments_free(&moments);
     cel_model_free(&m);
@@ -340,8 +340,8 @@ static void several_slides(void)
     enum { N = 5 };
     cel_moments s[3], swapped[3], twice[2];
     cel_model a, b;
-    cel_fit_options o;
-    cel_fit_report report;
+    cel_paper_options o;
+    cel_paper_report report;
     double la[7], lb[7], q[3] = {6, 6, 6};
     int i;
     memset(&o, 0, sizeof o);
@@ -353,29 +353,29 @@ static void several_slides(void)
     OK_OR_RETURN(cel_model_new(N, 2, 0, &b));
 
     /* A lone slide: steps a slide or summed are one thing, to the bit. */
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    OK_OR_RETURN(cel_fit_paper(s, 1, &o, &a, la, NULL));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_fit(s, 1, &o, &a, la, NULL));
     o.summed = 1;
-    OK_OR_RETURN(cel_fit_paper(s, 1, &o, &b, lb, NULL));
+    OK_OR_RETURN(cel_paper_fit(s, 1, &o, &b, lb, NULL));
     NEAR(distance(&a, &b), 0, 0);
     CHECK(!memcmp(la, lb, sizeof la));
 
     /* Summed: the slides' order does not matter; two copies at half the rate are one. */
     for (i = 0; i < 3; i++) swapped[i] = s[2 - i];
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &a, la, &report));
-    OK_OR_RETURN(cel_fit_paper(swapped, 3, &o, &b, lb, NULL));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &a, la, &report));
+    OK_OR_RETURN(cel_paper_fit(swapped, 3, &o, &b, lb, NULL));
     NEAR(distance(&a, &b), 0, 1e-6);
     for (i = 0; i < 7; i++) NEAR_REL(la[i], lb[i], 1e-9);
     CHECK(report.final.loss < la[0]);
     twice[0] = twice[1] = s[1];
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    OK_OR_RETURN(cel_fit_paper(s + 1, 1, &o, &a, la, NULL));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_fit(s + 1, 1, &o, &a, la, NULL));
     o.lr /= 2;
-    OK_OR_RETURN(cel_fit_paper(twice, 2, &o, &b, lb, NULL));
+    OK_OR_RETURN(cel_paper_fit(twice, 2, &o, &b, lb, NULL));
     o.lr *= 2;
     NEAR(distance(&a, &b), 0, 1e-6);
     for (i = 0; i < 7; i++) NEAR_REL(lb[i], 2 * la[i], 1e-9);
@@ -384,33 +384,33 @@ static void several_slides(void)
      * order are a lone slide with as many epochs more. */
     o.summed = 0;
     o.seed = 1;
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &a, la, NULL));
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &b, lb, NULL));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &a, la, NULL));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &b, lb, NULL));
     NEAR(distance(&a, &b), 0, 0);
     o.seed = 2;
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &b, lb, NULL));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &b, lb, NULL));
     CHECK(memcmp(la, lb, sizeof la) != 0);
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
     o.epochs = 3;
-    OK_OR_RETURN(cel_fit_paper(twice, 2, &o, &a, la, NULL));
+    OK_OR_RETURN(cel_paper_fit(twice, 2, &o, &a, la, NULL));
     o.epochs = 6;
-    OK_OR_RETURN(cel_fit_paper(s + 1, 1, &o, &b, lb, NULL));
+    OK_OR_RETURN(cel_paper_fit(s + 1, 1, &o, &b, lb, NULL));
     NEAR(distance(&a, &b), 0, sizeof(cel_real) == 8 ? 1e-13 : 1e-7);
     for (i = 0; i < 3; i++) NEAR_REL(la[i], lb[2 * i] + lb[2 * i + 1], 1e-12);
 
     /* q a slide. */
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &a, NULL, NULL));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &a, NULL, NULL));
     o.slide_q = q;
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &b, NULL, NULL));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &b, NULL, NULL));
     NEAR(distance(&a, &b), 0, 0);
     q[1] = 4.5;
-    OK_OR_RETURN(cel_fit_paper(s, 3, &o, &b, NULL, NULL));
+    OK_OR_RETURN(cel_paper_fit(s, 3, &o, &b, NULL, NULL));
     CHECK(distance(&a, &b) > 0);
     for (i = 0; i < 3; i++) cel_moments_free(s + i);
     cel_model_free(&a);
@@ -423,9 +423,9 @@ static void adam_fit(void)
     enum { N = 5 };
     cel_moments moments;
     cel_model m, start;
-    cel_fit_options o;
-    cel_fit_report report;
-    cel_paper_loss loss;
+    cel_paper_options o;
+    cel_paper_report report;
+    cel_paper_value loss;
     cel_mat d[2];
     double losses[300];
     int64_t i;
@@ -438,16 +438,16 @@ static void adam_fit(void)
         return;
     OK_OR_RETURN(cel_mat_new(N, N, d));
     OK_OR_RETURN(cel_mat_new(N, N, d + 1));
-    OK_OR_RETURN(cel_fit_paper_loss(&m, &moments, &o, &loss, d[0], d[1]));
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &m, NULL, NULL));
+    OK_OR_RETURN(cel_paper_loss(&m, &moments, &o, &loss, d[0], d[1]));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &m, NULL, NULL));
     for (i = 0; i < 2 * N * N; i++) {
         double g = (double)d[i / (N * N)].data[i % (N * N)];
         NEAR(m.force.data[i], (double)start.force.data[i] - (g > 0 ? 0.01 : -0.01), 1e-6);
     }
     o.no_projection = 0;
     o.epochs = 300;
-    OK_OR_RETURN(cel_fit_paper_start(1, &m));
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &m, losses, &report));
+    OK_OR_RETURN(cel_paper_start(1, &m));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &m, losses, &report));
     CHECK(report.final.loss < losses[0]);
     cel_mat_free(d);
     cel_mat_free(d + 1);
@@ -467,8 +467,8 @@ static void progress_stops(void)
 {
     cel_moments moments;
     cel_model a, b;
-    cel_fit_options o;
-    cel_fit_report report;
+    cel_paper_options o;
+    cel_paper_report report;
     double losses[200];
     int64_t seen = 0;
     memset(&o, 0, sizeof o);
@@ -478,13 +478,13 @@ static void progress_stops(void)
     if (!random_moments(8, 4, 50, &moments)) return;
     OK_OR_RETURN(cel_model_new(4, 2, 0, &a));
     OK_OR_RETURN(cel_model_new(4, 2, 0, &b));
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
-    CHECK(cel_fit_paper(&moments, 1, &o, &a, losses, &report) == CEL_ERR_STOPPED);
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
+    CHECK(cel_paper_fit(&moments, 1, &o, &a, losses, &report) == CEL_ERR_STOPPED);
     CHECK(seen == 3 && report.epochs == 3 && losses[2] > 0 && losses[3] <= 0);
     o.progress.fn = NULL;
     o.epochs = 3;
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &b, NULL, NULL));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &b, NULL, NULL));
     NEAR(distance(&a, &b), 0, 0);
     cel_moments_free(&moments);
     cel_model_free(&a);
@@ -495,9 +495,9 @@ static void refuses(void)
 {
     cel_moments moments, few;
     cel_model m, field, three, start;
-    cel_fit_options o;
-    cel_fit_report report;
-    cel_paper_loss loss;
+    cel_paper_options o;
+    cel_paper_report report;
+    cel_paper_value loss;
     cel_mat wrong, none;
     double q = 0;
     memset(&o, 0, sizeof o);
@@ -508,25 +508,25 @@ static void refuses(void)
     OK_OR_RETURN(cel_model_new(4, 3, 0, &three));
     OK_OR_RETURN(cel_moments_new(4, 1, &few));
     OK_OR_RETURN(cel_mat_new(3, 4, &wrong));
-    CHECK(cel_fit_paper(&moments, 1, NULL, &field, NULL, NULL) == CEL_ERR_ARG);
-    CHECK(cel_fit_paper(&moments, 1, NULL, &three, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_fit_paper(&few, 1, NULL, &m, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_fit_paper(&moments, 0, NULL, &m, NULL, NULL) == CEL_ERR_ARG);
-    CHECK(cel_fit_paper_loss(&m, &moments, NULL, &loss, wrong, none) == CEL_ERR_SHAPE);
-    CHECK(cel_fit_paper_loss(&m, &moments, NULL, &loss, none, wrong) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_fit(&moments, 1, NULL, &field, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_fit(&moments, 1, NULL, &three, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_fit(&few, 1, NULL, &m, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_fit(&moments, 0, NULL, &m, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_loss(&m, &moments, NULL, &loss, wrong, none) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_loss(&m, &moments, NULL, &loss, none, wrong) == CEL_ERR_SHAPE);
     o.epochs = -1;
-    CHECK(cel_fit_paper(&moments, 1, &o, &m, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_fit(&moments, 1, &o, &m, NULL, NULL) == CEL_ERR_ARG);
     o.epochs = 0;
     o.slide_q = &q;
-    CHECK(cel_fit_paper(&moments, 1, &o, &m, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_fit(&moments, 1, &o, &m, NULL, NULL) == CEL_ERR_ARG);
     o.slide_q = NULL;
     moments.cells = 0;
-    CHECK(cel_fit_paper(&moments, 1, &o, &m, NULL, NULL) == CEL_ERR_DATA);
+    CHECK(cel_paper_fit(&moments, 1, &o, &m, NULL, NULL) == CEL_ERR_DATA);
     moments.cells = 50;
     /* A diverging run leaves the forces as they were given. */
     o.lr = 1e300;
     o.no_projection = 1;
-    CHECK(cel_fit_paper(&moments, 1, &o, &m, NULL, &report) == CEL_ERR_NUMERIC);
+    CHECK(cel_paper_fit(&moments, 1, &o, &m, NULL, &report) == CEL_ERR_NUMERIC);
     CHECK(report.epochs == 0);
     NEAR(distance(&m, &start), 0, 0);
     cel_moments_free(&moments);
@@ -544,7 +544,7 @@ static void threads_do_not_matter(void)
     enum { N = 210 };
     cel_moments moments;
     cel_model a, b;
-    cel_fit_options o;
+    cel_paper_options o;
     int before = cel_threads();
     memset(&o, 0, sizeof o);
     o.epochs = 5;
@@ -552,12 +552,12 @@ static void threads_do_not_matter(void)
     if (!random_moments(8, N, 20, &moments)) return;
     OK_OR_RETURN(cel_model_new(N, 2, 0, &a));
     OK_OR_RETURN(cel_model_new(N, 2, 0, &b));
-    OK_OR_RETURN(cel_fit_paper_start(1, &a));
-    OK_OR_RETURN(cel_fit_paper_start(1, &b));
+    OK_OR_RETURN(cel_paper_start(1, &a));
+    OK_OR_RETURN(cel_paper_start(1, &b));
     omp_set_num_threads(1);
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &a, NULL, NULL));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &a, NULL, NULL));
     omp_set_num_threads(3);
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &b, NULL, NULL));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &b, NULL, NULL));
     omp_set_num_threads(before);
     CHECK(!memcmp(a.force.data, b.force.data, 2 * N * N * sizeof(cel_real)));
     cel_moments_free(&moments);

@@ -37,8 +37,8 @@ static int open_tissue(tissue *t, uint64_t seed, int64_t cells, int64_t n)
     t->relation[1].w = &t->w;
     t->relation[1].wt = &t->wt;
     for (i = 0; i < 2 * n * n; i++) t->model.force.data[i] = (cel_real)(cel_rng_uniform(&rng) - 0.3);
-    cel_gen_noise_angles(seed, 0.8, 0.4, t->angles);
-    return CHECK(cel_gen_from_angles(t->angles, t->x) == CEL_OK);
+    cel_paper_noise_angles(seed, 0.8, 0.4, t->angles);
+    return CHECK(cel_paper_from_angles(t->angles, t->x) == CEL_OK);
 }
 
 static void close_tissue(tissue *t)
@@ -57,11 +57,11 @@ static void round_trip(cel_mat x)
     int64_t i, j, n = x.cols;
     OK_OR_RETURN(cel_mat_new(x.rows, n - 1, &angles));
     OK_OR_RETURN(cel_mat_new(x.rows, n, &back));
-    OK_OR_RETURN(cel_gen_to_angles(x, angles, NULL));
-    OK_OR_RETURN(cel_gen_from_angles(angles, back));
+    OK_OR_RETURN(cel_paper_to_angles(x, angles, NULL));
+    OK_OR_RETURN(cel_paper_from_angles(angles, back));
     for (i = 0; i < x.rows; i++) {
-        double norm = cel_nrm2(n, x.data + i * n);
-        NEAR(cel_nrm2(n, back.data + i * n), 1, tight * (double)n);
+        double norm = cel_vec_nrm2(n, x.data + i * n);
+        NEAR(cel_vec_nrm2(n, back.data + i * n), 1, tight * (double)n);
         for (j = 0; j < n; j++) NEAR(back.data[i * n + j], (double)x.data[i * n + j] / norm, tight * (double)n);
         for (j = 0; j < n - 1; j++)
             CHECK((double)angles.data[i * (n - 1) + j] >= (j == n - 2 ? -3.1415928 : 0) &&
@@ -107,14 +107,14 @@ static void angles_by_hand(void)
 {
     cel_real t[2] = {(cel_real)1.0471975511965976, (cel_real)-2.6179938779914944}, x[3] = {0}; /* 60, -150 degrees */
     cel_real huge[3] = {0, (cel_real)-1e30, (cel_real)1e30}, small[3] = {0, (cel_real)-1e-30, (cel_real)1e-30};
-    OK_OR_RETURN(cel_gen_from_angles(cel_mat_view(t, 1, 2), cel_mat_view(x, 1, 3)));
+    OK_OR_RETURN(cel_paper_from_angles(cel_mat_view(t, 1, 2), cel_mat_view(x, 1, 3)));
     NEAR(x[0], 0.5, tight);
     NEAR(x[1], -0.75, tight);
     NEAR(x[2], -0.43301270189221932, tight);
-    OK_OR_RETURN(cel_gen_to_angles(cel_mat_view(huge, 1, 3), cel_mat_view(t, 1, 2), NULL));
+    OK_OR_RETURN(cel_paper_to_angles(cel_mat_view(huge, 1, 3), cel_mat_view(t, 1, 2), NULL));
     NEAR(t[0], 1.5707963267948966, tight);
     NEAR(t[1], 2.3561944901923449, tight);
-    OK_OR_RETURN(cel_gen_to_angles(cel_mat_view(small, 1, 3), cel_mat_view(t, 1, 2), NULL));
+    OK_OR_RETURN(cel_paper_to_angles(cel_mat_view(small, 1, 3), cel_mat_view(t, 1, 2), NULL));
     NEAR(t[0], 1.5707963267948966, tight);
     NEAR(t[1], 2.3561944901923449, tight);
 }
@@ -127,18 +127,18 @@ static void angles_refuse(void)
     OK_OR_RETURN(cel_mat_new(3, 3, &angles));
     cel_mat_fill(x, 1);
     x.data[5] = (cel_real)NAN;
-    CHECK(cel_gen_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 1 && err.what);
+    CHECK(cel_paper_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 1 && err.what);
     cel_mat_fill(cel_mat_block(x, 2, 0, 1, 4), 0);
     x.data[5] = 1;
     cel_mat_fill(angles, 7);
-    CHECK(cel_gen_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 2);
+    CHECK(cel_paper_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 2);
     NEAR(angles.data[0], 0, 0);
     x.data[8] = (cel_real)INFINITY;
-    CHECK(cel_gen_to_angles(x, angles, NULL) == CEL_ERR_DATA);
-    CHECK(cel_gen_to_angles(x, x, &err) == CEL_ERR_SHAPE);
-    CHECK(cel_gen_from_angles(x, angles) == CEL_ERR_SHAPE);
-    CHECK(cel_gen_from_angles(cel_mat_block(x, 0, 0, 3, 0), cel_mat_block(x, 0, 0, 3, 1)) == CEL_ERR_ARG);
-    CHECK(cel_gen_angles_gradient(angles, x, x, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_to_angles(x, angles, NULL) == CEL_ERR_DATA);
+    CHECK(cel_paper_to_angles(x, x, &err) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_from_angles(x, angles) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_from_angles(cel_mat_block(x, 0, 0, 3, 0), cel_mat_block(x, 0, 0, 3, 1)) == CEL_ERR_ARG);
+    CHECK(cel_paper_angles_gradient(angles, x, x, NULL) == CEL_ERR_SHAPE);
     cel_mat_free(&x);
     cel_mat_free(&angles);
 }
@@ -162,25 +162,25 @@ static void back_propagation(void)
     for (round = 0; round < 5; round++) {
         cel_rng rng = cel_rng_at(11, 1, (uint32_t)round, 0);
         cel_rng_normals(&rng, c, N);
-        cel_gen_noise_angles((uint64_t)round, 0, 2, angles);
+        cel_paper_noise_angles((uint64_t)round, 0, 2, angles);
         if (round == 4) t[3] = 0; /* sin = 0: all beyond are 0, and the gradient still exists */
-        OK_OR_RETURN(cel_gen_from_angles(angles, row));
+        OK_OR_RETURN(cel_paper_from_angles(angles, row));
         for (k = 0; k < N; k++) d_x[k] = c[k] * x[k] + 1;
-        OK_OR_RETURN(cel_gen_angles_gradient(angles, cel_mat_view(d_x, 1, N), cel_mat_view(d_t, 1, N - 1), NULL));
+        OK_OR_RETURN(cel_paper_angles_gradient(angles, cel_mat_view(d_x, 1, N), cel_mat_view(d_t, 1, N - 1), NULL));
         for (k = 0; k < N - 1; k++) {
             cel_real keep = t[k], high = keep + (cel_real)step, low = keep - (cel_real)step;
             double up, down;
             t[k] = high;
-            OK_OR_RETURN(cel_gen_from_angles(angles, row));
+            OK_OR_RETURN(cel_paper_from_angles(angles, row));
             up = quadratic(row, c);
             t[k] = low;
-            OK_OR_RETURN(cel_gen_from_angles(angles, row));
+            OK_OR_RETURN(cel_paper_from_angles(angles, row));
             down = quadratic(row, c);
             t[k] = keep;
             NEAR(d_t[k], (up - down) / ((double)high - (double)low), tol);
         }
         /* The gradient may be written over its argument. */
-        OK_OR_RETURN(cel_gen_angles_gradient(angles, cel_mat_view(d_x, 1, N), cel_mat_view(d_x, 1, N - 1), NULL));
+        OK_OR_RETURN(cel_paper_angles_gradient(angles, cel_mat_view(d_x, 1, N), cel_mat_view(d_x, 1, N - 1), NULL));
         for (k = 0; k < N - 1; k++) NEAR(d_x[k], d_t[k], 0);
     }
 }
@@ -189,8 +189,8 @@ static void back_propagation(void)
 static void check_objective(cel_sphere sphere, int no_log_z)
 {
     tissue t;
-    cel_gen_options o;
-    cel_paper_loss at, up, down;
+    cel_paper_generate_options o;
+    cel_paper_value at, up, down;
     cel_mat d_x, d_t, none;
     double norm = 0, off = 0, step = sizeof(cel_real) == 8 ? 1e-5 : 3e-2;
     int64_t i;
@@ -203,19 +203,19 @@ static void check_objective(cel_sphere sphere, int no_log_z)
     if (!open_tissue(&t, 5, 12, 6)) return;
     OK_OR_RETURN(cel_mat_new(12, 6, &d_x));
     OK_OR_RETURN(cel_mat_new(12, 5, &d_t));
-    OK_OR_RETURN(cel_gen_paper_loss(&t.model, t.relation, t.x, &o, &at, d_x, NULL));
-    OK_OR_RETURN(cel_gen_angles_gradient(t.angles, d_x, d_t, NULL));
+    OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &at, d_x, NULL));
+    OK_OR_RETURN(cel_paper_angles_gradient(t.angles, d_x, d_t, NULL));
     NEAR_REL(at.loss, at.log_z - 0.7 * (at.intra + at.inter), 1e-12);
     if (no_log_z) NEAR(at.log_z, 0, 0);
     for (i = 0; i < 12 * 5; i++) {
         cel_real keep = t.angles.data[i], high = keep + (cel_real)step, low = keep - (cel_real)step;
         double want;
         t.angles.data[i] = high;
-        OK_OR_RETURN(cel_gen_from_angles(t.angles, t.x));
-        OK_OR_RETURN(cel_gen_paper_loss(&t.model, t.relation, t.x, &o, &up, none, NULL));
+        OK_OR_RETURN(cel_paper_from_angles(t.angles, t.x));
+        OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &up, none, NULL));
         t.angles.data[i] = low;
-        OK_OR_RETURN(cel_gen_from_angles(t.angles, t.x));
-        OK_OR_RETURN(cel_gen_paper_loss(&t.model, t.relation, t.x, &o, &down, none, NULL));
+        OK_OR_RETURN(cel_paper_from_angles(t.angles, t.x));
+        OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &down, none, NULL));
         t.angles.data[i] = keep;
         want = (up.loss - down.loss) / ((double)high - (double)low);
         norm += want * want;
@@ -241,10 +241,10 @@ static void noise(void)
     int64_t i, count = 200 * 50;
     OK_OR_RETURN(cel_mat_new(200, 50, &a));
     OK_OR_RETURN(cel_mat_new(200, 50, &b));
-    cel_gen_noise_angles(1, 3.14159265358979, 1.57079632679490, a);
-    cel_gen_noise_angles(1, 3.14159265358979, 1.57079632679490, b);
+    cel_paper_noise_angles(1, 3.14159265358979, 1.57079632679490, a);
+    cel_paper_noise_angles(1, 3.14159265358979, 1.57079632679490, b);
     CHECK(!memcmp(a.data, b.data, (size_t)count * sizeof(cel_real)));
-    cel_gen_noise_angles(2, 3.14159265358979, 1.57079632679490, b);
+    cel_paper_noise_angles(2, 3.14159265358979, 1.57079632679490, b);
     CHECK(memcmp(a.data, b.data, (size_t)count * sizeof(cel_real)) != 0);
     for (i = 0; i < count; i++) {
         sum += (double)a.data[i] / (double)count;
@@ -279,8 +279,8 @@ static int take_progress(void *user, const char *stage, int64_t done, int64_t to
 static void descends(void)
 {
     tissue t;
-    cel_gen_options o;
-    cel_paper_loss last, again;
+    cel_paper_generate_options o;
+    cel_paper_value last, again;
     cel_mat x, none;
     record r;
     double losses[50];
@@ -299,15 +299,15 @@ static void descends(void)
         if (!open_tissue(&t, 5, 40, 6)) return;
         OK_OR_RETURN(cel_mat_new(40, 6, &x));
         OK_OR_RETURN(cel_mat_new(40, 6, &r.first));
-        OK_OR_RETURN(cel_gen_paper(&t.model, t.relation, &o, t.angles, x, losses, &last));
+        OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, t.angles, x, losses, &last));
         for (e = 1; e < 50; e++) CHECK(losses[e] < losses[e - 1]);
         CHECK(last.loss < losses[49] && r.done == 50);
         CHECK(r.count == 10 && r.epoch[0] == 0 && r.epoch[1] == 5 && r.epoch[9] == 45);
         for (i = 0; i < 40 * 6; i++) NEAR(r.first.data[i], t.x.data[i], 0);
         /* What comes back fits together: x is the angles', the last loss is x's. */
-        OK_OR_RETURN(cel_gen_from_angles(t.angles, t.x));
+        OK_OR_RETURN(cel_paper_from_angles(t.angles, t.x));
         for (i = 0; i < 40 * 6; i++) NEAR(x.data[i], t.x.data[i], 0);
-        OK_OR_RETURN(cel_gen_paper_loss(&t.model, t.relation, x, &o, &again, none, NULL));
+        OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, x, &o, &again, none, NULL));
         NEAR_REL(again.loss, last.loss, 1e-6);
         cel_mat_free(&x);
         cel_mat_free(&r.first);
@@ -321,7 +321,7 @@ static void symmetric_relation(void)
     tissue t;
     cel_csr even;
     cel_mat other, none;
-    cel_gen_options o;
+    cel_paper_generate_options o;
     int64_t i;
     memset(&none, 0, sizeof none);
     memset(&o, 0, sizeof o);
@@ -331,10 +331,10 @@ static void symmetric_relation(void)
     OK_OR_RETURN(cel_csr_symmetrise(&t.w, &even));
     OK_OR_RETURN(cel_mat_new(40, 5, &other));
     OK_OR_RETURN(cel_mat_copy(t.angles, other));
-    OK_OR_RETURN(cel_gen_paper(&t.model, t.relation, &o, t.angles, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, NULL, NULL));
     t.relation[1].w = &even;
     t.relation[1].wt = NULL;
-    OK_OR_RETURN(cel_gen_paper(&t.model, t.relation, &o, other, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, other, none, NULL, NULL));
     for (i = 0; i < 40 * 5; i++) NEAR(other.data[i], t.angles.data[i], sizeof(cel_real) == 8 ? 1e-12 : 1e-4);
     cel_csr_free(&even);
     cel_mat_free(&other);
@@ -344,7 +344,7 @@ static void symmetric_relation(void)
 static void progress_stops(void)
 {
     tissue t;
-    cel_gen_options o;
+    cel_paper_generate_options o;
     cel_mat x, other;
     record r;
     double losses[50];
@@ -358,13 +358,13 @@ static void progress_stops(void)
     OK_OR_RETURN(cel_mat_new(40, 6, &x));
     OK_OR_RETURN(cel_mat_new(40, 5, &other));
     OK_OR_RETURN(cel_mat_copy(t.angles, other));
-    CHECK(cel_gen_paper(&t.model, t.relation, &o, t.angles, x, losses, NULL) == CEL_ERR_STOPPED);
+    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, x, losses, NULL) == CEL_ERR_STOPPED);
     CHECK(r.done == 4);
     NEAR(losses[4], 0, 0);
     CHECK(!(losses[3] >= 0 && losses[3] <= 0));
     o.progress.fn = NULL;
     o.epochs = 4;
-    OK_OR_RETURN(cel_gen_paper(&t.model, t.relation, &o, other, t.x, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, other, t.x, NULL, NULL));
     for (i = 0; i < 40 * 6; i++) NEAR(x.data[i], t.x.data[i], 0);
     cel_mat_free(&x);
     cel_mat_free(&other);
@@ -374,9 +374,9 @@ static void progress_stops(void)
 static void refuses(void)
 {
     tissue t;
-    cel_gen_options o;
+    cel_paper_generate_options o;
     cel_model three, field;
-    cel_paper_loss loss;
+    cel_paper_value loss;
     cel_mat none;
     double losses[50];
     memset(&o, 0, sizeof o);
@@ -384,20 +384,20 @@ static void refuses(void)
     if (!open_tissue(&t, 5, 10, 4)) return;
     OK_OR_RETURN(cel_model_new(4, 3, 0, &three));
     OK_OR_RETURN(cel_model_new(4, 2, 1, &field));
-    CHECK(cel_gen_paper(&t.model, t.relation, &o, t.x, none, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_gen_paper(&t.model, t.relation, &o, t.angles, t.angles, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_gen_paper(&three, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_gen_paper(&field, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
-    CHECK(cel_gen_paper_loss(&t.model, t.relation, t.x, &o, &loss, t.angles, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_gen_paper_loss(&t.model, t.relation, t.angles, &o, &loss, none, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.x, none, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, t.angles, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&three, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&field, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &loss, t.angles, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate_loss(&t.model, t.relation, t.angles, &o, &loss, none, NULL) == CEL_ERR_SHAPE);
     o.epochs = -1;
-    CHECK(cel_gen_paper(&t.model, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
     o.epochs = 0;
     /* Without log Z a field is welcome, and a share of `inter`. */
     o.no_log_z = 1;
     OK_OR_RETURN(cel_mat_copy(t.model.force, field.force));
     field.field[2] = 1;
-    OK_OR_RETURN(cel_gen_paper(&field, t.relation, &o, t.angles, t.x, NULL, &loss));
+    OK_OR_RETURN(cel_paper_generate(&field, t.relation, &o, t.angles, t.x, NULL, &loss));
     {
         double h, share[3];
         OK_OR_RETURN(cel_model_energy(&field, t.relation, t.x, &h, share, none, NULL));
@@ -406,7 +406,7 @@ static void refuses(void)
     }
     o.no_log_z = 0;
     t.model.force.data[1] = (cel_real)NAN;
-    CHECK(cel_gen_paper(&t.model, t.relation, &o, t.angles, none, losses, NULL) == CEL_ERR_NUMERIC);
+    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, losses, NULL) == CEL_ERR_NUMERIC);
     cel_model_free(&three);
     cel_model_free(&field);
     close_tissue(&t);
@@ -416,7 +416,7 @@ static void threads_do_not_matter(void)
 {
 #ifdef _OPENMP
     tissue t;
-    cel_gen_options o;
+    cel_paper_generate_options o;
     cel_mat other, none;
     int before = cel_threads();
     memset(&o, 0, sizeof o);
@@ -426,9 +426,9 @@ static void threads_do_not_matter(void)
     OK_OR_RETURN(cel_mat_new(150, 29, &other));
     OK_OR_RETURN(cel_mat_copy(t.angles, other));
     omp_set_num_threads(1);
-    OK_OR_RETURN(cel_gen_paper(&t.model, t.relation, &o, t.angles, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, NULL, NULL));
     omp_set_num_threads(3);
-    OK_OR_RETURN(cel_gen_paper(&t.model, t.relation, &o, other, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, other, none, NULL, NULL));
     omp_set_num_threads(before);
     CHECK(!memcmp(other.data, t.angles.data, 150 * 29 * sizeof(cel_real)));
     cel_mat_free(&other);

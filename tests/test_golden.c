@@ -78,7 +78,7 @@ static int open_case(golden *g, const char *name)
     CHECK(rows == 2);
     /* Row i lists the sources of the edges into cell i, so its sum is the in-degree. */
     CHECK(cel_csr_from_edges(g->cells, g->cells, count, edges + count, edges, NULL, &g->w, NULL) == CEL_OK);
-    cel_npy_free(edges);
+    cel_file_free(edges);
     CHECK(cel_csr_normalise(&g->w, CEL_NORM_GCN) == CEL_OK);
     CHECK(cel_csr_transpose(&g->w, &g->wt) == CEL_OK);
     g->relation[1].w = &g->w;
@@ -118,7 +118,7 @@ static void near_losses(const golden *g, const double *losses)
     cel_mat_free(&b);
 }
 
-static void near_loss(const golden *g, const cel_paper_loss *loss)
+static void near_loss(const golden *g, const cel_paper_value *loss)
 {
     NEAR_REL(loss->loss, meta(g, "loss"), value_tol);
     NEAR_REL(loss->log_z, meta(g, "log_z"), value_tol);
@@ -141,9 +141,9 @@ static void check_fit(const char *name)
 {
     golden g;
     cel_moments moments;
-    cel_fit_options o;
-    cel_fit_report report;
-    cel_paper_loss loss;
+    cel_paper_options o;
+    cel_paper_report report;
+    cel_paper_value loss;
     cel_mat x, d_intra, d_inter;
     double *losses, *mean, log_z;
     int64_t n, i, j;
@@ -162,7 +162,7 @@ static void check_fit(const char *name)
     o.q = g.q;
     OK_OR_RETURN(cel_mat_new(n, n, &d_intra));
     OK_OR_RETURN(cel_mat_new(n, n, &d_inter));
-    OK_OR_RETURN(cel_fit_paper_loss(&g.model, &moments, &o, &loss, d_intra, d_inter));
+    OK_OR_RETURN(cel_paper_loss(&g.model, &moments, &o, &loss, d_intra, d_inter));
     near_loss(&g, &loss);
     NEAR_REL(loss.kappa, meta(&g, "kappa"), value_tol);
     near_array(d_intra, load(&g, "grad_intra"), value_tol, "gradient, intra");
@@ -184,7 +184,7 @@ static void check_fit(const char *name)
     near_array(d_intra, load(&g, "grad_intra"), value_tol, "gradient of log Z, intra");
     near_array(d_inter, load(&g, "grad_inter"), value_tol, "gradient of log Z, inter");
 
-    OK_OR_RETURN(cel_fit_paper(&moments, 1, &o, &g.model, losses, &report));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &g.model, losses, &report));
     CHECK(report.epochs == g.epochs && !report.converged);
     near_losses(&g, losses);
     near_array(cel_model_force(&g.model, 0), load(&g, "intra"), path_tol, "fitted intra");
@@ -208,8 +208,8 @@ static void keep_last(void *user, int64_t epoch, cel_mat x)
 static void check_generate(const char *name)
 {
     golden g;
-    cel_gen_options o;
-    cel_paper_loss loss, last;
+    cel_paper_generate_options o;
+    cel_paper_value loss, last;
     cel_mat angles, x, d_x, d_angles, shot;
     double *losses;
     if (!test_shared()) SKIP("no recorded cases");
@@ -220,7 +220,7 @@ static void check_generate(const char *name)
     OK_OR_RETURN(cel_mat_new(g.cells, g.genes, &d_x));
     OK_OR_RETURN(cel_mat_new(g.cells, g.genes, &shot));
     OK_OR_RETURN(cel_mat_new(g.cells, g.genes - 1, &d_angles));
-    OK_OR_RETURN(cel_gen_from_angles(angles, x));
+    OK_OR_RETURN(cel_paper_from_angles(angles, x));
     near_array(x, load(&g, "gex0"), value_tol, "expression at the start");
     check_energy(&g, x);
     memset(&o, 0, sizeof o);
@@ -231,12 +231,12 @@ static void check_generate(const char *name)
     o.snapshot_every = g.epochs - 1;
     o.snapshot = keep_last;
     o.snapshot_user = &shot;
-    OK_OR_RETURN(cel_gen_paper_loss(&g.model, g.relation, x, &o, &loss, d_x, NULL));
+    OK_OR_RETURN(cel_paper_generate_loss(&g.model, g.relation, x, &o, &loss, d_x, NULL));
     near_loss(&g, &loss);
-    OK_OR_RETURN(cel_gen_angles_gradient(angles, d_x, d_angles, NULL));
+    OK_OR_RETURN(cel_paper_angles_gradient(angles, d_x, d_angles, NULL));
     near_array(d_angles, load(&g, "grad_angles"), value_tol, "gradient by angles");
     losses = (double *)calloc((size_t)g.epochs, sizeof(double));
-    OK_OR_RETURN(cel_gen_paper(&g.model, g.relation, &o, angles, x, losses, &last));
+    OK_OR_RETURN(cel_paper_generate(&g.model, g.relation, &o, angles, x, losses, &last));
     near_losses(&g, losses);
     near_array(angles, load(&g, "angles"), path_tol, "angles after the last step");
     near_array(shot, load(&g, "gex_last"), path_tol, "expression before the last step");

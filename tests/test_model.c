@@ -201,8 +201,8 @@ static void model_invariances(void)
     fill(&rng, q);
     for (i = 0; i < n; i++) {
         cel_real *qi = q.data + i * n, scale;
-        for (j = 0; j < i; j++) cel_axpy(n, -(cel_real)cel_dot(n, qi, q.data + j * n), q.data + j * n, qi);
-        scale = (cel_real)(1 / cel_nrm2(n, qi));
+        for (j = 0; j < i; j++) cel_vec_axpy(n, -(cel_real)cel_vec_dot(n, qi, q.data + j * n), q.data + j * n, qi);
+        scale = (cel_real)(1 / cel_vec_nrm2(n, qi));
         for (j = 0; j < n; j++) qi[j] *= scale;
     }
     CHECK(cel_mat_gemm(0, 0, 1, t.x, q, 0, y, NULL) == CEL_OK);

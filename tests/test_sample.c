@@ -110,7 +110,7 @@ static void compare(const cel_model *m, const cel_relation *relation, cel_sample
     o.each = tally_add;
     o.each_user = &t;
     if (!o.sweeps) o.sweeps = 200;
-    CHECK(cel_gen_sample(m, relation, &o, x, NULL, &report, NULL) == CEL_OK);
+    CHECK(cel_sample_run(m, relation, &o, x, NULL, &report, NULL) == CEL_OK);
     CHECK(t.count == o.sweeps);
     for (v = 0; v < values; v++) {
         double mean = 0, square = 0, se;
@@ -189,7 +189,7 @@ static void single_cells(void)
                 o.seed = 11;
                 o.orthant = orthant;
                 CHECK(cel_mat_new(500, n, &x) == CEL_OK);
-                cel_gen_uniform(1, 0, orthant, x);
+                cel_sample_uniform(1, 0, orthant, x);
                 quadrature(&m, orthant, -1, truth);
                 compare(&m, &alone, o, x, 1, truth, 4.5);
                 cel_mat_free(&x);
@@ -209,10 +209,10 @@ static void free_field(void)
     memset(truth, 0, sizeof truth);
     for (j = 0; j < 5; j++) truth[5 + 6 * j] = 0.2;
     CHECK(cel_mat_new(400, 5, &x) == CEL_OK);
-    cel_gen_uniform(1, 0, 0, x);
+    cel_sample_uniform(1, 0, 0, x);
     compare(&m, &alone, o, x, 1, truth, 4.5);
     /* The trajectory is a right angle, whatever the acceptance. */
-    CHECK(cel_gen_sample(&m, &alone, &o, x, NULL, &report, NULL) == CEL_OK);
+    CHECK(cel_sample_run(&m, &alone, &o, x, NULL, &report, NULL) == CEL_OK);
     NEAR(report.acceptance, 1, 1e-4);
     NEAR(report.step, PI / 2 / (6 * sqrt(4.0)), 1e-6);
     cel_mat_free(&x);
@@ -228,7 +228,7 @@ static void strong_field(void)
         cel_model m = forces(1, n, 1, s, 1);
         cel_sample_options o;
         cel_mat x;
-        double a, length = cel_nrm2(n, m.field);
+        double a, length = cel_vec_nrm2(n, m.field);
         memset(&o, 0, sizeof o);
         memset(truth, 0, sizeof truth);
         o.sweeps = 120;
@@ -242,7 +242,7 @@ static void strong_field(void)
                     (1 - (double)n * a / k[c]) * u * (double)m.field[j] / k[c] + (i == j ? a / k[c] : 0);
         }
         CHECK(cel_mat_new(300, n, &x) == CEL_OK);
-        cel_gen_uniform(1, 0, 0, x);
+        cel_sample_uniform(1, 0, 0, x);
         compare(&m, &alone, o, x, 1, truth, 4.8);
         cel_mat_free(&x);
         cel_model_free(&m);
@@ -356,7 +356,7 @@ static void chains_and_rings(void)
         o.seed = 5;
         o.sweeps = 300;
         CHECK(cel_mat_new(copies * size, 2, &x) == CEL_OK);
-        cel_gen_uniform(1, 0, 0, x);
+        cel_sample_uniform(1, 0, 0, x);
         transfer(&m, both, size, ring, truth);
         compare(&m, relation, o, x, size, truth, 4.5);
         cel_mat_free(&x);
@@ -381,9 +381,9 @@ static void held(void)
         o.orthant = orthant;
         o.hold = hold;
         CHECK(cel_mat_new(600, 3, &x) == CEL_OK && cel_mat_new(600, 3, &before) == CEL_OK);
-        cel_gen_uniform(1, 0, orthant, x);
+        cel_sample_uniform(1, 0, orthant, x);
         for (i = 0; i < 600; i++) {
-            double r = sqrt(1 - dose * dose) / cel_nrm2(2, x.data + i * x.stride + 1);
+            double r = sqrt(1 - dose * dose) / cel_vec_nrm2(2, x.data + i * x.stride + 1);
             hold[3 * i] = 1;
             x.data[i * x.stride] = (cel_real)dose;
             for (j = 1; j < 3; j++) x.data[i * x.stride + j] = (cel_real)(r * (double)x.data[i * x.stride + j]);
@@ -395,13 +395,13 @@ static void held(void)
         hold[3] = hold[4] = hold[5] = 1;
         o.frozen = frozen;
         o.sweeps = 20;
-        CHECK(cel_gen_sample(&m, &alone, &o, x, NULL, NULL, NULL) == CEL_OK);
+        CHECK(cel_sample_run(&m, &alone, &o, x, NULL, NULL, NULL) == CEL_OK);
         for (i = 0; i < 600; i++) {
             int64_t kept = frozen[i] || i == 1 ? 3 : 1;
             CHECK(!memcmp(x.data + i * x.stride, before.data + i * x.stride, (size_t)kept * sizeof(cel_real)));
             if (kept == 1)
                 CHECK(memcmp(x.data + i * x.stride, before.data + i * x.stride, 3 * sizeof(cel_real)) != 0);
-            NEAR(cel_nrm2(3, x.data + i * x.stride), 1, 1e-6);
+            NEAR(cel_vec_nrm2(3, x.data + i * x.stride), 1, 1e-6);
         }
         free(hold);
         free(frozen);
@@ -456,9 +456,9 @@ static void same_bits(const cel_model *m, const cel_relation *relation, int orth
         omp_set_num_threads(1 + 2 * k);
 #endif
         CHECK(cel_mat_new(cells, m->genes, &x[k]) == CEL_OK);
-        cel_gen_uniform(2, 0, orthant, x[k]);
-        CHECK(cel_gen_sample(m, relation, &o, x[k], NULL, NULL, NULL) == CEL_OK);
-        CHECK(cel_gen_ascent(m, relation, NULL, x[k], NULL, NULL) == CEL_OK);
+        cel_sample_uniform(2, 0, orthant, x[k]);
+        CHECK(cel_sample_run(m, relation, &o, x[k], NULL, NULL, NULL) == CEL_OK);
+        CHECK(cel_ascent_run(m, relation, NULL, x[k], NULL, NULL) == CEL_OK);
     }
     CHECK(!memcmp(x[0].data, x[1].data, (size_t)(cells * m->genes) * sizeof(cel_real)));
     cel_mat_free(&x[0]);
@@ -501,12 +501,12 @@ static void large_tissue(void)
     o.sweeps = 40;
     o.warmup = 30;
     CHECK(cel_mat_new(3600, 100, &x) == CEL_OK);
-    cel_gen_uniform(2, 0, 0, x);
-    OK_OR_RETURN(cel_gen_sample(&m, relation, &o, x, trace, &report, NULL));
+    cel_sample_uniform(2, 0, 0, x);
+    OK_OR_RETURN(cel_sample_run(&m, relation, &o, x, trace, &report, NULL));
     CHECK(report.acceptance > 0.7 && report.acceptance < 0.99);
     CHECK(report.colours >= 2 && report.colours <= 5 && report.recorded == 40);
     CHECK(report.ess > 2);
-    for (i = 0; i < 3600; i++) NEAR(cel_nrm2(100, x.data + i * x.stride), 1, 1e-6);
+    for (i = 0; i < 3600; i++) NEAR(cel_vec_nrm2(100, x.data + i * x.stride), 1, 1e-6);
     cel_mat_free(&x);
     cel_csr_free(&w);
     cel_model_free(&m);
@@ -521,7 +521,7 @@ static void identity_of_cells(void)
     cel_csr w, w2;
     cel_relation relation[2], relation2[2];
     cel_sample_options o;
-    cel_sampler *a, *b;
+    cel_sample *a, *b;
     cel_mat x, y;
     uint32_t id[] = {1, 2, 3};
     int32_t colour[4], colours;
@@ -534,33 +534,33 @@ static void identity_of_cells(void)
     relation[1].w = &w;
     relation2[1].w = &w2;
     CHECK(cel_mat_new(4, 7, &x) == CEL_OK && cel_mat_new(3, 7, &y) == CEL_OK);
-    cel_gen_uniform(3, 0, 0, x);
+    cel_sample_uniform(3, 0, 0, x);
     CHECK(cel_mat_copy(cel_mat_block(x, 1, 0, 3, 7), y) == CEL_OK);
-    CHECK(cel_gen_colour(relation, 2, 4, colour, &colours, NULL) == CEL_OK && colours == 3);
+    CHECK(cel_sample_colour(relation, 2, 4, colour, &colours, NULL) == CEL_OK && colours == 3);
     CHECK(colour[0] == 0 && colour[1] == 0 && colour[2] == 1 && colour[3] == 2);
     o.step = 0.1;
     o.colour = colour;
-    OK_OR_RETURN(cel_gen_sampler_new(&m, relation, 4, &o, &a, NULL));
+    OK_OR_RETURN(cel_sample_new(&m, relation, 4, &o, &a, NULL));
     o.colour = colour + 1;
     o.id = id;
-    OK_OR_RETURN(cel_gen_sampler_new(&m, relation2, 3, &o, &b, NULL));
+    OK_OR_RETURN(cel_sample_new(&m, relation2, 3, &o, &b, NULL));
     for (t = 0; t < 5; t++) {
-        CHECK(cel_gen_sweep(a, x) == CEL_OK && cel_gen_sweep(b, y) == CEL_OK);
+        CHECK(cel_sample_sweep(a, x) == CEL_OK && cel_sample_sweep(b, y) == CEL_OK);
         for (i = 0; i < 21; i++) NEAR(x.data[7 + i], y.data[i], 1e-4);
     }
     /* The same stream again gives the same; another does not. */
-    cel_gen_restart(b, 0);
-    cel_gen_restart(a, 0);
+    cel_sample_restart(b, 0);
+    cel_sample_restart(a, 0);
     CHECK(cel_mat_copy(cel_mat_block(x, 1, 0, 3, 7), y) == CEL_OK);
-    CHECK(cel_gen_sweep(a, x) == CEL_OK && cel_gen_sweep(b, y) == CEL_OK);
+    CHECK(cel_sample_sweep(a, x) == CEL_OK && cel_sample_sweep(b, y) == CEL_OK);
     NEAR(x.data[7], y.data[0], 1e-4);
-    cel_gen_restart(b, 1);
-    cel_gen_restart(a, 0);
+    cel_sample_restart(b, 1);
+    cel_sample_restart(a, 0);
     CHECK(cel_mat_copy(cel_mat_block(x, 1, 0, 3, 7), y) == CEL_OK);
-    CHECK(cel_gen_sweep(a, x) == CEL_OK && cel_gen_sweep(b, y) == CEL_OK);
+    CHECK(cel_sample_sweep(a, x) == CEL_OK && cel_sample_sweep(b, y) == CEL_OK);
     CHECK(fabs((double)x.data[7] - (double)y.data[0]) > 1e-3);
-    cel_gen_sampler_free(a);
-    cel_gen_sampler_free(b);
+    cel_sample_free(a);
+    cel_sample_free(b);
     cel_mat_free(&x);
     cel_mat_free(&y);
     cel_csr_free(&w);
@@ -577,33 +577,33 @@ static void bad_input(void)
     cel_csr w;
     cel_relation relation[2];
     cel_sample_options o;
-    cel_sampler *sampler;
+    cel_sample *sampler;
     cel_error err;
     cel_mat x;
     memset(relation, 0, sizeof relation);
     memset(&o, 0, sizeof o);
     CHECK(cel_csr_from_edges(3, 3, 3, row, col, NULL, &w, NULL) == CEL_OK);
     relation[1].w = &w;
-    CHECK(cel_gen_colour(relation, 2, 3, colour, &colours, &err) == CEL_ERR_DATA && err.cell == 2);
-    CHECK(cel_gen_sampler_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 2 && !sampler);
-    CHECK(cel_gen_sampler_new(&m, relation, 4, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler);
+    CHECK(cel_sample_colour(relation, 2, 3, colour, &colours, &err) == CEL_ERR_DATA && err.cell == 2);
+    CHECK(cel_sample_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 2 && !sampler);
+    CHECK(cel_sample_new(&m, relation, 4, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler);
     cel_csr_free(&w);
     CHECK(cel_csr_from_edges(3, 3, 2, row, col, NULL, &w, NULL) == CEL_OK);
     colour[0] = colour[1] = 0;
     colour[2] = 1;
     o.colour = colour;
-    CHECK(cel_gen_sampler_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 0 && !sampler);
+    CHECK(cel_sample_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 0 && !sampler);
     colour[1] = 7;
-    CHECK(cel_gen_sampler_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_ARG && err.cell == 1 && !sampler);
+    CHECK(cel_sample_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_ARG && err.cell == 1 && !sampler);
     o.colour = NULL;
     CHECK(cel_mat_new(3, 3, &x) == CEL_OK);
-    cel_gen_uniform(1, 0, 0, x);
+    cel_sample_uniform(1, 0, 0, x);
     x.data[3] = -x.data[3] - 1;
-    CHECK(cel_gen_sample(&m, relation, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1);
-    cel_gen_uniform(1, 0, 1, x);
+    CHECK(cel_sample_run(&m, relation, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1);
+    cel_sample_uniform(1, 0, 1, x);
     o.orthant = 1;
     x.data[7] = -x.data[7];
-    CHECK(cel_gen_sample(&m, relation, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
+    CHECK(cel_sample_run(&m, relation, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
     cel_mat_free(&x);
     cel_csr_free(&w);
     cel_model_free(&m);
@@ -618,14 +618,14 @@ static void diagnostics(void)
     int64_t i;
     for (i = 0; i < 2 * N; i++)
         trace[i] = i % N ? a * trace[i - 1] + sqrt(1 - a * a) * cel_rng_normal(&rng) : cel_rng_normal(&rng);
-    cel_gen_diagnose(trace, 2, N, &ess, &rhat);
+    cel_sample_diagnose(trace, 2, N, &ess, &rhat);
     NEAR_REL(ess, 2 * N * (1 - a) / (1 + a), 0.15);
     NEAR(rhat, 1, 0.002);
     for (i = 0; i < N; i++) trace[i] += 3;
-    cel_gen_diagnose(trace, 2, N, &ess, &rhat);
+    cel_sample_diagnose(trace, 2, N, &ess, &rhat);
     CHECK(rhat > 1.5 && ess < 20);
     for (i = 0; i < N; i++) trace[i] = 1;
-    cel_gen_diagnose(trace, 1, N, &ess, &rhat);
+    cel_sample_diagnose(trace, 1, N, &ess, &rhat);
     CHECK(!(ess >= 0 || ess < 0) && !(rhat >= 0 || rhat < 0));
     free(trace);
 }
@@ -637,10 +637,10 @@ static void check_ascent(const cel_model *m, const cel_relation *relation, const
     double trace[501];
     int64_t i;
     o.trace = trace;
-    OK_OR_RETURN(cel_gen_ascent(m, relation, &o, x, &r, NULL));
+    OK_OR_RETURN(cel_ascent_run(m, relation, &o, x, &r, NULL));
     CHECK(r.converged && r.energy > r.start);
     for (i = 0; i < r.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
-    for (i = 0; i < x.rows; i++) NEAR(cel_nrm2(x.cols, x.data + i * x.stride), 1, 1e-6);
+    for (i = 0; i < x.rows; i++) NEAR(cel_vec_nrm2(x.cols, x.data + i * x.stride), 1, 1e-6);
 }
 
 /* Projected gradient of H at x over the cells and values that are free: zero at a maximum on the sphere. */
@@ -653,9 +653,9 @@ static double slope(const cel_model *m, const cel_relation *relation, cel_mat x)
     CHECK(cel_model_energy(m, relation, x, &h, NULL, g, NULL) == CEL_OK);
     for (i = 0; i < x.rows; i++) {
         cel_real *gi = g.data + i * g.stride, *xi = x.data + i * x.stride;
-        double along = cel_dot(x.cols, xi, gi), all = cel_nrm2(x.cols, gi);
-        cel_axpy(x.cols, (cel_real)-along, xi, gi);
-        worst = fmax(worst, cel_nrm2(x.cols, gi) / all);
+        double along = cel_vec_dot(x.cols, xi, gi), all = cel_vec_nrm2(x.cols, gi);
+        cel_vec_axpy(x.cols, (cel_real)-along, xi, gi);
+        worst = fmax(worst, cel_vec_nrm2(x.cols, gi) / all);
     }
     cel_mat_free(&g);
     return worst;
@@ -676,11 +676,11 @@ static void ascent(void)
     memset(&o, 0, sizeof o);
     relation[1].w = &graph;
     CHECK(cel_mat_new(225, 20, &x) == CEL_OK);
-    cel_gen_uniform(1, 0, 0, x);
+    cel_sample_uniform(1, 0, 0, x);
     check_ascent(&m, relation, &o, x);
     o.tolerance = 1e-12;
     o.sweeps = 2000;
-    CHECK(cel_gen_ascent(&m, relation, &o, x, &r, NULL) == CEL_OK);
+    CHECK(cel_ascent_run(&m, relation, &o, x, &r, NULL) == CEL_OK);
     CHECK(slope(&m, relation, x) < (sizeof(cel_real) == 8 ? 1e-4 : 1e-2));
     o.tolerance = 0;
     o.sweeps = 0;
@@ -691,7 +691,7 @@ static void ascent(void)
         x.data[i * 20 + 4] = 0;
         for (j = 0; j < 20; j++) w[j] = (double)x.data[i * 20 + j];
         {
-            double length = cel_nrm2(20, x.data + i * 20);
+            double length = cel_vec_nrm2(20, x.data + i * 20);
             for (j = 0; j < 20; j++) x.data[i * 20 + j] = (cel_real)(w[j] / length);
         }
     }
@@ -699,7 +699,7 @@ static void ascent(void)
     for (i = 0; i < 225; i += 3) CHECK(!(x.data[i * 20 + 4] > 0) && !(x.data[i * 20 + 4] < 0));
     o.hold = NULL;
     o.orthant = 1;
-    cel_gen_uniform(1, 0, 1, x);
+    cel_sample_uniform(1, 0, 1, x);
     check_ascent(&m, relation, &o, x);
     for (i = 0; i < 225 * 20; i++) CHECK(x.data[i] >= 0);
     /* Alone and without a field: the first eigenvector. */
@@ -708,8 +708,8 @@ static void ascent(void)
     CHECK(cel_mat_copy(cel_model_force(&one, 0), a) == CEL_OK && cel_mat_eigen(a, w, v) == CEL_OK);
     o.orthant = 0;
     o.tolerance = 1e-9;
-    cel_gen_uniform(1, 0, 0, x);
-    CHECK(cel_gen_ascent(&one, &alone, &o, x, &r, NULL) == CEL_OK);
+    cel_sample_uniform(1, 0, 0, x);
+    CHECK(cel_ascent_run(&one, &alone, &o, x, &r, NULL) == CEL_OK);
     NEAR_REL(r.energy, 225 * w[19], 1e-4);
     free(hold);
     cel_mat_free(&x);
@@ -730,7 +730,7 @@ static void ascent_against_angles(void)
     cel_relation relation[2];
     cel_ascent_options o;
     cel_ascent_report report;
-    cel_gen_options plain;
+    cel_paper_generate_options plain;
     cel_mat coords, x, angles;
     double trace[31], ratio = 0;
     int64_t i;
@@ -752,10 +752,10 @@ static void ascent_against_angles(void)
         double h;
         for (i = 0; i < m.force.rows * 6 && k % 2; i++) m.force.data[i] = (cel_real)fabs((double)m.force.data[i]);
         plain.lr = 0.02 / (scale[k][0] + 6 * scale[k][1]);
-        cel_gen_uniform((uint64_t)k, 0, 0, x);
-        CHECK(cel_gen_to_angles(x, angles, NULL) == CEL_OK);
-        CHECK(cel_gen_ascent(&m, relation, &o, x, &report, NULL) == CEL_OK);
-        CHECK(cel_gen_paper(&m, relation, &plain, angles, x, NULL, NULL) == CEL_OK);
+        cel_sample_uniform((uint64_t)k, 0, 0, x);
+        CHECK(cel_paper_to_angles(x, angles, NULL) == CEL_OK);
+        CHECK(cel_ascent_run(&m, relation, &o, x, &report, NULL) == CEL_OK);
+        CHECK(cel_paper_generate(&m, relation, &plain, angles, x, NULL, NULL) == CEL_OK);
         CHECK(cel_model_energy(&m, relation, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL) == CEL_OK);
         for (i = 0; i < report.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
         CHECK(report.sweeps <= 30 && h > report.start);
@@ -786,13 +786,13 @@ static void check_logz(const cel_model *m, const cel_relation *relation, int64_t
         o.orthant = orthant;
         o.runs = 20;
         o.rungs = 30;
-        OK_OR_RETURN(cel_gen_logz_ais(m, relation, cells, &o, &r, NULL));
+        OK_OR_RETURN(cel_logz_ais(m, relation, cells, &o, &r, NULL));
         CHECK(r.se > 0 && r.se < 0.5 && r.least < r.logz && r.logz < r.most);
         covered += fabs(r.logz - truth) <= 3 * r.se;
     }
     CHECK(covered >= runs - runs / 20);
     for (k = 0; k < 3 && !orthant; k++) {
-        OK_OR_RETURN(cel_gen_logz_bound(m, relation, cells, (uint64_t)k, 0, &bound, NULL));
+        OK_OR_RETURN(cel_logz_bound(m, relation, cells, (uint64_t)k, 0, &bound, NULL));
         CHECK(bound <= truth + 1e-6 * fabs(truth));
         CHECK(bound >= truth - gap);
     }
@@ -842,16 +842,16 @@ static void log_z_of_a_field(void)
     double s[] = {0}, bound, truth;
     cel_model m = forces(3, 8, 1, s, 0);
     cel_logz_report r;
-    CHECK(cel_gen_logz_ais(&m, &alone, 10, NULL, &r, NULL) == CEL_OK);
+    CHECK(cel_logz_ais(&m, &alone, 10, NULL, &r, NULL) == CEL_OK);
     NEAR(r.logz, 10 * cel_sphere_log_area(8), 1e-9);
-    CHECK(cel_gen_logz_bound(&m, &alone, 10, 1, 0, &bound, NULL) == CEL_OK);
+    CHECK(cel_logz_bound(&m, &alone, 10, 1, 0, &bound, NULL) == CEL_OK);
     NEAR(bound, 10 * cel_sphere_log_area(8), 1e-6);
     cel_model_free(&m);
     m = forces(3, 8, 1, s, 2);
-    truth = 10 * (cel_sphere_log_area(8) + cel_sphere_phi(8, cel_nrm2(8, m.field), NULL, NULL));
-    CHECK(cel_gen_logz_bound(&m, &alone, 10, 1, 0, &bound, NULL) == CEL_OK);
+    truth = 10 * (cel_sphere_log_area(8) + cel_sphere_phi(8, cel_vec_nrm2(8, m.field), NULL, NULL));
+    CHECK(cel_logz_bound(&m, &alone, 10, 1, 0, &bound, NULL) == CEL_OK);
     NEAR_REL(bound, truth, 1e-6);
-    CHECK(cel_gen_logz_ais(&m, &alone, 10, NULL, &r, NULL) == CEL_OK);
+    CHECK(cel_logz_ais(&m, &alone, 10, NULL, &r, NULL) == CEL_OK);
     NEAR(r.logz, truth, 3.5 * r.se);
     cel_model_free(&m);
 }

@@ -100,15 +100,15 @@ static void slides_fit(void)
         options.no_errors = 1;
         options.ridge = 0.01;
         if (load_slide(names[k], 20, 0, &s) &&
-            CHECK(cel_fit_score(s.relation, 2, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
+            CHECK(cel_score_fit(s.relation, 2, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
             CHECK(cel_model_new(20, 2, 0, &none) == CEL_OK)) {
             for (i = 0; i < 2 * 20 * 20; i++) finite += isfinite((double)fitted.force.data[i]) != 0;
             CHECK(finite == 2 * 20 * 20);
-            CHECK(cel_fit_score_value(&fitted, s.relation, s.x, CEL_SCORE_EXACT, &value[0], NULL, NULL) == CEL_OK);
-            CHECK(cel_fit_score_value(&none, s.relation, s.x, CEL_SCORE_EXACT, &value[1], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_value(&fitted, s.relation, s.x, CEL_SCORE_EXACT, &value[0], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_value(&none, s.relation, s.x, CEL_SCORE_EXACT, &value[1], NULL, NULL) == CEL_OK);
             CHECK(value[0] < value[1]);
-            CHECK(cel_fit_pseudo_likelihood(&fitted, s.relation, s.x, &likelihood[0], NULL, NULL) == CEL_OK);
-            CHECK(cel_fit_pseudo_likelihood(&none, s.relation, s.x, &likelihood[1], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_pseudo_likelihood(&fitted, s.relation, s.x, &likelihood[0], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_pseudo_likelihood(&none, s.relation, s.x, &likelihood[1], NULL, NULL) == CEL_OK);
             CHECK(isfinite(likelihood[0]) && isfinite(likelihood[1]));
         }
         cel_model_free(&fitted);
@@ -132,7 +132,7 @@ static void positions_permuted(void)
         memset(&options, 0, sizeof options);
         options.ridge = CEL_SCORE_PICKED;
         if (load_slide("xenium_breast", n, shuffled, &s) &&
-            CHECK(cel_fit_score(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) &&
+            CHECK(cel_score_fit(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) &&
             CHECK(report.groups == 36))
             for (a = 0; a < n; a++)
                 for (b = a + 1; b < n; b++) called[shuffled] += (double)report.q.data[(n + a) * n + b] < 0.05;

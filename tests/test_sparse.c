@@ -170,7 +170,7 @@ static void normalise(void)
         for (e = 0; e < cel_csr_count(&a); e++) a.value[e] = (cel_real)fabs((double)a.value[e]);
         for (e = a.start[4]; e < a.start[5]; e++) a.value[e] = 0;
         OK_OR_RETURN(cel_csr_copy(&a, &b));
-        OK_OR_RETURN(cel_csr_normalise(&b, (cel_norm)kind));
+        OK_OR_RETURN(cel_csr_normalise(&b, (cel_csr_norm)kind));
         d = dense(&a);
         n = dense(&b);
         for (i = 0; i < 40; i++)
@@ -196,7 +196,7 @@ static void normalise_errors(void)
     int64_t row[2] = {0, 1}, col[2] = {1, 0};
     cel_real value[2] = {-1, 2};
     CHECK(cel_csr_normalise(&wide, CEL_NORM_GCN) == CEL_ERR_SHAPE);
-    CHECK(cel_csr_normalise(&wide, (cel_norm)9) == CEL_ERR_ARG);
+    CHECK(cel_csr_normalise(&wide, (cel_csr_norm)9) == CEL_ERR_ARG);
     OK_OR_RETURN(cel_csr_from_edges(2, 2, 2, row, col, value, &a, NULL));
     OK_OR_RETURN(cel_csr_copy(&a, &b));
     CHECK(cel_csr_normalise(&a, CEL_NORM_SYM) == CEL_ERR_DATA && same_csr(&a, &b));

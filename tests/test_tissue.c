@@ -81,8 +81,8 @@ static void unit_rows(void)
     CHECK(kept == 22 && cel_slide_keep(keep, 25, y.data, 12 * sizeof(cel_real)) == 22);
     y.rows = kept;
     CHECK(label[4] == 4 && label[5] == 6 && label[21] == 24);
-    for (i = 0; i < kept; i++) NEAR(cel_nrm2(12, y.data + i * 12), 1, eps);
-    NEAR(y.data[5 * 12 + 1] * cel_nrm2(12, x.data + 6 * 12), -3, 10 * eps);
+    for (i = 0; i < kept; i++) NEAR(cel_vec_nrm2(12, y.data + i * 12), 1, eps);
+    NEAR(y.data[5 * 12 + 1] * cel_vec_nrm2(12, x.data + 6 * 12), -3, 10 * eps);
     CHECK(cel_slide_unit(x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 5 && err.status == CEL_ERR_DATA);
     cel_mat_free(&x);
     cel_mat_free(&y);

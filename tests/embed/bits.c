@@ -67,11 +67,11 @@ int main(void)
     memset(relation, 0, sizeof relation);
     relation[1].w = &w;
     MUST(cel_mat_new(CELLS, GENES, &x));
-    cel_gen_uniform(3, 0, 0, x);
+    cel_sample_uniform(3, 0, 0, x);
     memset(&sample, 0, sizeof sample);
     sample.warmup = 10;
     sample.sweeps = 10;
-    MUST(cel_gen_sample(&model, relation, &sample, x, NULL, NULL, NULL));
+    MUST(cel_sample_run(&model, relation, &sample, x, NULL, NULL, NULL));
     print_matrix("sample", x);
     MUST(cel_model_energy(&model, relation, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL));
     print_hash("energy", &h, sizeof h);
@@ -83,13 +83,13 @@ int main(void)
         memset(&score, 0, sizeof score);
         score.form = i == 0 ? CEL_SCORE_MOMENT : i == 1 ? CEL_SCORE_EXACT : CEL_SCORE_AUTO;
         score.l1 = i == 2 ? 0.05 : 0;
-        MUST(cel_fit_score(relation, 2, x, NULL, tile, &score, &fitted, &report, NULL));
+        MUST(cel_score_fit(relation, 2, x, NULL, tile, &score, &fitted, &report, NULL));
         print_matrix(i == 0 ? "moment fit" : i == 1 ? "exact fit" : "l1 fit", fitted.force);
         print_matrix("its errors", report.se);
         cel_score_report_free(&report);
         cel_model_free(&fitted);
     }
-    MUST(cel_gen_ascent(&model, relation, NULL, x, NULL, NULL));
+    MUST(cel_ascent_run(&model, relation, NULL, x, NULL, NULL));
     print_matrix("ascent", x);
     return 0;
 }
