@@ -223,6 +223,13 @@
 #define CEL_API extern
 #endif
 
+/* Every struct of this file may be zeroed so, in C and in C++:  cel_score_options o = CEL_ZERO; */
+#ifdef __cplusplus
+#define CEL_ZERO {}
+#else
+#define CEL_ZERO {0}
+#endif
+
 /* The number type of every array of the library. */
 #if defined(CELCOMEN_DOUBLE)
 typedef double cel_real;
@@ -1460,6 +1467,51 @@ static void celi_free(void *p)
     if (!p) return;
     memcpy(&base, (char *)p - sizeof base, sizeof base);
     CELCOMEN_FREE(base);
+}
+
+/* Blocks that live and die together: chained, one free for all. The first failure is kept in status, so that a
+ * list of allocations is checked once, at its end. */
+typedef struct celi_pool {
+    void *last;
+    cel_status status;
+} celi_pool;
+
+/* count * size zeroed bytes, 64-byte aligned; NULL after a failure, also of an earlier call. */
+static CEL_UNUSED void *celi_pool_get(celi_pool *pool, int64_t count, size_t size)
+{
+    enum { HEAD = 64 }; /* keeps the alignment */
+    void **block = NULL;
+    if (pool->status) return NULL;
+    if (count >= 0 && (!size || (uint64_t)count <= ((size_t)PTRDIFF_MAX - HEAD) / size))
+        block = (void **)celi_alloc_bytes(HEAD + (size_t)count * size, 1);
+    if (!block) {
+        pool->status = CEL_ERR_MEMORY;
+        return NULL;
+    }
+    *block = pool->last;
+    pool->last = block;
+    return (char *)block + HEAD;
+}
+
+/* A zeroed matrix of the pool's; data NULL after a failure. */
+static CEL_UNUSED cel_mat celi_pool_mat(celi_pool *pool, int64_t rows, int64_t cols)
+{
+    cel_mat a = CEL_ZERO;
+    if (rows < 0 || cols < 0 || (cols > 0 && rows > PTRDIFF_MAX / cols)) pool->status = CEL_ERR_MEMORY;
+    a.data = (cel_real *)celi_pool_get(pool, pool->status ? 0 : rows * cols, sizeof(cel_real));
+    a.rows = rows;
+    a.cols = a.stride = cols;
+    return a;
+}
+
+static CEL_UNUSED void celi_pool_free(celi_pool *pool)
+{
+    while (pool->last) {
+        void *block = pool->last;
+        pool->last = *(void **)block;
+        celi_free(block);
+    }
+    pool->status = CEL_OK;
 }
 
 CEL_API_DEF void *cel_work_get(cel_work *work, size_t bytes)
