@@ -645,13 +645,53 @@ CEL_API cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t
 /* model: relations, forces, the Hamiltonian, log Z                         */
 /* ======================================================================== */
 
-/* Who may act on whom: W (S x S). w NULL is the identity (within a cell). wt is W's transpose, or NULL
- * where W is symmetric. The matrices stay the caller's. W's diagonal must be zero (it would be part
- * of the identity relation) for the sampler and the score matching fits. */
+/* Who may act on whom: W (S x S), NULL for the identity (within a cell), and its transpose, NULL where W is
+ * symmetric. Made, checked and owned by a cel_relations. */
 typedef struct cel_relation {
-    const cel_csr *w;
-    const cel_csr *wt;
+    const cel_csr *w, *wt;
 } cel_relation;
+
+/* The relations of a tissue, and the one owner of their matrices. What holds for all of them is checked where
+ * one comes in, and nowhere else: square of S cells, columns ascending, finite, without a diagonal (a cell's own
+ * share belongs to the identity), a transpose beside what is not symmetric, the identity first and only there.
+ * Read only. Free with cel_relations_free. */
+typedef struct cel_relations {
+    int64_t cells;    /* S */
+    int64_t count;    /* R, at least 1 */
+    cel_relation *at; /* (R) at[0] is the identity */
+    char **name;      /* (R) "intra", then as given */
+    cel_csr *owned;   /* (2 R) what `at` points to: W and transpose in turn */
+} cel_relations;
+
+/* How the relations between cells are made from a graph whose row i lists the neighbours of cell i. */
+typedef enum cel_weights {
+    CEL_WEIGHTS_MEAN = 0,  /* (A + A^T) / 2: symmetric whatever the graph */
+    CEL_WEIGHTS_GCN,       /* as published: A^T, each entry divided by the root of both degrees */
+    CEL_WEIGHTS_ADJACENCY  /* A^T as it is */
+} cel_weights;
+
+/* All-zero, or NULL: one relation, "inter". */
+typedef struct cel_relations_options {
+    cel_weights weights;
+    int64_t hops;          /* 0: 1; one relation for each number of steps, from the second on unweighted: "inter_hop2" */
+    const int32_t *type;   /* (S), or NULL: one relation for each unordered pair of types, "inter A | B"; from one type
+                              to another it is not symmetric */
+    int64_t types;         /* labels are 0 .. types - 1 */
+    char *const *type_name; /* (types), or NULL: numbers */
+} cel_relations_options;
+
+/* The identity alone: dissociated cells. */
+CEL_API cel_status cel_relations_new(int64_t cells, cel_relations *out);
+/* The identity and what the options ask for: the usual case in one call. CEL_ERR_DATA as of cel_relations_add,
+ * CEL_ERR_ARG for a label or an option out of range. */
+CEL_API cel_status cel_relations_from_graph(const cel_csr *graph, const cel_relations_options *options,
+                                            cel_relations *out, cel_error *err);
+/* One more: a band of distances (cel_graph_radius), or any other graph. Takes W over, *w is empty afterwards even
+ * on failure; makes its transpose where it needs one. The relations are unchanged after CEL_ERR_SHAPE (another number
+ * of cells), CEL_ERR_DATA (err->cell: a row out of order, a value not finite, a cell related to itself),
+ * CEL_ERR_ARG (a name that is taken). */
+CEL_API cel_status cel_relations_add(cel_relations *r, const char *name, cel_csr *w, cel_error *err);
+CEL_API void cel_relations_free(cel_relations *r);
 
 /* A model: one force (n x n) per relation, stacked, and an optional field.
  *   H(X) = sum_r <F_r, X^T W_r X> + sum_i h . x_i                              (manual, section 1)
@@ -675,7 +715,7 @@ CEL_API double cel_model_gauge(cel_model *m);
  * field's. gradient (S x n, or data NULL, not overlapping x) receives dH/dX = sum_r (W_r X F_r^T + W_r^T X F_r)
  * + 1 h^T (manual, section 1). Cells in fixed blocks, sums in double; scratch (2048 + R n) n reals, whatever S is.
  * On error the outputs are zeroed. */
-CEL_API cel_status cel_model_energy(const cel_model *m, const cel_relation *relation, cel_mat x, double *h,
+CEL_API cel_status cel_model_energy(const cel_model *m, const cel_relations *relations, cel_mat x, double *h,
                                     double *energy, cel_mat gradient, cel_work *work);
 
 /* phi_n(k) = log of the mean of exp(k u.x) over the unit sphere S^{n-1}, and its derivative
@@ -713,27 +753,28 @@ CEL_API cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double 
  * X^T X, X^T W X, N^T N, the sums of X and of N, and S/4: everything that the paper's fit and the moment
  * form of score matching need. Additive over slides, and over any cut of the cells. */
 typedef struct cel_moments {
-    int64_t genes;  /* n */
-    int64_t blocks; /* p + 1: gene-wide blocks of B */
-    int64_t cells;  /* S: rows accumulated */
-    double *gram;   /* ((blocks n + 1) squared), symmetric */
+    int64_t genes;     /* n */
+    int64_t relations; /* R, the identity included */
+    int64_t blocks;    /* p + 1: gene-wide blocks of B */
+    int32_t *block;    /* (R + 1) relation r has the blocks block[r] .. block[r + 1] - 1: two where W is not symmetric */
+    int64_t cells;     /* S: rows accumulated */
+    double *gram;      /* ((blocks n + 1) squared), symmetric */
 } cel_moments;
 
-/* The number of gene-wide blocks of B for these relations. */
-CEL_API int64_t cel_moments_blocks(const cel_relation *relation, int64_t relations);
-CEL_API cel_status cel_moments_new(int64_t genes, int64_t blocks, cel_moments *out);
+/* No cells yet, for these relations. Allocates 8 (blocks n + 1)^2 bytes. */
+CEL_API cel_status cel_moments_new(int64_t genes, const cel_relations *relations, cel_moments *out);
 CEL_API void cel_moments_free(cel_moments *m);
 /* Adds cells' rows of B: all S cells (list NULL, count ignored), or the count rows in list (their
  * neighbours carried along through W, so the moments of a partition sum to those of the whole). X (S x n).
  * Cells in fixed blocks: products in cel_real, sums in double. X is read once where neighbours are near in
  * memory. Scratch: about (1024 + side) side reals a thread, side = (p + 1) n + 1, whatever S is. CEL_ERR_SHAPE and
  * CEL_ERR_ARG (list) leave m alone; after CEL_ERR_MEMORY some cells may have been added. */
-CEL_API cel_status cel_moments_add(cel_moments *m, const cel_relation *relation, int64_t relations, cel_mat x,
+CEL_API cel_status cel_moments_add(cel_moments *m, const cel_relations *relations, cel_mat x,
                                    const int32_t *list, int64_t count, cel_work *work);
 /* The same cut by label, such as tiles or slides: cell i is added to m[label[i]], or to none where its label
  * is negative; label (S), m (labels), each as from cel_moments_new. CEL_ERR_ARG for a label too large. */
 CEL_API cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
-                                            const cel_relation *relation, int64_t relations, cel_mat x,
+                                            const cel_relations *relations, cel_mat x,
                                             cel_work *work);
 /* into += scale * from; cells += round(scale) * from's. */
 CEL_API cel_status cel_moments_sum(cel_moments *into, double scale, const cel_moments *from);
@@ -825,29 +866,28 @@ CEL_API void cel_score_report_free(cel_score_report *report);
  * 500 MB of normal equations by group. CEL_ERR_DATA: fewer than two groups where groups are needed, an empty group,
  * a negative entry with ORTHANT. CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the
  * minima (use a ridge). */
-CEL_API cel_status cel_score_fit(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
+CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const int32_t *slide,
                                  const int32_t *group, const cel_score_options *options, cel_model *out,
                                  cel_score_report *report, cel_work *work);
 
 /* The moment form from stored moments alone: moments (groups), one a group; slide (groups, or NULL): each
  * group's slide. Of the relations only whether wt is NULL is read. options->form must be AUTO or MOMENT. */
-CEL_API cel_status cel_score_fit_moments(const cel_relation *relation, int64_t relations, const cel_moments *moments,
-                                         int64_t groups, const int32_t *slide, const cel_score_options *options,
+CEL_API cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const int32_t *slide,
+                                         const cel_score_options *options,
                                          cel_model *out, cel_score_report *report, cel_work *work);
 
 /* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
  * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
  * or NULL) receives every cell's. EXACT does not change with the gauge, MOMENT does. */
-CEL_API cel_status cel_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API cel_status cel_score_value(const cel_model *model, const cel_relations *relations, cel_mat x,
                                        cel_score_form form, double *value, double *each, cel_work *work);
 /* The same, MOMENT, from moments. */
-CEL_API cel_status cel_score_value_moments(const cel_model *model, const cel_relation *relation,
-                                               const cel_moments *moments, double *value);
+CEL_API cel_status cel_score_value_moments(const cel_model *model, const cel_moments *moments, double *value);
 
 /* Pseudo-likelihood, an independent referee: each (S, or NULL) receives log p(x_i | all other cells) with respect to
  * the sphere's area, mean their mean; higher is better. The normaliser is the Fisher-Bingham saddlepoint
  * approximation of Kume & Wood (2005), cel_sphere_log_fb. Unlike J it is a likelihood: nats per cell. */
-CEL_API cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relations *relations, cel_mat x,
                                              double *mean, double *each, cel_work *work);
 
 /* ======================================================================== */
@@ -966,7 +1006,7 @@ typedef struct cel_paper_generate_options {
  * row of x in log Z (manual, section 4), and its gradient d_x (S x n, or data NULL). relation (as many
  * as the model has; W's transpose is needed where W is not symmetric). Of the options zmft, q, sphere
  * and no_log_z count; NULL: published. inter sums all relations after the first and the field. */
-CEL_API cel_status cel_paper_generate_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API cel_status cel_paper_generate_loss(const cel_model *model, const cel_relations *relations, cel_mat x,
                                       const cel_paper_generate_options *options, cel_paper_value *loss, cel_mat d_x,
                                       cel_work *work);
 
@@ -976,7 +1016,7 @@ CEL_API cel_status cel_paper_generate_loss(const cel_model *model, const cel_rel
  * last step. Nothing is held fixed. Allocates 2 S n reals (Adam 2 S n doubles more) and what
  * cel_model_energy needs, once. CEL_ERR_NUMERIC when the loss is no longer finite, CEL_ERR_STOPPED by
  * progress; angles and x are then those reached so far. */
-CEL_API cel_status cel_paper_generate(const cel_model *model, const cel_relation *relation, const cel_paper_generate_options *options,
+CEL_API cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations, const cel_paper_generate_options *options,
                                  cel_mat angles, cel_mat x, double *losses, cel_paper_value *last);
 
 /* ======================================================================== */
@@ -988,7 +1028,7 @@ CEL_API void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant, cel
 
 /* Colours 0 .. *colours - 1 of the cells (S), such that no relation (count of them) joins two cells of a colour:
  * greedy in the order of the cells. Relations of several tissues on the same cells may be given together. */
-CEL_API cel_status cel_sample_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
+CEL_API cel_status cel_sample_colour(const cel_relations *relations, const cel_relations *also, int32_t *colour,
                                   int32_t *colours, cel_error *err);
 
 /* All-zero means the defaults. The arrays stay the caller's, and must outlive the sampler. */
@@ -1019,7 +1059,7 @@ typedef struct cel_sample_options {
  * outlive it. Allocates O(S + n^2) and a block of rows per thread and for the largest colour; a sweep allocates
  * nothing. CEL_ERR_DATA with err->cell for a diagonal entry or an edge within a given colour. */
 typedef struct cel_sample cel_sample;
-CEL_API cel_status cel_sample_new(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API cel_status cel_sample_new(const cel_model *model, const cel_relations *relations,
                                        const cel_sample_options *options, cel_sample **out, cel_error *err);
 CEL_API void cel_sample_free(cel_sample *s);
 /* One sweep over all cells of x (S x n), in place; rows of unit length stay so to 1e-6. The first `warmup` sweeps
@@ -1049,7 +1089,7 @@ typedef struct cel_sample_report {
 /* Warm-up and sweeps from and to x (S x n, rows of unit length to 1e-3; CEL_ERR_DATA with err->cell, also for a
  * negative entry with `orthant`). trace (sweeps / thin, or NULL) receives H after every thin-th sweep. report may
  * be NULL. */
-CEL_API cel_status cel_sample_run(const cel_model *model, const cel_relation *relation,
+CEL_API cel_status cel_sample_run(const cel_model *model, const cel_relations *relations,
                                   const cel_sample_options *options, cel_mat x, double *trace,
                                   cel_sample_report *report, cel_error *err);
 
@@ -1080,7 +1120,7 @@ typedef struct cel_ascent_report {
  * take steps to the maximiser of ((F_0 + F_0^T + c I) x_i + b_i) . y, c the gauge that makes the quadratic form
  * positive. H never falls (manual, section 5). A local maximum. Allocates as the sampler. Options and report may be
  * NULL. Errors as of the sampler. */
-CEL_API cel_status cel_ascent_run(const cel_model *model, const cel_relation *relation,
+CEL_API cel_status cel_ascent_run(const cel_model *model, const cel_relations *relations,
                                   const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
                                   cel_error *err);
 
@@ -1102,13 +1142,13 @@ typedef struct cel_logz_report {
 /* log Z by annealed importance sampling (Neal, 2001): each run anneals a uniform tissue up to exp(H). Z is the
  * integral over the product of the spheres (orthants) with their surface measure, so that without forces it is
  * S cel_sphere_log_area(n). Allocates as the sampler, and (S x n). */
-CEL_API cel_status cel_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API cel_status cel_logz_ais(const cel_model *model, const cel_relations *relations,
                                     const cel_logz_options *options, cel_logz_report *report, cel_error *err);
 
 /* A rigorous lower bound of the same log Z (mean field; Gibbs, Bogoliubov): a product of von Mises-Fisher laws,
  * one per cell, improved for at most `sweeps` sweeps (0: 100) from a start that the seed gives. Allocates as the
  * ascent, and (S x n). */
-CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *relations,
                                       uint64_t seed, int64_t sweeps, double *bound, cel_error *err);
 
 /* ======================================================================== */
@@ -1166,27 +1206,18 @@ CEL_API void cel_intervention_free(cel_intervention *list);
 /* The observed tissue. Nothing of it is copied or kept by cel_perturb_new but the rows it needs. */
 typedef struct cel_tissue {
     cel_mat x;                    /* (S x n) rows of unit length */
-    const cel_relation *relation; /* (the model's number) */
+    const cel_relations *relations; /* as many as the model has */
     cel_mat coords;               /* (S x 2 or 3), or data NULL where no intervention needs places */
     const int32_t *slide;         /* (S), or NULL for one slide */
     const int32_t *type;          /* (S), or NULL where no intervention needs types */
 } cel_tissue;
 
-/* How a relation was made of coordinates, so that it can be made again around new cells. */
-typedef struct cel_graph_rule {
-    int64_t k;         /* above 0: k nearest neighbours; else a radius graph */
-    double near_, far_; /* of the radius graph */
-    int published;     /* 1: W[target][source] = 1 / sqrt(d_i d_j) of the directed graph; 0: (A + A^T) / 2 */
-} cel_graph_rule;
-
 typedef struct cel_perturb_setup {
     int reach;                  /* R: cells further than R hops from every intervened cell are held as observed.
                                    0: the default, 3, so the least is 1. Negative: nothing is held, R = -reach
                                    only for reporting */
-    const cel_graph_rule *rule; /* (relations; entry 0 of an identity is ignored): with added cells every relation is
-                                   made again by its rule, of the observed and the new cells */
-    const cel_relation *after;  /* (relations) instead of rules: the relations with the new cells, of order
-                                   S + added, new cells last in the order of the interventions */
+    const cel_relations *after; /* the relations with the new cells, of S + added cells, new ones last in the order of
+                                   the interventions; NULL where no cell is added */
 } cel_perturb_setup;
 
 /* A prepared perturbation: the part of the tissue within R + 1 hops of an intervened cell (all of it where
@@ -1205,18 +1236,16 @@ typedef struct cel_perturb {
     uint8_t *present[2];    /* (L) 1 where the arm has the cell */
     uint8_t *fixed[2];      /* (L) 1 where the arm does not move the row: beyond R, held whole, or absent */
     uint8_t *hold;          /* (L x n) 1 where arm [1] holds the value */
-    cel_relation *relation[2]; /* (relations) of order L */
-    cel_csr *owned;         /* the matrices behind them */
-    int64_t owned_count;
+    cel_relations relations[2]; /* of L cells */
 } cel_perturb;
 
 /* Prepares any number of interventions at once. The model must outlive it. Allocates what is above; O(S) and
  * one breadth-first search. Refused, with err->offset the intervention's line (its number from 1 where it has
  * none), err->cell and err->gene: CEL_ERR_ARG for a cell or gene out of range, |value| > 1, the same gene held twice
  * in a cell, all genes of a cell held at 0, squares of held values above 1 or, where the whole row is
- * held, not 1 (to 1e-6), a removed cell that is also held, an added cell without coordinates or without rule
- * and after; CEL_ERR_DATA for a rule that does not reproduce the relation given, a row that is not of unit
- * length (to 1e-3), a profile of zeros, no cell at all. setup may be NULL. Free with cel_perturb_free. */
+ * held, not 1 (to 1e-6), a removed cell that is also held, an added cell without relations `after`; CEL_ERR_DATA for
+ * a row that is not of unit length (to 1e-3), a profile of zeros, no cell at all. setup may be NULL. Free with
+ * cel_perturb_free. */
 CEL_API cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
                                    int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err);
 CEL_API void cel_perturb_free(cel_perturb *p);
@@ -5508,6 +5537,187 @@ CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int
 /* model                                                                    */
 /* ======================================================================== */
 
+/* The one place that looks at what a relation is made of. */
+static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error *err)
+{
+    int64_t i, e;
+    if (w->rows != cells || w->cols != cells || (cells > 0 && !w->start))
+        return celi_fail(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as there are cells", -1, -1, -1);
+    for (i = 0; i < cells; i++) {
+        if (w->start[0] != 0 || w->start[i + 1] < w->start[i])
+            return celi_fail(err, CEL_ERR_DATA, "a relation's rows are out of order", -1, i, -1);
+        for (e = w->start[i]; e < w->start[i + 1]; e++) {
+            if (w->index[e] < 0 || w->index[e] >= cells || (e > w->start[i] && w->index[e] <= w->index[e - 1]))
+                return celi_fail(err, CEL_ERR_DATA, "a relation's columns do not ascend, or are out of range", e, i, -1);
+            if (w->index[e] == i) return celi_fail(err, CEL_ERR_DATA, "a cell is its own neighbour", e, i, -1);
+            if (!(fabs((double)w->value[e]) <= DBL_MAX))
+                return celi_fail(err, CEL_ERR_DATA, "a relation's weight is not a number", e, i, -1);
+        }
+    }
+    return CEL_OK;
+}
+
+/* Points the relations at their matrices, which may have moved. */
+static void celi_relations_point(cel_relations *r)
+{
+    int64_t k;
+    for (k = 1; k < r->count; k++) {
+        r->at[k].w = r->owned + 2 * k;
+        r->at[k].wt = r->owned[2 * k + 1].start ? r->owned + 2 * k + 1 : NULL;
+    }
+}
+
+/* Room for one more relation, under a copy of its name; its matrices are empty. */
+static cel_status celi_relations_grow(cel_relations *r, const char *name)
+{
+    size_t had = (size_t)r->count, length = strlen(name) + 1;
+    cel_relation *at = (cel_relation *)celi_alloc(had + 1, sizeof *at);
+    char **names = (char **)celi_alloc(had + 1, sizeof *names), *copy = (char *)celi_alloc(length, 1);
+    cel_csr *owned = (cel_csr *)celi_alloc(had + 1, 2 * sizeof *owned);
+    if (!at || !names || !copy || !owned) {
+        celi_free(at);
+        celi_free(names);
+        celi_free(copy);
+        celi_free(owned);
+        return CEL_ERR_MEMORY;
+    }
+    if (had) {
+        memcpy(names, r->name, had * sizeof *names);
+        memcpy(owned, r->owned, had * 2 * sizeof *owned);
+    }
+    memcpy(copy, name, length);
+    names[had] = copy;
+    celi_free(r->at);
+    celi_free(r->name);
+    celi_free(r->owned);
+    r->at = at;
+    r->name = names;
+    r->owned = owned;
+    r->count++;
+    celi_relations_point(r);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_relations_new(int64_t cells, cel_relations *out)
+{
+    memset(out, 0, sizeof *out);
+    if (cells < 0 || cells > INT32_MAX) return CEL_ERR_ARG;
+    out->cells = cells;
+    return celi_relations_grow(out, "intra");
+}
+
+/* Appends text, or a number where text is NULL, to what `to` holds. */
+static void celi_name_add(char *to, const char *text, int64_t number)
+{
+    char digits[24];
+    int d = (int)sizeof digits - 1;
+    digits[d] = 0;
+    do digits[--d] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    strcat(to, text ? text : digits);
+}
+
+/* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them. */
+static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, const cel_relations_options *o,
+                                     cel_error *err)
+{
+    int64_t a, b, types = o->type ? o->types : 1;
+    size_t room = 64;
+    char *name;
+    cel_status status = CEL_OK;
+    for (a = 0; a < types && o->type_name; a++)
+        if (room < 64 + 2 * strlen(o->type_name[a])) room = 64 + 2 * strlen(o->type_name[a]);
+    name = (char *)celi_alloc(room, 1);
+    if (!name) status = celi_fail(err, CEL_ERR_MEMORY, "the name of a relation", -1, -1, -1);
+    for (a = 0; a < types && !status; a++)
+        for (b = a; b < types && !status; b++) {
+            cel_csr part = CEL_ZERO;
+            strcpy(name, "inter");
+            if (hop > 1) celi_name_add(name, "_hop", 0), celi_name_add(name, NULL, hop);
+            if (o->type) {
+                celi_name_add(name, " ", 0), celi_name_add(name, o->type_name ? o->type_name[a] : NULL, a);
+                celi_name_add(name, " | ", 0), celi_name_add(name, o->type_name ? o->type_name[b] : NULL, b);
+                status = cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part);
+                if (status) celi_fail(err, status, "the relation of two types", -1, -1, -1);
+            }
+            if (!status) status = cel_relations_add(r, name, o->type ? &part : w, err);
+        }
+    celi_free(name);
+    cel_csr_free(w);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_relations_options *options,
+                                                cel_relations *out, cel_error *err)
+{
+    cel_relations_options o = CEL_ZERO;
+    int64_t hop, i;
+    cel_csr w = CEL_ZERO;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (options) o = *options;
+    if (!o.hops) o.hops = 1;
+    if (o.hops < 0 || o.hops > INT32_MAX || (int)o.weights < 0 || o.weights > CEL_WEIGHTS_ADJACENCY || (o.type && o.types < 1))
+        return celi_fail(err, CEL_ERR_ARG, "an option of the relations is out of range", -1, -1, -1);
+    for (i = 0; i < graph->rows && o.type; i++)
+        if (o.type[i] < 0 || o.type[i] >= o.types)
+            return celi_fail(err, CEL_ERR_ARG, "a cell's type is out of range", -1, i, -1);
+    status = celi_relation_check(graph, graph->rows, err);
+    if (!status) {
+        status = cel_relations_new(graph->rows, out);
+        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
+    }
+    for (hop = 1; hop <= o.hops && !status; hop++) {
+        status = hop > 1                               ? cel_csr_hop(graph, (int)hop, &w)
+                 : o.weights == CEL_WEIGHTS_MEAN ? cel_csr_symmetrise(graph, &w)
+                                                       : cel_csr_transpose(graph, &w);
+        if (!status && hop == 1 && o.weights == CEL_WEIGHTS_GCN) status = cel_csr_normalise(&w, CEL_NORM_GCN);
+        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
+        if (!status) status = celi_relations_hop(out, &w, hop, &o, err);
+        cel_csr_free(&w);
+    }
+    if (status) cel_relations_free(out);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel_csr *w, cel_error *err)
+{
+    cel_csr own = *w, wt = CEL_ZERO;
+    int64_t k;
+    cel_status status = celi_relation_check(&own, r->cells, err);
+    memset(w, 0, sizeof *w);
+    for (k = 0; k < r->count && !status; k++)
+        if (!strcmp(r->name[k], name)) status = celi_fail(err, CEL_ERR_ARG, "two relations of one name", -1, -1, -1);
+    if (!status) {
+        if (!cel_csr_is_symmetric(&own)) status = cel_csr_transpose(&own, &wt);
+        if (!status) status = celi_relations_grow(r, name);
+        if (status) celi_fail(err, status, "a relation", -1, -1, -1);
+    }
+    if (status) {
+        cel_csr_free(&own);
+        cel_csr_free(&wt);
+        return status;
+    }
+    r->owned[2 * (r->count - 1)] = own;
+    r->owned[2 * (r->count - 1) + 1] = wt;
+    celi_relations_point(r);
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_relations_free(cel_relations *r)
+{
+    int64_t k;
+    for (k = 0; k < r->count; k++) {
+        celi_free(r->name[k]);
+        cel_csr_free(r->owned + 2 * k);
+        cel_csr_free(r->owned + 2 * k + 1);
+    }
+    celi_free(r->at);
+    celi_free(r->name);
+    celi_free(r->owned);
+    memset(r, 0, sizeof *r);
+}
+
 CEL_API_DEF cel_status cel_model_new(int64_t genes, int64_t relations, int with_field, cel_model *out)
 {
     cel_status status;
@@ -5560,16 +5770,10 @@ static cel_csr celi_csr_rows(const cel_csr *a, int64_t first, int64_t count)
     return view;
 }
 
-/* CEL_OK where every relation is square and of as many cells as X. */
-static cel_status celi_relation_check(const cel_relation *relation, int64_t relations, int64_t cells)
+/* What a set of relations and a model on expression of `cells` rows must agree on; model NULL: any number of forces. */
+static cel_status celi_relations_fit(const cel_relations *relations, const cel_model *model, int64_t cells)
 {
-    int64_t r;
-    for (r = 0; r < relations; r++) {
-        const cel_csr *w = relation[r].w, *wt = relation[r].wt;
-        if (w && (w->rows != cells || w->cols != cells)) return CEL_ERR_SHAPE;
-        if (wt && (!w || wt->rows != cells || wt->cols != cells)) return CEL_ERR_SHAPE;
-    }
-    return CEL_OK;
+    return relations->cells == cells && (!model || model->relations == relations->count) ? CEL_OK : CEL_ERR_SHAPE;
 }
 
 /* Cells at a time in the sums over cells: the scratch stays in cache. */
@@ -5616,12 +5820,12 @@ static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relati
     return status;
 }
 
-CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relation *relation, cel_mat x, double *h,
+CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations *relations, cel_mat x, double *h,
                                         double *energy, cel_mat gradient, cel_work *work)
 {
     int64_t genes = m->genes, block = x.rows < CELI_MODEL_BLOCK ? x.rows : CELI_MODEL_BLOCK, first, r, i;
     int64_t forces = gradient.data ? m->relations : 0;
-    cel_status status = celi_relation_check(relation, m->relations, x.rows);
+    cel_status status = celi_relations_fit(relations, m, x.rows);
     cel_work temporary;
     cel_mat both, scratch, none;
     double *sums, total = 0;
@@ -5651,8 +5855,8 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relation *
         cel_mat g = none;
         if (gradient.data) g = cel_mat_block(gradient, first, 0, count, genes);
         for (r = 0; r < m->relations && !status; r++) {
-            cel_mat pair = forces && !relation[r].wt ? cel_mat_block(both, r * genes, 0, genes, genes) : none;
-            status = celi_model_block(cel_model_force(m, r), pair, relation + r, x, first, n,
+            cel_mat pair = forces && !relations->at[r].wt ? cel_mat_block(both, r * genes, 0, genes, genes) : none;
+            status = celi_model_block(cel_model_force(m, r), pair, relations->at + r, x, first, n,
                                       r == 0 && g.data ? g : t, sums, sums + block + r, g, celi_work_inner(work));
         }
         for (i = 0; i < count && m->field; i++) {
@@ -5882,33 +6086,63 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 /* moments                                                                  */
 /* ======================================================================== */
 
-CEL_API_DEF int64_t cel_moments_blocks(const cel_relation *relation, int64_t relations)
-{
-    int64_t r, blocks = 1;
-    for (r = 0; r < relations; r++) blocks += (relation[r].w != NULL) + (relation[r].wt != NULL);
-    return blocks;
-}
-
 /* The side of the gram matrix. */
 static int64_t celi_moments_side(const cel_moments *m) { return m->blocks * m->genes + 1; }
 
-CEL_API_DEF cel_status cel_moments_new(int64_t genes, int64_t blocks, cel_moments *out)
+/* Empty moments of relations whose blocks begin where `block` says (relations + 1). */
+static cel_status celi_moments_open(int64_t genes, int64_t relations, const int32_t *block, cel_moments *out)
 {
-    int64_t side;
+    int64_t blocks = block[relations], side;
     memset(out, 0, sizeof *out);
     if (genes < 1 || blocks < 1) return CEL_ERR_ARG;
     if (blocks > INT32_MAX / genes) return CEL_ERR_MEMORY;
     side = blocks * genes + 1;
     out->gram = (double *)celi_alloc((size_t)side * (size_t)side, sizeof(double));
-    if (!out->gram) return CEL_ERR_MEMORY;
+    out->block = (int32_t *)celi_alloc((size_t)relations + 1, sizeof *block);
+    if (!out->gram || !out->block) {
+        cel_moments_free(out);
+        return CEL_ERR_MEMORY;
+    }
+    memcpy(out->block, block, (size_t)(relations + 1) * sizeof *block);
     out->genes = genes;
+    out->relations = relations;
     out->blocks = blocks;
     return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_moments_new(int64_t genes, const cel_relations *relations, cel_moments *out)
+{
+    int32_t *block = (int32_t *)celi_alloc((size_t)relations->count + 1, sizeof *block);
+    int64_t r;
+    cel_status status = CEL_ERR_MEMORY;
+    memset(out, 0, sizeof *out);
+    for (r = 0; r < relations->count && block; r++) block[r + 1] = block[r] + (relations->at[r].wt ? 2 : 1);
+    if (block) status = celi_moments_open(genes, relations->count, block, out);
+    celi_free(block);
+    return status;
+}
+
+/* 1 where the moments are of relations like these. */
+static int celi_moments_of(const cel_moments *m, const cel_relations *relations)
+{
+    int64_t r;
+    if (m->relations != relations->count) return 0;
+    for (r = 0; r < m->relations; r++)
+        if (m->block[r + 1] - m->block[r] != (relations->at[r].wt ? 2 : 1)) return 0;
+    return 1;
+}
+
+/* 1 where both are of the same genes and of relations of the same kinds. */
+static int celi_moments_alike(const cel_moments *a, const cel_moments *b)
+{
+    return a->genes == b->genes && a->relations == b->relations &&
+           !memcmp(a->block, b->block, (size_t)(a->relations + 1) * sizeof *a->block);
 }
 
 CEL_API_DEF void cel_moments_free(cel_moments *m)
 {
     celi_free(m->gram);
+    celi_free(m->block);
     memset(m, 0, sizeof *m);
 }
 
@@ -5919,7 +6153,7 @@ CEL_API_DEF void cel_moments_free(cel_moments *m)
 #define CELI_MOMENTS_FLUSH 4
 
 /* Rows first .. first + count of B into b: of cells list[..], or of all in turn. */
-static cel_status celi_moments_rows(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *list,
+static cel_status celi_moments_rows(const cel_relations *relations, cel_mat x, const int32_t *list,
                                     int64_t first, int64_t count, cel_mat b)
 {
     int64_t genes = x.cols, r, side, i, col = genes;
@@ -5930,9 +6164,9 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
         memcpy(row, x.data + (list ? list[first + i] : first + i) * x.stride, (size_t)genes * sizeof(cel_real));
         row[b.cols - 1] = (cel_real)0.5;
     }
-    for (r = 0; r < relations; r++)
+    for (r = 0; r < relations->count; r++)
         for (side = 0; side < 2 && !status; side++) {
-            const cel_csr *w = side ? relation[r].wt : relation[r].w;
+            const cel_csr *w = side ? relations->at[r].wt : relations->at[r].w;
             cel_mat to = cel_mat_block(b, 0, col, count, genes);
             cel_csr rows;
             if (!w) continue;
@@ -5944,11 +6178,11 @@ static cel_status celi_moments_rows(const cel_relation *relation, int64_t relati
 }
 
 /* The walk of the first relation that has one, or NULL. */
-static const int32_t *celi_relation_walk(const cel_relation *relation, int64_t relations)
+static const int32_t *celi_relation_walk(const cel_relations *relations)
 {
     int64_t r;
-    for (r = 0; r < relations; r++)
-        if (relation[r].w && relation[r].w->order) return relation[r].w->order;
+    for (r = 0; r < relations->count; r++)
+        if (relations->at[r].w && relations->at[r].w->order) return relations->at[r].w->order;
     return NULL;
 }
 
@@ -5966,7 +6200,7 @@ static void celi_moments_flush(cel_moments *m, cel_mat product)
 }
 
 /* The lower triangle of B^T B of cells first .. first + count - 1, block after block in the rows of b. */
-static cel_status celi_moments_group(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *list,
+static cel_status celi_moments_group(const cel_relations *relations, cel_mat x, const int32_t *list,
                                      int64_t first, int64_t count, cel_mat product, cel_mat b, cel_work *work)
 {
     const int64_t block = b.rows;
@@ -5974,26 +6208,26 @@ static cel_status celi_moments_group(const cel_relation *relation, int64_t relat
     cel_status status = CEL_OK;
     for (at = 0; at < count && !status; at += block) {
         b.rows = celi_min(block, count - at);
-        status = celi_moments_rows(relation, relations, x, list, first + at, b.rows, b);
+        status = celi_moments_rows(relations, x, list, first + at, b.rows, b);
         if (!status) status = celi_syrk_lower(1, 1, b, at > 0 ? 1 : 0, product, work);
     }
     return status;
 }
 
-CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relation, int64_t relations, cel_mat x,
+CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *relations, cel_mat x,
                                        const int32_t *list, int64_t count, cel_work *work)
 {
     const int64_t side = celi_moments_side(m), stride = celi_round_up(side, 16);
     const int64_t block = CELI_MOMENTS_BLOCK;
     int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride, group;
-    cel_status status = celi_relation_check(relation, relations, x.rows);
+    cel_status status = celi_relations_fit(relations, NULL, x.rows);
     cel_work temporary, *inner;
     cel_real *data;
     if (!list) {
         count = x.rows;
-        if (!status) list = celi_relation_walk(relation, relations);
+        if (!status) list = celi_relation_walk(relations);
     }
-    if (x.cols != m->genes || m->blocks != cel_moments_blocks(relation, relations)) status = CEL_ERR_SHAPE;
+    if (x.cols != m->genes || !celi_moments_of(m, relations)) status = CEL_ERR_SHAPE;
     for (i = 0; i < count && list && !status; i++)
         if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
     if (status) return status;
@@ -6018,7 +6252,7 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
         b.data += side * stride;
         b.rows = block;
         for (t = 0; t < lane; t++) own = own->inner;
-        here = celi_moments_group(relation, relations, x, list, first, cells, product, b, own);
+        here = celi_moments_group(relations, x, list, first, cells, product, b, own);
         CELI_OMP(omp ordered)
         {
             if (here) status = here;
@@ -6035,7 +6269,7 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relation *relat
 }
 
 CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
-                                                const cel_relation *relation, int64_t relations, cel_mat x,
+                                                const cel_relations *relations, cel_mat x,
                                                 cel_work *work)
 {
     int64_t i, l, *start;
@@ -6044,16 +6278,16 @@ CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, 
     cel_status status = CEL_OK;
     memset(&temporary, 0, sizeof temporary);
     for (l = 0; l < labels; l++)
-        if (m[l].genes != x.cols || m[l].blocks != cel_moments_blocks(relation, relations)) return CEL_ERR_SHAPE;
+        if (m[l].genes != x.cols || !celi_moments_of(m + l, relations)) return CEL_ERR_SHAPE;
     for (i = 0; i < x.rows; i++)
         if (label[i] >= labels) return CEL_ERR_ARG;
     if (!work) work = &temporary;
     start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)x.rows * sizeof *list);
     if (!start) return CEL_ERR_MEMORY;
     list = (int32_t *)(start + labels + 1);
-    celi_group(label, celi_relation_walk(relation, relations), x.rows, labels, start, list);
+    celi_group(label, celi_relation_walk(relations), x.rows, labels, start, list);
     for (l = 0; l < labels && !status; l++)
-        status = cel_moments_add(m + l, relation, relations, x, list + start[l], start[l + 1] - start[l],
+        status = cel_moments_add(m + l, relations, x, list + start[l], start[l + 1] - start[l],
                                  celi_work_inner(work));
     cel_work_free(&temporary);
     return status;
@@ -6062,7 +6296,7 @@ CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, 
 CEL_API_DEF cel_status cel_moments_sum(cel_moments *into, double scale, const cel_moments *from)
 {
     int64_t side = celi_moments_side(into), i;
-    if (into->genes != from->genes || into->blocks != from->blocks) return CEL_ERR_SHAPE;
+    if (!celi_moments_alike(into, from)) return CEL_ERR_SHAPE;
     CELI_OMP(omp parallel for schedule(static) if (side * side > CELI_FORK))
     for (i = 0; i < side * side; i++) into->gram[i] += scale * from->gram[i];
     into->cells += (int64_t)floor(scale + 0.5) * from->cells;
@@ -7197,7 +7431,7 @@ static void celi_score_gauge(int64_t n, cel_mat force)
 /* Everything that does not depend on the subset. part: the moments by group (MOMENT), or of all cells (the others, with
  * x and relation). */
 static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_score_options *o,
-                                 const cel_relation *relation, int64_t relations, const cel_moments *part,
+                                 const cel_relations *relations, const cel_moments *part,
                                  int64_t parts, const int32_t *part_slide, int64_t slides, cel_mat x,
                                  const int32_t *slide, const int32_t *group, int64_t groups, cel_work *work)
 {
@@ -7211,9 +7445,9 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
     sc->form = form;
     sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
     sc->n = n;
-    sc->relations = relations;
+    sc->relations = part[0].relations;
     sc->blocks = part[0].blocks;
-    sc->plain = sc->blocks == relations;
+    sc->plain = sc->blocks == sc->relations;
     sc->m = m = sc->blocks * n;
     sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? slides : 1;
     sc->groups = parts;
@@ -7221,7 +7455,7 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
     sc->part_slide = part_slide;
     sc->owner = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
     sc->transpose = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
-    sc->scale = (double *)celi_alloc((size_t)relations, sizeof(double));
+    sc->scale = (double *)celi_alloc((size_t)sc->relations, sizeof(double));
     sc->factor = (double *)celi_alloc((size_t)sc->blocks, sizeof(double));
     sc->weight = (double *)celi_alloc((size_t)n, sizeof(double));
     sc->centre = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
@@ -7229,19 +7463,19 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
     if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->centre || !sc->mean)
         return CEL_ERR_MEMORY;
     if ((status = celi_score_scratch(sc, groups > parts ? groups : parts)) ||
-        (status = cel_moments_new(n, sc->blocks, &sc->total)) || (status = celi_score_piece_new(sc, &sc->whole)))
+        (status = celi_moments_open(n, sc->relations, part[0].block, &sc->total)) || (status = celi_score_piece_new(sc, &sc->whole)))
         return status;
     for (i = 0; i < parts && !status; i++) status = cel_moments_sum(&sc->total, 1, part + i);
     if (status) return status;
     sc->cells = S = sc->total.cells;
     if (S < 1) return CEL_ERR_DATA;
     /* Blocks: their relation, how the force enters, and the scale that makes the mean curvature 1. */
-    for (r = 0; r < relations; r++) {
-        int64_t count = relation[r].wt ? 2 : 1, k;
-        double coefficient = relation[r].wt ? 1 : 2, trace = 0;
+    for (r = 0; r < sc->relations; r++) {
+        int64_t count = part[0].block[r + 1] - part[0].block[r], k;
+        double coefficient = count > 1 ? 1 : 2, trace = 0;
         for (k = 0; k < count; k++, b++) {
             sc->owner[b] = (int32_t)r;
-            sc->transpose[b] = relation[r].wt ? (int32_t)k + 1 : 0;
+            sc->transpose[b] = count > 1 ? (int32_t)k + 1 : 0;
             for (i = b * n; i < (b + 1) * n; i++) trace += sc->total.gram[i * (m + 1) + i];
         }
         trace *= coefficient * coefficient / ((double)n * (double)S);
@@ -7307,7 +7541,7 @@ static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_
             cel_mat_axpy((cel_real)sc->factor[0], x, first);
         }
         for (b = 1; b < sc->blocks && !status; b++) {
-            const cel_relation *one = relation + sc->owner[b];
+            const cel_relation *one = relations->at + sc->owner[b];
             status = cel_csr_mul((cel_real)(sc->factor[b] / sc->factor[0]), sc->transpose[b] == 2 ? one->wt : one->w,
                                  first, 0, cel_mat_block(sc->z, 0, b * n, S, n));
         }
@@ -7597,8 +7831,7 @@ static int64_t celi_score_labels(const int32_t *label, int64_t count)
 
 /* What cel_score_fit was given, checked. */
 typedef struct celi_score_data {
-    const cel_relation *relation;
-    int64_t relations;
+    const cel_relations *relations;
     cel_mat x;
     const int32_t *slide, *group;
     int64_t slides, groups;
@@ -7608,17 +7841,9 @@ typedef struct celi_score_data {
 
 static cel_status celi_score_check(celi_score_data *d, const cel_score_options *o, int needs_groups)
 {
-    int64_t i, j, r;
-    if (d->relations < 1 || d->x.cols < 2 || d->x.rows < 1 || d->relation[0].w) return CEL_ERR_ARG;
-    for (r = 1; r < d->relations; r++) {
-        const cel_csr *w = d->relation[r].w, *wt = d->relation[r].wt;
-        if (!w) return CEL_ERR_ARG;
-        if (w->rows != d->x.rows || w->cols != d->x.rows) return CEL_ERR_SHAPE;
-        if (wt && (wt->rows != d->x.rows || wt->cols != d->x.rows)) return CEL_ERR_SHAPE;
-        for (i = 0; i < w->rows; i++)
-            for (j = w->start[i]; j < w->start[i + 1]; j++)
-                if (w->index[j] == i && fabs((double)w->value[j]) > 0) return CEL_ERR_DATA;
-    }
+    int64_t i, j;
+    if (d->x.cols < 2 || d->x.rows < 1) return CEL_ERR_ARG;
+    if (celi_relations_fit(d->relations, NULL, d->x.rows)) return CEL_ERR_SHAPE;
     for (i = 0; i < d->x.rows; i++) {
         const cel_real *x = d->x.data + i * d->x.stride;
         double square = 0;
@@ -7644,17 +7869,17 @@ static cel_status celi_score_open(celi_score *sc, const celi_score_data *d, cel_
                                   const cel_score_options *o, cel_moments **parts, int64_t *count, int32_t **part_slide,
                                   cel_work *work)
 {
-    int64_t blocks = cel_moments_blocks(d->relation, d->relations), i;
+    int64_t i;
     const int32_t *label = form != CEL_SCORE_MOMENT ? NULL : d->group ? d->group : d->slide;
     cel_status status = CEL_OK;
     *count = label ? (d->group ? d->groups : d->slides) : 1;
     *parts = (cel_moments *)celi_alloc((size_t)*count, sizeof **parts);
     *part_slide = (int32_t *)celi_alloc((size_t)*count, sizeof **part_slide);
     if (!*parts || !*part_slide) return CEL_ERR_MEMORY;
-    for (i = 0; i < *count && !status; i++) status = cel_moments_new(d->x.cols, blocks, *parts + i);
+    for (i = 0; i < *count && !status; i++) status = cel_moments_new(d->x.cols, d->relations, *parts + i);
     if (!status)
-        status = label ? cel_moments_add_by_label(*parts, *count, label, d->relation, d->relations, d->x, work)
-                       : cel_moments_add(*parts, d->relation, d->relations, d->x, NULL, 0, work);
+        status = label ? cel_moments_add_by_label(*parts, *count, label, d->relations, d->x, work)
+                       : cel_moments_add(*parts, d->relations, d->x, NULL, 0, work);
     if (!status && label && d->slide) {
         for (i = 0; i < d->x.rows; i++) (*part_slide)[label[i]] = d->slide[i];
         for (i = 0; i < d->x.rows && !status; i++)
@@ -7662,7 +7887,7 @@ static cel_status celi_score_open(celi_score *sc, const celi_score_data *d, cel_
     }
     /* Of the forms over cells the moments only make the preconditioner: one part, one field for all. */
     if (!status)
-        status = celi_score_new(sc, form, o, d->relation, d->relations, *parts, *count, *part_slide, d->slides, d->x,
+        status = celi_score_new(sc, form, o, d->relations, *parts, *count, *part_slide, d->slides, d->x,
                                 d->slide, d->group, d->groups, work);
     return status;
 }
@@ -7697,9 +7922,9 @@ static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form,
     memset(&field, 0, sizeof field);
     memset(&model, 0, sizeof model);
     *value = 0;
-    if (!status) status = cel_model_new(n, d->relations, o->field != CEL_SCORE_FIELD_NONE, &model);
+    if (!status) status = cel_model_new(n, d->relations->count, o->field != CEL_SCORE_FIELD_NONE, &model);
     if (!status) status = celi_score_open(&sc, d, form, o, &parts, &count, &part_slide, work);
-    if (!status) status = cel_mat_new(d->relations * n, n, &f);
+    if (!status) status = cel_mat_new(d->relations->count * n, n, &f);
     if (!status) status = cel_mat_new(sc.slides, n, &field);
     if (!status && (o->ridge < 0 || o->l1 < 0)) status = celi_score_pick(&sc, o, &o->ridge, &o->l1, report);
     folds = status ? 0 : celi_score_folds(&sc, o);
@@ -7714,7 +7939,7 @@ static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form,
             for (model.field[i] = 0, s = 0; s < sc.slides; s++)
                 model.field[i] += field.data[s * n + i] / (cel_real)sc.slides;
         }
-        if (!status) status = cel_score_value(&model, d->relation, d->x, CEL_SCORE_ORTHANT, &all, each, work);
+        if (!status) status = cel_score_value(&model, d->relations, d->x, CEL_SCORE_ORTHANT, &all, each, work);
         for (i = 0; i < d->x.rows && !status; i++)
             if (d->group[i] >= k * d->groups / folds && d->group[i] < (k + 1) * d->groups / folds)
                 *value += each[i] / (double)d->x.rows;
@@ -7727,7 +7952,7 @@ static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form,
     return status;
 }
 
-CEL_API_DEF cel_status cel_score_fit(const cel_relation *relation, int64_t relations, cel_mat x, const int32_t *slide,
+CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const int32_t *slide,
                                      const int32_t *group, const cel_score_options *options, cel_model *out,
                                      cel_score_report *report, cel_work *work)
 {
@@ -7750,7 +7975,6 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relation *relation, int64_t relat
     if (report) memset(report, 0, sizeof *report);
     if (options) o = *options;
     if (!work) work = &temporary;
-    d.relation = relation;
     d.relations = relations;
     d.x = x;
     d.slide = slide;
@@ -7780,7 +8004,7 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relation *relation, int64_t relat
         own.held_out = value_other < value ? value_other : value;
         own.held_out_other = value_other < value ? value : value_other;
     }
-    if (!status) status = cel_model_new(x.cols, relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    if (!status) status = cel_model_new(x.cols, relations->count, o.field != CEL_SCORE_FIELD_NONE, out);
     own.zeros = d.zeros;
     if (!status) status = celi_score_open(&sc, &d, o.form, &o, &parts, &count, &part_slide, work);
     if (!status) status = celi_score_run(&sc, &o, out, &own);
@@ -7792,8 +8016,7 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relation *relation, int64_t relat
     return status;
 }
 
-CEL_API_DEF cel_status cel_score_fit_moments(const cel_relation *relation, int64_t relations,
-                                             const cel_moments *moments, int64_t groups, const int32_t *slide,
+CEL_API_DEF cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const int32_t *slide,
                                              const cel_score_options *options, cel_model *out,
                                              cel_score_report *report, cel_work *work)
 {
@@ -7813,13 +8036,12 @@ CEL_API_DEF cel_status cel_score_fit_moments(const cel_relation *relation, int64
     if (report) memset(report, 0, sizeof *report);
     if (options) o = *options;
     if (!work) work = &temporary;
-    if ((o.form != CEL_SCORE_AUTO && o.form != CEL_SCORE_MOMENT) || relations < 1 || groups < 1 || relation[0].w ||
+    if ((o.form != CEL_SCORE_AUTO && o.form != CEL_SCORE_MOMENT) || groups < 1 ||
         (o.ridge < 0 && o.l1 < 0) || !isfinite(o.ridge) || !isfinite(o.l1))
         return CEL_ERR_ARG;
     if ((o.ridge < 0 || o.l1 < 0) && groups < 2) return CEL_ERR_DATA;
     for (g = 0; g < groups; g++) {
-        if (moments[g].genes != moments[0].genes || moments[g].blocks != cel_moments_blocks(relation, relations))
-            return CEL_ERR_SHAPE;
+        if (!celi_moments_alike(moments + g, moments)) return CEL_ERR_SHAPE;
         if (moments[g].cells < 1) return CEL_ERR_DATA;
     }
     if (o.field == CEL_SCORE_FIELD_SLIDE && slide) {
@@ -7828,9 +8050,9 @@ CEL_API_DEF cel_status cel_score_fit_moments(const cel_relation *relation, int64
             if (slide[g] >= slides) slides = (int64_t)slide[g] + 1;
         }
     }
-    status = cel_model_new(moments[0].genes, relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    status = cel_model_new(moments[0].genes, moments[0].relations, o.field != CEL_SCORE_FIELD_NONE, out);
     if (!status)
-        status = celi_score_new(&sc, CEL_SCORE_MOMENT, &o, relation, relations, moments, groups, slide, slides, none,
+        status = celi_score_new(&sc, CEL_SCORE_MOMENT, &o, NULL, moments, groups, slide, slides, none,
                                 NULL, NULL, groups, work);
     if (!status) status = celi_score_run(&sc, &o, out, &own);
     celi_score_free(&sc);
@@ -7841,7 +8063,7 @@ CEL_API_DEF cel_status cel_score_fit_moments(const cel_relation *relation, int64
     return status;
 }
 
-CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relations *relations, cel_mat x,
                                            cel_score_form form, double *value, double *each, cel_work *work)
 {
     int64_t n = model->genes, S = x.rows, c, i;
@@ -7852,7 +8074,7 @@ CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relatio
     memset(&v, 0, sizeof v);
     if (form == CEL_SCORE_AUTO) form = CEL_SCORE_EXACT;
     status = !scratch ? CEL_ERR_MEMORY : form == CEL_SCORE_PICK || S < 1 ? CEL_ERR_ARG : cel_mat_new(S, n, &v);
-    if (!status) status = cel_model_energy(model, relation, x, NULL, NULL, v, work);
+    if (!status) status = cel_model_energy(model, relations, x, NULL, NULL, v, work);
     if (!status) {
         cel_mat F = cel_model_force(model, 0);
         CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 4))
@@ -7887,27 +8109,26 @@ CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relatio
     return status;
 }
 
-CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel_relation *relation,
-                                                   const cel_moments *moments, double *value)
+CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel_moments *moments, double *value)
 {
     /* J = 1/2 <T, G T> - <T, l> + 2 <F_0, S I - X^T X>, T the coefficients of B in v: blocks 2 F (symmetric), F^T and F
      * (else), and 2 h; l = (n - 1) B^T X. */
     int64_t n = model->genes, m = moments->blocks * n, w = m + 1, b = 0, r, i;
     double *t, *share, total = 0;
     *value = 0;
-    if (moments->genes != n || moments->blocks != cel_moments_blocks(relation, model->relations)) return CEL_ERR_SHAPE;
+    if (moments->genes != n || moments->relations != model->relations) return CEL_ERR_SHAPE;
     if (moments->cells < 1) return CEL_ERR_DATA;
     t = (double *)celi_alloc((size_t)(w * (n + 1)), sizeof *t);
     share = t + w * n;
     if (!t) return CEL_ERR_MEMORY;
     for (r = 0; r < model->relations; r++) {
         cel_mat F = cel_model_force(model, r);
-        int64_t j, k;
-        for (k = 0; k < (relation[r].wt ? 2 : 1); k++, b++)
+        int64_t j, k, count = moments->block[r + 1] - b;
+        for (k = 0; k < count; k++, b++)
             for (i = 0; i < n; i++)
                 for (j = 0; j < n; j++) {
                     double f = (double)F.data[i * F.stride + j], ft = (double)F.data[j * F.stride + i];
-                    t[(b * n + i) * n + j] = !relation[r].wt ? f + ft : k ? f : ft;
+                    t[(b * n + i) * n + j] = count < 2 ? f + ft : k ? f : ft;
                 }
     }
     for (i = 0; i < n; i++) t[m * n + i] = model->field ? 2 * (double)model->field[i] : 0.0;
@@ -7930,7 +8151,7 @@ CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel
     return isfinite(*value) ? CEL_OK : CEL_ERR_NUMERIC;
 }
 
-CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relations *relations, cel_mat x,
                                                  double *mean, double *each, cel_work *work)
 {
     /* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b), b = dH/dx_i - 2 F_0 x: all but i's own part. */
@@ -7950,7 +8171,7 @@ CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const
     if (!status) status = cel_mat_new(S, n, &turned);
     if (!status) status = cel_mat_new(n, n, &F);
     if (!status) status = cel_mat_new(n, n, &basis);
-    if (!status) status = cel_model_energy(model, relation, x, NULL, NULL, v, work);
+    if (!status) status = cel_model_energy(model, relations, x, NULL, NULL, v, work);
     if (!status) {
         cel_mat_copy(cel_model_force(model, 0), F);
         cel_mat_symmetrise(F);
@@ -8673,7 +8894,7 @@ static void celi_gen_mean(cel_mat x, double *mean)
 }
 
 /* cel_paper_generate_loss with its scratch for the energies (relations + 1) given. */
-static cel_status celi_gen_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+static cel_status celi_gen_loss(const cel_model *model, const cel_relations *relations, cel_mat x,
                                 const cel_paper_generate_options *o, cel_paper_value *loss, cel_mat d_x, double *energy,
                                 cel_work *work)
 {
@@ -8683,7 +8904,7 @@ static cel_status celi_gen_loss(const cel_model *model, const cel_relation *rela
     cel_status status;
     memset(loss, 0, sizeof *loss);
     memset(&none, 0, sizeof none);
-    status = cel_model_energy(model, relation, x, &h, energy, d_x, work);
+    status = cel_model_energy(model, relations, x, &h, energy, d_x, work);
     if (status != CEL_OK) return status;
     mean = (double *)cel_work_get(work, 2 * (size_t)n * sizeof(double));
     if (!mean) return CEL_ERR_MEMORY;
@@ -8717,7 +8938,7 @@ static cel_status celi_gen_check(const cel_model *model, const cel_paper_generat
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel_relation *relation, cel_mat x,
+CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel_relations *relations, cel_mat x,
                                           const cel_paper_generate_options *options, cel_paper_value *loss, cel_mat d_x,
                                           cel_work *work)
 {
@@ -8734,7 +8955,7 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     if (d_x.data && !celi_same_shape(d_x, x)) return CEL_ERR_SHAPE;
     energy = (double *)celi_alloc((size_t)(model->relations + 1), sizeof(double));
     status = CEL_ERR_MEMORY;
-    if (energy) status = celi_gen_loss(model, relation, x, &o, loss, d_x, energy, work ? work : &own);
+    if (energy) status = celi_gen_loss(model, relations, x, &o, loss, d_x, energy, work ? work : &own);
     if (status != CEL_OK && d_x.data) cel_mat_fill(d_x, 0);
     celi_free(energy);
     cel_work_free(&own);
@@ -8748,8 +8969,8 @@ typedef struct celi_gen_state {
     double *energy;         /* (R + 1) */
     cel_adam adam;          /* Adam only: (S (n-1)) */
     cel_work work;          /* of cel_model_energy */
-    cel_relation *relation; /* (R) */
-    cel_csr *even;          /* (R) what it points to where the caller's matrix was made symmetric */
+    cel_relations even_set; /* the relations, with (W + W^T) / 2 where that serves; owns nothing */
+    cel_csr *even;          /* (R) what it points to where W was made symmetric */
     int64_t relations;
 } celi_gen_state;
 
@@ -8776,34 +8997,36 @@ static void celi_gen_close(celi_gen_state *g)
     cel_work_free(&g->work);
     for (r = 0; r < g->relations && g->even; r++) cel_csr_free(g->even + r);
     celi_free(g->even);
-    celi_free(g->relation);
+    celi_free(g->even_set.at);
 }
 
 /* Where a force is symmetric only the symmetric part of its relation matters, and the products with it are
  * half as many: a directed W gives way to (W + W^T) / 2. */
-static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const cel_relation *relation,
+static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const cel_relations *relations,
                                 const cel_paper_generate_options *o, int64_t cells)
 {
     int64_t n = model->genes, r;
     cel_status status;
     memset(g, 0, sizeof *g);
     g->relations = model->relations;
-    status = cel_mat_new(cells, n, &g->x);
+    status = celi_relations_fit(relations, model, cells);
+    if (status == CEL_OK) status = cel_mat_new(cells, n, &g->x);
     if (status == CEL_OK) status = cel_mat_new(cells, n, &g->d_x);
     if (status == CEL_OK && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(cells * (n - 1), &g->adam);
     if (status == CEL_OK) {
         g->scratch = (char *)celi_alloc(CELI_GEN_RUNS, celi_angles_scratch(n));
         g->energy = (double *)celi_alloc((size_t)(model->relations + 1), sizeof(double));
-        g->relation = (cel_relation *)celi_alloc((size_t)g->relations, sizeof(cel_relation));
+        g->even_set = *relations;
+        g->even_set.at = (cel_relation *)celi_alloc((size_t)g->relations, sizeof(cel_relation));
         g->even = (cel_csr *)celi_alloc((size_t)g->relations, sizeof(cel_csr));
-        if (!g->scratch || !g->energy || !g->relation || !g->even) status = CEL_ERR_MEMORY;
+        if (!g->scratch || !g->energy || !g->even_set.at || !g->even) status = CEL_ERR_MEMORY;
     }
     for (r = 0; r < g->relations && status == CEL_OK; r++) {
-        g->relation[r] = relation[r];
-        if (!relation[r].w || !relation[r].wt || !celi_gen_symmetric(cel_model_force(model, r))) continue;
-        status = cel_csr_symmetrise(relation[r].w, g->even + r);
-        g->relation[r].w = g->even + r;
-        g->relation[r].wt = NULL;
+        g->even_set.at[r] = relations->at[r];
+        if (!relations->at[r].w || !relations->at[r].wt || !celi_gen_symmetric(cel_model_force(model, r))) continue;
+        status = cel_csr_symmetrise(relations->at[r].w, g->even + r);
+        g->even_set.at[r].w = g->even + r;
+        g->even_set.at[r].wt = NULL;
     }
     if (status != CEL_OK) celi_gen_close(g);
     return status;
@@ -8825,7 +9048,7 @@ static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angle
         cel_vec_axpy(angles.cols, (cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride);
 }
 
-CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relation *relation,
+CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
                                      const cel_paper_generate_options *options, cel_mat angles, cel_mat x, double *losses,
                                      cel_paper_value *last)
 {
@@ -8846,7 +9069,7 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     epochs = o.epochs > 0 ? o.epochs : 50;
     every = o.snapshot_every > 0 ? o.snapshot_every : 5;
     if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
-    status = celi_gen_open(&g, model, relation, &o, angles.rows);
+    status = celi_gen_open(&g, model, relations, &o, angles.rows);
     if (status != CEL_OK) {
         if (x.data) cel_mat_fill(x, 0);
         return status;
@@ -8855,7 +9078,7 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     for (e = 0; e <= epochs; e++) {
         celi_angles_all(angles, g.x, none, g.scratch);
         if (e == epochs || status != CEL_OK) break;
-        status = celi_gen_loss(model, g.relation, g.x, &o, &loss, g.d_x, g.energy, &g.work);
+        status = celi_gen_loss(model, &g.even_set, g.x, &o, &loss, g.d_x, g.energy, &g.work);
         if (status == CEL_OK && !(fabs(loss.loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
         if (status != CEL_OK) break;
         if (losses) losses[e] = loss.loss;
@@ -8866,7 +9089,7 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
             status = CEL_ERR_STOPPED;
     }
     if (last && (status == CEL_OK || status == CEL_ERR_STOPPED)) {
-        cel_status lost = celi_gen_loss(model, g.relation, g.x, &o, last, none, g.energy, &g.work);
+        cel_status lost = celi_gen_loss(model, &g.even_set, g.x, &o, last, none, g.energy, &g.work);
         if (lost != CEL_OK) status = lost;
     }
     if (x.data) cel_mat_copy(g.x, x);
@@ -8916,22 +9139,24 @@ static int celi_colour_row(const cel_csr *w, int64_t i, const int32_t *colour, i
     return 1;
 }
 
-CEL_API_DEF cel_status cel_sample_colour(const cel_relation *relation, int64_t count, int64_t cells, int32_t *colour,
+CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const cel_relations *also, int32_t *colour,
                                       int32_t *colours, cel_error *err)
 {
-    int64_t i, r;
+    int64_t i, r, cells = relations->cells, count = relations->count + (also ? also->count : 0);
     int32_t *mark;
-    cel_status status = celi_relation_check(relation, count, cells);
+    cel_status status = also ? celi_relations_fit(also, NULL, cells) : CEL_OK;
     *colours = 0;
-    if (status) return celi_fail(err, status, "a relation's shape is not cells x cells", -1, -1, -1);
+    if (status) return celi_fail(err, status, "the relations are not of the same cells", -1, -1, -1);
     mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
     if (!mark) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
     for (i = 0; i < cells; i++) colour[i] = -1;
     for (i = 0; i < cells && !status; i++) {
         int32_t c = 0;
-        for (r = 0; r < count && !status; r++)
-            if (!celi_colour_row(relation[r].w, i, colour, mark) || !celi_colour_row(relation[r].wt, i, colour, mark))
-                status = celi_fail(err, CEL_ERR_DATA, "a cell is its own neighbour", -1, i, -1);
+        for (r = 0; r < count; r++) {
+            const cel_relation *one = r < relations->count ? relations->at + r : also->at + (r - relations->count);
+            celi_colour_row(one->w, i, colour, mark);
+            celi_colour_row(one->wt, i, colour, mark);
+        }
         while (mark[c] == (int32_t)i + 1) c++;
         colour[i] = c;
         if (c >= *colours) *colours = c + 1;
@@ -8956,7 +9181,7 @@ typedef struct celi_lane {
 
 struct cel_sample {
     const cel_model *model;
-    const cel_relation *relation;
+    const cel_relations *relations;
     cel_sample_options options;
     int64_t cells, genes, width; /* width: n, padded */
     int64_t colours, block, lanes;
@@ -9031,9 +9256,9 @@ static cel_status celi_sampler_forces(cel_sample *s)
         cel_mat a = cel_mat_block(s->right, 2 * r * n, 0, n, n), b = cel_mat_block(s->right, (2 * r + 1) * n, 0, n, n);
         cel_mat_transpose(f, a);
         cel_mat_copy(f, b);
-        if (s->relation[r].w && s->relation[r].wt) continue;
+        if (s->relations->at[r].w && s->relations->at[r].wt) continue;
         cel_mat_axpy(1, b, a);
-        if (!s->relation[r].w) cel_mat_axpy(1, a, s->g2);
+        if (!s->relations->at[r].w) cel_mat_axpy(1, a, s->g2);
     }
     return CEL_OK;
 }
@@ -9049,7 +9274,7 @@ static cel_status celi_sampler_list(cel_sample *s, cel_error *err)
     if (!colour) {
         own = (int32_t *)celi_alloc((size_t)s->cells, sizeof *own);
         if (!own) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
-        status = cel_sample_colour(s->relation, s->model->relations, s->cells, own, &colours, err);
+        status = cel_sample_colour(s->relations, NULL, own, &colours, err);
         colour = own;
     }
     for (i = 0; i < s->cells && !status && !own; i++) {
@@ -9059,8 +9284,8 @@ static cel_status celi_sampler_list(cel_sample *s, cel_error *err)
     }
     for (i = 0; i < s->cells && !status; i++)
         for (r = 0; r < s->model->relations && !status; r++)
-            if (!celi_colour_row(s->relation[r].w, i, colour, NULL) ||
-                !celi_colour_row(s->relation[r].wt, i, colour, NULL))
+            if (!celi_colour_row(s->relations->at[r].w, i, colour, NULL) ||
+                !celi_colour_row(s->relations->at[r].wt, i, colour, NULL))
                 status = celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
     s->colours = colours;
     s->first = status ? NULL : (int64_t *)celi_alloc((size_t)colours + 2, sizeof *s->first);
@@ -9117,23 +9342,23 @@ static cel_status celi_sampler_lanes(cel_sample *s)
     return status;
 }
 
-CEL_API_DEF cel_status cel_sample_new(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API_DEF cel_status cel_sample_new(const cel_model *model, const cel_relations *relations,
                                            const cel_sample_options *options, cel_sample **out, cel_error *err)
 {
     cel_sample *s;
-    cel_status status = celi_relation_check(relation, model->relations, cells);
+    cel_status status = celi_relations_fit(relations, model, relations->cells);
     *out = NULL;
-    if (status) return celi_fail(err, status, "a relation's shape is not cells x cells", -1, -1, -1);
+    if (status) return celi_fail(err, status, "the model has another number of relations", -1, -1, -1);
     if (options && (options->moves < 0 || !(options->step >= 0)))
         return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
     s = (cel_sample *)celi_alloc(1, sizeof *s);
     if (!s) return celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
     s->model = model;
-    s->relation = relation;
+    s->relations = relations;
     if (options) s->options = *options;
     if (!s->options.moves) s->options.moves = 6;
     if (!s->options.warmup) s->options.warmup = 50;
-    s->cells = cells;
+    s->cells = relations->cells;
     s->genes = model->genes;
     s->width = (s->genes + 15) / 16 * 16;
     s->scale = 1;
@@ -9175,7 +9400,7 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
     }
     for (r = 0; r < s->model->relations; r++)
         for (side = 0; side < 2 && !status; side++) {
-            const cel_csr *w = side ? s->relation[r].wt : s->relation[r].w;
+            const cel_csr *w = side ? s->relations->at[r].wt : s->relations->at[r].w;
             if (!w) continue;
             status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, t);
             if (!status)
@@ -9515,7 +9740,7 @@ static cel_status celi_rows_check(cel_mat x, int64_t cells, int64_t genes, int o
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation *relation,
+CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relations *relations,
                                       const cel_sample_options *options, cel_mat x, double *trace,
                                       cel_sample_report *report, cel_error *err)
 {
@@ -9537,7 +9762,7 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
     if (report) *report = r;
     if (!status && (o.sweeps < 0 || o.thin < 0))
         status = celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
-    if (!status) status = cel_sample_new(model, relation, x.rows, options, &s, err);
+    if (!status) status = cel_sample_new(model, relations, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
     if (!trace) status = celi_fail(err, CEL_ERR_MEMORY, "the trace of the energy", -1, -1, -1);
@@ -9549,7 +9774,7 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
             r.acceptance += s->acceptance;
             r.sweeps++;
             if ((sweep + 1) % o.thin == 0) {
-                status = cel_model_energy(model, relation, x, trace + r.recorded, NULL, cel_mat_view(NULL, 0, 0), &work);
+                status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_view(NULL, 0, 0), &work);
                 r.recorded++;
                 if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
             }
@@ -9704,7 +9929,7 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
     }
 }
 
-CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation *relation,
+CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relations *relations,
                                       const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
                                       cel_error *err)
 {
@@ -9729,10 +9954,10 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     so.colour = o.colour;
     if (report) *report = r;
     status = celi_rows_check(x, x.rows, model->genes, o.orthant, err);
-    if (!status) status = cel_sample_new(model, relation, x.rows, &so, &s, err);
+    if (!status) status = cel_sample_new(model, relations, &so, &s, err);
     if (status) return status;
     status = celi_ascent_gauge(s, &half);
-    if (!status) status = cel_model_energy(model, relation, x, &r.start, NULL, none, &work);
+    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, none, &work);
     if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
     r.energy = r.start;
     if (o.trace) o.trace[0] = r.start;
@@ -9741,7 +9966,7 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
         /* At first far, which leads past poor maxima. */
         beyond = r.sweeps < 15 ? 0.97 : 0.7;
         status = celi_sampler_pass(s, x, celi_batch_ascent, &beyond);
-        if (!status) status = cel_model_energy(model, relation, x, &r.energy, NULL, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, none, &work);
         if (status) break;
         r.sweeps++;
         if (o.trace) o.trace[r.sweeps] = r.energy;
@@ -9755,9 +9980,10 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     return status;
 }
 
-CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations *relations,
                                         const cel_logz_options *options, cel_logz_report *report, cel_error *err)
 {
+    const int64_t cells = relations->cells;
     cel_logz_options o;
     cel_sample_options so;
     cel_sample *s = NULL;
@@ -9783,7 +10009,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relation *
     status = cel_mat_new(cells, model->genes, &x);
     step = (double *)celi_alloc((size_t)(o.rungs + o.runs) + 1, sizeof *step);
     if (status || !step) status = celi_fail(err, CEL_ERR_MEMORY, "annealing", -1, -1, -1);
-    if (!status) status = cel_sample_new(model, relation, cells, &so, &s, err);
+    if (!status) status = cel_sample_new(model, relations, &so, &s, err);
     weight = step + o.rungs;
     report->acceptance = 1;
     /* Run 0 only finds the step of every rung: the runs that count must not adapt. */
@@ -9794,7 +10020,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relation *
         for (k = 0; k < o.rungs && !status; k++) {
             double now = (double)(k + 1) / (double)o.rungs;
             now *= now;
-            status = cel_model_energy(model, relation, x, &h, NULL, none, &work);
+            status = cel_model_energy(model, relations, x, &h, NULL, none, &work);
             w += (now - before) * h;
             before = now;
             if (status || (run && k + 1 == o.rungs)) break;
@@ -9900,9 +10126,10 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
     }
 }
 
-CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation *relation, int64_t cells,
+CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relations *relations,
                                           uint64_t seed, int64_t sweeps, double *bound, cel_error *err)
 {
+    const int64_t cells = relations->cells;
     cel_ascent_options ascent;
     cel_sample *s = NULL;
     cel_work work;
@@ -9924,9 +10151,9 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     energy = c.share + cells;
     if (!status) {
         cel_sample_uniform(seed, 0, 0, x);
-        status = cel_ascent_run(model, relation, &ascent, x, NULL, err);
+        status = cel_ascent_run(model, relations, &ascent, x, NULL, err);
     }
-    if (!status) status = cel_sample_new(model, relation, cells, NULL, &s, err);
+    if (!status) status = cel_sample_new(model, relations, NULL, &s, err);
     if (!status) status = celi_ascent_gauge(s, &c.gauge);
     if (!status) {
         for (i = 0; i < model->genes; i++) c.trace += (double)s->g2.data[i * s->g2.stride + i] / 2;
@@ -9939,10 +10166,10 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
         status = celi_sampler_pass(s, x, celi_batch_bound, &c);
         c.measure = 1;
         if (!status) status = celi_sampler_pass(s, x, celi_batch_bound, &c);
-        if (!status) status = cel_model_energy(model, relation, x, &all, energy, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &all, energy, none, &work);
         if (status) break;
         for (r = 0; r < model->relations; r++)
-            if (!relation[r].w) all -= energy[r];
+            if (!relations->at[r].w) all -= energy[r];
         for (all += area, i = 0; i < cells; i++) all += c.share[i];
         if (all > *bound) *bound = all;
         if (t && fabs(all - last) <= 1e-9 * fabs(all)) break;
@@ -10166,8 +10393,7 @@ typedef struct celi_prep {
     int32_t *hop, *queue, *map; /* (U) */
     int32_t *slide;             /* (U) */
     cel_mat coords;             /* (U x 2 or 3), or none */
-    cel_csr *made;              /* (2 relations) relations and transposes by rule */
-    cel_relation *after;        /* (relations) of order U, or the observed ones where no cell is added */
+    const cel_relations *after; /* of U cells */
     cel_error *err;
 } celi_prep;
 
@@ -10221,8 +10447,8 @@ static cel_status celi_prep_mark(celi_prep *c)
         if (!celi_adds(v) &&
             ((v->who == CEL_WHO_TYPE && !c->tissue->type) || (v->who == CEL_WHO_DISC && !c->coords.data)))
             return celi_refuse(c, CEL_ERR_ARG, k, "a tissue without the types or coordinates asked for", -1, -1);
-        if (celi_adds(v) && !c->coords.data && !c->setup->after)
-            return celi_refuse(c, CEL_ERR_ARG, k, "an added cell in a tissue without coordinates", -1, -1);
+        if (celi_adds(v) && !c->setup->after)
+            return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
         for (at = 0; (next = celi_intervention_next(c, v, added, at, &cell)) != 0; at = next) {
             if (cell < 0 || cell >= c->U) return celi_refuse(c, CEL_ERR_ARG, k, "a cell out of range", cell, -1);
             c->mark[cell] |= CELI_TARGET | (v->what == CEL_DO_REMOVE ? CELI_GONE : CELI_HELD);
@@ -10233,64 +10459,6 @@ static cel_status celi_prep_mark(celi_prep *c)
         added += celi_adds(v);
     }
     return CEL_OK;
-}
-
-/* W, and its transpose where it is not symmetric, of coordinates by a rule. */
-static cel_status celi_graph_make(const cel_graph_rule *rule, cel_mat coords, const int32_t *slide, cel_csr *w,
-                                  cel_csr *wt, cel_error *err)
-{
-    cel_csr a;
-    cel_status status = rule->k > 0 ? cel_graph_knn(coords, slide, rule->k, 1, &a, err)
-                                    : cel_graph_radius(coords, slide, rule->near_, rule->far_, &a, err);
-    memset(wt, 0, sizeof *wt);
-    memset(w, 0, sizeof *w);
-    if (status) return status;
-    status = rule->published ? cel_csr_transpose(&a, w) : cel_csr_symmetrise(&a, w);
-    cel_csr_free(&a);
-    if (!status && rule->published) status = cel_csr_normalise(w, CEL_NORM_GCN);
-    if (!status && rule->published) status = cel_csr_transpose(w, wt);
-    if (status) celi_fail(err, status, "a graph by rule", -1, -1, -1);
-    return status;
-}
-
-static int celi_csr_same(const cel_csr *a, const cel_csr *b)
-{
-    int64_t e, count = cel_csr_count(a);
-    if (a->rows != b->rows || count != cel_csr_count(b)) return 0;
-    if (memcmp(a->start, b->start, (size_t)(a->rows + 1) * sizeof *a->start)) return 0;
-    for (e = 0; e < count; e++)
-        if (a->index[e] != b->index[e] || !(fabs((double)(a->value[e] - b->value[e])) < 1e-5)) return 0;
-    return 1;
-}
-
-/* The relations with the added cells. */
-static cel_status celi_prep_relations(celi_prep *c)
-{
-    const cel_perturb_setup *s = c->setup;
-    int64_t r, R = c->model->relations;
-    cel_status status = CEL_OK;
-    for (r = 0; r < R && !status; r++) {
-        const cel_csr *w = c->tissue->relation[r].w;
-        cel_csr *made = c->made + 2 * r;
-        c->after[r] = c->A && s->after ? s->after[r] : c->tissue->relation[r];
-        if (!c->after[r].w != !w)
-            return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations before and after do not fit", -1, -1);
-        if (!w) continue;
-        if (w->rows != c->S || w->cols != c->S || (c->A && s->after && s->after[r].w->rows != c->U))
-            return celi_refuse(c, CEL_ERR_SHAPE, -1, "a relation's order is not the number of cells", -1, -1);
-        if (!c->A || s->after) continue;
-        if (!s->rule) return celi_refuse(c, CEL_ERR_ARG, -1, "an added cell without a rule for its relations", -1, -1);
-        status = celi_graph_make(s->rule + r, cel_mat_block(c->coords, 0, 0, c->S, c->coords.cols), c->slide, made,
-                                 made + 1, c->err);
-        if (!status && !celi_csr_same(made, w))
-            status = celi_refuse(c, CEL_ERR_DATA, -1, "a rule that does not reproduce its relation", -1, -1);
-        cel_csr_free(made);
-        cel_csr_free(made + 1);
-        if (!status) status = celi_graph_make(s->rule + r, c->coords, c->slide, made, made + 1, c->err);
-        c->after[r].w = made;
-        c->after[r].wt = s->rule[r].published ? made + 1 : NULL;
-    }
-    return status;
 }
 
 /* Breadth-first from the marked cells over the relations of both arms, whatever their direction. */
@@ -10306,7 +10474,7 @@ static void celi_prep_hops(celi_prep *c)
         i = c->queue[read++];
         for (r = 0; r < c->model->relations; r++)
             for (m = 0; m < 4; m++) {
-                const cel_relation *rel = m < 2 ? c->tissue->relation + r : c->after + r;
+                const cel_relation *rel = (m < 2 ? c->tissue->relations : c->after)->at + r;
                 const cel_csr *w = m % 2 ? rel->wt : rel->w;
                 if (!w || i >= w->rows) continue;
                 for (e = w->start[i]; e < w->start[i + 1]; e++) {
@@ -10342,19 +10510,16 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
     return status;
 }
 
-/* All relations of an arm, restricted; `owned` receives the matrices, W and transpose in turn. */
-static cel_status celi_relations_part(const cel_relation *from, int64_t relations, const int32_t *list, int64_t count,
-                                      const uint8_t *present, const int32_t *map, cel_relation *to, cel_csr *owned)
+/* All relations of an arm, restricted. */
+static cel_status celi_relations_part(const cel_relations *from, const int32_t *list, int64_t count,
+                                      const uint8_t *present, const int32_t *map, cel_relations *to, cel_error *err)
 {
     int64_t r;
-    cel_status status = CEL_OK;
-    for (r = 0; r < relations && !status; r++) {
-        memset(to + r, 0, sizeof *to);
-        if (!from[r].w) continue;
-        status = celi_csr_part(from[r].w, list, count, present, map, owned + 2 * r);
-        if (!status && from[r].wt) status = celi_csr_part(from[r].wt, list, count, present, map, owned + 2 * r + 1);
-        to[r].w = owned + 2 * r;
-        to[r].wt = from[r].wt ? owned + 2 * r + 1 : NULL;
+    cel_status status = cel_relations_new(count, to);
+    for (r = 1; r < from->count && !status; r++) {
+        cel_csr part;
+        status = celi_csr_part(from->at[r].w, list, count, present, map, &part);
+        if (!status) status = cel_relations_add(to, from->name[r], &part, err);
     }
     return status;
 }
@@ -10445,17 +10610,14 @@ static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
 
 CEL_API_DEF void cel_perturb_free(cel_perturb *p)
 {
-    int64_t k;
     int arm;
     if (!p) return;
-    for (k = 0; p->owned && k < p->owned_count; k++) cel_csr_free(p->owned + k);
     for (arm = 0; arm < 2; arm++) {
+        cel_relations_free(&p->relations[arm]);
         cel_mat_free(&p->start[arm]);
         celi_free(p->present[arm]);
         celi_free(p->fixed[arm]);
     }
-    celi_free(p->relation[0]);
-    celi_free(p->owned);
     celi_free(p->id);
     celi_free(p->hop);
     celi_free(p->type);
@@ -10467,7 +10629,7 @@ CEL_API_DEF void cel_perturb_free(cel_perturb *p)
 /* Chooses the local cells and fills everything. */
 static cel_status celi_prep_local(celi_prep *c, cel_perturb *p)
 {
-    int64_t i, k, d, L = 0, added = c->S, R = c->model->relations, n = p->genes;
+    int64_t i, k, d, L = 0, added = c->S, n = p->genes;
     int arm;
     cel_status status = CEL_OK;
     for (i = 0; i < c->U; i++) {
@@ -10475,12 +10637,9 @@ static cel_status celi_prep_local(celi_prep *c, cel_perturb *p)
         c->map[i] = local ? (int32_t)L++ : -1;
     }
     p->cells = L;
-    p->owned_count = 4 * R;
     p->id = (int32_t *)celi_alloc((size_t)L, sizeof *p->id);
     p->hop = (int32_t *)celi_alloc((size_t)L, sizeof *p->hop);
     p->hold = (uint8_t *)celi_alloc((size_t)L, (size_t)n);
-    p->relation[0] = (cel_relation *)celi_alloc((size_t)(2 * R), sizeof *p->relation[0]);
-    p->owned = (cel_csr *)celi_alloc((size_t)p->owned_count, sizeof *p->owned);
     if (c->tissue->type) p->type = (int32_t *)celi_alloc((size_t)L, sizeof *p->type);
     if (c->coords.data) status = cel_mat_new(L, c->coords.cols, &p->coords);
     for (arm = 0; arm < 2; arm++) {
@@ -10489,10 +10648,9 @@ static cel_status celi_prep_local(celi_prep *c, cel_perturb *p)
         if (!p->present[arm] || !p->fixed[arm]) status = CEL_ERR_MEMORY;
         if (!status) status = cel_mat_new(L, n, &p->start[arm]);
     }
-    if (!p->id || !p->hop || !p->hold || !p->relation[0] || !p->owned || (c->tissue->type && !p->type))
+    if (!p->id || !p->hop || !p->hold || (c->tissue->type && !p->type))
         status = CEL_ERR_MEMORY;
     if (status) return celi_fail(c->err, status, "preparing a perturbation", -1, -1, -1);
-    p->relation[1] = p->relation[0] + R;
     for (i = 0; i < c->U; i++) {
         int64_t to = c->map[i];
         if (to < 0) continue;
@@ -10507,8 +10665,8 @@ static cel_status celi_prep_local(celi_prep *c, cel_perturb *p)
     for (k = 0; p->type && k < c->count; k++)
         if (celi_adds(&c->list[k])) p->type[c->map[added++]] = c->list[k].row ? -1 : c->tissue->type[c->list[k].like];
     for (arm = 0; arm < 2 && !status; arm++)
-        status = celi_relations_part(arm ? c->after : c->tissue->relation, R, p->id, L, p->present[arm], c->map,
-                                     p->relation[arm], p->owned + arm * 2 * R);
+        status = celi_relations_part(arm ? c->after : c->tissue->relations, p->id, L, p->present[arm], c->map,
+                                     &p->relations[arm], NULL);
     if (status) return celi_fail(c->err, status, "preparing a perturbation", -1, -1, -1);
     return celi_prep_rows(c, p);
 }
@@ -10534,6 +10692,10 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.U = c.S + c.A;
     if (tissue->x.cols != model->genes || (tissue->coords.data && tissue->coords.rows != c.S))
         return celi_fail(err, CEL_ERR_SHAPE, "expression, coordinates and model do not fit", -1, -1, -1);
+    c.after = c.A && c.setup->after ? c.setup->after : tissue->relations;
+    if (celi_relations_fit(tissue->relations, model, c.S) ||
+        (c.A && c.setup->after && celi_relations_fit(c.after, model, c.U)))
+        return celi_fail(err, CEL_ERR_SHAPE, "relations, cells and model do not fit", -1, -1, -1);
     if (count < 1 || c.S < 1 || c.U > INT32_MAX || count > INT32_MAX)
         return celi_fail(err, CEL_ERR_DATA, "no intervention, or no cell", -1, -1, -1);
     out->model = model;
@@ -10546,11 +10708,9 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.hop = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.hop);
     c.queue = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.queue);
     c.map = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.map);
-    c.made = (cel_csr *)celi_alloc((size_t)(2 * model->relations), sizeof *c.made);
-    c.after = (cel_relation *)celi_alloc((size_t)model->relations, sizeof *c.after);
     if (tissue->slide) c.slide = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.slide);
     if (tissue->coords.data) status = cel_mat_new(c.U, tissue->coords.cols, &c.coords);
-    if (!c.mark || !c.hop || !c.queue || !c.map || !c.made || !c.after || (tissue->slide && !c.slide))
+    if (!c.mark || !c.hop || !c.queue || !c.map || (tissue->slide && !c.slide))
         status = CEL_ERR_MEMORY;
     if (status) celi_fail(err, status, "preparing a perturbation", -1, -1, -1);
     for (i = 0; i < c.S && !status; i++) {
@@ -10566,19 +10726,15 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
         added++;
     }
     if (!status) status = celi_prep_mark(&c);
-    if (!status) status = celi_prep_relations(&c);
     if (!status) {
         celi_prep_hops(&c);
         status = celi_prep_local(&c, out);
     }
-    for (k = 0; c.made && k < 2 * model->relations; k++) cel_csr_free(c.made + k);
     celi_free(c.mark);
     celi_free(c.hop);
     celi_free(c.queue);
     celi_free(c.map);
     celi_free(c.slide);
-    celi_free(c.made);
-    celi_free(c.after);
     cel_mat_free(&c.coords);
     if (status) cel_perturb_free(out);
     return status;
@@ -10837,7 +10993,7 @@ static cel_status celi_effect_energy(celi_effect_run *run)
     int arm;
     memset(&none, 0, sizeof none);
     for (arm = 0; arm < 2 && !status; arm++)
-        status = cel_model_energy(p->model, p->relation[arm], run->arm[arm], &run->e->energy[arm], NULL, none,
+        status = cel_model_energy(p->model, &p->relations[arm], run->arm[arm], &run->e->energy[arm], NULL, none,
                                   &run->work);
     return status;
 }
@@ -10885,7 +11041,7 @@ static cel_status celi_newton(celi_effect_run *run, cel_mat x)
     if (!status) status = cel_mat_new(p->cells, n, &r);
     if (!status) status = cel_mat_new(p->cells, n, &d);
     if (!status) status = cel_mat_new(p->cells, n, &a);
-    if (!status) status = cel_model_energy(p->model, p->relation[1], x, NULL, NULL, r, &run->work);
+    if (!status) status = cel_model_energy(p->model, &p->relations[1], x, NULL, NULL, r, &run->work);
     if (!status) {
         for (i = 0; i < size; i++) {
             mask[i] = p->hold[i] || p->fixed[1][i / n];
@@ -10896,7 +11052,7 @@ static cel_status celi_newton(celi_effect_run *run, cel_mat x)
         first = rr = cel_mat_dot(r, r);
         for (k = 0; k < 1000 && rr > first * (sizeof(cel_real) == 4 ? 1e-9 : 1e-18); k++) {
             double curve, next;
-            status = cel_model_energy(&plain, p->relation[1], d, NULL, NULL, a, &run->work);
+            status = cel_model_energy(&plain, &p->relations[1], d, NULL, NULL, a, &run->work);
             if (status) break;
             celi_tangent(mask, x, a, NULL);
             for (i = 0; i < p->cells; i++)
@@ -10938,14 +11094,13 @@ static cel_status celi_newton(celi_effect_run *run, cel_mat x)
 static cel_status celi_effect_paper(celi_effect_run *run, int arm)
 {
     const cel_perturb *p = run->p;
-    int64_t i, count = 0, n = p->genes, R = p->model->relations;
+    int64_t i, count = 0, n = p->genes;
     int32_t *list = (int32_t *)celi_alloc((size_t)p->cells, sizeof *list);
     int32_t *map = (int32_t *)celi_alloc((size_t)p->cells, sizeof *map);
     uint8_t *all = (uint8_t *)celi_alloc((size_t)p->cells, 1);
-    cel_relation *relation = (cel_relation *)celi_alloc((size_t)R, sizeof *relation);
-    cel_csr *owned = (cel_csr *)celi_alloc((size_t)(2 * R), sizeof *owned);
+    cel_relations relations = CEL_ZERO;
     cel_mat x, angles;
-    cel_status status = list && map && all && relation && owned ? CEL_OK : CEL_ERR_MEMORY;
+    cel_status status = list && map && all ? CEL_OK : CEL_ERR_MEMORY;
     memset(&x, 0, sizeof x);
     memset(&angles, 0, sizeof angles);
     for (i = 0; i < p->cells && !status; i++) {
@@ -10955,21 +11110,19 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm)
     }
     if (!status) status = cel_mat_new(count, n, &x);
     if (!status) status = cel_mat_new(count, n - 1, &angles);
-    if (!status) status = celi_relations_part(p->relation[arm], R, list, count, all, map, relation, owned);
+    if (!status) status = celi_relations_part(&p->relations[arm], list, count, all, map, &relations, run->err);
     if (!status) {
         for (i = 0; i < count; i++)
             memcpy(x.data + i * n, p->start[arm].data + list[i] * n, (size_t)n * sizeof *x.data);
         status = cel_paper_to_angles(x, angles, run->err);
     }
-    if (!status) status = cel_paper_generate(p->model, relation, run->o->paper, angles, x, NULL, NULL);
+    if (!status) status = cel_paper_generate(p->model, &relations, run->o->paper, angles, x, NULL, NULL);
     for (i = 0; i < count && !status; i++)
         memcpy(run->arm[arm].data + list[i] * n, x.data + i * n, (size_t)n * sizeof *x.data);
-    for (i = 0; owned && i < 2 * R; i++) cel_csr_free(owned + i);
+    cel_relations_free(&relations);
     celi_free(list);
     celi_free(map);
     celi_free(all);
-    celi_free(relation);
-    celi_free(owned);
     cel_mat_free(&x);
     cel_mat_free(&angles);
     return status;
@@ -10989,7 +11142,7 @@ static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_
     ascent.colour = run->colour;
     ascent.sweeps = run->o->sweeps;
     ascent.tolerance = run->o->tolerance;
-    status = cel_ascent_run(p->model, p->relation[arm], &ascent, run->arm[arm], &report, run->err);
+    status = cel_ascent_run(p->model, &p->relations[arm], &ascent, run->arm[arm], &report, run->err);
     run->e->iterations += report.sweeps;
     run->e->converged &= report.converged;
     return status;
@@ -11035,7 +11188,7 @@ static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step
     sample.frozen = p->fixed[arm];
     sample.id = (const uint32_t *)p->id;
     sample.colour = run->colour;
-    return cel_sample_new(p->model, p->relation[arm], p->cells, &sample, out, run->err);
+    return cel_sample_new(p->model, &p->relations[arm], &sample, out, run->err);
 }
 
 /* What one thread needs for a repeat. */
@@ -11158,7 +11311,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
         run.colour = (int32_t *)celi_alloc((size_t)p->cells, sizeof *run.colour);
         status = CEL_ERR_MEMORY;
         if (run.colour)
-            status = cel_sample_colour(p->relation[0], 2 * p->model->relations, p->cells, run.colour, &colours, &inner);
+            status = cel_sample_colour(&p->relations[0], &p->relations[1], run.colour, &colours, &inner);
     }
     for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_copy(p->start[arm], run.arm[arm]);
     out->converged = 1;

@@ -178,17 +178,17 @@ static cel_status scenario_paper(void)
     fit.epochs = gen.epochs = 3;
     fit.optimiser = gen.optimiser = CEL_OPTIMISER_ADAM;
     TRY(cel_moments_new(GENES, 2, &m));
-    TRY(cel_moments_add(&m, relation, 2, x, NULL, 0, NULL));
+    TRY(cel_moments_add(&m, &relations, x, NULL, 0, NULL));
     TRY(cel_model_new(GENES, 2, 1, &fitted));
     TRY(cel_mat_new(CELLS, GENES, &gradient));
-    TRY(cel_model_energy(&fitted, relation, x, &h, NULL, gradient, NULL));
+    TRY(cel_model_energy(&fitted, &relations, x, &h, NULL, gradient, NULL));
     cel_model_free(&fitted);
     TRY(cel_model_new(GENES, 2, 0, &fitted));
     TRY(cel_paper_start(1, &fitted));
     TRY(cel_paper_fit(&m, 1, &fit, &fitted, NULL, NULL));
     TRY(cel_mat_new(CELLS, GENES - 1, &angles));
     TRY(cel_paper_to_angles(x, angles, NULL));
-    TRY(cel_paper_generate(&fitted, relation, &gen, angles, gradient, NULL, NULL));
+    TRY(cel_paper_generate(&fitted, &relations, &gen, angles, gradient, NULL, NULL));
 done:
     cel_moments_free(&m);
     cel_model_free(&fitted);
@@ -212,9 +212,9 @@ static cel_status scenario_score(void)
         options.field = k == 1 ? CEL_SCORE_FIELD_SHARED : CEL_SCORE_FIELD_NONE;
         options.ridge = k == 0 ? CEL_SCORE_PICKED : 0.1;
         options.l1 = k == 3 ? 0.1 : 0;
-        TRY(cel_score_fit(relation, 2, counts, NULL, tile, &options, &fitted, &report, NULL));
-        TRY(cel_score_value(&fitted, relation, counts, form[k], &value, NULL, NULL));
-        TRY(cel_score_pseudo_likelihood(&fitted, relation, counts, &value, NULL, NULL));
+        TRY(cel_score_fit(&relations, counts, NULL, tile, &options, &fitted, &report, NULL));
+        TRY(cel_score_value(&fitted, &relations, counts, form[k], &value, NULL, NULL));
+        TRY(cel_score_pseudo_likelihood(&fitted, &relations, counts, &value, NULL, NULL));
         cel_model_free(&fitted);
         cel_score_report_free(&report);
     }
@@ -240,11 +240,11 @@ static cel_status scenario_sample(void)
     TRY(cel_mat_new(CELLS, GENES, &y));
     for (options.orthant = 0; options.orthant < 2; options.orthant++) {
         cel_sample_uniform(1, 1, options.orthant, y);
-        TRY(cel_sample_run(&model, relation, &options, y, NULL, NULL, NULL));
+        TRY(cel_sample_run(&model, &relations, &options, y, NULL, NULL, NULL));
     }
-    TRY(cel_ascent_run(&model, relation, NULL, y, NULL, NULL));
-    TRY(cel_logz_ais(&model, relation, CELLS, &z, &report, NULL));
-    TRY(cel_logz_bound(&model, relation, CELLS, 1, 3, &bound, NULL));
+    TRY(cel_ascent_run(&model, &relations, NULL, y, NULL, NULL));
+    TRY(cel_logz_ais(&model, &relations, CELLS, &z, &report, NULL));
+    TRY(cel_logz_bound(&model, &relations, CELLS, 1, 3, &bound, NULL));
 done:
     cel_mat_free(&y);
     return status;

@@ -61,6 +61,23 @@ static inline int test_near(double a, double b, double tol, const char *what, co
         test_now.skipped_case = 1;                                                                                     \
         return;                                                                                                        \
     } while (0)
+/* The identity and copies of up to three matrices (NULL: none), for tests that keep their own. 1 where it worked. */
+static inline int test_relations(cel_relations *r, int64_t cells, const cel_csr *a, const cel_csr *b, const cel_csr *c)
+{
+    const cel_csr *w[3];
+    char name[2] = "a";
+    int k, ok = cel_relations_new(cells, r) == CEL_OK;
+    w[0] = a, w[1] = b, w[2] = c;
+    for (k = 0; k < 3 && ok; k++) {
+        cel_csr back = CEL_ZERO, copy = CEL_ZERO;
+        if (!w[k]) break;
+        ok = cel_csr_transpose(w[k], &back) == CEL_OK && cel_csr_transpose(&back, &copy) == CEL_OK;
+        cel_csr_free(&back);
+        name[0] = (char)('a' + k);
+        if (ok) ok = cel_relations_add(r, name, &copy, NULL) == CEL_OK;
+    }
+    return ok;
+}
 #define RUN(fn) test_run(#fn, fn)
 
 static inline void test_run(const char *name, void (*fn)(void))

@@ -11,8 +11,8 @@ static const double tight = sizeof(cel_real) == 8 ? 1e-14 : 1e-6;
 
 /* A random directed graph with 3 sources a cell, its transpose, and a model that is not symmetric. */
 typedef struct tissue {
-    cel_csr w, wt;
-    cel_relation relation[2];
+    cel_csr w;
+    cel_relations relations;
     cel_model model;
     cel_mat angles, x;
 } tissue;
@@ -29,13 +29,11 @@ static int open_tissue(tissue *t, uint64_t seed, int64_t cells, int64_t n)
         col[i] = (row[i] + 1 + cel_rng_integer(&rng, (uint32_t)(cells - 1))) % cells;
     }
     ok = CHECK(cel_csr_from_edges(cells, cells, 3 * cells, row, col, NULL, &t->w, NULL) == CEL_OK) &&
-         CHECK(cel_csr_transpose(&t->w, &t->wt) == CEL_OK) && CHECK(cel_model_new(n, 2, 0, &t->model) == CEL_OK) &&
+         CHECK(test_relations(&t->relations, cells, &t->w, NULL, NULL)) && CHECK(cel_model_new(n, 2, 0, &t->model) == CEL_OK) &&
          CHECK(cel_mat_new(cells, n - 1, &t->angles) == CEL_OK) && CHECK(cel_mat_new(cells, n, &t->x) == CEL_OK);
     free(row);
     free(col);
     if (!ok) return 0;
-    t->relation[1].w = &t->w;
-    t->relation[1].wt = &t->wt;
     for (i = 0; i < 2 * n * n; i++) t->model.force.data[i] = (cel_real)(cel_rng_uniform(&rng) - 0.3);
     cel_paper_noise_angles(seed, 0.8, 0.4, t->angles);
     return CHECK(cel_paper_from_angles(t->angles, t->x) == CEL_OK);
@@ -44,7 +42,7 @@ static int open_tissue(tissue *t, uint64_t seed, int64_t cells, int64_t n)
 static void close_tissue(tissue *t)
 {
     cel_csr_free(&t->w);
-    cel_csr_free(&t->wt);
+    cel_relations_free(&t->relations);
     cel_model_free(&t->model);
     cel_mat_free(&t->angles);
     cel_mat_free(&t->x);
@@ -203,7 +201,7 @@ static void check_objective(cel_sphere sphere, int no_log_z)
     if (!open_tissue(&t, 5, 12, 6)) return;
     OK_OR_RETURN(cel_mat_new(12, 6, &d_x));
     OK_OR_RETURN(cel_mat_new(12, 5, &d_t));
-    OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &at, d_x, NULL));
+    OK_OR_RETURN(cel_paper_generate_loss(&t.model, &t.relations, t.x, &o, &at, d_x, NULL));
     OK_OR_RETURN(cel_paper_angles_gradient(t.angles, d_x, d_t, NULL));
     NEAR_REL(at.loss, at.log_z - 0.7 * (at.intra + at.inter), 1e-12);
     if (no_log_z) NEAR(at.log_z, 0, 0);
@@ -212,10 +210,10 @@ static void check_objective(cel_sphere sphere, int no_log_z)
         double want;
         t.angles.data[i] = high;
         OK_OR_RETURN(cel_paper_from_angles(t.angles, t.x));
-        OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &up, none, NULL));
+        OK_OR_RETURN(cel_paper_generate_loss(&t.model, &t.relations, t.x, &o, &up, none, NULL));
         t.angles.data[i] = low;
         OK_OR_RETURN(cel_paper_from_angles(t.angles, t.x));
-        OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &down, none, NULL));
+        OK_OR_RETURN(cel_paper_generate_loss(&t.model, &t.relations, t.x, &o, &down, none, NULL));
         t.angles.data[i] = keep;
         want = (up.loss - down.loss) / ((double)high - (double)low);
         norm += want * want;
@@ -299,7 +297,7 @@ static void descends(void)
         if (!open_tissue(&t, 5, 40, 6)) return;
         OK_OR_RETURN(cel_mat_new(40, 6, &x));
         OK_OR_RETURN(cel_mat_new(40, 6, &r.first));
-        OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, t.angles, x, losses, &last));
+        OK_OR_RETURN(cel_paper_generate(&t.model, &t.relations, &o, t.angles, x, losses, &last));
         for (e = 1; e < 50; e++) CHECK(losses[e] < losses[e - 1]);
         CHECK(last.loss < losses[49] && r.done == 50);
         CHECK(r.count == 10 && r.epoch[0] == 0 && r.epoch[1] == 5 && r.epoch[9] == 45);
@@ -307,7 +305,7 @@ static void descends(void)
         /* What comes back fits together: x is the angles', the last loss is x's. */
         OK_OR_RETURN(cel_paper_from_angles(t.angles, t.x));
         for (i = 0; i < 40 * 6; i++) NEAR(x.data[i], t.x.data[i], 0);
-        OK_OR_RETURN(cel_paper_generate_loss(&t.model, t.relation, x, &o, &again, none, NULL));
+        OK_OR_RETURN(cel_paper_generate_loss(&t.model, &t.relations, x, &o, &again, none, NULL));
         NEAR_REL(again.loss, last.loss, 1e-6);
         cel_mat_free(&x);
         cel_mat_free(&r.first);
@@ -331,10 +329,10 @@ static void symmetric_relation(void)
     OK_OR_RETURN(cel_csr_symmetrise(&t.w, &even));
     OK_OR_RETURN(cel_mat_new(40, 5, &other));
     OK_OR_RETURN(cel_mat_copy(t.angles, other));
-    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, NULL, NULL));
-    t.relation[1].w = &even;
-    t.relation[1].wt = NULL;
-    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, other, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, &t.relations, &o, t.angles, none, NULL, NULL));
+    cel_relations_free(&t.relations);
+    CHECK(test_relations(&t.relations, even.rows, &even, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, &t.relations, &o, other, none, NULL, NULL));
     for (i = 0; i < 40 * 5; i++) NEAR(other.data[i], t.angles.data[i], sizeof(cel_real) == 8 ? 1e-12 : 1e-4);
     cel_csr_free(&even);
     cel_mat_free(&other);
@@ -358,13 +356,13 @@ static void progress_stops(void)
     OK_OR_RETURN(cel_mat_new(40, 6, &x));
     OK_OR_RETURN(cel_mat_new(40, 5, &other));
     OK_OR_RETURN(cel_mat_copy(t.angles, other));
-    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, x, losses, NULL) == CEL_ERR_STOPPED);
+    CHECK(cel_paper_generate(&t.model, &t.relations, &o, t.angles, x, losses, NULL) == CEL_ERR_STOPPED);
     CHECK(r.done == 4);
     NEAR(losses[4], 0, 0);
     CHECK(!(losses[3] >= 0 && losses[3] <= 0));
     o.progress.fn = NULL;
     o.epochs = 4;
-    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, other, t.x, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, &t.relations, &o, other, t.x, NULL, NULL));
     for (i = 0; i < 40 * 6; i++) NEAR(x.data[i], t.x.data[i], 0);
     cel_mat_free(&x);
     cel_mat_free(&other);
@@ -384,29 +382,29 @@ static void refuses(void)
     if (!open_tissue(&t, 5, 10, 4)) return;
     OK_OR_RETURN(cel_model_new(4, 3, 0, &three));
     OK_OR_RETURN(cel_model_new(4, 2, 1, &field));
-    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.x, none, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, t.angles, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_paper_generate(&three, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_paper_generate(&field, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
-    CHECK(cel_paper_generate_loss(&t.model, t.relation, t.x, &o, &loss, t.angles, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_paper_generate_loss(&t.model, t.relation, t.angles, &o, &loss, none, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&t.model, &t.relations, &o, t.x, none, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&t.model, &t.relations, &o, t.angles, t.angles, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&three, &t.relations, &o, t.angles, none, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate(&field, &t.relations, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_generate_loss(&t.model, &t.relations, t.x, &o, &loss, t.angles, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_paper_generate_loss(&t.model, &t.relations, t.angles, &o, &loss, none, NULL) == CEL_ERR_SHAPE);
     o.epochs = -1;
-    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_paper_generate(&t.model, &t.relations, &o, t.angles, none, NULL, NULL) == CEL_ERR_ARG);
     o.epochs = 0;
     /* Without log Z a field is welcome, and a share of `inter`. */
     o.no_log_z = 1;
     OK_OR_RETURN(cel_mat_copy(t.model.force, field.force));
     field.field[2] = 1;
-    OK_OR_RETURN(cel_paper_generate(&field, t.relation, &o, t.angles, t.x, NULL, &loss));
+    OK_OR_RETURN(cel_paper_generate(&field, &t.relations, &o, t.angles, t.x, NULL, &loss));
     {
         double h, share[3];
-        OK_OR_RETURN(cel_model_energy(&field, t.relation, t.x, &h, share, none, NULL));
+        OK_OR_RETURN(cel_model_energy(&field, &t.relations, t.x, &h, share, none, NULL));
         NEAR_REL(loss.loss, -0.1 * h, 1e-6);
         NEAR(loss.inter, share[1] + share[2], 1e-5 * (fabs(share[1]) + fabs(share[2])));
     }
     o.no_log_z = 0;
     t.model.force.data[1] = (cel_real)NAN;
-    CHECK(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, losses, NULL) == CEL_ERR_NUMERIC);
+    CHECK(cel_paper_generate(&t.model, &t.relations, &o, t.angles, none, losses, NULL) == CEL_ERR_NUMERIC);
     cel_model_free(&three);
     cel_model_free(&field);
     close_tissue(&t);
@@ -426,9 +424,9 @@ static void threads_do_not_matter(void)
     OK_OR_RETURN(cel_mat_new(150, 29, &other));
     OK_OR_RETURN(cel_mat_copy(t.angles, other));
     omp_set_num_threads(1);
-    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, t.angles, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, &t.relations, &o, t.angles, none, NULL, NULL));
     omp_set_num_threads(3);
-    OK_OR_RETURN(cel_paper_generate(&t.model, t.relation, &o, other, none, NULL, NULL));
+    OK_OR_RETURN(cel_paper_generate(&t.model, &t.relations, &o, other, none, NULL, NULL));
     omp_set_num_threads(before);
     CHECK(!memcmp(other.data, t.angles.data, 150 * 29 * sizeof(cel_real)));
     cel_mat_free(&other);

@@ -11,8 +11,7 @@ typedef struct golden {
     char meta[2048];
     int64_t genes, cells, epochs;
     double q, zmft, lr;
-    cel_csr w, wt;
-    cel_relation relation[2];
+    cel_relations relations;
     cel_model model;
 } golden;
 
@@ -131,7 +130,7 @@ static void check_energy(const golden *g, cel_mat x)
     double h, energy[3];
     cel_mat none;
     memset(&none, 0, sizeof none);
-    OK_OR_RETURN(cel_model_energy(&g->model, g->relation, x, &h, energy, none, NULL));
+    OK_OR_RETURN(cel_model_energy(&g->model, &g->relations, x, &h, energy, none, NULL));
     NEAR_REL(energy[0], meta(g, "energy_intra"), value_tol);
     NEAR_REL(energy[1], meta(g, "energy_inter"), value_tol);
     NEAR_REL(h, meta(g, "energy_intra") + meta(g, "energy_inter"), value_tol);
@@ -153,8 +152,8 @@ static void check_fit(const char *name)
     open_forces(&g, "intra0", "inter0");
     x = load(&g, "x");
     check_energy(&g, x);
-    OK_OR_RETURN(cel_moments_new(n, cel_moments_blocks(g.relation, 2), &moments));
-    OK_OR_RETURN(cel_moments_add(&moments, g.relation, 2, x, NULL, 0, NULL));
+    OK_OR_RETURN(cel_moments_new(n, &g.relations, &moments));
+    OK_OR_RETURN(cel_moments_add(&moments, &g.relations, x, NULL, 0, NULL));
     memset(&o, 0, sizeof o);
     o.epochs = g.epochs;
     o.lr = g.lr;
@@ -231,12 +230,12 @@ static void check_generate(const char *name)
     o.snapshot_every = g.epochs - 1;
     o.snapshot = keep_last;
     o.snapshot_user = &shot;
-    OK_OR_RETURN(cel_paper_generate_loss(&g.model, g.relation, x, &o, &loss, d_x, NULL));
+    OK_OR_RETURN(cel_paper_generate_loss(&g.model, &g.relations, x, &o, &loss, d_x, NULL));
     near_loss(&g, &loss);
     OK_OR_RETURN(cel_paper_angles_gradient(angles, d_x, d_angles, NULL));
     near_array(d_angles, load(&g, "grad_angles"), value_tol, "gradient by angles");
     losses = (double *)calloc((size_t)g.epochs, sizeof(double));
-    OK_OR_RETURN(cel_paper_generate(&g.model, g.relation, &o, angles, x, losses, &last));
+    OK_OR_RETURN(cel_paper_generate(&g.model, &g.relations, &o, angles, x, losses, &last));
     near_losses(&g, losses);
     near_array(angles, load(&g, "angles"), path_tol, "angles after the last step");
     near_array(shot, load(&g, "gex_last"), path_tol, "expression before the last step");

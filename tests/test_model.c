@@ -124,8 +124,8 @@ static void model_energy_and_gradient(void)
             if (!tissue_new((uint64_t)c, cells, genes, relations, symmetric, c & 1, &t)) return;
             CHECK(expect && cel_mat_new(cells, genes, &gradient) == CEL_OK);
             sum = plain_energy(&t, plain, expect);
-            CHECK(cel_model_energy(&t.model, t.relation, t.x, &h, share, gradient, NULL) == CEL_OK);
-            CHECK(cel_model_energy(&t.model, t.relation, t.x, &h2, NULL, none, NULL) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h, share, gradient, NULL) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h2, NULL, none, NULL) == CEL_OK);
             NEAR(h, sum, rounding * 3 * (double)cells);
             NEAR(h2, sum, rounding * 3 * (double)cells);
             for (r = 0; r <= relations; r++) {
@@ -161,13 +161,13 @@ static void model_gradient_differences(void)
             memset(&none, 0, sizeof none);
             if (!tissue_new((uint64_t)(90 + symmetric), 25, 6, relations, symmetric, 1, &t)) return;
             CHECK(cel_mat_new(25, 6, &gradient) == CEL_OK);
-            CHECK(cel_model_energy(&t.model, t.relation, t.x, NULL, NULL, gradient, &work) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, &t.relations, t.x, NULL, NULL, gradient, &work) == CEL_OK);
             for (i = 0; i < 150; i += 7) {
                 cel_real keep = t.x.data[i];
                 t.x.data[i] = keep + (cel_real)0.5;
-                cel_model_energy(&t.model, t.relation, t.x, &up, NULL, none, &work);
+                cel_model_energy(&t.model, &t.relations, t.x, &up, NULL, none, &work);
                 t.x.data[i] = keep - (cel_real)0.5;
-                cel_model_energy(&t.model, t.relation, t.x, &down, NULL, none, &work);
+                cel_model_energy(&t.model, &t.relations, t.x, &down, NULL, none, &work);
                 t.x.data[i] = keep;
                 NEAR(gradient.data[i], up - down, tol * (1 + fabs(up - down)));
             }
@@ -195,7 +195,7 @@ static void model_invariances(void)
     if (!CHECK(row && value) || !tissue_new(17, cells, n, 2, 0, 1, &t)) return;
     CHECK(cel_mat_new(n, n, &q) == CEL_OK && cel_mat_new(n, n, &g) == CEL_OK && cel_mat_new(cells, n, &y) == CEL_OK);
     CHECK(cel_model_new(n, 2, 1, &turned) == CEL_OK);
-    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h, NULL, none, NULL) == CEL_OK);
 
     /* Rotation: X Q, Q^T F Q, Q^T h, with Q from Gram-Schmidt. */
     fill(&rng, q);
@@ -212,7 +212,7 @@ static void model_invariances(void)
         CHECK(cel_mat_gemm(0, 0, 1, g, q, 0, cel_model_force(&turned, k), NULL) == CEL_OK);
     }
     CHECK(cel_mat_gemv(1, 1, q, t.model.field, 0, turned.field) == CEL_OK);
-    CHECK(cel_model_energy(&turned, t.relation, y, &again, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&turned, &t.relations, y, &again, NULL, none, NULL) == CEL_OK);
     NEAR(again, h, rounding * 3 * (double)cells);
 
     /* Relabelling: cell i becomes cell (7 i + 3) mod S. */
@@ -229,13 +229,13 @@ static void model_invariances(void)
     CHECK(cel_csr_transpose(&w, &wt) == CEL_OK);
     relation[1].w = &w;
     relation[1].wt = &wt;
-    CHECK(cel_model_energy(&t.model, relation, y, &again, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &relations, y, &again, NULL, none, NULL) == CEL_OK);
     NEAR(again, h, rounding * 3 * (double)cells);
 
     /* Gauge: rows of unit length, so H falls by c S. */
     c = cel_model_gauge(&t.model);
     CHECK(fabs(c) > 1e-3);
-    CHECK(cel_model_energy(&t.model, t.relation, t.x, &again, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &again, NULL, none, NULL) == CEL_OK);
     NEAR(again, h - c * (double)cells, rounding * 3 * (double)cells);
     NEAR(cel_model_gauge(&t.model), 0, rounding);
 
@@ -260,9 +260,9 @@ static void model_same_bits_any_threads(void)
     if (!tissue_new(3, 2500, 17, 3, 2, 1, &t)) return;
     CHECK(cel_mat_new(2500, 17, &g1) == CEL_OK && cel_mat_new(2500, 17, &g2) == CEL_OK);
     omp_set_num_threads(1);
-    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h1, NULL, g1, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h1, NULL, g1, NULL) == CEL_OK);
     omp_set_num_threads(3);
-    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h2, NULL, g2, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h2, NULL, g2, NULL) == CEL_OK);
     omp_set_num_threads(before);
     CHECK(memcmp(&h1, &h2, sizeof h1) == 0);
     CHECK(memcmp(g1.data, g2.data, 2500 * 17 * sizeof(cel_real)) == 0);
@@ -285,9 +285,9 @@ static void model_errors(void)
     CHECK(cel_model_new(3, 0, 0, &m) == CEL_ERR_ARG);
     if (!tissue_new(3, 30, 5, 2, 0, 1, &t)) return;
     CHECK(cel_mat_new(29, 5, &wrong) == CEL_OK);
-    CHECK(cel_model_energy(&t.model, t.relation, wrong, &h, share, none, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_energy(&t.model, &t.relations, wrong, &h, share, none, NULL) == CEL_ERR_SHAPE);
     CHECK(!(fabs(h) > 0) && !(fabs(share[0]) > 0) && !(fabs(share[2]) > 0));
-    CHECK(cel_model_energy(&t.model, t.relation, t.x, &h, NULL, wrong, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h, NULL, wrong, NULL) == CEL_ERR_SHAPE);
     CHECK(cel_model_logz(&t.model, (cel_sphere)7, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_ARG);
     CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, wrong, none, NULL, NULL) == CEL_ERR_SHAPE);
     t.model.relations = 1;

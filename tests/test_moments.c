@@ -99,9 +99,9 @@ static void moments_against_plain(void)
             int64_t side, i, j;
             double asymmetry = 0, allowed = (sizeof(cel_real) == 8 ? 1e-13 : 1e-5) * (10 + (double)cells[c]);
             if (!sample_new(cells[c], genes[c], &s)) return;
-            CHECK(cel_moments_blocks(s.relation, relations) == (relations == 3 ? 4 : relations));
-            OK_OR_RETURN(cel_moments_new(genes[c], cel_moments_blocks(s.relation, relations), &m));
-            OK_OR_RETURN(cel_moments_add(&m, s.relation, relations, s.x, NULL, 0, NULL));
+            CHECK(&s.relations == (relations == 3 ? 4 : relations));
+            OK_OR_RETURN(cel_moments_new(genes[c], &s.relations, &m));
+            OK_OR_RETURN(cel_moments_add(&m, &s.relations, s.x, NULL, 0, NULL));
             NEAR(distance(&s, relations, NULL, 0, &m), 0, allowed);
             side = m.blocks * m.genes + 1;
             for (i = 0; i < side; i++)
@@ -130,7 +130,7 @@ static void moments_parts(void)
     OK_OR_RETURN(cel_moments_new(GENES, 4, &whole));
     OK_OR_RETURN(cel_moments_new(GENES, 4, &sum));
     OK_OR_RETURN(cel_moments_new(GENES, 4, &listed));
-    OK_OR_RETURN(cel_moments_add_by_label(part, LABELS, label, s.relation, 3, s.x, &work));
+    OK_OR_RETURN(cel_moments_add_by_label(part, LABELS, label, &s.relations, s.x, &work));
     for (l = 0; l < LABELS; l++) {
         NEAR(distance(&s, 3, label, l, part + l), 0, allowed / 3);
         OK_OR_RETURN(cel_moments_sum(&sum, 1, part + l));
@@ -138,10 +138,10 @@ static void moments_parts(void)
     for (i = 0; i < CELLS; i++)
         if (label[i] < 0) list[count++] = (int32_t)i;
     CHECK(count > 500);
-    OK_OR_RETURN(cel_moments_add(&listed, s.relation, 3, s.x, list, count, &work));
+    OK_OR_RETURN(cel_moments_add(&listed, &s.relations, s.x, list, count, &work));
     NEAR(distance(&s, 3, label, -1, &listed), 0, allowed / 3);
     OK_OR_RETURN(cel_moments_sum(&sum, 1, &listed));
-    OK_OR_RETURN(cel_moments_add(&whole, s.relation, 3, s.x, NULL, 0, &work));
+    OK_OR_RETURN(cel_moments_add(&whole, &s.relations, s.x, NULL, 0, &work));
     CHECK(sum.cells == CELLS && whole.cells == CELLS);
     for (i = 0; i < side * side; i++) worst = fmax(worst, fabs(sum.gram[i] - whole.gram[i]));
     NEAR(worst, 0, allowed);
@@ -212,9 +212,9 @@ static void moments_same_bits_any_threads(void)
         OK_OR_RETURN(cel_moments_new(40, 4, &a));
         OK_OR_RETURN(cel_moments_new(40, 4, &b));
         omp_set_num_threads(1);
-        CHECK(cel_moments_add(&a, s.relation, 3, s.x, NULL, 0, NULL) == CEL_OK);
+        CHECK(cel_moments_add(&a, &s.relations, s.x, NULL, 0, NULL) == CEL_OK);
         omp_set_num_threads(3);
-        CHECK(cel_moments_add(&b, s.relation, 3, s.x, NULL, 0, NULL) == CEL_OK);
+        CHECK(cel_moments_add(&b, &s.relations, s.x, NULL, 0, NULL) == CEL_OK);
         omp_set_num_threads(before);
         CHECK(a.cells == cells[k] && b.cells == cells[k]);
         CHECK(memcmp(a.gram, b.gram, 161 * 161 * sizeof(double)) == 0);
@@ -238,16 +238,16 @@ static void moments_errors(void)
     if (!sample_new(20, 4, &s)) return;
     OK_OR_RETURN(cel_moments_new(4, 2, &m));
     OK_OR_RETURN(cel_moments_new(4, 3, &other));
-    CHECK(cel_moments_add(&m, s.relation, 3, s.x, NULL, 0, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_moments_add(&m, s.relation, 2, cel_mat_block(s.x, 0, 0, 19, 4), NULL, 0, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_moments_add(&m, s.relation, 2, cel_mat_block(s.x, 0, 0, 20, 3), NULL, 0, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_moments_add(&m, s.relation, 2, s.x, list, 2, NULL) == CEL_ERR_ARG);
+    CHECK(cel_moments_add(&m, &s.relations, s.x, NULL, 0, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_moments_add(&m, &s.relations, cel_mat_block(s.x, 0, 0, 19, 4), NULL, 0, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_moments_add(&m, &s.relations, cel_mat_block(s.x, 0, 0, 20, 3), NULL, 0, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_moments_add(&m, &s.relations, s.x, list, 2, NULL) == CEL_ERR_ARG);
     CHECK(cel_moments_sum(&m, 1, &other) == CEL_ERR_SHAPE);
     for (i = 0; i < 20; i++) label[i] = i / 19;
-    CHECK(cel_moments_add_by_label(&m, 1, label, s.relation, 2, s.x, NULL) == CEL_ERR_ARG);
+    CHECK(cel_moments_add_by_label(&m, 1, label, &s.relations, s.x, NULL) == CEL_ERR_ARG);
     for (i = 0; i < 81; i++) CHECK(!(fabs(m.gram[i]) > 0));
     CHECK(m.cells == 0);
-    CHECK(cel_moments_add(&m, s.relation, 2, s.x, list, 0, NULL) == CEL_OK && m.cells == 0); /* an empty list */
+    CHECK(cel_moments_add(&m, &s.relations, s.x, list, 0, NULL) == CEL_OK && m.cells == 0); /* an empty list */
     cel_moments_free(&m);
     cel_moments_free(&other);
     sample_free(&s);

@@ -529,7 +529,7 @@ static int planted(chain *c, cel_intervention *list)
     sample.seed = 3;
     sample.sweeps = 50;
     for (k = 0; k < 8; k++) list[k] = hold((k / 4 ? 14 : 5) * SIDE + 2 + 5 * (k % 4), 0, 0);
-    return cel_sample_run(&c->model, c->relation, &sample, c->x, NULL, NULL, NULL) == CEL_OK;
+    return cel_sample_run(&c->model, &c->relations, &sample, c->x, NULL, NULL, NULL) == CEL_OK;
 }
 
 static void planted_chain(void)
@@ -621,7 +621,7 @@ static void relax_and_linear(void)
             a.orthant = orthant;
             a.sweeps = 2000;
             a.tolerance = o.tolerance;
-            OK_OR_RETURN(cel_ascent_run(&c.model, c.relation, &a, c.x, &ascent, NULL));
+            OK_OR_RETURN(cel_ascent_run(&c.model, &c.relations, &a, c.x, &ascent, NULL));
         }
         /* On the orthant a larger dose frees a gene held at 0 by the bound: no longer linear. */
         list[0] = hold(5, 2, (double)c.x.data[5 * 3 + 2] + (orthant ? 0.01 : -0.05));
@@ -694,7 +694,7 @@ static void paper_mode(void)
         OK_OR_RETURN(cel_mat_copy(c.x, x));
         if (k) x.data[cell * 5 + 2] = 0;
         OK_OR_RETURN(cel_paper_to_angles(x, angles, NULL));
-        OK_OR_RETURN(cel_paper_generate(&c.model, c.relation, NULL, angles, x, NULL, NULL));
+        OK_OR_RETURN(cel_paper_generate(&c.model, &c.relations, NULL, angles, x, NULL, NULL));
         cel_mat_axpy(-1, k ? e.after : e.sham, x);
         NEAR(sqrt(cel_mat_dot(x, x)), 0, 1e-5);
     }

@@ -98,7 +98,7 @@ static int tally_add(void *user, int64_t sweep, cel_mat x)
 
 /* Samples `groups` independent copies of a system of `size` cells and compares all averages with `truth`
  * (tally_values), allowing z standard errors over the groups. */
-static void compare(const cel_model *m, const cel_relation *relation, cel_sample_options o, cel_mat x, int64_t size,
+static void compare(const cel_model *m, const cel_relations *relations, cel_sample_options o, cel_mat x, int64_t size,
                     const double *truth, double z)
 {
     int64_t groups = x.rows / size, values = tally_values(m->genes), v, g;
@@ -110,7 +110,7 @@ static void compare(const cel_model *m, const cel_relation *relation, cel_sample
     o.each = tally_add;
     o.each_user = &t;
     if (!o.sweeps) o.sweeps = 200;
-    CHECK(cel_sample_run(m, relation, &o, x, NULL, &report, NULL) == CEL_OK);
+    CHECK(cel_sample_run(m, &relations, &o, x, NULL, &report, NULL) == CEL_OK);
     CHECK(t.count == o.sweeps);
     for (v = 0; v < values; v++) {
         double mean = 0, square = 0, se;
@@ -441,7 +441,7 @@ static void one_free_value(void)
     cel_model_free(&m);
 }
 
-static void same_bits(const cel_model *m, const cel_relation *relation, int orthant, int64_t cells)
+static void same_bits(const cel_model *m, const cel_relations *relations, int orthant, int64_t cells)
 {
     cel_mat x[2];
     int k;
@@ -457,8 +457,8 @@ static void same_bits(const cel_model *m, const cel_relation *relation, int orth
 #endif
         CHECK(cel_mat_new(cells, m->genes, &x[k]) == CEL_OK);
         cel_sample_uniform(2, 0, orthant, x[k]);
-        CHECK(cel_sample_run(m, relation, &o, x[k], NULL, NULL, NULL) == CEL_OK);
-        CHECK(cel_ascent_run(m, relation, NULL, x[k], NULL, NULL) == CEL_OK);
+        CHECK(cel_sample_run(m, &relations, &o, x[k], NULL, NULL, NULL) == CEL_OK);
+        CHECK(cel_ascent_run(m, &relations, NULL, x[k], NULL, NULL) == CEL_OK);
     }
     CHECK(!memcmp(x[0].data, x[1].data, (size_t)(cells * m->genes) * sizeof(cel_real)));
     cel_mat_free(&x[0]);
@@ -502,7 +502,7 @@ static void large_tissue(void)
     o.warmup = 30;
     CHECK(cel_mat_new(3600, 100, &x) == CEL_OK);
     cel_sample_uniform(2, 0, 0, x);
-    OK_OR_RETURN(cel_sample_run(&m, relation, &o, x, trace, &report, NULL));
+    OK_OR_RETURN(cel_sample_run(&m, &relations, &o, x, trace, &report, NULL));
     CHECK(report.acceptance > 0.7 && report.acceptance < 0.99);
     CHECK(report.colours >= 2 && report.colours <= 5 && report.recorded == 40);
     CHECK(report.ess > 2);
@@ -536,11 +536,11 @@ static void identity_of_cells(void)
     CHECK(cel_mat_new(4, 7, &x) == CEL_OK && cel_mat_new(3, 7, &y) == CEL_OK);
     cel_sample_uniform(3, 0, 0, x);
     CHECK(cel_mat_copy(cel_mat_block(x, 1, 0, 3, 7), y) == CEL_OK);
-    CHECK(cel_sample_colour(relation, 2, 4, colour, &colours, NULL) == CEL_OK && colours == 3);
+    CHECK(cel_sample_colour(&relations, 4, colour, &colours, NULL) == CEL_OK && colours == 3);
     CHECK(colour[0] == 0 && colour[1] == 0 && colour[2] == 1 && colour[3] == 2);
     o.step = 0.1;
     o.colour = colour;
-    OK_OR_RETURN(cel_sample_new(&m, relation, 4, &o, &a, NULL));
+    OK_OR_RETURN(cel_sample_new(&m, &relations, &o, &a, NULL));
     o.colour = colour + 1;
     o.id = id;
     OK_OR_RETURN(cel_sample_new(&m, relation2, 3, &o, &b, NULL));
@@ -584,26 +584,26 @@ static void bad_input(void)
     memset(&o, 0, sizeof o);
     CHECK(cel_csr_from_edges(3, 3, 3, row, col, NULL, &w, NULL) == CEL_OK);
     relation[1].w = &w;
-    CHECK(cel_sample_colour(relation, 2, 3, colour, &colours, &err) == CEL_ERR_DATA && err.cell == 2);
-    CHECK(cel_sample_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 2 && !sampler);
-    CHECK(cel_sample_new(&m, relation, 4, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler);
+    CHECK(cel_sample_colour(&relations, 3, colour, &colours, &err) == CEL_ERR_DATA && err.cell == 2);
+    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 2 && !sampler);
+    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler);
     cel_csr_free(&w);
     CHECK(cel_csr_from_edges(3, 3, 2, row, col, NULL, &w, NULL) == CEL_OK);
     colour[0] = colour[1] = 0;
     colour[2] = 1;
     o.colour = colour;
-    CHECK(cel_sample_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 0 && !sampler);
+    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 0 && !sampler);
     colour[1] = 7;
-    CHECK(cel_sample_new(&m, relation, 3, &o, &sampler, &err) == CEL_ERR_ARG && err.cell == 1 && !sampler);
+    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_ARG && err.cell == 1 && !sampler);
     o.colour = NULL;
     CHECK(cel_mat_new(3, 3, &x) == CEL_OK);
     cel_sample_uniform(1, 0, 0, x);
     x.data[3] = -x.data[3] - 1;
-    CHECK(cel_sample_run(&m, relation, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1);
+    CHECK(cel_sample_run(&m, &relations, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1);
     cel_sample_uniform(1, 0, 1, x);
     o.orthant = 1;
     x.data[7] = -x.data[7];
-    CHECK(cel_sample_run(&m, relation, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
+    CHECK(cel_sample_run(&m, &relations, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
     cel_mat_free(&x);
     cel_csr_free(&w);
     cel_model_free(&m);
@@ -630,27 +630,27 @@ static void diagnostics(void)
     free(trace);
 }
 
-static void check_ascent(const cel_model *m, const cel_relation *relation, const cel_ascent_options *options, cel_mat x)
+static void check_ascent(const cel_model *m, const cel_relations *relations, const cel_ascent_options *options, cel_mat x)
 {
     cel_ascent_options o = *options;
     cel_ascent_report r;
     double trace[501];
     int64_t i;
     o.trace = trace;
-    OK_OR_RETURN(cel_ascent_run(m, relation, &o, x, &r, NULL));
+    OK_OR_RETURN(cel_ascent_run(m, &relations, &o, x, &r, NULL));
     CHECK(r.converged && r.energy > r.start);
     for (i = 0; i < r.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
     for (i = 0; i < x.rows; i++) NEAR(cel_vec_nrm2(x.cols, x.data + i * x.stride), 1, 1e-6);
 }
 
 /* Projected gradient of H at x over the cells and values that are free: zero at a maximum on the sphere. */
-static double slope(const cel_model *m, const cel_relation *relation, cel_mat x)
+static double slope(const cel_model *m, const cel_relations *relations, cel_mat x)
 {
     cel_mat g;
     double h, worst = 0;
     int64_t i;
     CHECK(cel_mat_new(x.rows, x.cols, &g) == CEL_OK);
-    CHECK(cel_model_energy(m, relation, x, &h, NULL, g, NULL) == CEL_OK);
+    CHECK(cel_model_energy(m, &relations, x, &h, NULL, g, NULL) == CEL_OK);
     for (i = 0; i < x.rows; i++) {
         cel_real *gi = g.data + i * g.stride, *xi = x.data + i * x.stride;
         double along = cel_vec_dot(x.cols, xi, gi), all = cel_vec_nrm2(x.cols, gi);
@@ -680,7 +680,7 @@ static void ascent(void)
     check_ascent(&m, relation, &o, x);
     o.tolerance = 1e-12;
     o.sweeps = 2000;
-    CHECK(cel_ascent_run(&m, relation, &o, x, &r, NULL) == CEL_OK);
+    CHECK(cel_ascent_run(&m, &relations, &o, x, &r, NULL) == CEL_OK);
     CHECK(slope(&m, relation, x) < (sizeof(cel_real) == 8 ? 1e-4 : 1e-2));
     o.tolerance = 0;
     o.sweeps = 0;
@@ -754,9 +754,9 @@ static void ascent_against_angles(void)
         plain.lr = 0.02 / (scale[k][0] + 6 * scale[k][1]);
         cel_sample_uniform((uint64_t)k, 0, 0, x);
         CHECK(cel_paper_to_angles(x, angles, NULL) == CEL_OK);
-        CHECK(cel_ascent_run(&m, relation, &o, x, &report, NULL) == CEL_OK);
-        CHECK(cel_paper_generate(&m, relation, &plain, angles, x, NULL, NULL) == CEL_OK);
-        CHECK(cel_model_energy(&m, relation, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL) == CEL_OK);
+        CHECK(cel_ascent_run(&m, &relations, &o, x, &report, NULL) == CEL_OK);
+        CHECK(cel_paper_generate(&m, &relations, &plain, angles, x, NULL, NULL) == CEL_OK);
+        CHECK(cel_model_energy(&m, &relations, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL) == CEL_OK);
         for (i = 0; i < report.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
         CHECK(report.sweeps <= 30 && h > report.start);
         good += report.energy >= 0.999 * h;
@@ -773,7 +773,7 @@ static void ascent_against_angles(void)
 }
 
 /* Covers the truth within 3 errors in `least` of `runs` estimates; the bound is below it, but not by much. */
-static void check_logz(const cel_model *m, const cel_relation *relation, int64_t cells, int orthant, double truth,
+static void check_logz(const cel_model *m, const cel_relations *relations, int64_t cells, int orthant, double truth,
                        double gap)
 {
     int64_t runs = test_brief ? 4 : 100, k, covered = 0;
@@ -786,13 +786,13 @@ static void check_logz(const cel_model *m, const cel_relation *relation, int64_t
         o.orthant = orthant;
         o.runs = 20;
         o.rungs = 30;
-        OK_OR_RETURN(cel_logz_ais(m, relation, cells, &o, &r, NULL));
+        OK_OR_RETURN(cel_logz_ais(m, &relations, cells, &o, &r, NULL));
         CHECK(r.se > 0 && r.se < 0.5 && r.least < r.logz && r.logz < r.most);
         covered += fabs(r.logz - truth) <= 3 * r.se;
     }
     CHECK(covered >= runs - runs / 20);
     for (k = 0; k < 3 && !orthant; k++) {
-        OK_OR_RETURN(cel_logz_bound(m, relation, cells, (uint64_t)k, 0, &bound, NULL));
+        OK_OR_RETURN(cel_logz_bound(m, &relations, cells, (uint64_t)k, 0, &bound, NULL));
         CHECK(bound <= truth + 1e-6 * fabs(truth));
         CHECK(bound >= truth - gap);
     }

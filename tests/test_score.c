@@ -96,7 +96,7 @@ static int tissue_make(tissue *t, int64_t n, int64_t side, int64_t slides, int64
     so.seed = seed;
     so.orthant = orthant;
     so.sweeps = sweeps;
-    return CHECK(!cel_sample_run(&t->truth, t->relation, &so, t->x, NULL, NULL, NULL));
+    return CHECK(!cel_sample_run(&t->truth, &t->relations, &so, t->x, NULL, NULL, NULL));
 }
 
 /* Correlation of the entries off the diagonals, and the slope of a on b. */
@@ -220,7 +220,7 @@ static void value_is_the_score(void)
     for (i = 0; i < 4; i++) m.field[i] = t.truth.field[i];
     for (form = CEL_SCORE_EXACT; form <= CEL_SCORE_ORTHANT; form = (cel_score_form)(form + 1)) {
         double mean = 0;
-        OK_OR_RETURN(cel_score_value(&m, t.relation, t.x, form, &value, each, NULL));
+        OK_OR_RETURN(cel_score_value(&m, &t.relations, t.x, form, &value, each, NULL));
         for (i = 0; i < t.cells; i++) {
             const double e = 1e-3;
             double y[8], z[8], J = 0, here, up, down;
@@ -259,11 +259,11 @@ static void value_of_moments(void)
     cel_moments m;
     double a, b;
     if (!tissue_make(&t, 5, 6, 1, 4, 1, 2, 1, 0, 0, 5, 4)) return;
-    OK_OR_RETURN(cel_moments_new(5, cel_moments_blocks(t.relation, 4), &m));
-    OK_OR_RETURN(cel_moments_add(&m, t.relation, 4, t.x, NULL, 0, NULL));
+    OK_OR_RETURN(cel_moments_new(5, &t.relations, &m));
+    OK_OR_RETURN(cel_moments_add(&m, &t.relations, t.x, NULL, 0, NULL));
     t.truth.force.data[0] = 1;
-    OK_OR_RETURN(cel_score_value(&t.truth, t.relation, t.x, CEL_SCORE_MOMENT, &a, NULL, NULL));
-    OK_OR_RETURN(cel_score_value_moments(&t.truth, t.relation, &m, &b));
+    OK_OR_RETURN(cel_score_value(&t.truth, &t.relations, t.x, CEL_SCORE_MOMENT, &a, NULL, NULL));
+    OK_OR_RETURN(cel_score_value_moments(&t.truth, &m, &b));
     NEAR_REL(b, a, sizeof(cel_real) == 8 ? 1e-12 : 1e-5);
     cel_moments_free(&m);
     tissue_free(&t);
@@ -277,7 +277,7 @@ static double objective(const tissue *t, const cel_model *m, cel_score_form form
     int64_t s, i, slides = fields.data ? fields.rows : 1;
     for (s = 0; s < slides; s++) {
         if (fields.data) at.field = fields.data + s * fields.stride;
-        CHECK(!cel_score_value(&at, t->relation, t->x, form, &all, each, NULL));
+        CHECK(!cel_score_value(&at, &t->relations, t->x, form, &all, each, NULL));
         for (i = 0; i < t->cells; i++)
             if (!fields.data || t->slide[i] == s) sum += each[i];
     }
@@ -307,7 +307,7 @@ static void fit_is_the_minimum(void)
                 o.field = (cel_score_field)field;
                 o.tolerance = sizeof(cel_real) == 8 ? 1e-9 : 1e-6;
                 o.no_errors = 1;
-                OK_OR_RETURN(cel_score_fit(t.relation, relations, t.x, t.slide, NULL, &o, &m, &report, NULL));
+                OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, NULL, &o, &m, &report, NULL));
                 CHECK(report.converged || sizeof(cel_real) == 4);
                 if (form == CEL_SCORE_MOMENT) {
                     /* Undo the gauge: the constant at which the quadratic is least. */
@@ -371,7 +371,7 @@ static double correlation(const tissue *t, cel_score_form form, int64_t r, doubl
     memset(&o, 0, sizeof o);
     o.form = form;
     o.no_errors = 1;
-    if (CHECK(!cel_score_fit(t->relation, t->truth.relations, t->x, NULL, NULL, &o, &m, NULL, NULL)))
+    if (CHECK(!cel_score_fit(&t->relations, t->x, NULL, NULL, &o, &m, NULL, NULL)))
         c = agree(cel_model_force(&m, r), cel_model_force(&t->truth, r), slope);
     cel_model_free(&m);
     return c;
@@ -401,11 +401,11 @@ static void moment_agrees_with_exact(void)
     memset(&o, 0, sizeof o);
     o.no_errors = 1;
     o.form = CEL_SCORE_EXACT;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &exact, NULL, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &exact, NULL, NULL));
     o.form = CEL_SCORE_MOMENT;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &moment, NULL, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &moment, NULL, NULL));
     o.form = CEL_SCORE_AUTO;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &automatic, &report, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &automatic, &report, NULL));
     CHECK(report.form == CEL_SCORE_MOMENT && report.converged && report.groups == 0 && !report.se.data);
     CHECK(agree(cel_model_force(&exact, 0), cel_model_force(&moment, 0), NULL) >= 0.99);
     CHECK(agree(cel_model_force(&exact, 1), cel_model_force(&moment, 1), NULL) >= 0.99);
@@ -431,19 +431,19 @@ static void orthant(void)
     memset(&o, 0, sizeof o);
     o.form = CEL_SCORE_PICK;
     o.no_errors = 1;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
     CHECK(report.form == CEL_SCORE_ORTHANT && report.held_out < report.held_out_other);
     cel_model_free(&m);
     cel_score_report_free(&report);
     tissue_free(&t);
     /* With negative entries there is nothing to pick, and J+ itself is refused. */
     if (!tissue_make(&t, 4, 8, 1, 2, 0, 1, 1, 0, 0, 3, 2)) return;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
     CHECK(report.form == CEL_SCORE_EXACT);
     cel_model_free(&m);
     cel_score_report_free(&report);
     o.form = CEL_SCORE_ORTHANT;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     tissue_free(&t);
 }
 
@@ -461,7 +461,7 @@ static void hops_types_and_single_cells(void)
     o.no_errors = 1;
     if (!tissue_make(&t, 6, 45, 1, 3, 0, 3, 1, 2, 0, 60, 3)) return;
     o.no_errors = 0;
-    OK_OR_RETURN(cel_score_fit(t.relation, 3, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
     CHECK(agree(cel_model_force(&m, 2), cel_model_force(&t.truth, 2), NULL) > 0.95);
     for (i = 0; i < 6; i++)
         for (j = i + 1; j < 6; j++) {
@@ -474,7 +474,7 @@ static void hops_types_and_single_cells(void)
     tissue_free(&t);
     o.no_errors = 1;
     if (!tissue_make(&t, 5, 55, 1, 4, 0, 4, 1, 0, 0, 60, 4)) return;
-    OK_OR_RETURN(cel_score_fit(t.relation, 4, t.x, NULL, NULL, &o, &m, NULL, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, NULL, NULL));
     for (r = 1; r < 4; r++) {
         int64_t other;
         CHECK(agree(cel_model_force(&m, r), cel_model_force(&t.truth, r), NULL) > 0.8);
@@ -508,12 +508,12 @@ static void jackknife_is_refits(void)
     CHECK(G == 18);
     part = (cel_moments *)calloc((size_t)G, sizeof *part);
     for (g = 0; g < G; g++) OK_OR_RETURN(cel_moments_new(n, 2, part + g));
-    OK_OR_RETURN(cel_moments_add_by_label(part, G, t.tile, t.relation, 2, t.x, NULL));
+    OK_OR_RETURN(cel_moments_add_by_label(part, G, t.tile, &t.relations, t.x, NULL));
     o.form = CEL_SCORE_MOMENT;
     o.ridge = 0.01;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, t.slide, t.tile, &o, &cells, &rough, &work));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.tile, &o, &cells, &rough, &work));
     o.tolerance = sizeof(cel_real) == 8 ? 1e-10 : 1e-6;
-    OK_OR_RETURN(cel_score_fit_moments(t.relation, 2, part, G, NULL, &o, &m, &report, &work));
+    OK_OR_RETURN(cel_score_fit_moments(part, G, NULL, &o, &m, &report, &work));
     NEAR(apart(cells.force, m.force), 0, 1e-3);
     CHECK(report.groups == G);
     for (g = 0; g < G; g++) {
@@ -521,7 +521,7 @@ static void jackknife_is_refits(void)
         cel_score_report none;
         part[g] = part[G - 1];
         o.no_errors = 1;
-        OK_OR_RETURN(cel_score_fit_moments(t.relation, 2, part, G - 1, NULL, &o, &one, &none, &work));
+        OK_OR_RETURN(cel_score_fit_moments(part, G - 1, NULL, &o, &one, &none, &work));
         part[g] = kept;
         for (i = 0; i < count; i++) {
             double d = (double)one.force.data[i] - (double)m.force.data[i];
@@ -578,12 +578,12 @@ static void jackknife_over_slides(void)
             o.form = (cel_score_form)form;
             o.field = (cel_score_field)field;
             o.tolerance = sizeof(cel_real) == 8 ? 1e-10 : 1e-6;
-            OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, t.slide, t.slide, &o, &m, &report, NULL));
+            OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.slide, &o, &m, &report, NULL));
             o.no_errors = 1;
             for (g = 0; g < 3; g++) {
                 for (i = 0; i < 2; i++)
                     cel_mat_copy(cel_mat_block(t.x, (i + (i >= g)) * 64, 0, 64, 4), cel_mat_block(rest.x, i * 64, 0, 64, 4));
-                OK_OR_RETURN(cel_score_fit(rest.relation, 2, rest.x, rest.slide, NULL, &o, one + g, NULL, NULL));
+                OK_OR_RETURN(cel_score_fit(&rest.relations, rest.x, rest.slide, NULL, &o, one + g, NULL, NULL));
             }
             for (i = 0; i < count; i++) {
                 double a = (double)one[0].force.data[i], b = (double)one[1].force.data[i], c = (double)one[2].force.data[i];
@@ -621,7 +621,7 @@ static void field_of_a_slide(void)
         if (!tissue_make(&half, 6, 30, 1, 2, 1, 0.6, 1, 0, 0, 1, 8)) return;
         for (i = 0; i < 6; i++) half.truth.field[i] = s ? -t.truth.field[i] : t.truth.field[i];
         so.seed = (uint64_t)s;
-        OK_OR_RETURN(cel_sample_run(&half.truth, half.relation, &so, half.x, NULL, NULL, NULL));
+        OK_OR_RETURN(cel_sample_run(&half.truth, &half.relations, &so, half.x, NULL, NULL, NULL));
         cel_mat_copy(half.x, cel_mat_block(t.x, s * 900, 0, 900, 6));
         tissue_free(&half);
     }
@@ -630,9 +630,9 @@ static void field_of_a_slide(void)
         memset(&o, 0, sizeof o);
         o.form = (cel_score_form)form;
         o.no_errors = 1;
-        OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, t.slide, t.tile, &o, &m, &plain, NULL));
+        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.tile, &o, &m, &plain, NULL));
         o.field = CEL_SCORE_FIELD_SLIDE;
-        OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, t.slide, t.tile, &o, &with, &report, NULL));
+        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.tile, &o, &with, &report, NULL));
         CHECK(report.field.rows == 2 && report.field.cols == 6);
         for (i = 0; i < 12; i++) {
             double h = (double)t.truth.field[i % 6] * (i < 6 ? 1 : -1), got = (double)report.field.data[i];
@@ -675,9 +675,9 @@ static void lasso_conditions(void)
             o.tolerance = sizeof(cel_real) == 8 ? 1e-9 : 1e-6;
             o.iterations = 20000;
             o.no_errors = 1;
-            OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL));
+            OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
             OK_OR_RETURN(cel_moments_new(n, 2, &sums));
-            OK_OR_RETURN(cel_moments_add(&sums, t.relation, 2, t.x, NULL, 0, NULL));
+            OK_OR_RETURN(cel_moments_add(&sums, &t.relations, t.x, NULL, 0, NULL));
             for (r = 0; r < 2; r++) {
                 for (scale[r] = 0, i = r * n; i < (r + 1) * n; i++) scale[r] += sums.gram[i * (2 * n + 1) + i];
                 scale[r] = sqrt(4 * scale[r] / ((double)n * S));
@@ -745,7 +745,7 @@ static void picked_over_the_cells(void)
             for (i = 0; i < t.cells; i++)
                 for (j = 0; j < 30; j++) t.x.data[i * 30 + j] = (cel_real)fabs((double)t.x.data[i * 30 + j]);
         o.ridge = CEL_SCORE_PICKED;
-        OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL));
+        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
         CHECK(report.path > 2 && report.ridge > 0);
         cel_model_free(&m);
         cel_score_report_free(&report);
@@ -755,7 +755,7 @@ static void picked_over_the_cells(void)
     for (i = 0; i < t.cells; i++)
         for (j = 0; j < 15; j++) t.x.data[i * 30 + 15 + j] = t.x.data[i * 30 + j];
     OK_OR_RETURN(cel_slide_unit(t.x, NULL, NULL, NULL));
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
     CHECK(report.iterations > 0 || !report.converged);
     cel_model_free(&m);
     cel_score_report_free(&report);
@@ -775,11 +775,11 @@ static void picked_weights(void)
     o.ridge = CEL_SCORE_PICKED;
     o.no_errors = 1;
     if (!tissue_make(&t, 12, 18, 1, 2, 0, 0, 1, 0, 0, 3, 10)) return;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &noise, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &noise, NULL));
     cel_model_free(&m);
     tissue_free(&t);
     if (!tissue_make(&t, 12, 36, 1, 2, 0, 8, 0.2, 0, 0, 40, 10)) return;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &signal, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &signal, NULL));
     cel_model_free(&m);
     CHECK(noise.ridge > 10 * signal.ridge && noise.ridge >= 0.3);
     for (p = 0; p < signal.path; p++)
@@ -789,7 +789,7 @@ static void picked_weights(void)
     NEAR(signal.ridge, signal.path_weight[best], 0);
     o.ridge = 0;
     o.l1 = CEL_SCORE_PICKED;
-    OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &sparse, NULL));
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &sparse, NULL));
     CHECK(sparse.l1 > 0 && sparse.held_out < signal.held_out);
     CHECK(agree(cel_model_force(&m, 1), cel_model_force(&t.truth, 1), NULL) > 0.9);
     cel_model_free(&m);
@@ -814,18 +814,18 @@ static void invariance(void)
         memset(&o, 0, sizeof o);
         o.form = (cel_score_form)form;
         o.tolerance = sizeof(cel_real) == 8 ? 1e-11 : 1e-6;
-        OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &a, &ra, NULL));
+        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &a, &ra, NULL));
 #if defined(_OPENMP)
         omp_set_num_threads(1);
 #endif
-        OK_OR_RETURN(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &c, &rc, NULL));
+        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &c, &rc, NULL));
 #if defined(_OPENMP)
         omp_set_num_threads(2);
 #endif
         CHECK(!memcmp(a.force.data, c.force.data, (size_t)(2 * n * n) * sizeof(cel_real)));
         CHECK(!memcmp(ra.se.data, rc.se.data, (size_t)(2 * n * n) * sizeof(cel_real)));
         o.no_errors = 1;
-        OK_OR_RETURN(cel_score_fit(t.relation, 2, turned_.x, NULL, NULL, &o, &b, NULL, NULL));
+        OK_OR_RETURN(cel_score_fit(&t.relations, turned_.x, NULL, NULL, &o, &b, NULL, NULL));
         for (r = 0; r < 2; r++)
             for (i = 0; i < n; i++)
                 for (j = 0; j < n; j++)
@@ -855,20 +855,20 @@ static void pseudo_likelihood(void)
     if (!tissue_make(&t, 20, 12, 1, 2, 1, 4, 1, 0, 0, 20, 12)) return;
     each = (double *)malloc((size_t)t.cells * sizeof *each);
     OK_OR_RETURN(cel_model_new(20, 2, 1, &m));
-    OK_OR_RETURN(cel_score_pseudo_likelihood(&m, t.relation, t.x, &mean, each, NULL));
+    OK_OR_RETURN(cel_score_pseudo_likelihood(&m, &t.relations, t.x, &mean, each, NULL));
     NEAR(mean, -cel_sphere_log_area(20), 1e-3);
     for (i = 0; i < 20; i++) {
         m.field[i] = t.truth.field[i];
         length += (double)m.field[i] * (double)m.field[i];
     }
-    OK_OR_RETURN(cel_score_pseudo_likelihood(&m, t.relation, t.x, &other, each, NULL));
+    OK_OR_RETURN(cel_score_pseudo_likelihood(&m, &t.relations, t.x, &other, each, NULL));
     for (k = 0; k < t.cells; k += 50) {
         double want = -cel_sphere_log_area(20) - cel_sphere_phi(20, sqrt(length), NULL, NULL);
         for (i = 0; i < 20; i++) want += (double)m.field[i] * (double)t.x.data[k * 20 + i];
         NEAR(each[k], want, 1e-3);
     }
     CHECK(other > mean);
-    OK_OR_RETURN(cel_score_pseudo_likelihood(&t.truth, t.relation, t.x, &mean, NULL, NULL));
+    OK_OR_RETURN(cel_score_pseudo_likelihood(&t.truth, &t.relations, t.x, &mean, NULL, NULL));
     CHECK(mean > other);
     free(each);
     cel_model_free(&m);
@@ -898,26 +898,26 @@ static void errors(void)
     memset(&o, 0, sizeof o);
     flat = (int32_t *)calloc((size_t)t.cells, sizeof *flat);
     o.ridge = CEL_SCORE_PICKED;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     o.l1 = CEL_SCORE_PICKED;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_ARG);
     o.ridge = o.l1 = 0;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, flat, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, flat, &o, &m, &report, NULL) == CEL_ERR_DATA);
     label = t.tile[3];
     t.tile[3] = 40;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_DATA);
     t.tile[3] = label;
     twice[0] = t.relation[1];
     twice[1] = t.relation[1];
     CHECK(cel_score_fit(twice, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
-    CHECK(cel_score_fit(t.relation, 2, cel_mat_block(t.x, 0, 0, 60, 4), NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_score_fit(&t.relations, cel_mat_block(t.x, 0, 0, 60, 4), NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_SHAPE);
     CHECK(!m.force.data && !report.se.data);
     for (left = 0; left < 60; left += 4) {
         int budget = left;
         cel_status status;
         o.progress.fn = stop;
         o.progress.user = &budget;
-        status = cel_score_fit(t.relation, 2, t.x, NULL, t.tile, &o, &m, &report, NULL);
+        status = cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL);
         CHECK(status == (budget < 0 ? CEL_ERR_STOPPED : CEL_OK));
         CHECK((status == CEL_OK) == (m.force.data != NULL) && (status == CEL_OK) == (report.se.data != NULL));
         cel_model_free(&m);
@@ -925,12 +925,12 @@ static void errors(void)
     }
     o.progress.fn = NULL;
     t.x.data[5] = (cel_real)NAN;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     t.x.data[5] = 3;
-    CHECK(cel_score_fit(t.relation, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
-    CHECK(cel_score_value(&t.truth, t.relation, t.x, CEL_SCORE_PICK, &value, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(cel_score_value(&t.truth, &t.relations, t.x, CEL_SCORE_PICK, &value, NULL, NULL) == CEL_ERR_ARG);
     o.form = CEL_SCORE_EXACT;
-    CHECK(cel_score_fit_moments(t.relation, 2, NULL, 0, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    CHECK(cel_score_fit_moments(NULL, 0, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
     free(flat);
     tissue_free(&t);
 }
@@ -962,14 +962,14 @@ static void spurious_colocalisation(void)
     OK_OR_RETURN(cel_mat_new(CELLS, N, &x));
     OK_OR_RETURN(cel_mat_new(CELLS, N, &wx));
     cel_sample_uniform(1, 0, 0, x);
-    OK_OR_RETURN(cel_sample_run(&truth, relation, NULL, x, NULL, NULL, NULL));
+    OK_OR_RETURN(cel_sample_run(&truth, &relations, NULL, x, NULL, NULL, NULL));
     OK_OR_RETURN(cel_csr_mul(1, &w, x, 0, wx));
     for (i = 0; i < CELLS; i++) tile_sum[tile[i]] += (double)x.data[i * N] * (double)wx.data[i * N + 2];
     for (i = 0; i < 36; i++) mean += tile_sum[i] / 36;
     for (i = 0; i < 36; i++) square += (tile_sum[i] - mean) * (tile_sum[i] - mean) / 35;
     z = mean / sqrt(square / 36);
     CHECK(z > 4);
-    OK_OR_RETURN(cel_score_fit(relation, 2, x, NULL, tile, NULL, &fitted, &report, NULL));
+    OK_OR_RETURN(cel_score_fit(&relations, x, NULL, tile, NULL, &fitted, &report, NULL));
     CHECK((double)report.q.data[N * N + 0 * N + 1] < 1e-3);
     CHECK((double)report.q.data[N * N + 1 * N + 2] < 1e-3);
     CHECK((double)report.q.data[N * N + 0 * N + 2] > 0.05);

@@ -3,8 +3,8 @@
 
 typedef struct slide {
     cel_mat x, coords;
-    cel_csr graph, w;
-    cel_relation relation[2];
+    cel_csr graph;
+    cel_relations relations;
     int32_t *tile;
 } slide;
 
@@ -13,7 +13,7 @@ static void drop_slide(slide *s)
     cel_mat_free(&s->x);
     cel_mat_free(&s->coords);
     cel_csr_free(&s->graph);
-    cel_csr_free(&s->w);
+    cel_relations_free(&s->relations);
     free(s->tile);
 }
 
@@ -76,9 +76,8 @@ static int load_slide(const char *name, int64_t top, int shuffled, slide *s)
     }
     s->tile = (int32_t *)malloc((size_t)s->x.rows * sizeof(int32_t));
     ok = ok && CHECK(cel_graph_knn(s->coords, NULL, 6, 0, &s->graph, NULL) == CEL_OK);
-    ok = ok && CHECK(cel_csr_symmetrise(&s->graph, &s->w) == CEL_OK);
+    ok = ok && CHECK(cel_relations_from_graph(&s->graph, NULL, &s->relations, NULL) == CEL_OK);
     ok = ok && CHECK(cel_slide_tiles(s->coords, NULL, 6, s->tile, &tiles, NULL) == CEL_OK && tiles == 36);
-    s->relation[1].w = &s->w;
     return ok;
 }
 
@@ -100,15 +99,15 @@ static void slides_fit(void)
         options.no_errors = 1;
         options.ridge = 0.01;
         if (load_slide(names[k], 20, 0, &s) &&
-            CHECK(cel_score_fit(s.relation, 2, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
+            CHECK(cel_score_fit(&s.relations, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
             CHECK(cel_model_new(20, 2, 0, &none) == CEL_OK)) {
             for (i = 0; i < 2 * 20 * 20; i++) finite += isfinite((double)fitted.force.data[i]) != 0;
             CHECK(finite == 2 * 20 * 20);
-            CHECK(cel_score_value(&fitted, s.relation, s.x, CEL_SCORE_EXACT, &value[0], NULL, NULL) == CEL_OK);
-            CHECK(cel_score_value(&none, s.relation, s.x, CEL_SCORE_EXACT, &value[1], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_value(&fitted, &s.relations, s.x, CEL_SCORE_EXACT, &value[0], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_value(&none, &s.relations, s.x, CEL_SCORE_EXACT, &value[1], NULL, NULL) == CEL_OK);
             CHECK(value[0] < value[1]);
-            CHECK(cel_score_pseudo_likelihood(&fitted, s.relation, s.x, &likelihood[0], NULL, NULL) == CEL_OK);
-            CHECK(cel_score_pseudo_likelihood(&none, s.relation, s.x, &likelihood[1], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_pseudo_likelihood(&fitted, &s.relations, s.x, &likelihood[0], NULL, NULL) == CEL_OK);
+            CHECK(cel_score_pseudo_likelihood(&none, &s.relations, s.x, &likelihood[1], NULL, NULL) == CEL_OK);
             CHECK(isfinite(likelihood[0]) && isfinite(likelihood[1]));
         }
         cel_model_free(&fitted);
@@ -132,7 +131,7 @@ static void positions_permuted(void)
         memset(&options, 0, sizeof options);
         options.ridge = CEL_SCORE_PICKED;
         if (load_slide("xenium_breast", n, shuffled, &s) &&
-            CHECK(cel_score_fit(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) &&
+            CHECK(cel_score_fit(&s.relations, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) &&
             CHECK(report.groups == 36))
             for (a = 0; a < n; a++)
                 for (b = a + 1; b < n; b++) called[shuffled] += (double)report.q.data[(n + a) * n + b] < 0.05;

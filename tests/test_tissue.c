@@ -561,7 +561,7 @@ static void walk(void)
         OK_OR_RETURN(cel_csr_mul(2, g + 3, x, (cel_real)0.25, y[k]));
         if (k == 0) continue;
         OK_OR_RETURN(cel_moments_new(GENES, 2, m + k - 1));
-        OK_OR_RETURN(cel_moments_add(m + k - 1, relation, 2, x, NULL, 0, NULL));
+        OK_OR_RETURN(cel_moments_add(m + k - 1, &relations, x, NULL, 0, NULL));
     }
 #if defined(_OPENMP)
     omp_set_num_threads(threads);

@@ -29,8 +29,8 @@ int main(void)
 {
     enum { SIDE = 40, CELLS = SIDE * SIDE, GENES = 33 };
     cel_mat a, b, c, x, coords;
-    cel_csr graph, w;
-    cel_relation relation[2];
+    cel_csr graph;
+    cel_relations relations;
     cel_model model, fitted;
     cel_moments moments;
     cel_sample_options sample;
@@ -53,8 +53,8 @@ int main(void)
     MUST(cel_mat_new(CELLS, 2, &coords));
     MUST(cel_graph_hex_coords(SIDE, SIDE, coords));
     MUST(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL));
-    MUST(cel_csr_symmetrise(&graph, &w));
-    print_hash("graph", w.index, (size_t)cel_csr_count(&w) * sizeof(int32_t));
+    MUST(cel_relations_from_graph(&graph, NULL, &relations, NULL));
+    print_hash("graph", relations.at[1].w->index, (size_t)cel_csr_count(relations.at[1].w) * sizeof(int32_t));
     MUST(cel_model_new(GENES, 2, 0, &model));
     for (i = 0; i < GENES; i++)
         for (j = 0; j <= i; j++) {
@@ -64,32 +64,30 @@ int main(void)
             cel_model_force(&model, 1).data[i * GENES + j] = cel_model_force(&model, 1).data[j * GENES + i] =
                 (cel_real)cel_rng_normal(&r);
         }
-    memset(relation, 0, sizeof relation);
-    relation[1].w = &w;
     MUST(cel_mat_new(CELLS, GENES, &x));
     cel_sample_uniform(3, 0, 0, x);
     memset(&sample, 0, sizeof sample);
     sample.warmup = 10;
     sample.sweeps = 10;
-    MUST(cel_sample_run(&model, relation, &sample, x, NULL, NULL, NULL));
+    MUST(cel_sample_run(&model, &relations, &sample, x, NULL, NULL, NULL));
     print_matrix("sample", x);
-    MUST(cel_model_energy(&model, relation, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL));
+    MUST(cel_model_energy(&model, &relations, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL));
     print_hash("energy", &h, sizeof h);
-    MUST(cel_moments_new(GENES, cel_moments_blocks(relation, 2), &moments));
-    MUST(cel_moments_add(&moments, relation, 2, x, NULL, 0, NULL));
+    MUST(cel_moments_new(GENES, &relations, &moments));
+    MUST(cel_moments_add(&moments, &relations, x, NULL, 0, NULL));
     print_hash("moments", moments.gram, (size_t)((2 * GENES + 1) * (2 * GENES + 1)) * sizeof(double));
     MUST(cel_slide_tiles(coords, NULL, 3, tile, &tiles, NULL));
     for (i = 0; i < 3; i++) {
         memset(&score, 0, sizeof score);
         score.form = i == 0 ? CEL_SCORE_MOMENT : i == 1 ? CEL_SCORE_EXACT : CEL_SCORE_AUTO;
         score.l1 = i == 2 ? 0.05 : 0;
-        MUST(cel_score_fit(relation, 2, x, NULL, tile, &score, &fitted, &report, NULL));
+        MUST(cel_score_fit(&relations, x, NULL, tile, &score, &fitted, &report, NULL));
         print_matrix(i == 0 ? "moment fit" : i == 1 ? "exact fit" : "l1 fit", fitted.force);
         print_matrix("its errors", report.se);
         cel_score_report_free(&report);
         cel_model_free(&fitted);
     }
-    MUST(cel_ascent_run(&model, relation, NULL, x, NULL, NULL));
+    MUST(cel_ascent_run(&model, &relations, NULL, x, NULL, NULL));
     print_matrix("ascent", x);
     return 0;
 }
