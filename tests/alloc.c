@@ -44,7 +44,7 @@ static void count_free(void *p)
 enum { SIDE = 8, CELLS = SIDE * SIDE, GENES = 4 };
 static cel_mat coords, x, counts;
 static cel_csr graph, w;
-static cel_relation relation[2];
+static cel_relations relations;
 static cel_model model;
 static int32_t tile[CELLS];
 static int64_t tiles;
@@ -177,7 +177,7 @@ static cel_status scenario_paper(void)
     memset(&gen, 0, sizeof gen);
     fit.epochs = gen.epochs = 3;
     fit.optimiser = gen.optimiser = CEL_OPTIMISER_ADAM;
-    TRY(cel_moments_new(GENES, 2, &m));
+    TRY(cel_moments_new(GENES, &relations, &m));
     TRY(cel_moments_add(&m, &relations, x, NULL, 0, NULL));
     TRY(cel_model_new(GENES, 2, 1, &fitted));
     TRY(cel_mat_new(CELLS, GENES, &gradient));
@@ -243,8 +243,8 @@ static cel_status scenario_sample(void)
         TRY(cel_sample_run(&model, &relations, &options, y, NULL, NULL, NULL));
     }
     TRY(cel_ascent_run(&model, &relations, NULL, y, NULL, NULL));
-    TRY(cel_logz_ais(&model, &relations, CELLS, &z, &report, NULL));
-    TRY(cel_logz_bound(&model, &relations, CELLS, 1, 3, &bound, NULL));
+    TRY(cel_logz_ais(&model, &relations, &z, &report, NULL));
+    TRY(cel_logz_bound(&model, &relations, 1, 3, &bound, NULL));
 done:
     cel_mat_free(&y);
     return status;
@@ -258,7 +258,9 @@ static cel_status scenario_perturb(void)
     cel_effect effect;
     cel_tissue tissue;
     cel_perturb_setup setup;
-    cel_graph_rule rule[2];
+    cel_mat more = CEL_ZERO;
+    cel_csr near = CEL_ZERO;
+    cel_relations after = CEL_ZERO;
     int64_t count;
     cel_status status;
     int k;
@@ -266,12 +268,16 @@ static cel_status scenario_perturb(void)
     memset(&effect, 0, sizeof effect);
     memset(&tissue, 0, sizeof tissue);
     memset(&setup, 0, sizeof setup);
-    memset(rule, 0, sizeof rule);
-    rule[1].k = 6;
-    setup.rule = rule;
+    setup.after = &after;
     tissue.x = x;
     tissue.coords = coords;
-    tissue.relation = relation;
+    tissue.relations = &relations;
+    TRY(cel_mat_new(CELLS + 1, 2, &more));
+    cel_mat_copy(coords, cel_mat_block(more, 0, 0, CELLS, 2));
+    more.data[2 * CELLS] = (cel_real)2.2;
+    more.data[2 * CELLS + 1] = (cel_real)2.3;
+    TRY(cel_graph_knn(more, NULL, 6, 0, &near, NULL));
+    TRY(cel_relations_from_graph(&near, NULL, &after, NULL));
     TRY(cel_intervention_parse(text, sizeof text - 1, NULL, GENES, NULL, 0, CELLS, &list, &count, NULL));
     TRY(cel_perturb_new(&model, &tissue, list, count, &setup, &plan, NULL));
     for (k = 0; k < 3; k++) {
@@ -284,6 +290,9 @@ static cel_status scenario_perturb(void)
         cel_effect_free(&effect);
     }
 done:
+    cel_mat_free(&more);
+    cel_csr_free(&near);
+    cel_relations_free(&after);
     cel_intervention_free(list);
     cel_perturb_free(&plan);
     cel_effect_free(&effect);
@@ -306,7 +315,7 @@ int main(void)
         cel_csr_symmetrise(&graph, &w))
         return 1;
     if (cel_slide_tiles(coords, NULL, 2, tile, &tiles, NULL) || cel_model_new(GENES, 2, 0, &model)) return 1;
-    relation[1].w = &w;
+    if (cel_relations_from_graph(&graph, NULL, &relations, NULL)) return 1;
     for (i = 0; i < GENES * GENES; i++) model.force.data[i] = i % (GENES + 1) ? 1 : 0;
     cel_sample_uniform(1, 0, 0, x);
     cel_sample_uniform(1, 0, 1, counts);

@@ -59,6 +59,7 @@ static int open_case(golden *g, const char *name)
     char path[2048];
     FILE *f;
     int64_t *edges = NULL, rows, count;
+    cel_csr w;
     memset(g, 0, sizeof *g);
     g->name = name;
     snprintf(path, sizeof path, "%s/golden/%s/meta.json", test_shared(), name);
@@ -76,19 +77,17 @@ static int open_case(golden *g, const char *name)
     if (!CHECK(cel_npy_integers(path, &edges, &rows, &count, NULL) == CEL_OK)) return 0;
     CHECK(rows == 2);
     /* Row i lists the sources of the edges into cell i, so its sum is the in-degree. */
-    CHECK(cel_csr_from_edges(g->cells, g->cells, count, edges + count, edges, NULL, &g->w, NULL) == CEL_OK);
+    CHECK(cel_csr_from_edges(g->cells, g->cells, count, edges + count, edges, NULL, &w, NULL) == CEL_OK);
     cel_file_free(edges);
-    CHECK(cel_csr_normalise(&g->w, CEL_NORM_GCN) == CEL_OK);
-    CHECK(cel_csr_transpose(&g->w, &g->wt) == CEL_OK);
-    g->relation[1].w = &g->w;
-    g->relation[1].wt = &g->wt;
+    CHECK(cel_csr_normalise(&w, CEL_NORM_GCN) == CEL_OK);
+    CHECK(cel_relations_new(g->cells, &g->relations) == CEL_OK);
+    CHECK(cel_relations_add(&g->relations, "inter", &w, NULL) == CEL_OK);
     return CHECK(cel_model_new(g->genes, 2, 0, &g->model) == CEL_OK);
 }
 
 static void close_case(golden *g)
 {
-    cel_csr_free(&g->w);
-    cel_csr_free(&g->wt);
+    cel_relations_free(&g->relations);
     cel_model_free(&g->model);
 }
 

@@ -11,8 +11,8 @@ static const double rounding = sizeof(cel_real) == 8 ? 1e-12 : 2e-5; /* of a few
 typedef struct tissue {
     int64_t cells, genes, relations;
     cel_mat x;
-    cel_csr w[4], wt[4];
-    cel_relation relation[4];
+    cel_csr w[4];
+    cel_relations tie;
     cel_model model;
 } tissue;
 
@@ -25,10 +25,8 @@ static void fill(cel_rng *rng, cel_mat a)
 static int tissue_free(tissue *t)
 {
     int r;
-    for (r = 0; r < 4; r++) {
-        cel_csr_free(t->w + r);
-        cel_csr_free(t->wt + r);
-    }
+    for (r = 0; r < 4; r++) cel_csr_free(t->w + r);
+    cel_relations_free(&t->tie);
     cel_mat_free(&t->x);
     cel_model_free(&t->model);
     return 0;
@@ -54,15 +52,11 @@ static int tissue_new(uint64_t seed, int64_t cells, int64_t genes, int64_t relat
             row[count + e] = (row[e] + 1 + cel_rng_integer(&rng, (uint32_t)cells - 1)) % cells;
         }
         ok = cel_csr_from_edges(cells, cells, count, row, row + count, NULL, &a, NULL) == CEL_OK;
-        if (symmetric >> r & 1) {
-            ok = ok && cel_csr_symmetrise(&a, t->w + r) == CEL_OK;
-        } else {
-            ok = ok && cel_csr_copy(&a, t->w + r) == CEL_OK && cel_csr_transpose(&a, t->wt + r) == CEL_OK;
-            t->relation[r].wt = t->wt + r;
-        }
-        t->relation[r].w = t->w + r;
+        ok = ok && (symmetric >> r & 1 ? cel_csr_symmetrise(&a, t->w + r) : cel_csr_transpose(&a, t->w + r)) == CEL_OK;
         cel_csr_free(&a);
     }
+    ok = ok && test_relations(&t->tie, cells, relations > 1 ? t->w + 1 : NULL, relations > 2 ? t->w + 2 : NULL,
+                              relations > 3 ? t->w + 3 : NULL);
     if (ok) {
         fill(&rng, t->x);
         fill(&rng, t->model.force);
@@ -124,8 +118,8 @@ static void model_energy_and_gradient(void)
             if (!tissue_new((uint64_t)c, cells, genes, relations, symmetric, c & 1, &t)) return;
             CHECK(expect && cel_mat_new(cells, genes, &gradient) == CEL_OK);
             sum = plain_energy(&t, plain, expect);
-            CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h, share, gradient, NULL) == CEL_OK);
-            CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h2, NULL, none, NULL) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h, share, gradient, NULL) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h2, NULL, none, NULL) == CEL_OK);
             NEAR(h, sum, rounding * 3 * (double)cells);
             NEAR(h2, sum, rounding * 3 * (double)cells);
             for (r = 0; r <= relations; r++) {
@@ -161,13 +155,13 @@ static void model_gradient_differences(void)
             memset(&none, 0, sizeof none);
             if (!tissue_new((uint64_t)(90 + symmetric), 25, 6, relations, symmetric, 1, &t)) return;
             CHECK(cel_mat_new(25, 6, &gradient) == CEL_OK);
-            CHECK(cel_model_energy(&t.model, &t.relations, t.x, NULL, NULL, gradient, &work) == CEL_OK);
+            CHECK(cel_model_energy(&t.model, &t.tie, t.x, NULL, NULL, gradient, &work) == CEL_OK);
             for (i = 0; i < 150; i += 7) {
                 cel_real keep = t.x.data[i];
                 t.x.data[i] = keep + (cel_real)0.5;
-                cel_model_energy(&t.model, &t.relations, t.x, &up, NULL, none, &work);
+                cel_model_energy(&t.model, &t.tie, t.x, &up, NULL, none, &work);
                 t.x.data[i] = keep - (cel_real)0.5;
-                cel_model_energy(&t.model, &t.relations, t.x, &down, NULL, none, &work);
+                cel_model_energy(&t.model, &t.tie, t.x, &down, NULL, none, &work);
                 t.x.data[i] = keep;
                 NEAR(gradient.data[i], up - down, tol * (1 + fabs(up - down)));
             }
@@ -184,18 +178,17 @@ static void model_invariances(void)
     int64_t cells = 60, n = 7, i, j, k;
     cel_mat q, y, f, g, none;
     cel_model turned;
-    cel_csr w, wt;
-    cel_relation relation[2];
+    cel_csr w;
+    cel_relations relations;
     int64_t *row = (int64_t *)malloc((size_t)(2 * 5 * cells) * sizeof *row);
     cel_real *value = (cel_real *)malloc((size_t)(5 * cells) * sizeof *value);
     double h, again, c;
     cel_rng rng = cel_rng_at(5, 0, 0, 0);
     memset(&none, 0, sizeof none);
-    memset(relation, 0, sizeof relation);
     if (!CHECK(row && value) || !tissue_new(17, cells, n, 2, 0, 1, &t)) return;
     CHECK(cel_mat_new(n, n, &q) == CEL_OK && cel_mat_new(n, n, &g) == CEL_OK && cel_mat_new(cells, n, &y) == CEL_OK);
     CHECK(cel_model_new(n, 2, 1, &turned) == CEL_OK);
-    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h, NULL, none, NULL) == CEL_OK);
 
     /* Rotation: X Q, Q^T F Q, Q^T h, with Q from Gram-Schmidt. */
     fill(&rng, q);
@@ -212,7 +205,7 @@ static void model_invariances(void)
         CHECK(cel_mat_gemm(0, 0, 1, g, q, 0, cel_model_force(&turned, k), NULL) == CEL_OK);
     }
     CHECK(cel_mat_gemv(1, 1, q, t.model.field, 0, turned.field) == CEL_OK);
-    CHECK(cel_model_energy(&turned, &t.relations, y, &again, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&turned, &t.tie, y, &again, NULL, none, NULL) == CEL_OK);
     NEAR(again, h, rounding * 3 * (double)cells);
 
     /* Relabelling: cell i becomes cell (7 i + 3) mod S. */
@@ -226,21 +219,19 @@ static void model_invariances(void)
         }
     }
     CHECK(cel_csr_from_edges(cells, cells, k, row, row + 5 * cells, value, &w, NULL) == CEL_OK);
-    CHECK(cel_csr_transpose(&w, &wt) == CEL_OK);
-    relation[1].w = &w;
-    relation[1].wt = &wt;
+    CHECK(test_relations(&relations, cells, &w, NULL, NULL));
     CHECK(cel_model_energy(&t.model, &relations, y, &again, NULL, none, NULL) == CEL_OK);
     NEAR(again, h, rounding * 3 * (double)cells);
 
     /* Gauge: rows of unit length, so H falls by c S. */
     c = cel_model_gauge(&t.model);
     CHECK(fabs(c) > 1e-3);
-    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &again, NULL, none, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.tie, t.x, &again, NULL, none, NULL) == CEL_OK);
     NEAR(again, h - c * (double)cells, rounding * 3 * (double)cells);
     NEAR(cel_model_gauge(&t.model), 0, rounding);
 
     cel_csr_free(&w);
-    cel_csr_free(&wt);
+    cel_relations_free(&relations);
     cel_mat_free(&q);
     cel_mat_free(&g);
     cel_mat_free(&y);
@@ -260,9 +251,9 @@ static void model_same_bits_any_threads(void)
     if (!tissue_new(3, 2500, 17, 3, 2, 1, &t)) return;
     CHECK(cel_mat_new(2500, 17, &g1) == CEL_OK && cel_mat_new(2500, 17, &g2) == CEL_OK);
     omp_set_num_threads(1);
-    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h1, NULL, g1, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h1, NULL, g1, NULL) == CEL_OK);
     omp_set_num_threads(3);
-    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h2, NULL, g2, NULL) == CEL_OK);
+    CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h2, NULL, g2, NULL) == CEL_OK);
     omp_set_num_threads(before);
     CHECK(memcmp(&h1, &h2, sizeof h1) == 0);
     CHECK(memcmp(g1.data, g2.data, 2500 * 17 * sizeof(cel_real)) == 0);
@@ -285,9 +276,9 @@ static void model_errors(void)
     CHECK(cel_model_new(3, 0, 0, &m) == CEL_ERR_ARG);
     if (!tissue_new(3, 30, 5, 2, 0, 1, &t)) return;
     CHECK(cel_mat_new(29, 5, &wrong) == CEL_OK);
-    CHECK(cel_model_energy(&t.model, &t.relations, wrong, &h, share, none, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_energy(&t.model, &t.tie, wrong, &h, share, none, NULL) == CEL_ERR_SHAPE);
     CHECK(!(fabs(h) > 0) && !(fabs(share[0]) > 0) && !(fabs(share[2]) > 0));
-    CHECK(cel_model_energy(&t.model, &t.relations, t.x, &h, NULL, wrong, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h, NULL, wrong, NULL) == CEL_ERR_SHAPE);
     CHECK(cel_model_logz(&t.model, (cel_sphere)7, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_ARG);
     CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, wrong, none, NULL, NULL) == CEL_ERR_SHAPE);
     t.model.relations = 1;

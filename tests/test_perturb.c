@@ -220,11 +220,22 @@ static void chain_means(const cel_model *m, int count, support *s, const int *cu
 typedef struct chain {
     cel_model model;
     cel_mat x, coords;
-    cel_csr w;
-    cel_relation relation[2];
-    cel_graph_rule rule[2];
+    cel_relations relations, longer; /* of the chain, and of one with a cell more at its end */
     cel_tissue tissue;
 } chain;
+
+static int ties(int cells, cel_relations *out)
+{
+    cel_mat line;
+    cel_csr graph;
+    int i, ok = cel_mat_new(cells, 2, &line) == CEL_OK;
+    for (i = 0; i < cells && ok; i++) line.data[2 * i] = (cel_real)i;
+    ok = ok && cel_graph_radius(line, NULL, 0, 1.5, &graph, NULL) == CEL_OK &&
+         cel_relations_from_graph(&graph, NULL, out, NULL) == CEL_OK;
+    cel_csr_free(&graph);
+    cel_mat_free(&line);
+    return ok;
+}
 
 static int chain_new(int cells, int n, double strength, int field, chain *c)
 {
@@ -246,12 +257,10 @@ static int chain_new(int cells, int n, double strength, int field, chain *c)
         for (a = 0; a < n; a++) c->x.data[i * n + a] = (cel_real)cel_rng_uniform(&rng);
     }
     if (cel_slide_unit(c->x, NULL, NULL, NULL)) return 0;
-    c->rule[1].far_ = 1.5;
-    if (cel_graph_radius(c->coords, NULL, 0, 1.5, &c->w, NULL)) return 0;
-    c->relation[1].w = &c->w;
+    if (!ties(cells, &c->relations) || !ties(cells + 1, &c->longer)) return 0;
     c->tissue.x = c->x;
     c->tissue.coords = c->coords;
-    c->tissue.relation = c->relation;
+    c->tissue.relations = &c->relations;
     return 1;
 }
 
@@ -260,7 +269,8 @@ static void chain_free(chain *c)
     cel_model_free(&c->model);
     cel_mat_free(&c->x);
     cel_mat_free(&c->coords);
-    cel_csr_free(&c->w);
+    cel_relations_free(&c->relations);
+    cel_relations_free(&c->longer);
 }
 
 static cel_intervention hold(int64_t cell, int64_t gene, double value)
@@ -293,7 +303,7 @@ static void bad_interventions(void)
     cel_real zeros[3] = {0, 0, 0};
     int k;
     memset(&setup, 0, sizeof setup);
-    setup.rule = c.rule;
+    setup.after = &c.longer;
     if (!CHECK(chain_new(5, 3, 0.5, 1, &c))) return;
 #define REFUSED(number, wanted, line_, cell_, gene_)                                                                   \
     do {                                                                                                               \
@@ -338,11 +348,9 @@ static void bad_interventions(void)
     REFUSED(1, CEL_ERR_DATA, 1, -1, -1);
     REFUSED(0, CEL_ERR_DATA, -1, -1, -1);
     list[0] = other(CEL_DO_ADD, 0, 1, 5, 0);
-    c.rule[1].far_ = 2.5;
-    REFUSED(1, CEL_ERR_DATA, -1, -1, -1);
-    setup.rule = NULL;
-    REFUSED(1, CEL_ERR_ARG, -1, -1, -1);
-    c.tissue.coords.data = NULL;
+    setup.after = &c.relations;
+    REFUSED(1, CEL_ERR_SHAPE, -1, -1, -1);
+    setup.after = NULL;
     REFUSED(1, CEL_ERR_ARG, 1, -1, -1);
     list[0] = hold(0, 0, 0);
     for (k = 0; k < 3; k++) c.x.data[k] *= 2;
@@ -363,7 +371,7 @@ static void preparing(void)
     int i, g;
     memset(&setup, 0, sizeof setup);
     setup.reach = 2;
-    setup.rule = c.rule;
+    setup.after = &c.longer;
     if (!CHECK(chain_new(10, 3, 0.5, 1, &c))) return;
     c.tissue.type = type;
     list[0] = hold(2, 1, 0);
@@ -407,8 +415,8 @@ static void preparing(void)
     CHECK(p.cells == 11 && p.added == 1 && p.open && p.id[10] == 10 && p.type[10] == 1);
     CHECK(!p.present[0][10] && p.present[1][10] && p.present[0][8] && !p.present[1][8]);
     CHECK(p.fixed[0][10] && !p.fixed[1][10] && !p.fixed[0][8] && p.fixed[1][8] && p.fixed[1][5] && !p.fixed[0][5]);
-    CHECK(cel_csr_count(p.relation[0][1].w) == 18 && cel_csr_count(p.relation[1][1].w) == 16); /* -4 + 2 */
-    CHECK(p.relation[1][1].w->index[15] == 9 && cel_csr_is_symmetric(p.relation[1][1].w));
+    CHECK(cel_csr_count(p.relations[0].at[1].w) == 18 && cel_csr_count(p.relations[1].at[1].w) == 16); /* -4 + 2 */
+    CHECK(p.relations[1].at[1].w->index[15] == 9 && cel_csr_is_symmetric(p.relations[1].at[1].w));
     CHECK(p.hop[10] == 0 && p.hop[9] == 1 && p.hop[0] == 2 && p.hop[6] == 1);
     CHECK(p.hold[3 * 7] && p.hold[15] && p.hold[16] && !p.hold[30]);
     for (i = 0; i < 11; i++) {
@@ -434,7 +442,7 @@ static void against_quadrature(int n, const cel_intervention *list, int count, i
     memset(&setup, 0, sizeof setup);
     memset(&o, 0, sizeof o);
     if (!CHECK(chain_new(4, n, 0.7, 1, &c))) return;
-    setup.rule = c.rule;
+    setup.after = &c.longer;
     setup.reach = -3;
     OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, list, count, &setup, &p, NULL));
     for (i = 0; i < CHAIN; i++) support_free(n, &s[i]);
@@ -514,17 +522,15 @@ static int planted(chain *c, cel_intervention *list)
     }
     c->model.field[0] = 5;
     if (cel_graph_hex_coords(SIDE, SIDE, c->coords)) return 0;
-    c->rule[1].k = 6;
     {
         cel_csr a;
         if (cel_graph_knn(c->coords, NULL, 6, 0, &a, NULL)) return 0;
-        if (cel_csr_symmetrise(&a, &c->w)) return 0;
+        if (cel_relations_from_graph(&a, NULL, &c->relations, NULL)) return 0;
         cel_csr_free(&a);
     }
-    c->relation[1].w = &c->w;
     c->tissue.x = c->x;
     c->tissue.coords = c->coords;
-    c->tissue.relation = c->relation;
+    c->tissue.relations = &c->relations;
     cel_sample_uniform(3, 0, 0, c->x);
     sample.seed = 3;
     sample.sweeps = 50;
@@ -679,7 +685,7 @@ static void paper_mode(void)
     memset(&setup, 0, sizeof setup);
     memset(&o, 0, sizeof o);
     if (!CHECK(chain_new(12, 5, 0.4, 0, &c))) return;
-    setup.rule = c.rule;
+    setup.after = &c.longer;
     list[0] = hold(cell, 2, 0);
     o.method = CEL_METHOD_PAPER;
     OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, list, 1, &setup, &p, NULL));

@@ -110,7 +110,7 @@ static void compare(const cel_model *m, const cel_relations *relations, cel_samp
     o.each = tally_add;
     o.each_user = &t;
     if (!o.sweeps) o.sweeps = 200;
-    CHECK(cel_sample_run(m, &relations, &o, x, NULL, &report, NULL) == CEL_OK);
+    CHECK(cel_sample_run(m, relations, &o, x, NULL, &report, NULL) == CEL_OK);
     CHECK(t.count == o.sweeps);
     for (v = 0; v < values; v++) {
         double mean = 0, square = 0, se;
@@ -172,7 +172,16 @@ static double quadrature(const cel_model *m, int orthant, double dose, double *t
     return z * (orthant ? PI / 2 : 2 * PI) / (double)grid * (circle ? 1 : (orthant ? 1.0 : 2.0) / (double)grid);
 }
 
-static const cel_relation alone = {NULL, NULL};
+/* Cells that touch nobody. */
+static const cel_relations *alone(int64_t cells)
+{
+    static cel_relation identity[1];
+    static cel_relations r;
+    r.at = identity;
+    r.count = 1;
+    r.cells = cells;
+    return &r;
+}
 
 static void single_cells(void)
 {
@@ -191,7 +200,7 @@ static void single_cells(void)
                 CHECK(cel_mat_new(500, n, &x) == CEL_OK);
                 cel_sample_uniform(1, 0, orthant, x);
                 quadrature(&m, orthant, -1, truth);
-                compare(&m, &alone, o, x, 1, truth, 4.5);
+                compare(&m, alone(x.rows), o, x, 1, truth, 4.5);
                 cel_mat_free(&x);
                 cel_model_free(&m);
             }
@@ -210,9 +219,9 @@ static void free_field(void)
     for (j = 0; j < 5; j++) truth[5 + 6 * j] = 0.2;
     CHECK(cel_mat_new(400, 5, &x) == CEL_OK);
     cel_sample_uniform(1, 0, 0, x);
-    compare(&m, &alone, o, x, 1, truth, 4.5);
+    compare(&m, alone(x.rows), o, x, 1, truth, 4.5);
     /* The trajectory is a right angle, whatever the acceptance. */
-    CHECK(cel_sample_run(&m, &alone, &o, x, NULL, &report, NULL) == CEL_OK);
+    CHECK(cel_sample_run(&m, alone(x.rows), &o, x, NULL, &report, NULL) == CEL_OK);
     NEAR(report.acceptance, 1, 1e-4);
     NEAR(report.step, PI / 2 / (6 * sqrt(4.0)), 1e-6);
     cel_mat_free(&x);
@@ -243,7 +252,7 @@ static void strong_field(void)
         }
         CHECK(cel_mat_new(300, n, &x) == CEL_OK);
         cel_sample_uniform(1, 0, 0, x);
-        compare(&m, &alone, o, x, 1, truth, 4.8);
+        compare(&m, alone(x.rows), o, x, 1, truth, 4.8);
         cel_mat_free(&x);
         cel_model_free(&m);
     }
@@ -342,27 +351,24 @@ static void chains_and_rings(void)
     for (kind = 0; kind < 4; kind++) {
         int ring = kind & 1, both = kind < 2;
         int64_t size = ring ? 5 : 4, copies = 200;
-        cel_csr w = chain(copies, size, ring, both), wt;
+        cel_csr w = chain(copies, size, ring, both);
         cel_model m = chain_model(both);
-        cel_relation relation[2];
+        cel_relations relations;
         cel_sample_options o;
         cel_mat x;
         double truth[10];
-        memset(relation, 0, sizeof relation);
         memset(&o, 0, sizeof o);
-        CHECK(cel_csr_transpose(&w, &wt) == CEL_OK);
-        relation[1].w = &w;
-        if (!both) relation[1].wt = &wt;
+        CHECK(test_relations(&relations, w.rows, &w, NULL, NULL));
         o.seed = 5;
         o.sweeps = 300;
         CHECK(cel_mat_new(copies * size, 2, &x) == CEL_OK);
         cel_sample_uniform(1, 0, 0, x);
         transfer(&m, both, size, ring, truth);
-        compare(&m, relation, o, x, size, truth, 4.5);
+        compare(&m, &relations, o, x, size, truth, 4.5);
         cel_mat_free(&x);
         cel_model_free(&m);
         cel_csr_free(&w);
-        cel_csr_free(&wt);
+        cel_relations_free(&relations);
     }
 }
 
@@ -389,13 +395,13 @@ static void held(void)
             for (j = 1; j < 3; j++) x.data[i * x.stride + j] = (cel_real)(r * (double)x.data[i * x.stride + j]);
         }
         quadrature(&m, orthant, dose, truth);
-        compare(&m, &alone, o, x, 1, truth, 4.5);
+        compare(&m, alone(x.rows), o, x, 1, truth, 4.5);
         CHECK(cel_mat_copy(x, before) == CEL_OK);
         for (i = 0; i < 600; i += 2) frozen[i] = 1;
         hold[3] = hold[4] = hold[5] = 1;
         o.frozen = frozen;
         o.sweeps = 20;
-        CHECK(cel_sample_run(&m, &alone, &o, x, NULL, NULL, NULL) == CEL_OK);
+        CHECK(cel_sample_run(&m, alone(x.rows), &o, x, NULL, NULL, NULL) == CEL_OK);
         for (i = 0; i < 600; i++) {
             int64_t kept = frozen[i] || i == 1 ? 3 : 1;
             CHECK(!memcmp(x.data + i * x.stride, before.data + i * x.stride, (size_t)kept * sizeof(cel_real)));
@@ -436,7 +442,7 @@ static void one_free_value(void)
     truth[2] = dose * dose;
     truth[3] = truth[4] = dose * truth[1];
     truth[5] = free_value * free_value;
-    compare(&m, &alone, o, x, 1, truth, 4.5);
+    compare(&m, alone(x.rows), o, x, 1, truth, 4.5);
     cel_mat_free(&x);
     cel_model_free(&m);
 }
@@ -457,8 +463,8 @@ static void same_bits(const cel_model *m, const cel_relations *relations, int or
 #endif
         CHECK(cel_mat_new(cells, m->genes, &x[k]) == CEL_OK);
         cel_sample_uniform(2, 0, orthant, x[k]);
-        CHECK(cel_sample_run(m, &relations, &o, x[k], NULL, NULL, NULL) == CEL_OK);
-        CHECK(cel_ascent_run(m, &relations, NULL, x[k], NULL, NULL) == CEL_OK);
+        CHECK(cel_sample_run(m, relations, &o, x[k], NULL, NULL, NULL) == CEL_OK);
+        CHECK(cel_ascent_run(m, relations, NULL, x[k], NULL, NULL) == CEL_OK);
     }
     CHECK(!memcmp(x[0].data, x[1].data, (size_t)(cells * m->genes) * sizeof(cel_real)));
     cel_mat_free(&x[0]);
@@ -470,17 +476,17 @@ static void threads_give_the_same_bits(void)
     double s[] = {3, 0.5};
     cel_model m = forces(5, 30, 2, s, 0.5);
     cel_csr w = torus(16);
-    cel_relation relation[2];
+    cel_relations relations;
     int threads = cel_threads();
-    memset(relation, 0, sizeof relation);
-    relation[1].w = &w;
-    same_bits(&m, relation, 0, 256);
-    same_bits(&m, relation, 1, 256);
+    CHECK(test_relations(&relations, w.rows, &w, NULL, NULL));
+    same_bits(&m, &relations, 0, 256);
+    same_bits(&m, &relations, 1, 256);
 #if defined(_OPENMP)
     omp_set_num_threads(threads);
 #endif
     (void)threads;
     cel_csr_free(&w);
+    cel_relations_free(&relations);
     cel_model_free(&m);
 }
 
@@ -490,14 +496,13 @@ static void large_tissue(void)
     double s[] = {3, 0.5}, trace[40];
     cel_model m = forces(6, 100, 2, s, 0);
     cel_csr w = torus(60);
-    cel_relation relation[2];
+    cel_relations relations;
     cel_sample_options o;
     cel_sample_report report;
     cel_mat x;
     int64_t i;
-    memset(relation, 0, sizeof relation);
+    CHECK(test_relations(&relations, w.rows, &w, NULL, NULL));
     memset(&o, 0, sizeof o);
-    relation[1].w = &w;
     o.sweeps = 40;
     o.warmup = 30;
     CHECK(cel_mat_new(3600, 100, &x) == CEL_OK);
@@ -509,6 +514,7 @@ static void large_tissue(void)
     for (i = 0; i < 3600; i++) NEAR(cel_vec_nrm2(100, x.data + i * x.stride), 1, 1e-6);
     cel_mat_free(&x);
     cel_csr_free(&w);
+    cel_relations_free(&relations);
     cel_model_free(&m);
 }
 
@@ -519,31 +525,28 @@ static void identity_of_cells(void)
     cel_model m = forces(5, 7, 2, s, 0);
     int64_t row[] = {1, 2, 2, 3, 1, 3}, col[] = {2, 1, 3, 2, 3, 1}, row2[6], col2[6], i, t;
     cel_csr w, w2;
-    cel_relation relation[2], relation2[2];
+    cel_relations relations, relations2;
     cel_sample_options o;
     cel_sample *a, *b;
     cel_mat x, y;
     uint32_t id[] = {1, 2, 3};
     int32_t colour[4], colours;
     for (i = 0; i < 6; i++) row2[i] = row[i] - 1, col2[i] = col[i] - 1;
-    memset(relation, 0, sizeof relation);
-    memset(relation2, 0, sizeof relation2);
     memset(&o, 0, sizeof o);
     CHECK(cel_csr_from_edges(4, 4, 6, row, col, NULL, &w, NULL) == CEL_OK);
     CHECK(cel_csr_from_edges(3, 3, 6, row2, col2, NULL, &w2, NULL) == CEL_OK);
-    relation[1].w = &w;
-    relation2[1].w = &w2;
+    CHECK(test_relations(&relations, 4, &w, NULL, NULL) && test_relations(&relations2, 3, &w2, NULL, NULL));
     CHECK(cel_mat_new(4, 7, &x) == CEL_OK && cel_mat_new(3, 7, &y) == CEL_OK);
     cel_sample_uniform(3, 0, 0, x);
     CHECK(cel_mat_copy(cel_mat_block(x, 1, 0, 3, 7), y) == CEL_OK);
-    CHECK(cel_sample_colour(&relations, 4, colour, &colours, NULL) == CEL_OK && colours == 3);
+    CHECK(cel_sample_colour(&relations, NULL, colour, &colours, NULL) == CEL_OK && colours == 3);
     CHECK(colour[0] == 0 && colour[1] == 0 && colour[2] == 1 && colour[3] == 2);
     o.step = 0.1;
     o.colour = colour;
     OK_OR_RETURN(cel_sample_new(&m, &relations, &o, &a, NULL));
     o.colour = colour + 1;
     o.id = id;
-    OK_OR_RETURN(cel_sample_new(&m, relation2, 3, &o, &b, NULL));
+    OK_OR_RETURN(cel_sample_new(&m, &relations2, &o, &b, NULL));
     for (t = 0; t < 5; t++) {
         CHECK(cel_sample_sweep(a, x) == CEL_OK && cel_sample_sweep(b, y) == CEL_OK);
         for (i = 0; i < 21; i++) NEAR(x.data[7 + i], y.data[i], 1e-4);
@@ -565,6 +568,8 @@ static void identity_of_cells(void)
     cel_mat_free(&y);
     cel_csr_free(&w);
     cel_csr_free(&w2);
+    cel_relations_free(&relations);
+    cel_relations_free(&relations2);
     cel_model_free(&m);
 }
 
@@ -572,23 +577,20 @@ static void bad_input(void)
 {
     double s[] = {1, 1};
     cel_model m = forces(5, 3, 2, s, 0);
-    int64_t row[] = {0, 1, 2}, col[] = {1, 0, 2};
-    int32_t colour[] = {0, 0, 1}, colours;
+    int64_t row[] = {0, 1}, col[] = {1, 0};
+    int32_t colour[] = {0, 0, 1};
     cel_csr w;
-    cel_relation relation[2];
+    cel_relations relations;
     cel_sample_options o;
     cel_sample *sampler;
     cel_error err;
     cel_mat x;
-    memset(relation, 0, sizeof relation);
     memset(&o, 0, sizeof o);
-    CHECK(cel_csr_from_edges(3, 3, 3, row, col, NULL, &w, NULL) == CEL_OK);
-    relation[1].w = &w;
-    CHECK(cel_sample_colour(&relations, 3, colour, &colours, &err) == CEL_ERR_DATA && err.cell == 2);
-    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_DATA && err.cell == 2 && !sampler);
-    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler);
-    cel_csr_free(&w);
     CHECK(cel_csr_from_edges(3, 3, 2, row, col, NULL, &w, NULL) == CEL_OK);
+    CHECK(test_relations(&relations, 3, NULL, NULL, NULL));
+    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler); /* two forces, one relation */
+    cel_relations_free(&relations);
+    CHECK(test_relations(&relations, 3, &w, NULL, NULL));
     colour[0] = colour[1] = 0;
     colour[2] = 1;
     o.colour = colour;
@@ -606,6 +608,7 @@ static void bad_input(void)
     CHECK(cel_sample_run(&m, &relations, &o, x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
     cel_mat_free(&x);
     cel_csr_free(&w);
+    cel_relations_free(&relations);
     cel_model_free(&m);
 }
 
@@ -637,7 +640,7 @@ static void check_ascent(const cel_model *m, const cel_relations *relations, con
     double trace[501];
     int64_t i;
     o.trace = trace;
-    OK_OR_RETURN(cel_ascent_run(m, &relations, &o, x, &r, NULL));
+    OK_OR_RETURN(cel_ascent_run(m, relations, &o, x, &r, NULL));
     CHECK(r.converged && r.energy > r.start);
     for (i = 0; i < r.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
     for (i = 0; i < x.rows; i++) NEAR(cel_vec_nrm2(x.cols, x.data + i * x.stride), 1, 1e-6);
@@ -650,7 +653,7 @@ static double slope(const cel_model *m, const cel_relations *relations, cel_mat 
     double h, worst = 0;
     int64_t i;
     CHECK(cel_mat_new(x.rows, x.cols, &g) == CEL_OK);
-    CHECK(cel_model_energy(m, &relations, x, &h, NULL, g, NULL) == CEL_OK);
+    CHECK(cel_model_energy(m, relations, x, &h, NULL, g, NULL) == CEL_OK);
     for (i = 0; i < x.rows; i++) {
         cel_real *gi = g.data + i * g.stride, *xi = x.data + i * x.stride;
         double along = cel_vec_dot(x.cols, xi, gi), all = cel_vec_nrm2(x.cols, gi);
@@ -666,22 +669,21 @@ static void ascent(void)
     double s[] = {2, 0.7}, w[20];
     cel_model m = forces(15, 20, 2, s, 0.3), one;
     cel_csr graph = torus(15);
-    cel_relation relation[2];
+    cel_relations relations;
     cel_ascent_options o;
     cel_ascent_report r;
     cel_mat x, a, v;
     uint8_t *hold = (uint8_t *)calloc(225 * 20, 1);
     int64_t i, j;
-    memset(relation, 0, sizeof relation);
+    CHECK(test_relations(&relations, graph.rows, &graph, NULL, NULL));
     memset(&o, 0, sizeof o);
-    relation[1].w = &graph;
     CHECK(cel_mat_new(225, 20, &x) == CEL_OK);
     cel_sample_uniform(1, 0, 0, x);
-    check_ascent(&m, relation, &o, x);
+    check_ascent(&m, &relations, &o, x);
     o.tolerance = 1e-12;
     o.sweeps = 2000;
     CHECK(cel_ascent_run(&m, &relations, &o, x, &r, NULL) == CEL_OK);
-    CHECK(slope(&m, relation, x) < (sizeof(cel_real) == 8 ? 1e-4 : 1e-2));
+    CHECK(slope(&m, &relations, x) < (sizeof(cel_real) == 8 ? 1e-4 : 1e-2));
     o.tolerance = 0;
     o.sweeps = 0;
     /* Held values stay; on the orthant nothing is negative. */
@@ -695,12 +697,12 @@ static void ascent(void)
             for (j = 0; j < 20; j++) x.data[i * 20 + j] = (cel_real)(w[j] / length);
         }
     }
-    check_ascent(&m, relation, &o, x);
+    check_ascent(&m, &relations, &o, x);
     for (i = 0; i < 225; i += 3) CHECK(!(x.data[i * 20 + 4] > 0) && !(x.data[i * 20 + 4] < 0));
     o.hold = NULL;
     o.orthant = 1;
     cel_sample_uniform(1, 0, 1, x);
-    check_ascent(&m, relation, &o, x);
+    check_ascent(&m, &relations, &o, x);
     for (i = 0; i < 225 * 20; i++) CHECK(x.data[i] >= 0);
     /* Alone and without a field: the first eigenvector. */
     one = forces(16, 20, 1, s, 0);
@@ -709,13 +711,14 @@ static void ascent(void)
     o.orthant = 0;
     o.tolerance = 1e-9;
     cel_sample_uniform(1, 0, 0, x);
-    CHECK(cel_ascent_run(&one, &alone, &o, x, &r, NULL) == CEL_OK);
+    CHECK(cel_ascent_run(&one, alone(x.rows), &o, x, &r, NULL) == CEL_OK);
     NEAR_REL(r.energy, 225 * w[19], 1e-4);
     free(hold);
     cel_mat_free(&x);
     cel_mat_free(&a);
     cel_mat_free(&v);
     cel_csr_free(&graph);
+    cel_relations_free(&relations);
     cel_model_free(&m);
     cel_model_free(&one);
 }
@@ -727,7 +730,7 @@ static void ascent_against_angles(void)
 {
     static const double scale[3][2] = {{1.5, 0.8}, {2, 0.4}, {0.3, 1}};
     cel_csr near, graph;
-    cel_relation relation[2];
+    cel_relations relations;
     cel_ascent_options o;
     cel_ascent_report report;
     cel_paper_generate_options plain;
@@ -735,10 +738,8 @@ static void ascent_against_angles(void)
     double trace[31], ratio = 0;
     int64_t i;
     int k, good = 0;
-    memset(relation, 0, sizeof relation);
     memset(&o, 0, sizeof o);
     memset(&plain, 0, sizeof plain);
-    relation[1].w = &graph;
     o.sweeps = 30;
     o.trace = trace;
     plain.epochs = 20000;
@@ -746,6 +747,7 @@ static void ascent_against_angles(void)
     plain.zmft = 1;
     CHECK(cel_mat_new(48, 2, &coords) == CEL_OK && cel_graph_hex_coords(8, 6, coords) == CEL_OK);
     CHECK(cel_graph_knn(coords, NULL, 6, 0, &near, NULL) == CEL_OK && cel_csr_symmetrise(&near, &graph) == CEL_OK);
+    CHECK(test_relations(&relations, graph.rows, &graph, NULL, NULL));
     CHECK(cel_mat_new(48, 6, &x) == CEL_OK && cel_mat_new(48, 5, &angles) == CEL_OK);
     for (k = 0; k < 3; k++) {
         cel_model m = forces((uint64_t)(40 + k), 6, 2, scale[k], k == 1 ? 0.5 : 0);
@@ -770,10 +772,11 @@ static void ascent_against_angles(void)
     cel_mat_free(&coords);
     cel_csr_free(&near);
     cel_csr_free(&graph);
+    cel_relations_free(&relations);
 }
 
 /* Covers the truth within 3 errors in `least` of `runs` estimates; the bound is below it, but not by much. */
-static void check_logz(const cel_model *m, const cel_relations *relations, int64_t cells, int orthant, double truth,
+static void check_logz(const cel_model *m, const cel_relations *relations, int orthant, double truth,
                        double gap)
 {
     int64_t runs = test_brief ? 4 : 100, k, covered = 0;
@@ -786,13 +789,13 @@ static void check_logz(const cel_model *m, const cel_relations *relations, int64
         o.orthant = orthant;
         o.runs = 20;
         o.rungs = 30;
-        OK_OR_RETURN(cel_logz_ais(m, &relations, cells, &o, &r, NULL));
+        OK_OR_RETURN(cel_logz_ais(m, relations, &o, &r, NULL));
         CHECK(r.se > 0 && r.se < 0.5 && r.least < r.logz && r.logz < r.most);
         covered += fabs(r.logz - truth) <= 3 * r.se;
     }
     CHECK(covered >= runs - runs / 20);
     for (k = 0; k < 3 && !orthant; k++) {
-        OK_OR_RETURN(cel_logz_bound(m, &relations, cells, (uint64_t)k, 0, &bound, NULL));
+        OK_OR_RETURN(cel_logz_bound(m, relations, (uint64_t)k, 0, &bound, NULL));
         CHECK(bound <= truth + 1e-6 * fabs(truth));
         CHECK(bound >= truth - gap);
     }
@@ -808,27 +811,24 @@ static void log_z(void)
     for (kind = 0; kind < 4; kind++) { /* a cell of three genes: Bingham, with a field, the same on the orthant */
         cel_model m = forces(3, 3, 1, s, kind & 1 ? 1 : 0);
         z = quadrature(&m, kind > 1, -1, truth);
-        check_logz(&m, &alone, 1, kind > 1, log(z), 0.8);
+        check_logz(&m, alone(1), kind > 1, log(z), 0.8);
         cel_model_free(&m);
     }
     for (kind = 1; kind < 3; kind++) { /* a ring, and a directed chain */
         int ring = kind & 1, both = kind < 2;
         int64_t size = ring ? 5 : 4;
-        cel_csr w = chain(1, size, ring, both), wt;
+        cel_csr w = chain(1, size, ring, both);
         cel_model m = chain_model(both);
-        cel_relation relation[2];
+        cel_relations relations;
         int64_t i;
         /* Weaker, so that 30 rungs are enough. */
         for (i = 0; i < 8; i++) m.force.data[i] *= (cel_real)0.5;
-        memset(relation, 0, sizeof relation);
-        CHECK(cel_csr_transpose(&w, &wt) == CEL_OK);
-        relation[1].w = &w;
-        if (!both) relation[1].wt = &wt;
+        CHECK(test_relations(&relations, w.rows, &w, NULL, NULL));
         z = transfer(&m, both, size, ring, truth);
-        check_logz(&m, relation, size, 0, z, 0.8 * (double)size);
+        check_logz(&m, &relations, 0, z, 0.8 * (double)size);
         cel_model_free(&m);
         cel_csr_free(&w);
-        cel_csr_free(&wt);
+        cel_relations_free(&relations);
     }
 #if defined(_OPENMP)
     omp_set_num_threads(threads);
@@ -842,16 +842,16 @@ static void log_z_of_a_field(void)
     double s[] = {0}, bound, truth;
     cel_model m = forces(3, 8, 1, s, 0);
     cel_logz_report r;
-    CHECK(cel_logz_ais(&m, &alone, 10, NULL, &r, NULL) == CEL_OK);
+    CHECK(cel_logz_ais(&m, alone(10), NULL, &r, NULL) == CEL_OK);
     NEAR(r.logz, 10 * cel_sphere_log_area(8), 1e-9);
-    CHECK(cel_logz_bound(&m, &alone, 10, 1, 0, &bound, NULL) == CEL_OK);
+    CHECK(cel_logz_bound(&m, alone(10), 1, 0, &bound, NULL) == CEL_OK);
     NEAR(bound, 10 * cel_sphere_log_area(8), 1e-6);
     cel_model_free(&m);
     m = forces(3, 8, 1, s, 2);
     truth = 10 * (cel_sphere_log_area(8) + cel_sphere_phi(8, cel_vec_nrm2(8, m.field), NULL, NULL));
-    CHECK(cel_logz_bound(&m, &alone, 10, 1, 0, &bound, NULL) == CEL_OK);
+    CHECK(cel_logz_bound(&m, alone(10), 1, 0, &bound, NULL) == CEL_OK);
     NEAR_REL(bound, truth, 1e-6);
-    CHECK(cel_logz_ais(&m, &alone, 10, NULL, &r, NULL) == CEL_OK);
+    CHECK(cel_logz_ais(&m, alone(10), NULL, &r, NULL) == CEL_OK);
     NEAR(r.logz, truth, 3.5 * r.se);
     cel_model_free(&m);
 }

@@ -10,8 +10,8 @@ static const double FINE = sizeof(cel_real) == 8 ? 1e-8 : 2e-3;
 typedef struct tissue {
     int64_t n, cells, tiles;
     cel_mat xy, x;
-    cel_csr graph, w, second, aa, bb, ab, ba;
-    cel_relation relation[4];
+    cel_csr graph, w, second, aa, bb, ab;
+    cel_relations relations;
     cel_model truth;
     int32_t *tile, *slide, *type;
 } tissue;
@@ -26,7 +26,7 @@ static void tissue_free(tissue *t)
     cel_csr_free(&t->aa);
     cel_csr_free(&t->bb);
     cel_csr_free(&t->ab);
-    cel_csr_free(&t->ba);
+    cel_relations_free(&t->relations);
     cel_model_free(&t->truth);
     free(t->tile);
     free(t->slide);
@@ -60,16 +60,14 @@ static int tissue_make(tissue *t, int64_t n, int64_t side, int64_t slides, int64
     if (!CHECK(!cel_graph_knn(t->xy, t->slide, 6, 0, &t->graph, NULL) && !cel_csr_symmetrise(&t->graph, &t->w))) return 0;
     if (relations == 4) {
         if (!CHECK(!cel_graph_types(&t->w, t->type, 0, 0, &t->aa) && !cel_graph_types(&t->w, t->type, 1, 1, &t->bb) &&
-                   !cel_graph_types(&t->w, t->type, 0, 1, &t->ab) && !cel_csr_transpose(&t->ab, &t->ba)))
+                   !cel_graph_types(&t->w, t->type, 0, 1, &t->ab) &&
+                   test_relations(&t->relations, t->cells, &t->aa, &t->bb, &t->ab)))
             return 0;
-        t->relation[1].w = &t->aa;
-        t->relation[2].w = &t->bb;
-        t->relation[3].w = &t->ab;
-        t->relation[3].wt = &t->ba;
-    } else if (relations > 1) {
-        t->relation[1].w = &t->w;
+    } else {
         if (relations > 2 && !CHECK(!cel_csr_hop(&t->graph, 2, &t->second))) return 0;
-        t->relation[2].w = &t->second;
+        if (!CHECK(test_relations(&t->relations, t->cells, relations > 1 ? &t->w : NULL, relations > 2 ? &t->second : NULL,
+                                  NULL)))
+            return 0;
     }
     if (!CHECK(!cel_model_new(n, relations, with_field, &t->truth))) return 0;
     for (r = 0; r < relations; r++) {
@@ -78,13 +76,13 @@ static int tissue_make(tissue *t, int64_t n, int64_t side, int64_t slides, int64
         for (i = 0; i < n; i++) {
             for (j = i + 1; j < n; j++) {
                 double z = cel_rng_normal(&g) * (r ? s / 6 : s), other = cel_rng_normal(&g) * s / 6;
-                if (t->relation[r].wt) {
+                if (t->relations.at[r].wt) {
                     z *= 2; /* each pair of cells is counted once */
                     other *= 2;
                 }
                 int on = cel_rng_uniform(&g) < density && (!only || !r || r == only);
                 f.data[i * n + j] = on ? (cel_real)z : 0;
-                f.data[j * n + i] = on ? (cel_real)(t->relation[r].wt ? other : z) : 0;
+                f.data[j * n + i] = on ? (cel_real)(t->relations.at[r].wt ? other : z) : 0;
             }
         }
     }
@@ -171,7 +169,7 @@ static double energy_at(const tissue *t, const cel_model *m, int64_t cell, const
         cel_mat f = cel_model_force(m, r);
         for (a = 0; a < n; a++) near_[a] = back[a] = r ? 0.0 : s[a];
         if (r) {
-            const cel_csr *w = t->relation[r].w, *wt = t->relation[r].wt ? t->relation[r].wt : w;
+            const cel_csr *w = t->relations.at[r].w, *wt = t->relations.at[r].wt ? t->relations.at[r].wt : w;
             int64_t e;
             for (e = w->start[cell]; e < w->start[cell + 1]; e++)
                 for (a = 0; a < n; a++) near_[a] += (double)w->value[e] * (double)t->x.data[w->index[e] * n + a];
@@ -341,9 +339,9 @@ static void fit_is_the_minimum(void)
                                 for (j = 0; j < n; j++) {
                                     cel_real step = (cel_real)(way[e] * cel_rng_normal(&g));
                                     cel_mat to = cel_model_force(&moved, r), from = cel_model_force(&m, r);
-                                    if (t.relation[r].wt || j >= i) to.data[i * n + j] = from.data[i * n + j] + step;
-                                    if (!t.relation[r].wt) to.data[j * n + i] = to.data[i * n + j];
-                                    if (!t.relation[r].wt && j < i) to.data[i * n + j] = to.data[j * n + i];
+                                    if (t.relations.at[r].wt || j >= i) to.data[i * n + j] = from.data[i * n + j] + step;
+                                    if (!t.relations.at[r].wt) to.data[j * n + i] = to.data[i * n + j];
+                                    if (!t.relations.at[r].wt && j < i) to.data[i * n + j] = to.data[j * n + i];
                                 }
                         for (i = 0; i < n && m.field; i++) moved.field[i] = m.field[i] + (cel_real)(way[e] * cel_rng_normal(&g));
                         for (i = 0; i < fields.rows * n; i++)
@@ -507,7 +505,7 @@ static void jackknife_is_refits(void)
     G = t.tiles;
     CHECK(G == 18);
     part = (cel_moments *)calloc((size_t)G, sizeof *part);
-    for (g = 0; g < G; g++) OK_OR_RETURN(cel_moments_new(n, 2, part + g));
+    for (g = 0; g < G; g++) OK_OR_RETURN(cel_moments_new(n, &t.relations, part + g));
     OK_OR_RETURN(cel_moments_add_by_label(part, G, t.tile, &t.relations, t.x, NULL));
     o.form = CEL_SCORE_MOMENT;
     o.ridge = 0.01;
@@ -676,7 +674,7 @@ static void lasso_conditions(void)
             o.iterations = 20000;
             o.no_errors = 1;
             OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
-            OK_OR_RETURN(cel_moments_new(n, 2, &sums));
+            OK_OR_RETURN(cel_moments_new(n, &t.relations, &sums));
             OK_OR_RETURN(cel_moments_add(&sums, &t.relations, t.x, NULL, 0, NULL));
             for (r = 0; r < 2; r++) {
                 for (scale[r] = 0, i = r * n; i < (r + 1) * n; i++) scale[r] += sums.gram[i * (2 * n + 1) + i];
@@ -890,7 +888,6 @@ static void errors(void)
     cel_score_options o;
     cel_score_report report;
     cel_model m;
-    cel_relation twice[2];
     int left;
     double value;
     int32_t *flat, label;
@@ -907,9 +904,6 @@ static void errors(void)
     t.tile[3] = 40;
     CHECK(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_DATA);
     t.tile[3] = label;
-    twice[0] = t.relation[1];
-    twice[1] = t.relation[1];
-    CHECK(cel_score_fit(twice, 2, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
     CHECK(cel_score_fit(&t.relations, cel_mat_block(t.x, 0, 0, 60, 4), NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_SHAPE);
     CHECK(!m.force.data && !report.se.data);
     for (left = 0; left < 60; left += 4) {
@@ -942,7 +936,7 @@ static void spurious_colocalisation(void)
     enum { SIDE = 60, CELLS = SIDE * SIDE, N = 6 };
     cel_mat coords = {0}, x = {0}, wx = {0};
     cel_csr graph = {0}, w = {0};
-    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_relations relations;
     cel_model truth = {0}, fitted = {0};
     cel_score_report report = {0};
     static int32_t tile[CELLS];
@@ -953,7 +947,7 @@ static void spurious_colocalisation(void)
     OK_OR_RETURN(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL));
     OK_OR_RETURN(cel_csr_symmetrise(&graph, &w));
     OK_OR_RETURN(cel_slide_tiles(coords, NULL, 6, tile, &tiles, NULL));
-    relation[1].w = &w;
+    CHECK(test_relations(&relations, CELLS, &w, NULL, NULL));
     OK_OR_RETURN(cel_model_new(N, 2, 0, &truth));
     for (i = 0; i < 2; i++) {
         cel_real *force = cel_model_force(&truth, 1).data;
@@ -982,6 +976,7 @@ static void spurious_colocalisation(void)
     cel_mat_free(&wx);
     cel_csr_free(&graph);
     cel_csr_free(&w);
+    cel_relations_free(&relations);
 }
 
 void suite_score(void);

@@ -532,7 +532,7 @@ static void walk(void)
     static int32_t at[CELLS], type[CELLS];
     cel_mat c = places(RANDOM, 16, CELLS, 2), sorted = matrix(CELLS, 2), x = matrix(CELLS, GENES), y[3];
     cel_csr g[6];
-    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_relations relations;
     cel_moments m[2];
     cel_rng rng = cel_rng_at(17, 0, 0, 0);
     int32_t *held;
@@ -551,7 +551,6 @@ static void walk(void)
 #if defined(_OPENMP)
     threads = omp_get_max_threads();
 #endif
-    relation[1].w = g + 3;
     for (k = 0; k < 3; k++) {
         if (k == 2) g[3].order = NULL;
 #if defined(_OPENMP)
@@ -560,8 +559,10 @@ static void walk(void)
         cel_mat_fill(y[k], (cel_real)0.5);
         OK_OR_RETURN(cel_csr_mul(2, g + 3, x, (cel_real)0.25, y[k]));
         if (k == 0) continue;
-        OK_OR_RETURN(cel_moments_new(GENES, 2, m + k - 1));
+        CHECK(test_relations(&relations, CELLS, g + 3, NULL, NULL));
+        OK_OR_RETURN(cel_moments_new(GENES, &relations, m + k - 1));
         OK_OR_RETURN(cel_moments_add(m + k - 1, &relations, x, NULL, 0, NULL));
+        cel_relations_free(&relations);
     }
 #if defined(_OPENMP)
     omp_set_num_threads(threads);
