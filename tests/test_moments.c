@@ -24,7 +24,7 @@ static void sample_free(sample *s)
 
 static int sample_new(int64_t cells, int64_t genes, sample *s)
 {
-    int64_t e, count = 3 * cells, *row = (int64_t *)malloc((size_t)(2 * count) * sizeof *row);
+    int64_t e, count = cells > 1 ? 3 * cells : 0, *row = (int64_t *)malloc((size_t)(2 * count + 1) * sizeof *row);
     cel_rng rng = cel_rng_at(6, 0, 0, 0);
     int ok = row != NULL;
     memset(s, 0, sizeof *s);
