@@ -621,6 +621,110 @@ static void fisher_bingham_moments(void)
 
 void suite_model(void);
 
+/* A matrix of count entries for the tests below. */
+static cel_csr entries(int64_t rows, int64_t cols, int64_t count, const int64_t *row, const int64_t *col, const cel_real *v)
+{
+    cel_csr w = CEL_ZERO;
+    CHECK(cel_csr_from_edges(rows, cols, count, row, col, v, &w, NULL) == CEL_OK);
+    return w;
+}
+
+/* What 0.1.0 took without a look (a transpose of 200,000 columns was read past its end): refused at the one door, and
+ * nothing is left of it. */
+static void H3_relations_are_checked_once_for_all(void)
+{
+    int64_t row[3] = {0, 1, 2}, col[3] = {1, 0, 2};
+    cel_real v[3] = {1, (cel_real)NAN, 1};
+    cel_relations r;
+    cel_error err;
+    cel_csr w = entries(3, 4, 2, row, col, NULL);
+    OK_OR_RETURN(cel_relations_new(3, &r));
+    CHECK(cel_relations_add(&r, "wide", &w, &err) == CEL_ERR_SHAPE && !w.start && r.count == 1);
+    w = entries(4, 4, 2, row, col, NULL);
+    CHECK(cel_relations_add(&r, "large", &w, &err) == CEL_ERR_SHAPE);
+    w = entries(3, 3, 3, row, col, NULL);
+    CHECK(cel_relations_add(&r, "self", &w, &err) == CEL_ERR_DATA && err.cell == 2);
+    w = entries(3, 3, 2, row, col, v);
+    CHECK(cel_relations_add(&r, "nan", &w, &err) == CEL_ERR_DATA && err.cell == 1);
+    w = entries(3, 3, 2, row, col, NULL);
+    w.index[1] = 3;
+    CHECK(cel_relations_add(&r, "column", &w, &err) == CEL_ERR_DATA && err.cell == 1);
+    w = entries(3, 3, 2, row, col, NULL);
+    CHECK(cel_relations_add(&r, "inter", &w, &err) == CEL_OK && r.count == 2 && !r.at[1].wt);
+    w = entries(3, 3, 2, row, col, NULL);
+    CHECK(cel_relations_add(&r, "inter", &w, &err) == CEL_ERR_ARG && r.count == 2 && !w.start);
+    cel_relations_free(&r);
+    CHECK(!r.at && !r.count);
+}
+
+/* A row-normalised graph is not symmetric: its transpose is made, and the gradient is that of the energy. */
+static void H5_directed_relations_get_their_transpose(void)
+{
+    int64_t row[4] = {0, 0, 1, 2}, col[4] = {1, 2, 0, 1}, i;
+    cel_csr w = entries(3, 3, 4, row, col, NULL);
+    cel_relations r;
+    cel_model m;
+    cel_real x[6] = {1, 0, (cel_real)0.6, (cel_real)0.8, 0, 1}, g[6];
+    double up, down, step = sizeof(cel_real) == 8 ? 1e-5 : 1e-2;
+    cel_mat none = cel_mat_view(NULL, 0, 0);
+    OK_OR_RETURN(cel_csr_normalise(&w, CEL_NORM_ROW));
+    OK_OR_RETURN(cel_relations_new(3, &r));
+    OK_OR_RETURN(cel_relations_add(&r, "mean", &w, NULL));
+    CHECK(r.at[1].wt != NULL);
+    OK_OR_RETURN(cel_model_new(2, 2, 0, &m));
+    for (i = 0; i < 8; i++) m.force.data[i] = (cel_real)(0.3 * (double)(i + 1));
+    OK_OR_RETURN(cel_model_energy(&m, &r, cel_mat_view(x, 3, 2), NULL, NULL, cel_mat_view(g, 3, 2), NULL));
+    for (i = 0; i < 6; i++) {
+        cel_real at = x[i];
+        x[i] = at + (cel_real)step;
+        OK_OR_RETURN(cel_model_energy(&m, &r, cel_mat_view(x, 3, 2), &up, NULL, none, NULL));
+        x[i] = at - (cel_real)step;
+        OK_OR_RETURN(cel_model_energy(&m, &r, cel_mat_view(x, 3, 2), &down, NULL, none, NULL));
+        x[i] = at;
+        NEAR(g[i], (up - down) / (2 * step), 1e-3);
+    }
+    cel_model_free(&m);
+    cel_relations_free(&r);
+}
+
+/* The identity comes first and only there, whatever is added; a model of another number of relations is refused. */
+static void H6_identity_is_first(void)
+{
+    int64_t row[4] = {0, 1, 1, 2}, col[4] = {1, 0, 2, 1}, k;
+    int32_t type[3] = {0, 1, 1};
+    char *name[2] = {(char *)"T/NK", (char *)"B"};
+    cel_relations_options o = CEL_ZERO;
+    cel_relations r;
+    cel_model m;
+    cel_real x[6] = {1, 0, 0, 1, 0, 1};
+    cel_csr graph = entries(3, 3, 4, row, col, NULL);
+    double h;
+    o.hops = 2;
+    o.type = type;
+    o.types = 2;
+    o.type_name = name;
+    OK_OR_RETURN(cel_relations_from_graph(&graph, &o, &r, NULL));
+    CHECK(r.count == 7 && !r.at[0].w && !strcmp(r.name[0], "intra") && !strcmp(r.name[2], "inter T/NK | B") &&
+          !strcmp(r.name[6], "inter_hop2 B | B"));
+    for (k = 1; k < r.count; k++) CHECK(r.at[k].w != NULL);
+    CHECK(r.at[2].wt != NULL && cel_csr_count(r.at[2].w) == 1);
+    OK_OR_RETURN(cel_model_new(2, 3, 0, &m));
+    CHECK(cel_model_energy(&m, &r, cel_mat_view(x, 3, 2), &h, NULL, cel_mat_view(NULL, 0, 0), NULL) == CEL_ERR_SHAPE);
+    cel_model_free(&m);
+    cel_relations_free(&r);
+    type[2] = 2;
+    CHECK(cel_relations_from_graph(&graph, &o, &r, NULL) == CEL_ERR_ARG && !r.at);
+    o.type = NULL;
+    o.weights = CEL_WEIGHTS_GCN;
+    o.hops = 0;
+    OK_OR_RETURN(cel_relations_from_graph(&graph, &o, &r, NULL));
+    NEAR(r.at[1].w->value[0], 1 / sqrt(2.0), 1e-6);
+    cel_relations_free(&r);
+    o.weights = (cel_weights)9;
+    CHECK(cel_relations_from_graph(&graph, &o, &r, NULL) == CEL_ERR_ARG);
+    cel_csr_free(&graph);
+}
+
 void suite_model(void)
 {
     RUN(model_energy_and_gradient);
@@ -637,4 +741,7 @@ void suite_model(void)
     RUN(fisher_bingham_against_von_mises_fisher);
     RUN(fisher_bingham_against_bingham);
     RUN(fisher_bingham_moments);
+    RUN(H3_relations_are_checked_once_for_all);
+    RUN(H5_directed_relations_get_their_transpose);
+    RUN(H6_identity_is_first);
 }
