@@ -5614,7 +5614,7 @@ static void celi_name_add(char *to, const char *text, int64_t number)
     digits[d] = 0;
     do digits[--d] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    strcat(to, text ? text : digits);
+    strcat(to, text ? text : digits + d);
 }
 
 /* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them. */
