@@ -470,8 +470,8 @@ CEL_API cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out);
 /* An array in memory as an .npy file describes it: what was parsed, or what is to be written. `data`
  * points into the buffer that was parsed (any alignment), or at the caller's array. */
 typedef struct cel_npy {
-    char kind;      /* 'b' bool, 'i' signed, 'u' unsigned, 'f' floating point ('S' text: written only) */
-    int bytes;      /* size of an element: 1, 2, 4 or 8 */
+    char kind;      /* 'b' bool, 'i' signed, 'u' unsigned, 'f' floating point, 'S' text */
+    int bytes;      /* size of an element: 1, 2, 4 or 8; of text its width, shorter ones end in NUL bytes */
     int big_endian; /* byte order of the elements */
     int fortran;    /* 1: the first index runs fastest */
     int ndim;       /* 0 (a scalar) to CEL_NPY_DIMS */
@@ -483,25 +483,21 @@ typedef struct cel_npy {
 } cel_npy;
 
 /* Reads the header of a .npy file of `size` bytes, versions 1 to 3, every boolean, integer and floating type
- * of up to 8 bytes. Copies nothing, allocates nothing. CEL_ERR_FORMAT if it is malformed or shorter than its
- * shape says; CEL_ERR_UNSUPPORTED for text, dates, complex, long double, structures and Python objects.
- * err->offset is the byte. Repeated keys: the last counts. Negative lengths are refused. */
+ * of up to 8 bytes, and bytes of text. Copies nothing, allocates nothing. CEL_ERR_FORMAT if it is malformed or
+ * shorter than its shape says; CEL_ERR_UNSUPPORTED for Unicode, dates, complex, long double, structures and
+ * Python objects. err->offset is the byte. Repeated keys: the last counts. Negative lengths are refused. */
 CEL_API cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *out, cel_error *err);
 /* The elements in C order, whatever the type and the orders, into out (count). Rounds to nearest; a
- * double beyond the range of a float becomes infinite; bool gives 0 and 1; NaN passes. */
+ * double beyond the range of a float becomes infinite; bool gives 0 and 1; NaN passes. CEL_ERR_UNSUPPORTED
+ * for text. */
 CEL_API cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *err);
-/* The same for integers and bool into out (count): CEL_ERR_UNSUPPORTED for floating point,
+/* The same for integers and bool into out (count): CEL_ERR_UNSUPPORTED for floating point and text,
  * CEL_ERR_DATA (out zeroed, err->cell the element) for an unsigned value above INT64_MAX. */
 CEL_API cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_error *err);
 /* The elements in place, without a copy, if they are native cel_real in C order and aligned; else NULL. */
 CEL_API const cel_real *cel_npy_view(const cel_npy *a);
-
 /* Describes the caller's native, C-ordered array for the writers: e.g. ('f', sizeof(cel_real), 2, shape, x). */
 CEL_API cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data);
-/* The bytes of the .npy file (version 1, data 64-byte aligned) of an array into buffer (capacity); *size
- * receives the number needed. buffer NULL only asks for it. CEL_ERR_ARG if capacity is too small or the
- * description is none that an .npy file can have. */
-CEL_API cel_status cel_npy_encode(const cel_npy *a, void *buffer, size_t capacity, size_t *size);
 
 /* A zip archive of .npy files in memory, its directory checked by cel_npz_parse (zip64 too). */
 typedef struct cel_npz {
@@ -520,32 +516,34 @@ typedef struct cel_npz_member {
 CEL_API cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *out, cel_error *err);
 /* The name of member i without ".npy", cut to capacity - 1 bytes and terminated. Returns its full length. */
 CEL_API size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t capacity);
-/* Member i, or the last of that name (CEL_ERR_ARG if there is none), its CRC-32 checked. Only stored
- * members can be read: CEL_ERR_UNSUPPORTED for a deflated one (err->what says how to save uncompressed). */
-CEL_API cel_status cel_npz_get(const cel_npz *z, int64_t i, cel_npy *out, cel_error *err);
-CEL_API cel_status cel_npz_find(const cel_npz *z, const char *name, cel_npy *out, cel_error *err);
+/* The last member of that name (CEL_ERR_ARG if there is none), its CRC-32 checked; its data are in the archive.
+ * Only stored members can be read: CEL_ERR_UNSUPPORTED for a deflated one (err->what says how to save
+ * uncompressed). */
+CEL_API cel_status cel_npz_get(cel_npz *z, const char *name, cel_npy *out, cel_error *err);
 /* The matrix that scipy.sparse.save_npz(..., compressed=False) wrote, of format csr: entries sorted,
  * duplicates summed. Free with cel_csr_free. */
-CEL_API cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error *err);
-/* Describes a as SciPy's five members, to be encoded or written; shape (2) is filled and, like a, must live
- * until then. */
+CEL_API cel_status cel_npz_to_csr(cel_npz *z, cel_csr *out, cel_error *err);
+/* Describes a as SciPy's five members, to be written; shape (2) is filled and, like a, must live until then. */
 CEL_API void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_member *member);
-/* The bytes of the archive of `count` arrays, stored; arguments as for cel_npy_encode. At most 65,534 arrays and
- * 4 GiB (CEL_ERR_ARG). */
-CEL_API cel_status cel_npz_encode(const cel_npz_member *member, int64_t count, void *buffer, size_t capacity,
-                                  size_t *size);
+/* A text (UTF-8, any length) as a member of kind 'u1': data and count of what cel_npz_get finds are its bytes,
+ * for cel_file_parse_lines if it is a list; in Python z["name"].tobytes().decode(). */
+CEL_API cel_npz_member cel_npz_text(const char *name, const char *text);
 
 /* One string a line of a text of `size` bytes: bytes kept as they are, "\r\n" ends a line as "\n" does, a
  * last line needs neither, a leading byte order mark is dropped. CEL_ERR_FORMAT for a NUL byte (err->offset
  * is the line, from 1). *lines (count, and a NULL after them) is one allocation: free with cel_file_free. */
 CEL_API cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err);
+/* The inverse: a text of `count` lines, each ended by "\n". CEL_ERR_DATA if a line has an end within
+ * (err->offset its number, from 1). Free *text with cel_file_free. */
+CEL_API cel_status cel_file_join_lines(char *const *lines, int64_t count, char **text, cel_error *err);
 /* Frees what a function of this room allocated; NULL is fine. */
 CEL_API void cel_file_free(void *p);
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* The content of a file: read into memory (map == 0), or mapped where the system can (POSIX) and read
- * elsewhere. A mapped file must not be shortened by another program before it is closed. */
+/* The content of a file: read into memory (map == 0), or mapped where the system can (POSIX, a regular file) and
+ * read elsewhere: a pipe works too, and is read once. A mapped file must not be shortened by another program
+ * before it is closed. */
 typedef struct cel_file {
     const void *bytes; /* (size), 64-byte aligned, never NULL after a success */
     size_t size;
@@ -555,7 +553,8 @@ typedef struct cel_file {
 CEL_API cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err);
 CEL_API void cel_file_close(cel_file *file);
 /* Writes to a temporary name in the same folder, then renames: path holds the whole content or what it held
- * before, and nothing else is left behind. The writers below do the same. */
+ * before, and nothing else is left behind. Where the system can (POSIX) the content is on the disk before the
+ * name is: a power cut leaves the old file or the new one. The writers below do the same. */
 CEL_API cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err);
 
 /* A 2-D numeric .npy into a new matrix (cel_mat_free). Bytes after the data are refused
@@ -569,6 +568,8 @@ CEL_API cel_status cel_file_lines(const char *path, char ***lines, int64_t *coun
 CEL_API cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err);
 /* A matrix or view as a 2-D array of cel_real. */
 CEL_API cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *err);
+/* An archive of `count` arrays, stored: at most 65,534 and 4 GiB (CEL_ERR_ARG). The same arrays give the same
+ * bytes. */
 CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err);
 
 #endif
@@ -3759,6 +3760,8 @@ static cel_status celi_bad(cel_error *err, cel_status status, const char *what, 
     return celi_fail(err, status, what, offset, -1, -1);
 }
 
+static cel_status celi_no_memory(cel_error *err) { return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1); }
+
 /* ---- .npy: reading ---- */
 
 static int celi_host_big_endian(void)
@@ -3779,11 +3782,10 @@ static uint64_t celi_load(const unsigned char *p, int bytes, int big_endian)
 static uint32_t celi_load16(const unsigned char *p) { return (uint32_t)celi_load(p, 2, 0); }
 static uint32_t celi_load32(const unsigned char *p) { return (uint32_t)celi_load(p, 4, 0); }
 
-/* The 12 types of numbers, and three bytes: kind and size as in a header, and the name that may stand there instead. */
-static const char *const celi_npy_types[13][2] = {
-    {"b1", "bool"},   {"i1", "int8"},   {"i2", "int16"},   {"i4", "int32"},   {"i8", "int64"},
-    {"u1", "uint8"},  {"u2", "uint16"}, {"u4", "uint32"},  {"u8", "uint64"},
-    {"f2", "float16"}, {"f4", "float32"}, {"f8", "float64"}, {"S3", "S3"}};
+/* The 12 types of numbers: kind and size as in a header, and the name that may stand there instead. */
+static const char *const celi_npy_types[12][2] = {
+    {"b1", "bool"},   {"i1", "int8"},   {"i2", "int16"},   {"i4", "int32"},   {"i8", "int64"},   {"u1", "uint8"},
+    {"u2", "uint16"}, {"u4", "uint32"}, {"u8", "uint64"}, {"f2", "float16"}, {"f4", "float32"}, {"f8", "float64"}};
 
 /* Whether numbers of this kind and size exist. */
 static int celi_npy_numeric(const cel_npy *a)
@@ -3830,7 +3832,7 @@ static int celi_peek(celi_cursor *c)
     return c->at < c->end ? c->p[c->at] : 0;
 }
 
-/* Skips white space, and the text if it is next. */
+/* Skips white space, and the text if it is next; whether it was. */
 static int celi_accept(celi_cursor *c, const char *text)
 {
     size_t n = strlen(text);
@@ -3854,39 +3856,32 @@ static int celi_string(celi_cursor *c, const char **s, size_t *length)
     return 1;
 }
 
+/* Whether a piece of a text is this word. */
 static int celi_same(const char *s, size_t length, const char *word)
 {
     return length == strlen(word) && memcmp(s, word, length) == 0;
 }
 
-/* A Python integer >= 0: decimal without leading zeros, 0x, 0o or 0b, underscores between digits, and the
- * L of Python 2 where long_suffix. 0 if it is none or exceeds INT64_MAX. */
-static int celi_integer(celi_cursor *c, int long_suffix, int64_t *out)
+/* An integer >= 0 as NumPy writes it: decimal without leading zeros, in files of Python 2 with an L behind;
+ * hexadecimal (0x) occurs in the wild. 0 if it is none or exceeds INT64_MAX. */
+static int celi_integer(celi_cursor *c, int64_t *out)
 {
-    int zero = celi_peek(c) == '0', x = zero && c->at + 1 < c->end ? c->p[c->at + 1] | 32 : 0;
-    int base = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 10, last = '_'; /* what may not come next, or end it */
+    int base = celi_accept(c, "0x") ? 16 : 10, digits = 0;
     int64_t v = 0;
-    if (base != 10) {
-        c->at += 2;
-        last = 0;
-    }
-    for (; c->at < c->end; c->at++) {
+    for (; c->at < c->end; c->at++, digits++) {
         int next = c->p[c->at], lower = next | 32;
         int digit = next >= '0' && next <= '9' ? next - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
-        if (next == '_' ? last == '_' : digit >= base) break;
-        last = next;
-        if (next == '_') continue;
-        if (v > (INT64_MAX - digit) / base) return 0;
+        if (digit >= base) break;
+        if ((base == 10 && digits && !v) || v > (INT64_MAX - digit) / base) return 0;
         v = v * base + digit;
     }
-    if (last == 0 || last == '_' || (zero && base == 10 && v)) return 0;
-    if (long_suffix && c->at < c->end && c->p[c->at] == 'L') c->at++;
+    if (c->at < c->end && c->p[c->at] == 'L') c->at++;
     *out = v;
-    return 1;
+    return digits > 0;
 }
 
 /* A tuple of lengths. */
-static cel_status celi_shape(celi_cursor *c, int long_suffix, cel_npy *a)
+static cel_status celi_shape(celi_cursor *c, cel_npy *a)
 {
     int comma = 1;
     a->ndim = 0;
@@ -3894,7 +3889,7 @@ static cel_status celi_shape(celi_cursor *c, int long_suffix, cel_npy *a)
     while (!celi_accept(c, ")")) {
         if (!comma) return celi_wrong(c, CEL_ERR_FORMAT, "the shape is malformed");
         if (a->ndim == CEL_NPY_DIMS) return celi_wrong(c, CEL_ERR_FORMAT, "the array has more than 32 dimensions");
-        if (!celi_integer(c, long_suffix, a->shape + a->ndim))
+        if (!celi_integer(c, a->shape + a->ndim))
             return celi_wrong(c, CEL_ERR_FORMAT, "a length in the shape is negative, too big or not an integer");
         a->ndim++;
         comma = celi_accept(c, ",");
@@ -3902,12 +3897,13 @@ static cel_status celi_shape(celi_cursor *c, int long_suffix, cel_npy *a)
     return a->ndim == 1 && !comma ? celi_wrong(c, CEL_ERR_FORMAT, "the shape is not a tuple") : CEL_OK;
 }
 
-/* The type: an optional byte order and a code, or a name. Three bytes ('S3') are accepted if text is set. */
-static cel_status celi_descr(celi_cursor *c, int text, cel_npy *a)
+/* The type: an optional byte order and a code, or a name. */
+static cel_status celi_descr(celi_cursor *c, cel_npy *a)
 {
     const celi_cursor start = *c;
     const char *s, *code;
-    size_t length, n;
+    size_t length, n, i;
+    int64_t width = 0;
     int k;
     if (celi_peek(c) == '[' || celi_peek(c) == '(') return celi_wrong(c, CEL_ERR_UNSUPPORTED, "an array of structures");
     if (!celi_string(c, &s, &length)) return celi_wrong(c, CEL_ERR_FORMAT, "descr is not a string");
@@ -3915,20 +3911,28 @@ static cel_status celi_descr(celi_cursor *c, int text, cel_npy *a)
     code = s + k;
     n = length - (size_t)k;
     a->big_endian = k && (s[0] == '<' || s[0] == '>') ? s[0] == '>' : celi_host_big_endian();
-    for (k = 0; k < (text ? 13 : 12); k++)
+    for (k = 0; k < 12; k++)
         if (celi_same(code, n, celi_npy_types[k][0]) || celi_same(s, length, celi_npy_types[k][1])) {
             a->kind = celi_npy_types[k][0][0];
             a->bytes = celi_npy_types[k][0][1] - '0';
             return CEL_OK;
         }
+    for (i = 1; i < n && width < INT_MAX / 20 && code[i] >= '0' && code[i] <= '9'; i++)
+        width = 10 * width + code[i] - '0';
+    if (i == n && width && code[0] == 'S') {
+        a->kind = 'S';
+        a->bytes = (int)width;
+        return CEL_OK;
+    }
     if (n && (memchr("aSUVOcMm", code[0], 8) || (n > 2 && code[0] == 'f' && code[1] >= '0' && code[1] <= '9')))
         return celi_wrong(&start, CEL_ERR_UNSUPPORTED,
-                          "elements that are neither bool, integer nor real of at most 8 bytes");
+                          "elements that are neither bool, integer, real of at most 8 bytes nor bytes of text");
     return celi_wrong(&start, CEL_ERR_FORMAT, "descr is not a type");
 }
 
-/* The header's dictionary, up to the end. */
-static cel_status celi_header(celi_cursor *c, int long_suffix, int text, cel_npy *a)
+/* The header's dictionary, up to the end. Python keeps the last of repeated keys, and so does this: a key's value is
+ * read again, and `seen` (descr 1, fortran_order 2, shape 4) only says which were there. */
+static cel_status celi_header(celi_cursor *c, cel_npy *a)
 {
     const char *s;
     size_t length;
@@ -3939,7 +3943,7 @@ static cel_status celi_header(celi_cursor *c, int long_suffix, int text, cel_npy
         if (!comma || !celi_string(c, &s, &length) || !celi_accept(c, ":"))
             return celi_wrong(c, CEL_ERR_FORMAT, "the header's dictionary is malformed");
         if (celi_same(s, length, "descr")) {
-            status = celi_descr(c, text, a);
+            status = celi_descr(c, a);
             seen |= 1;
         } else if (celi_same(s, length, "fortran_order")) {
             a->fortran = celi_accept(c, "True");
@@ -3947,7 +3951,7 @@ static cel_status celi_header(celi_cursor *c, int long_suffix, int text, cel_npy
                 return celi_wrong(c, CEL_ERR_FORMAT, "fortran_order is neither True nor False");
             seen |= 2;
         } else if (celi_same(s, length, "shape")) {
-            status = celi_shape(c, long_suffix, a);
+            status = celi_shape(c, a);
             seen |= 4;
         } else {
             return celi_wrong(c, CEL_ERR_FORMAT, "the header has an unknown key");
@@ -3960,17 +3964,15 @@ static cel_status celi_header(celi_cursor *c, int long_suffix, int text, cel_npy
     return c->at < c->end ? celi_wrong(c, CEL_ERR_FORMAT, "the header goes on after its dictionary") : CEL_OK;
 }
 
-/* cel_npy_parse, with or without arrays of three bytes. */
-static cel_status celi_npy_parse(const void *bytes, size_t size, int text, cel_npy *out, cel_error *err)
+CEL_API_DEF cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *out, cel_error *err)
 {
     static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     const unsigned char *p = (const unsigned char *)bytes;
-    size_t field = size >= 8 && p[6] > 1 ? 4 : 2;
+    size_t field = size >= 8 && p[6] > 1 ? 4 : 2; /* bytes of the header's length */
     celi_cursor c;
-    cel_npy a;
+    cel_npy a = CEL_ZERO;
     cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&a, 0, sizeof a);
     c.p = p;
     c.err = err;
     for (c.at = 0; c.at < 6 && c.at < size; c.at++)
@@ -3983,7 +3985,7 @@ static cel_status celi_npy_parse(const void *bytes, size_t size, int text, cel_n
     c.end = c.at + (size >= c.at ? (size_t)celi_load(p + 8, (int)field, 0) : 0);
     if (c.end - c.at > 10000) return celi_bad(err, CEL_ERR_FORMAT, "the header is longer than 10,000 bytes", 8);
     if (c.end > size) return celi_bad(err, CEL_ERR_FORMAT, "the file ends inside its header", (int64_t)size);
-    status = celi_header(&c, p[6] < 3, text, &a);
+    status = celi_header(&c, &a);
     if (status) return status;
     if (!celi_npy_count(&a)) return celi_wrong(&c, CEL_ERR_FORMAT, "the shape is too big");
     /* '\r' before this, '\n' here: every number would be a byte off */
@@ -3998,24 +4000,15 @@ static cel_status celi_npy_parse(const void *bytes, size_t size, int text, cel_n
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *out, cel_error *err)
-{
-    return celi_npy_parse(bytes, size, 0, out, err);
-}
-
-/* Whether the elements lie in memory as an array of cel_real, aligned or not. */
+/* Whether the elements lie in memory as an array of cel_real, aligned or not. An array of one dimension is in both
+ * orders, whatever its header says. */
 static int celi_npy_is_real(const cel_npy *a)
 {
     return a->kind == 'f' && a->bytes == (int)sizeof(cel_real) && a->big_endian == celi_host_big_endian() &&
            (!a->fortran || a->ndim < 2);
 }
 
-CEL_API_DEF const cel_real *cel_npy_view(const cel_npy *a)
-{
-    if (!celi_npy_is_real(a) || (uintptr_t)a->data % sizeof(cel_real)) return NULL;
-    return (const cel_real *)a->data;
-}
-
+/* The value of the bits of a float of 2, 4 or 8 bytes (IEEE 754). */
 static double celi_float(uint64_t bits, int bytes)
 {
     int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
@@ -4063,7 +4056,7 @@ static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integ
             if (integer) integer[i] = (int64_t)bits;
             else real[i] = (cel_real)bits;
         }
-        for (d = a->ndim - 1; d >= 0; d--) {
+        for (d = a->ndim - 1; d >= 0; d--) { /* the next element: an odometer of the indices */
             at += stride[d];
             if (++index[d] < a->shape[d]) break;
             at -= stride[d] * a->shape[d];
@@ -4092,131 +4085,16 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
     return celi_fail(err, CEL_ERR_DATA, "an unsigned integer above 2^63 - 1", a->offset, done, -1);
 }
 
-/* ---- .npy: writing ---- */
-
-/* Where bytes go: a file, a buffer, or nowhere (then they are only counted). What does not fit the buffer is
- * counted too. Their CRC-32 is kept if it is asked for. */
-typedef struct celi_sink {
-#if !defined(CELCOMEN_NO_STDIO)
-    FILE *file;
-#endif
-    unsigned char *buffer;
-    size_t capacity, size;
-    uint32_t crc;
-    int checked, failed;
-} celi_sink;
-
-/* What puts an array, an archive of `count` arrays or `count` bytes; CEL_ERR_ARG if they cannot be written as
- * described. */
-typedef cel_status (*celi_encoder)(celi_sink *s, const void *what, int64_t count);
-
-/* CRC-32, half a byte at a time. */
-static uint32_t celi_crc(uint32_t crc, const unsigned char *p, size_t n)
+CEL_API_DEF const cel_real *cel_npy_view(const cel_npy *a)
 {
-    static const uint32_t table[16] = {
-        0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u, 0x4db26158u, 0x5005713cu,
-        0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu, 0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu};
-    size_t i;
-    crc = ~crc;
-    for (i = 0; i < n; i++) {
-        crc = crc >> 4 ^ table[(crc ^ p[i]) & 15];
-        crc = crc >> 4 ^ table[(crc ^ p[i] >> 4) & 15];
-    }
-    return ~crc;
-}
-
-static void celi_put(celi_sink *s, const void *bytes, size_t n)
-{
-    if (n == 0) return;
-    if (s->checked) s->crc = celi_crc(s->crc, (const unsigned char *)bytes, n);
-#if !defined(CELCOMEN_NO_STDIO)
-    if (s->file && !s->failed) s->failed = fwrite(bytes, 1, n, s->file) != n;
-#endif
-    if (s->buffer && s->size <= s->capacity && n <= s->capacity - s->size) memcpy(s->buffer + s->size, bytes, n);
-    s->size += n;
-}
-
-/* Little-endian. */
-static void celi_put_int(celi_sink *s, uint64_t v, int bytes)
-{
-    unsigned char b[8];
-    int i;
-    for (i = 0; i < bytes; i++) b[i] = (unsigned char)(v >> 8 * i & 255);
-    celi_put(s, b, (size_t)bytes);
-}
-
-static void celi_put_text(celi_sink *s, const char *text) { celi_put(s, text, strlen(text)); }
-
-static void celi_put_decimal(celi_sink *s, int64_t v)
-{
-    char digit[20];
-    int i = 20;
-    do digit[--i] = (char)('0' + v % 10);
-    while ((v /= 10) > 0);
-    celi_put(s, digit + i, (size_t)(20 - i));
-}
-
-/* An array as an .npy file of version 1. */
-static cel_status celi_put_npy(celi_sink *s, const void *what, int64_t count)
-{
-    const cel_npy *a = (const cel_npy *)what;
-    cel_npy copy = *a;
-    unsigned char header[1024]; /* 32 lengths of at most 21 characters, and 60 around them */
-    celi_sink h;
-    char type[2];
-    int d;
-    (void)count;
-    if (!celi_npy_count(&copy) || copy.count != a->count || (a->count && !a->data)) return CEL_ERR_ARG;
-    if (!celi_npy_numeric(a) && (a->kind != 'S' || a->bytes > 1000)) return CEL_ERR_ARG;
-    memset(&h, 0, sizeof h);
-    h.buffer = header;
-    h.capacity = sizeof header;
-    type[0] = a->bytes == 1 || a->kind == 'S' ? '|' : a->big_endian ? '>' : '<';
-    type[1] = a->kind;
-    celi_put(&h, "\x93NUMPY\1\0\0", 10);
-    celi_put_text(&h, "{'descr': '");
-    celi_put(&h, type, 2);
-    celi_put_decimal(&h, a->bytes);
-    celi_put_text(&h, a->fortran ? "', 'fortran_order': True, 'shape': (" : "', 'fortran_order': False, 'shape': (");
-    for (d = 0; d < a->ndim; d++) {
-        celi_put_decimal(&h, a->shape[d]);
-        celi_put_text(&h, d + 1 < a->ndim ? ", " : a->ndim == 1 ? "," : "");
-    }
-    celi_put_text(&h, "), }");
-    while (h.size % 64 != 63) celi_put(&h, " ", 1);
-    celi_put(&h, "\n", 1);
-    header[8] = (unsigned char)((h.size - 10) & 255);
-    header[9] = (unsigned char)((h.size - 10) >> 8);
-    celi_put(s, header, h.size);
-    celi_put(s, a->data, (size_t)a->count * (size_t)a->bytes);
-    return CEL_OK;
-}
-
-/* Encodes into a buffer, or only counts the bytes. */
-static cel_status celi_encode(celi_encoder put, const void *what, int64_t count, void *buffer, size_t capacity,
-                              size_t *size)
-{
-    celi_sink s;
-    cel_status status;
-    memset(&s, 0, sizeof s);
-    s.buffer = (unsigned char *)buffer;
-    s.capacity = capacity;
-    status = put(&s, what, count);
-    if (!status && buffer && s.size > capacity) status = CEL_ERR_ARG;
-    *size = status ? 0 : s.size;
-    return status;
-}
-
-CEL_API_DEF cel_status cel_npy_encode(const cel_npy *a, void *buffer, size_t capacity, size_t *size)
-{
-    return celi_encode(celi_put_npy, a, 1, buffer, capacity, size);
+    if (!celi_npy_is_real(a) || (uintptr_t)a->data % sizeof(cel_real)) return NULL;
+    return (const cel_real *)a->data;
 }
 
 CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data)
 {
-    cel_npy a;
+    cel_npy a = CEL_ZERO;
     int d;
-    memset(&a, 0, sizeof a);
     a.kind = kind;
     a.bytes = bytes;
     a.big_endian = celi_host_big_endian();
@@ -4229,6 +4107,24 @@ CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64
 
 /* ---- .npz: a zip archive (PKWARE's APPNOTE) ---- */
 
+/* CRC-32, half a byte at a time. */
+static uint32_t celi_crc(uint32_t crc, const void *bytes, size_t n)
+{
+    static const uint32_t table[16] = {
+        0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u, 0x4db26158u, 0x5005713cu,
+        0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu, 0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu};
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t i;
+    crc = ~crc;
+    for (i = 0; i < n; i++) {
+        crc = crc >> 4 ^ table[(crc ^ p[i]) & 15];
+        crc = crc >> 4 ^ table[(crc ^ p[i] >> 4) & 15];
+    }
+    return ~crc;
+}
+
+/* What the central directory says of a member. Sizes are repeated before the content itself, but there they may be
+ * missing (writers that stream), so that only these are used. */
 typedef struct celi_zip_entry {
     const unsigned char *name;
     size_t name_length; /* without ".npy" */
@@ -4304,7 +4200,7 @@ CEL_API_DEF cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *ou
     }
     if (directory > end || length > end - directory)
         return celi_bad(err, CEL_ERR_FORMAT, "the archive's directory lies outside it", (int64_t)end);
-    at = (size_t)directory;
+    at = (size_t)directory; /* checked once here, so that later walks need not look whether an entry is whole */
     for (i = 0; i < count; i++)
         if (!celi_zip_next(p, (size_t)(directory + length), &at, &e))
             return celi_bad(err, CEL_ERR_FORMAT, "the archive's directory is malformed", (int64_t)at);
@@ -4315,46 +4211,34 @@ CEL_API_DEF cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *ou
     return CEL_OK;
 }
 
-/* Entry i, or with a name the last entry of that name; 0 if there is none. */
-static int celi_zip_select(const cel_npz *z, int64_t i, const char *name, celi_zip_entry *found)
-{
-    size_t at = (size_t)z->directory;
-    celi_zip_entry e;
-    int64_t k;
-    int any = 0;
-    for (k = 0; k < z->count && celi_zip_next((const unsigned char *)z->bytes, z->size, &at, &e); k++)
-        if (name ? celi_same((const char *)e.name, e.name_length, name) : k == i) {
-            *found = e;
-            any = 1;
-            if (!name) break;
-        }
-    return any;
-}
-
 CEL_API_DEF size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t capacity)
 {
+    size_t at = (size_t)z->directory, n = 0;
     celi_zip_entry e;
-    size_t n = 0;
     e.name_length = 0;
-    if (celi_zip_select(z, i, NULL, &e) && capacity) {
-        n = e.name_length < capacity ? e.name_length : capacity - 1;
-        memcpy(name, e.name, n);
+    if (i >= 0 && i < z->count) {
+        while (celi_zip_next((const unsigned char *)z->bytes, z->size, &at, &e) && i-- > 0) {}
+        n = e.name_length < capacity ? e.name_length : capacity ? capacity - 1 : 0;
     }
+    if (n) memcpy(name, e.name, n);
     if (capacity) name[n] = 0;
     return e.name_length;
 }
 
-/* Member i or of that name, with or without arrays of text. */
-static cel_status celi_npz_get(const cel_npz *z, int64_t i, const char *name, int text, cel_npy *out, cel_error *err)
+CEL_API_DEF cel_status cel_npz_get(cel_npz *z, const char *name, cel_npy *out, cel_error *err)
 {
     const unsigned char *p = (const unsigned char *)z->bytes;
     uint64_t limit = (uint64_t)z->directory, data;
-    int64_t here;
-    celi_zip_entry e;
+    size_t at = (size_t)z->directory;
+    int64_t here, k;
+    celi_zip_entry e, found = CEL_ZERO;
     cel_status status;
     memset(out, 0, sizeof *out);
-    if (!celi_zip_select(z, i, name, &e))
-        return celi_bad(err, CEL_ERR_ARG, "the archive has no such array", z->directory);
+    /* The last of a name counts, as for Python: zip archives are updated by appending. */
+    for (k = 0; k < z->count && celi_zip_next(p, z->size, &at, &e); k++)
+        if (celi_same((const char *)e.name, e.name_length, name)) found = e;
+    e = found;
+    if (!e.name) return celi_bad(err, CEL_ERR_ARG, "the archive has no such array", z->directory);
     here = (int64_t)(e.name - p);
     if (e.flags & 1) return celi_bad(err, CEL_ERR_UNSUPPORTED, "an encrypted member", here);
     if (e.method != 0)
@@ -4368,38 +4252,27 @@ static cel_status celi_npz_get(const cel_npz *z, int64_t i, const char *name, in
         return celi_bad(err, CEL_ERR_FORMAT, "a member is not as long as the directory says", here);
     if (celi_crc(0, p + data, (size_t)e.size) != e.crc)
         return celi_bad(err, CEL_ERR_FORMAT, "a member's content does not match its CRC-32", (int64_t)data);
-    status = celi_npy_parse(p + data, (size_t)e.size, text, out, err);
+    status = cel_npy_parse(p + data, (size_t)e.size, out, err);
     if (status == CEL_OK) out->offset += (int64_t)data;
     else if (err) err->offset += (int64_t)data;
     return status;
 }
 
-CEL_API_DEF cel_status cel_npz_get(const cel_npz *z, int64_t i, cel_npy *out, cel_error *err)
-{
-    return celi_npz_get(z, i, NULL, 0, out, err);
-}
-
-CEL_API_DEF cel_status cel_npz_find(const cel_npz *z, const char *name, cel_npy *out, cel_error *err)
-{
-    return celi_npz_get(z, -1, name, 0, out, err);
-}
-
 /* SciPy's members, in the order in which it writes them. */
 static const char *const celi_csr_names[5] = {"indices", "indptr", "format", "shape", "data"};
 
-CEL_API_DEF cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error *err)
+CEL_API_DEF cel_status cel_npz_to_csr(cel_npz *z, cel_csr *out, cel_error *err)
 {
     cel_npy a[5];
     int64_t size[2], *start, *row, *col, count, i, e;
     cel_real *value;
-    cel_status status;
+    celi_pool pool = CEL_ZERO;
+    cel_status status = CEL_OK;
     int k;
     memset(out, 0, sizeof *out);
-    for (k = 0; k < 5; k++) {
-        status = celi_npz_get(z, -1, celi_csr_names[k], k == 2, a + k, err);
-        if (status) return status;
-    }
-    if (a[2].kind != 'S' || a[2].count != 1 || memcmp(a[2].data, "csr", 3) != 0)
+    for (k = 0; k < 5 && !status; k++) status = cel_npz_get(z, celi_csr_names[k], a + k, err);
+    if (status) return status;
+    if (a[2].kind != 'S' || a[2].count != 1 || !celi_same((const char *)a[2].data, (size_t)a[2].bytes, "csr"))
         return celi_bad(err, CEL_ERR_UNSUPPORTED, "a sparse matrix that is not of format csr", a[2].offset);
     if (a[3].count == 2) status = cel_npy_to_int64(a + 3, size, err);
     if (status) return status;
@@ -4407,33 +4280,27 @@ CEL_API_DEF cel_status cel_npz_to_csr(const cel_npz *z, cel_csr *out, cel_error 
     if (a[3].count != 2 || size[0] < 0 || size[1] < 0 || size[1] > INT32_MAX || a[1].count - 1 != size[0] ||
         a[4].count != count)
         return celi_bad(err, CEL_ERR_FORMAT, "the lengths of a sparse matrix's arrays do not fit", a[3].offset);
-    /* Both counts are at most the size of the archive in bytes, so the sum cannot overflow. */
-    start = (int64_t *)celi_alloc((size_t)a[1].count + 2 * (size_t)count, sizeof *start);
-    value = (cel_real *)celi_alloc((size_t)count, sizeof *value);
-    if (!start || !value) {
-        status = celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
-        goto done;
-    }
-    row = start + a[1].count;
-    col = row + count;
-    status = cel_npy_to_int64(a + 1, start, err);
+    /* Each count is at most the size of the archive in bytes: no lie about lengths asks for much memory. */
+    start = (int64_t *)celi_pool_get(&pool, a[1].count, sizeof *start);
+    row = (int64_t *)celi_pool_get(&pool, count, sizeof *row);
+    col = (int64_t *)celi_pool_get(&pool, count, sizeof *col);
+    value = (cel_real *)celi_pool_get(&pool, count, sizeof *value);
+    status = pool.status ? celi_no_memory(err) : cel_npy_to_int64(a + 1, start, err);
     if (!status) status = cel_npy_to_int64(a, col, err);
     if (!status) status = cel_npy_to_real(a + 4, value, err);
     if (!status && (start[0] != 0 || start[size[0]] != count))
         status = celi_bad(err, CEL_ERR_FORMAT, "indptr does not run from 0 to the number of entries", a[1].offset);
-    for (i = 0; i < size[0] && !status; i++) {
+    for (i = 0; !status && i < size[0]; i++) {
         if (start[i] > start[i + 1] || start[i + 1] > count)
             status = celi_fail(err, CEL_ERR_FORMAT, "indptr is not ascending", a[1].offset, i, -1);
-        for (e = start[i]; e < start[i + 1] && !status; e++) {
+        for (e = start[i]; !status && e < start[i + 1]; e++) {
             row[e] = i;
             if (col[e] < 0 || col[e] >= size[1])
                 status = celi_fail(err, CEL_ERR_FORMAT, "a column is out of range", a[0].offset, i, -1);
         }
     }
     if (!status) status = cel_csr_from_edges(size[0], size[1], count, row, col, value, out, err);
-done:
-    celi_free(start);
-    celi_free(value);
+    celi_pool_free(&pool);
     return status;
 }
 
@@ -4451,65 +4318,19 @@ CEL_API_DEF void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_memb
     member[4].array = cel_npy_describe('f', (int)sizeof(cel_real), 1, &count, a->value);
 }
 
-/* A valid member with its local header, or, with the offset of that, its entry in the directory. Returns the length
- * of the former, or 0 if the member cannot be written. */
-static uint64_t celi_put_member(celi_sink *s, const cel_npz_member *m, int64_t local)
+CEL_API_DEF cel_npz_member cel_npz_text(const char *name, const char *text)
 {
-    const size_t name = strlen(m->name);
-    celi_sink npy;
-    memset(&npy, 0, sizeof npy);
-    npy.checked = 1; /* the CRC-32 comes before the content */
-    if (name > 60000 || celi_put_npy(&npy, &m->array, 1) || npy.size > 0xffffffffu) return 0;
-    celi_put(s, local < 0 ? "PK\3\4" : "PK\1\2\24", local < 0 ? 4 : 6); /* by, and for, version 2.0 */
-    celi_put_int(s, 0x08000014, 4); /* the name is UTF-8 */
-    celi_put_int(s, 0, 2);          /* stored */
-    celi_put_int(s, 0x00210000, 4); /* 1 January 1980, 0:00: the same input gives the same bytes */
-    celi_put_int(s, npy.crc, 4);
-    celi_put_int(s, npy.size, 4);
-    celi_put_int(s, npy.size, 4);
-    celi_put_int(s, name + 4, 4); /* no extra field */
-    if (local >= 0) {
-        celi_put_int(s, 0, 6); /* no comment, disk 0, binary */
-        celi_put_int(s, 0, 4); /* no attributes */
-        celi_put_int(s, (uint64_t)local, 4);
-    }
-    celi_put(s, m->name, name);
-    celi_put(s, ".npy", 4);
-    if (local < 0) (void)celi_put_npy(s, &m->array, 1);
-    return 30 + name + 4 + npy.size;
-}
-
-static cel_status celi_put_npz(celi_sink *s, const void *what, int64_t count)
-{
-    const cel_npz_member *member = (const cel_npz_member *)what;
-    uint64_t directory = 0, length, at = 0;
-    int64_t i;
-    if (count < 0 || count >= 0xffff) return CEL_ERR_ARG;
-    for (i = 0; i < count; i++) {
-        length = celi_put_member(s, member + i, -1);
-        directory += length;
-        if (!length || directory >= 0xffffffffu) return CEL_ERR_ARG;
-    }
-    for (i = 0; i < count; i++) at += celi_put_member(s, member + i, (int64_t)at);
-    length = s->size - directory;
-    celi_put(s, "PK\5\6\0\0\0", 8);
-    celi_put_int(s, (uint64_t)count, 2);
-    celi_put_int(s, (uint64_t)count, 2);
-    celi_put_int(s, length, 4);
-    celi_put_int(s, directory, 4);
-    celi_put_int(s, 0, 2);
-    return CEL_OK;
-}
-
-CEL_API_DEF cel_status cel_npz_encode(const cel_npz_member *member, int64_t count, void *buffer, size_t capacity,
-                                      size_t *size)
-{
-    return celi_encode(celi_put_npz, member, count, buffer, capacity, size);
+    int64_t length = (int64_t)strlen(text);
+    cel_npz_member m;
+    m.name = name;
+    m.array = cel_npy_describe('u', 1, 1, &length, text);
+    return m;
 }
 
 /* ---- lists of names ---- */
 
-CEL_API_DEF cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err)
+CEL_API_DEF cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count,
+                                            cel_error *err)
 {
     const char *p = (const char *)bytes;
     size_t n = 0, i;
@@ -4525,8 +4346,9 @@ CEL_API_DEF cel_status cel_file_parse_lines(const void *bytes, size_t size, char
         n += p[i] == '\n';
     }
     if (size && p[size - 1] != '\n') n++;
+    /* the list, a NULL, and behind them a copy of the text */
     list = n > (SIZE_MAX - size) / sizeof *list - 2 ? NULL : (char **)celi_alloc((n + 1) * sizeof *list + size + 1, 1);
-    if (!list) return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
+    if (!list) return celi_no_memory(err);
     text = (char *)(list + n + 1);
     if (size) memcpy(text, p, size);
     for (i = 0; i < n; i++, text = end + 1) {
@@ -4538,6 +4360,27 @@ CEL_API_DEF cel_status cel_file_parse_lines(const void *bytes, size_t size, char
     }
     *lines = list;
     *count = (int64_t)n;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_file_join_lines(char *const *lines, int64_t count, char **text, cel_error *err)
+{
+    size_t size = 1, length;
+    int64_t i;
+    char *p;
+    *text = NULL;
+    for (i = 0; i < count; i++) {
+        if (strpbrk(lines[i], "\r\n")) return celi_bad(err, CEL_ERR_DATA, "a name with a line end in it", i + 1);
+        size += strlen(lines[i]) + 1;
+    }
+    *text = p = (char *)celi_alloc(size, 1);
+    if (!p) return celi_no_memory(err);
+    for (i = 0; i < count; i++) {
+        length = strlen(lines[i]);
+        memcpy(p, lines[i], length);
+        p[length] = '\n';
+        p += length + 1;
+    }
     return CEL_OK;
 }
 
@@ -4573,7 +4416,7 @@ static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
     }
     failed = ferror(f);
     (void)fclose(f);
-    if (!p) return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
+    if (!p) return celi_no_memory(err);
     out->bytes = p;
     out->size = size;
     if (!failed) return CEL_OK;
@@ -4584,12 +4427,12 @@ static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
 CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err)
 {
 #if CELI_MMAP
-    if (map) {
-        struct stat info;
-        void *view = MAP_FAILED; /* of anything but a file that is not empty */
+    struct stat info;
+    /* Its kind is asked before it is opened: what was written to a pipe is lost when that is opened twice. */
+    if (map && stat(path, &info) == 0 && S_ISREG(info.st_mode)) {
+        void *view = MAP_FAILED;
         int fd = open(path, O_RDONLY);
-        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-            (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
+        if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0 && (uint64_t)info.st_size <= (uint64_t)PTRDIFF_MAX)
             view = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (fd >= 0) (void)close(fd);
         if (view != MAP_FAILED) {
@@ -4608,7 +4451,7 @@ CEL_API_DEF cel_status cel_file_open(const char *path, int map, cel_file *out, c
 CEL_API_DEF void cel_file_close(cel_file *file)
 {
     void *p;
-    memcpy(&p, &file->bytes, sizeof p);
+    memcpy(&p, &file->bytes, sizeof p); /* drops the const */
 #if CELI_MMAP
     if (file->mapped) {
         (void)munmap(p, file->size);
@@ -4617,6 +4460,85 @@ CEL_API_DEF void cel_file_close(cel_file *file)
 #endif
     celi_free(p);
     memset(file, 0, sizeof *file);
+}
+
+/* A file being written: bytes so far, and whether one of them could not be. */
+typedef struct celi_sink {
+    FILE *file;
+    uint64_t size;
+    int failed;
+} celi_sink;
+
+/* What puts an array, an archive of `count` arrays or `count` bytes; CEL_ERR_ARG if they cannot be written as
+ * described. */
+typedef cel_status (*celi_encoder)(celi_sink *s, const void *what, int64_t count);
+
+static void celi_put(celi_sink *s, const void *bytes, size_t n)
+{
+    if (n && !s->failed) s->failed = fwrite(bytes, 1, n, s->file) != n;
+    s->size += n;
+}
+
+/* Little-endian. */
+static void celi_put_int(celi_sink *s, uint64_t v, int bytes)
+{
+    unsigned char b[8];
+    int i;
+    for (i = 0; i < bytes; i++) b[i] = (unsigned char)(v >> 8 * i & 255);
+    celi_put(s, b, (size_t)bytes);
+}
+
+static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
+{
+    celi_put(s, what, (size_t)count);
+    return CEL_OK;
+}
+
+/* Writes beside `path`, under a name that nobody else uses, and puts the whole in place. */
+static cel_status celi_save(const char *path, celi_encoder put, const void *what, int64_t count, cel_error *err)
+{
+    size_t n = strlen(path);
+    char *temporary = (char *)celi_alloc(n + 7, 1);
+    celi_sink s = CEL_ZERO;
+    cel_status status;
+    int k;
+    if (!temporary) return celi_no_memory(err);
+    memcpy(temporary, path, n);
+    memcpy(temporary + n, ".tmp", 4);
+    for (k = 0; k < 100 && !s.file; k++) {
+        temporary[n + 4] = (char)('0' + k / 10);
+        temporary[n + 5] = (char)('0' + k % 10);
+        s.file = fopen(temporary, "wbx");
+    }
+    if (!s.file) {
+        celi_free(temporary);
+        return celi_bad(err, CEL_ERR_IO, "no file can be created in that folder", -1);
+    }
+    status = put(&s, what, count);
+    if (fclose(s.file) != 0) s.failed = 1;
+#if CELI_MMAP
+    /* A name may reach the disk before its content does: wait for the content. Any descriptor of the file will do. */
+    if (!status && !s.failed) {
+        int fd = open(temporary, O_WRONLY);
+        s.failed = fd < 0 || fsync(fd) != 0;
+        if (fd >= 0) (void)close(fd);
+    }
+#endif
+    if (status) (void)celi_bad(err, status, "the arrays cannot be written as described", -1);
+    else if (s.failed) status = celi_bad(err, CEL_ERR_IO, "the file cannot be written", (int64_t)s.size);
+#if defined(_WIN32)
+    if (!status) (void)remove(path); /* rename does not replace there */
+#endif
+    if (!status && rename(temporary, path) != 0)
+        status = celi_bad(err, CEL_ERR_IO, "the file cannot be put in place", -1);
+    if (status) (void)remove(temporary);
+    celi_free(temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err)
+{
+    return celi_save(path, celi_put_bytes, bytes, (int64_t)size, err);
 }
 
 /* The file's one array of `low` to two dimensions, with nothing after it; closes f. Close `file` in any case. */
@@ -4638,7 +4560,7 @@ static int celi_npy_is_direct(FILE *f, cel_npy *a)
     char head[10240]; /* more than any header */
     long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
     size_t n;
-    if (size <= 0) return 0;
+    if (size <= 0) return 0; /* a pipe, too */
     rewind(f);
     n = fread(head, 1, sizeof head, f);
     return (n == sizeof head || n == (size_t)size) && cel_npy_parse(head, (size_t)size, a, NULL) == CEL_OK &&
@@ -4648,16 +4570,15 @@ static int celi_npy_is_direct(FILE *f, cel_npy *a)
 CEL_API_DEF cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err)
 {
     FILE *f = fopen(path, "rb");
-    cel_file file;
+    cel_file file = CEL_ZERO;
     cel_npy a;
     int direct = celi_npy_is_direct(f, &a);
     cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
-    memset(&file, 0, sizeof file);
     if (!direct) status = celi_npy_open(f, 2, &file, &a, err);
     if (!status) {
         status = cel_mat_new(a.shape[0], a.shape[1], out);
-        if (status) (void)celi_bad(err, status, "out of memory for the matrix", -1);
+        if (status) (void)celi_no_memory(err);
         else if (!direct) status = cel_npy_to_real(&a, out->data, err);
         else if (fread(out->data, sizeof(cel_real), (size_t)a.count, f) != (size_t)a.count)
             status = celi_bad(err, CEL_ERR_IO, "the file cannot be read", a.offset);
@@ -4677,7 +4598,7 @@ CEL_API_DEF cel_status cel_npy_integers(const char *path, int64_t **data, int64_
     *rows = *cols = 0;
     if (!status) {
         *data = (int64_t *)celi_alloc((size_t)a.count, sizeof **data);
-        status = *data ? cel_npy_to_int64(&a, *data, err) : celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
+        status = *data ? cel_npy_to_int64(&a, *data, err) : celi_no_memory(err);
     }
     if (!status) {
         *rows = a.shape[0];
@@ -4713,50 +4634,63 @@ CEL_API_DEF cel_status cel_file_lines(const char *path, char ***lines, int64_t *
     return status;
 }
 
-/* Writes beside `path`, under a name that nobody else uses, and puts the whole in place. */
-static cel_status celi_save(const char *path, celi_encoder put, const void *what, int64_t count, cel_error *err)
+/* Texts in a header, which is long enough. */
+static size_t celi_add(unsigned char *header, size_t at, const char *text)
 {
-    size_t n = strlen(path);
-    char *temporary = (char *)celi_alloc(n + 7, 1);
-    celi_sink s;
-    cel_status status;
-    int k;
-    if (!temporary) return celi_bad(err, CEL_ERR_MEMORY, "out of memory", -1);
-    memset(&s, 0, sizeof s);
-    memcpy(temporary, path, n);
-    memcpy(temporary + n, ".tmp", 4);
-    for (k = 0; k < 100 && !s.file; k++) {
-        temporary[n + 4] = (char)('0' + k / 10);
-        temporary[n + 5] = (char)('0' + k % 10);
-        s.file = fopen(temporary, "wbx");
-    }
-    if (!s.file) {
-        celi_free(temporary);
-        return celi_bad(err, CEL_ERR_IO, "no file can be created in that folder", -1);
-    }
-    status = put(&s, what, count);
-    if (fclose(s.file) != 0) s.failed = 1;
-    if (status) (void)celi_bad(err, status, "the arrays cannot be written as described", -1);
-    else if (s.failed) status = celi_bad(err, CEL_ERR_IO, "the file cannot be written", (int64_t)s.size);
-#if defined(_WIN32)
-    if (!status) (void)remove(path); /* rename does not replace there */
-#endif
-    if (!status && rename(temporary, path) != 0)
-        status = celi_bad(err, CEL_ERR_IO, "the file cannot be put in place", -1);
-    if (status) (void)remove(temporary);
-    celi_free(temporary);
-    return status;
+    size_t n = strlen(text);
+    memcpy(header + at, text, n);
+    return at + n;
 }
 
-static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
+static size_t celi_add_decimal(unsigned char *header, size_t at, int64_t v)
 {
-    celi_put(s, what, (size_t)count);
+    char digit[21] = "";
+    int i = 20;
+    do digit[--i] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    return celi_add(header, at, digit + i);
+}
+
+/* The header of an array's .npy file of version 1, at most 1024 bytes: 32 lengths of at most 21 characters, and 60
+ * around them. Its data are 64-byte aligned. Returns its length, 0 if the description is none that can be written. */
+static size_t celi_npy_header(const cel_npy *a, unsigned char *header)
+{
+    cel_npy copy = *a;
+    char type[3] = "";
+    size_t n = 10;
+    int d;
+    if (!celi_npy_count(&copy) || copy.count != a->count || (a->count && !a->data)) return 0;
+    if (!celi_npy_numeric(a) && a->kind != 'S') return 0;
+    type[0] = a->bytes == 1 || a->kind == 'S' ? '|' : a->big_endian ? '>' : '<';
+    type[1] = a->kind;
+    n = celi_add(header, n, "{'descr': '");
+    n = celi_add(header, n, type);
+    n = celi_add_decimal(header, n, a->bytes);
+    n = celi_add(header, n, "', 'fortran_order': ");
+    n = celi_add(header, n, a->fortran ? "True, 'shape': (" : "False, 'shape': (");
+    for (d = 0; d < a->ndim; d++) {
+        n = celi_add_decimal(header, n, a->shape[d]);
+        n = celi_add(header, n, d + 1 < a->ndim ? ", " : a->ndim == 1 ? "," : "");
+    }
+    n = celi_add(header, n, "), }");
+    while (n % 64 != 63) n = celi_add(header, n, " ");
+    n = celi_add(header, n, "\n");
+    memcpy(header, "\x93NUMPY\1", 8);
+    header[8] = (unsigned char)((n - 10) & 255);
+    header[9] = (unsigned char)((n - 10) >> 8);
+    return n;
+}
+
+static cel_status celi_put_npy(celi_sink *s, const void *what, int64_t count)
+{
+    const cel_npy *a = (const cel_npy *)what;
+    unsigned char header[1024];
+    size_t n = celi_npy_header(a, header);
+    (void)count;
+    if (!n) return CEL_ERR_ARG;
+    celi_put(s, header, n);
+    celi_put(s, a->data, (size_t)a->count * (size_t)a->bytes);
     return CEL_OK;
-}
-
-CEL_API_DEF cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err)
-{
-    return celi_save(path, celi_put_bytes, bytes, (int64_t)size, err);
 }
 
 CEL_API_DEF cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err)
@@ -4764,23 +4698,16 @@ CEL_API_DEF cel_status cel_npy_write(const char *path, const cel_npy *a, cel_err
     return celi_save(path, celi_put_npy, a, 1, err);
 }
 
-CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err)
-{
-    return celi_save(path, celi_put_npz, member, count, err);
-}
-
 CEL_API_DEF cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *err)
 {
     int64_t shape[2];
-    cel_mat copy;
+    cel_mat copy = CEL_ZERO;
     cel_npy described;
-    cel_status status = CEL_OK;
+    cel_status status;
     shape[0] = a.rows;
     shape[1] = a.cols;
-    memset(&copy, 0, sizeof copy);
-    if (a.stride != a.cols && a.rows > 1) {
-        status = cel_mat_new(a.rows, a.cols, &copy);
-        if (status) return celi_bad(err, status, "out of memory", -1);
+    if (a.stride != a.cols && a.rows > 1) { /* a window: its rows must be brought together */
+        if (cel_mat_new(a.rows, a.cols, &copy)) return celi_no_memory(err);
         (void)cel_mat_copy(a, copy);
         a = copy;
     }
@@ -4788,6 +4715,63 @@ CEL_API_DEF cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_err
     status = cel_npy_write(path, &described, err);
     cel_mat_free(&copy);
     return status;
+}
+
+/* An archive is its members, each behind a local header, then the directory, then the end record. What both headers
+ * say is put by one function, so that they agree; the CRC-32 comes before the content, which is read twice for it.
+ *
+ * A member with its local header or, with the offset of that, its entry in the directory. Returns the length of
+ * the former, or 0 if the member cannot be written. */
+static uint64_t celi_put_member(celi_sink *s, const cel_npz_member *m, int64_t local)
+{
+    unsigned char header[1024];
+    const size_t name = strlen(m->name), head = celi_npy_header(&m->array, header);
+    const uint64_t data = head ? (uint64_t)m->array.count * (uint64_t)m->array.bytes : 0, size = head + data;
+    if (name > 60000 || !head || size > 0xffffffffu) return 0;
+    celi_put(s, local < 0 ? "PK\3\4" : "PK\1\2\24", local < 0 ? 4 : 6); /* by, and for, version 2.0 */
+    celi_put_int(s, 0x08000014, 4); /* the name is UTF-8 */
+    celi_put_int(s, 0, 2);          /* stored */
+    celi_put_int(s, 0x00210000, 4); /* 1 January 1980, 0:00: the same input gives the same bytes */
+    celi_put_int(s, celi_crc(celi_crc(0, header, head), m->array.data, (size_t)data), 4);
+    celi_put_int(s, size, 4);
+    celi_put_int(s, size, 4);
+    celi_put_int(s, name + 4, 4); /* no extra field */
+    if (local >= 0) {
+        celi_put_int(s, 0, 6); /* no comment, disk 0, binary */
+        celi_put_int(s, 0, 4); /* no attributes */
+        celi_put_int(s, (uint64_t)local, 4);
+    }
+    celi_put(s, m->name, name);
+    celi_put(s, ".npy", 4);
+    if (local < 0) (void)celi_put_npy(s, &m->array, 1);
+    return 30 + name + 4 + size;
+}
+
+static cel_status celi_put_npz(celi_sink *s, const void *what, int64_t count)
+{
+    const cel_npz_member *member = (const cel_npz_member *)what;
+    uint64_t directory = 0, length, at = 0;
+    int64_t i;
+    if (count < 0 || count >= 0xffff) return CEL_ERR_ARG;
+    for (i = 0; i < count; i++) {
+        length = celi_put_member(s, member + i, -1);
+        directory += length;
+        if (!length || directory >= 0xffffffffu) return CEL_ERR_ARG;
+    }
+    for (i = 0; i < count; i++) at += celi_put_member(s, member + i, (int64_t)at);
+    length = s->size - directory;
+    celi_put(s, "PK\5\6\0\0\0", 8);
+    celi_put_int(s, (uint64_t)count, 2);
+    celi_put_int(s, (uint64_t)count, 2);
+    celi_put_int(s, length, 4);
+    celi_put_int(s, directory, 4);
+    celi_put_int(s, 0, 2);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err)
+{
+    return celi_save(path, celi_put_npz, member, count, err);
 }
 
 #endif

@@ -887,8 +887,13 @@ static void print_array(const char *name, const cel_npy *a)
     int64_t i, bad = 0;
     int d;
     double low = INFINITY, high = -INFINITY, sum = 0;
-    cel_real *x = (cel_real *)get((size_t)a->count, sizeof(cel_real));
+    cel_real *x;
     cel_error err;
+    if (a->kind == 'S') {
+        printf("%s: text, %lld of %d bytes\n", name, (long long)a->count, a->bytes);
+        return;
+    }
+    x = (cel_real *)get((size_t)a->count, sizeof(cel_real));
     printf("%s: %s%d, %s order, %s-endian, shape (", name,
            a->kind == 'f'   ? "float"
            : a->kind == 'i' ? "int"
@@ -930,7 +935,7 @@ static void command_info(int argc, char **argv)
             for (i = 0; i < z.count; i++) {
                 char name[256];
                 cel_npz_name(&z, i, name, sizeof name);
-                if (cel_npz_get(&z, i, &a, &err) == CEL_OK)
+                if (cel_npz_get(&z, name, &a, &err) == CEL_OK)
                     print_array(name, &a);
                 else
                     printf("%s: %s (offset %lld)\n", name, err.what, (long long)err.offset);

@@ -30,8 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (cel_npy_parse(bytes, size, &a, &err) == CEL_OK) convert(&a);
     else if (!err.what || err.offset < 0 || err.offset > (int64_t)size) abort();
     if (cel_npz_parse(bytes, size, &z, NULL) == CEL_OK) {
-        for (i = 0; i < z.count && i < 16; i++)
-            if (cel_npz_get(&z, i, &a, NULL) == CEL_OK) convert(&a);
+        for (i = 0; i < z.count && i < 16; i++) {
+            char name[64];
+            cel_npz_name(&z, i, name, sizeof name);
+            if (cel_npz_get(&z, name, &a, NULL) == CEL_OK) convert(&a);
+        }
         if (cel_npz_to_csr(&z, &m, NULL) == CEL_OK) cel_csr_free(&m);
     }
     if (cel_file_parse_lines(bytes, size, &lines, &i, NULL) == CEL_OK) cel_file_free(lines);
