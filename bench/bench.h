@@ -248,19 +248,17 @@ static CEL_UNUSED cel_mat new_slide(cel_mat coords, int64_t genes, uint64_t seed
     cel_mat_free(&load);
     return x;
 }
-/* k nearest neighbours; published != 0: the published weights, else (A + A^T) / 2. */
-static CEL_UNUSED cel_csr new_graph(cel_mat coords, int published)
+/* The identity and the 6 nearest neighbours. */
+static CEL_UNUSED cel_relations new_relations(cel_mat coords, cel_weights weights)
 {
-    cel_csr a, w;
-    check(cel_graph_knn(coords, NULL, 6, 0, &a, NULL), "graph");
-    if (published) {
-        check(cel_csr_transpose(&a, &w), "transpose");
-        check(cel_csr_normalise(&w, CEL_NORM_GCN), "normalise");
-    } else {
-        check(cel_csr_symmetrise(&a, &w), "symmetrise");
-    }
-    cel_csr_free(&a);
-    return w;
+    cel_relations_options o = CEL_ZERO;
+    cel_relations r;
+    cel_csr graph;
+    o.weights = weights;
+    check(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL), "graph");
+    check(cel_relations_from_graph(&graph, &o, &r, NULL), "relations");
+    cel_csr_free(&graph);
+    return r;
 }
 static CEL_UNUSED const char *in_folder(const char *folder, const char *name)
 {

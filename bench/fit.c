@@ -4,8 +4,7 @@
 
 typedef struct tissue {
     cel_mat points, x, start;
-    cel_csr paper, w; /* the published weights, and our own */
-    cel_relation published[2], own[2];
+    cel_relations paper, published, own; /* the published weights; these made symmetric; our own */
     cel_moments moments;
     cel_model model;
     cel_work work;
@@ -19,15 +18,21 @@ typedef struct tissue {
 static void paper_graph_fn(void *context)
 {
     tissue *t = (tissue *)context;
-    cel_csr_free(&t->paper);
-    t->paper = new_graph(t->points, 1);
+    cel_csr even;
+    cel_relations_free(&t->paper);
+    cel_relations_free(&t->published);
+    t->paper = new_relations(t->points, CEL_WEIGHTS_GCN);
+    /* Forces that are made symmetric see the symmetric part of W only: half the moments. */
+    check(cel_csr_symmetrise(t->paper.at[1].w, &even), "symmetrise");
+    check(cel_relations_new(t->points.rows, &t->published), "relations");
+    check(cel_relations_add(&t->published, "inter", &even, NULL), "relations");
 }
 static void paper_moments_fn(void *context)
 {
     tissue *t = (tissue *)context;
     cel_moments_free(&t->moments);
-    check(cel_moments_new(t->x.cols, cel_moments_blocks(t->published, 2), &t->moments), "moments");
-    check(cel_moments_add(&t->moments, t->published, 2, t->x, NULL, 0, &t->work), "moments");
+    check(cel_moments_new(t->x.cols, &t->published, &t->moments), "moments");
+    check(cel_moments_add(&t->moments, &t->published, t->x, NULL, 0, &t->work), "moments");
 }
 static void paper_fit_fn(void *context)
 {
@@ -55,12 +60,12 @@ static void score_fn(void *context)
     int64_t tiles;
     memset(&o, 0, sizeof o);
     o.no_errors = !t->errors;
-    cel_csr_free(&t->w);
+    cel_relations_free(&t->own);
     cel_model_free(&t->model);
     cel_mat_free(&t->se);
-    t->w = new_graph(t->points, 0);
+    t->own = new_relations(t->points, CEL_WEIGHTS_MEAN);
     if (t->errors) check(cel_slide_tiles(t->points, NULL, 6, t->tile, &tiles, NULL), "tiles");
-    check(cel_score_fit(t->own, 2, t->x, NULL, t->errors ? t->tile : NULL, &o, &t->model, &report, &t->work),
+    check(cel_score_fit(&t->own, t->x, NULL, t->errors ? t->tile : NULL, &o, &t->model, &report, &t->work),
           "the fit");
     t->iterations = report.iterations;
     t->se = report.se;
@@ -75,7 +80,7 @@ static void score_errors_fn(void *context)
     t->errors = 0;
 }
 
-typedef struct large { const char *path; cel_relation relation[2]; cel_moments moments; cel_work work; } large;
+typedef struct large { const char *path; cel_relations relations; cel_moments moments; cel_work work; } large;
 
 static void mapped_fn(void *context)
 {
@@ -88,7 +93,7 @@ static void mapped_fn(void *context)
     check(cel_npy_parse(file.bytes, file.size, &array, NULL), "the header");
     data = cel_npy_view(&array);
     check(data ? CEL_OK : CEL_ERR_FORMAT, "a view");
-    check(cel_moments_add(&l->moments, l->relation, 2, cel_mat_view(data, array.shape[0], array.shape[1]), NULL, 0,
+    check(cel_moments_add(&l->moments, &l->relations, cel_mat_view(data, array.shape[0], array.shape[1]), NULL, 0,
                           &l->work), "moments");
     cel_file_close(&file);
 }
@@ -130,7 +135,7 @@ int main(int argc, char **argv)
     cel_mat walk;
     int32_t *order;
     int64_t i;
-    cel_csr graph;
+    const cel_csr *graph;
     tissue t;
     large l;
 
@@ -138,8 +143,6 @@ int main(int argc, char **argv)
     memset(&l, 0, sizeof l);
     t.points = new_points(cells, 5);
     t.x = new_slide(t.points, genes, 5);
-    t.published[1].w = &t.paper;
-    t.own[1].w = &t.w;
     t.tile = (int32_t *)get(cells, sizeof *t.tile);
     t.epochs = 200;
     paper_graph_fn(&t);
@@ -149,7 +152,7 @@ int main(int argc, char **argv)
     cel_mat_copy(cel_model_force(&t.model, 0), t.start);
     check(cel_npy_write_matrix(in_folder(folder, "x.npy"), t.x, NULL), "writing");
     check(cel_npy_write_matrix(in_folder(folder, "start.npy"), t.start, NULL), "writing");
-    cel_npz_from_csr(&t.paper, shape, member);
+    cel_npz_from_csr(t.paper.at[1].w, shape, member);
     check(cel_npz_write(in_folder(folder, "paper.npz"), member, 5, NULL), "writing");
 
     add_case(list, &count, "published graph", "s", 0, paper_graph_fn, &t, THREADS, CEL_LEVEL_AVX512);
@@ -176,7 +179,8 @@ int main(int argc, char **argv)
     walk = new_mat(many, 2);
     check(cel_graph_order(t.points, NULL, order, NULL), "order");
     for (i = 0; i < many; i++) memcpy(walk.data + 2 * i, t.points.data + 2 * order[i], 2 * sizeof(cel_real));
-    graph = new_graph(walk, 0);
+    l.relations = new_relations(walk, CEL_WEIGHTS_MEAN);
+    graph = l.relations.at[1].w;
     {
         cel_mat x = new_mat(many, wide);
         cel_sample_uniform(1, 0, 0, x);
@@ -184,8 +188,7 @@ int main(int argc, char **argv)
         check(cel_npy_write_matrix(l.path, x, NULL), "writing");
         cel_mat_free(&x);
     }
-    l.relation[1].w = &graph;
-    check(cel_moments_new(wide, cel_moments_blocks(l.relation, 2), &l.moments), "moments");
+    check(cel_moments_new(wide, &l.relations, &l.moments), "moments");
     count = 0;
     add_copy(list, &count, &copy, THREADS);
     add_gemm(list, &count, &product, THREADS);
@@ -194,8 +197,8 @@ int main(int argc, char **argv)
     run_cases(list, count);
     /* The floor: X and W from memory once; the products of one triangle of B^T B. */
     side = (double)(2 * wide + 1);
-    bytes = (double)(many * wide) * sizeof(cel_real) + (double)cel_csr_count(&graph) * (sizeof(cel_real) + 4.0);
-    operations = (double)many * side * (side + 1) + 2.0 * (double)cel_csr_count(&graph) * (double)wide;
+    bytes = (double)(many * wide) * sizeof(cel_real) + (double)cel_csr_count(graph) * (sizeof(cel_real) + 4.0);
+    operations = (double)many * side * (side + 1) + 2.0 * (double)cel_csr_count(graph) * (double)wide;
     print_case(list, NULL);
     print_case(list + 1, NULL);
     floor_time = fmax(1e-9 * bytes / list[0].value, 1e-9 * operations / list[1].value);

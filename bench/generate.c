@@ -4,7 +4,7 @@
 
 typedef struct descent {
     cel_model model;
-    cel_relation relation[2];
+    cel_relations relations;
     cel_mat start, angles, x, gradient;
     cel_work work;
     double loss[10];
@@ -21,7 +21,7 @@ static void steps_fn(void *context)
     o.lr = 1e-6;
     o.snapshot_every = 100;
     cel_mat_copy(d->start, d->angles);
-    check(cel_paper_generate(&d->model, d->relation, &o, d->angles, d->x, d->loss, &last), "the generator");
+    check(cel_paper_generate(&d->model, &d->relations, &o, d->angles, d->x, d->loss, &last), "the generator");
 }
 static void forward_fn(void *context)
 {
@@ -32,7 +32,7 @@ static void loss_fn(void *context)
 {
     descent *d = (descent *)context;
     cel_paper_value loss;
-    check(cel_paper_generate_loss(&d->model, d->relation, d->x, NULL, &loss, d->gradient, &d->work), "the loss");
+    check(cel_paper_generate_loss(&d->model, &d->relations, d->x, NULL, &loss, d->gradient, &d->work), "the loss");
 }
 static void backward_fn(void *context)
 {
@@ -47,16 +47,12 @@ int main(int argc, char **argv)
     int64_t cells = quick ? 600 : 2500, genes = quick ? 60 : 500, i;
     bench_case list[16];
     bench_gemm product = new_gemm(quick ? 512 : 2048, 0);
-    cel_csr w, wt;
     cel_mat points = new_points(cells, 5), one = new_mat(cells, genes - 1);
     double operations;
     descent d;
 
     memset(&d, 0, sizeof d);
-    w = new_graph(points, 1);
-    check(cel_csr_transpose(&w, &wt), "transpose");
-    d.relation[1].w = &w;
-    d.relation[1].wt = &wt;
+    d.relations = new_relations(points, CEL_WEIGHTS_GCN);
     check(cel_model_new(genes, 2, 0, &d.model), "a model");
     check(cel_paper_start(1, &d.model), "forces");
     d.start = new_mat(cells, genes - 1);

@@ -27,8 +27,7 @@ static double spmm_bytes(const cel_csr *w, int64_t cols)
 
 typedef struct passes {
     cel_mat x;
-    cel_csr w;
-    cel_relation relation[2];
+    cel_relations relations;
     cel_moments moments;
     cel_model model;
     cel_sample *sampler;
@@ -38,7 +37,7 @@ typedef struct passes {
 static void moments_fn(void *context)
 {
     passes *p = (passes *)context;
-    check(cel_moments_add(&p->moments, p->relation, 2, p->x, NULL, 0, &p->work), "moments");
+    check(cel_moments_add(&p->moments, &p->relations, p->x, NULL, 0, &p->work), "moments");
 }
 static void sweep_fn(void *context)
 {
@@ -51,17 +50,16 @@ static void new_passes(cel_mat points, int64_t genes, passes *p)
     cel_rng rng = cel_rng_at(3, 0, 0, 0);
     memset(p, 0, sizeof *p);
     memset(&o, 0, sizeof o);
-    p->w = new_graph(points, 0);
+    p->relations = new_relations(points, CEL_WEIGHTS_MEAN);
     p->x = new_mat(points.rows, genes);
     cel_sample_uniform(1, 0, 0, p->x);
-    p->relation[1].w = &p->w;
-    check(cel_moments_new(genes, cel_moments_blocks(p->relation, 2), &p->moments), "moments");
+    check(cel_moments_new(genes, &p->relations, &p->moments), "moments");
     check(cel_model_new(genes, 2, 0, &p->model), "a model");
     cel_rng_normals(&rng, p->model.force.data, 2 * genes * genes);
     check(cel_mat_symmetrise(cel_model_force(&p->model, 0)), "symmetrise");
     check(cel_mat_symmetrise(cel_model_force(&p->model, 1)), "symmetrise");
     o.step = 0.1;
-    check(cel_sample_new(&p->model, p->relation, points.rows, &o, &p->sampler, NULL), "a sampler");
+    check(cel_sample_new(&p->model, &p->relations, &o, &p->sampler, NULL), "a sampler");
 }
 static void free_passes(passes *p)
 {
@@ -69,7 +67,7 @@ static void free_passes(passes *p)
     cel_model_free(&p->model);
     cel_moments_free(&p->moments);
     cel_mat_free(&p->x);
-    cel_csr_free(&p->w);
+    cel_relations_free(&p->relations);
     cel_work_free(&p->work);
 }
 

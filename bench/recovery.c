@@ -150,22 +150,18 @@ static void line(const char *experiment, const char *setting, const char *method
 
 typedef struct slide {
     cel_mat x, coords;
-    cel_csr graph, w, published;
-    cel_relation relation[2], published_relation[2];
+    cel_csr graph;
+    cel_relations relations, published;
     int32_t *tile;
     int64_t tiles;
 } slide;
 
 static void finish_slide(slide *s)
 {
-    memset(s->relation, 0, sizeof s->relation);
-    memset(s->published_relation, 0, sizeof s->published_relation);
-    check(cel_csr_symmetrise(&s->graph, &s->w), "graph");
-    check(cel_csr_transpose(&s->graph, &s->published), "graph");
-    check(cel_csr_normalise(&s->published, CEL_NORM_GCN), "graph");
-    s->relation[1].w = &s->w;
-    s->published_relation[1].w = &s->published;
-    s->published_relation[1].wt = &s->published; /* the moments of the published fit need W X only */
+    cel_relations_options published = CEL_ZERO;
+    published.weights = CEL_WEIGHTS_GCN;
+    check(cel_relations_from_graph(&s->graph, NULL, &s->relations, NULL), "graph");
+    check(cel_relations_from_graph(&s->graph, &published, &s->published, NULL), "graph");
 }
 static void tile_slide(slide *s, int64_t side)
 {
@@ -187,8 +183,8 @@ static void free_slide(slide *s)
     cel_mat_free(&s->x);
     cel_mat_free(&s->coords);
     cel_csr_free(&s->graph);
-    cel_csr_free(&s->w);
-    cel_csr_free(&s->published);
+    cel_relations_free(&s->relations);
+    cel_relations_free(&s->published);
     free(s->tile);
 }
 
@@ -206,7 +202,7 @@ static void plain_correlation(const slide *s, const cel_model *out)
     int64_t n = s->x.cols, cells = s->x.rows, i, a, b, r;
     double *m = (double *)get(4 * n, sizeof(double));
     check(cel_mat_new(cells, n, &sum), "memory");
-    check(cel_csr_mul(1, &s->w, s->x, 0, sum), "neighbours");
+    check(cel_csr_mul(1, s->relations.at[1].w, s->x, 0, sum), "neighbours");
     side[0] = s->x;
     side[1] = sum;
     for (r = 0; r < 2; r++)
@@ -234,16 +230,13 @@ static void published_fit(const slide *s, int64_t epochs, double lr, double zmft
 {
     cel_moments moments;
     cel_paper_options options;
-    cel_relation once[2];
     memset(&options, 0, sizeof options);
-    memset(once, 0, sizeof once);
     options.epochs = epochs;
     options.lr = lr;
     options.zmft = zmft;
     options.seed = seed;
-    once[1].w = s->published_relation[1].w;
-    check(cel_moments_new(s->x.cols, 2, &moments), "moments");
-    check(cel_moments_add(&moments, once, 2, s->x, NULL, 0, NULL), "moments");
+    check(cel_moments_new(s->x.cols, &s->published, &moments), "moments");
+    check(cel_moments_add(&moments, &s->published, s->x, NULL, 0, NULL), "moments");
     check(cel_paper_start(seed, out), "start");
     check(cel_paper_fit(&moments, 1, &options, out, NULL, NULL), "published fit");
     cel_moments_free(&moments);
@@ -274,7 +267,7 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
     options.ridge = method == RIDGE ? CEL_SCORE_PICKED : 0;
     options.l1 = method == L1 ? CEL_SCORE_PICKED : 0;
     options.no_errors = report == NULL;
-    check(cel_score_fit(s->relation, 2, s->x, NULL, s->tile, &options, out, report, NULL), method_name[method]);
+    check(cel_score_fit(&s->relations, s->x, NULL, s->tile, &options, out, report, NULL), method_name[method]);
     return clock_of(2) - start;
 }
 
@@ -362,7 +355,7 @@ static void draw(const setting *set, uint64_t seed, const cel_model *truth, slid
     options.warmup = 50;
     options.thin = options.sweeps;
     cel_sample_uniform(seed, 0, set->orthant, s->x);
-    check(cel_sample_run(truth, s->relation, &options, s->x, NULL, NULL, NULL), "sample");
+    check(cel_sample_run(truth, &s->relations, &options, s->x, NULL, NULL, NULL), "sample");
 }
 
 static int have_data(const char *name)
@@ -458,7 +451,6 @@ static void experiment_published(void)
         cel_paper_generate_options options;
         slide s = make_slide(&set);
         int64_t mm, rr, i;
-        cel_csr transposed;
         finish_slide(&s);
         tile_slide(&s, 2);
         plant(&set, (uint64_t)run, &truth);
@@ -467,9 +459,7 @@ static void experiment_published(void)
         memset(&options, 0, sizeof options);
         options.epochs = 2000;
         options.lr = 0.1;
-        check(cel_csr_transpose(&s.published, &transposed), "graph");
-        s.published_relation[1].wt = &transposed;
-        check(cel_paper_generate(&truth, s.published_relation, &options, angles, s.x, NULL, NULL), "published generator");
+        check(cel_paper_generate(&truth, &s.published, &options, angles, s.x, NULL, NULL), "published generator");
         for (mm = 0; mm < SHOWN; mm++) {
             if (methods[mm] == PUBLISHED) {
                 check(cel_model_new(4, 2, 0, &fitted), "memory");
@@ -490,7 +480,6 @@ static void experiment_published(void)
             }
             cel_model_free(&fitted);
         }
-        cel_csr_free(&transposed);
         cel_mat_free(&angles);
         cel_model_free(&truth);
         free_slide(&s);
@@ -788,7 +777,7 @@ static void experiment_shuffled(void)
             tile_slide(&s, 6);
             memset(&options, 0, sizeof options);
             options.ridge = ridge ? CEL_SCORE_PICKED : 0;
-            check(cel_score_fit(s.relation, 2, s.x, NULL, s.tile, &options, &fitted, &report, NULL), "fit");
+            check(cel_score_fit(&s.relations, s.x, NULL, s.tile, &options, &fitted, &report, NULL), "fit");
             for (r = 0; r < 2; r++) {
                 double called = 0;
                 for (a = 0; a < n; a++)

@@ -4,8 +4,7 @@
 typedef struct chain {
     char name[80];
     int64_t cells, genes;
-    cel_csr w;
-    cel_relation relation[2];
+    cel_relations relations;
     cel_model model;
     cel_sample *sampler;
     cel_mat x;
@@ -31,8 +30,7 @@ static void new_chain(int64_t cells, int64_t genes, int orthant, chain *c)
     o.orthant = orthant;
     c->cells = cells;
     c->genes = genes;
-    c->w = new_graph(points, 0);
-    c->relation[1].w = &c->w;
+    c->relations = new_relations(points, CEL_WEIGHTS_MEAN);
     check(cel_model_new(genes, 2, 0, &c->model), "a model");
     cel_rng_normals(&rng, c->model.force.data, 2 * genes * genes);
     for (i = 0; i < genes * genes; i++) c->model.force.data[genes * genes + i] /= 6;
@@ -40,15 +38,15 @@ static void new_chain(int64_t cells, int64_t genes, int orthant, chain *c)
     check(cel_mat_symmetrise(cel_model_force(&c->model, 1)), "symmetrise");
     c->x = new_mat(cells, genes);
     cel_sample_uniform(1, 0, orthant, c->x);
-    check(cel_sample_new(&c->model, c->relation, cells, &o, &c->sampler, NULL), "a sampler");
+    check(cel_sample_new(&c->model, &c->relations, &o, &c->sampler, NULL), "a sampler");
     for (i = 0; i < (orthant ? 0 : 50); i++) sweep_fn(c); /* the warm-up */
     /* A cell's field, and a product with F + F^T at the start and after every leapfrog step; the sparse product. */
     c->operations = 2.0 * (double)(MOVES + 2) * (double)cells * (double)genes * (double)genes +
-                    2.0 * (double)cel_csr_count(&c->w) * (double)genes;
+                    2.0 * (double)cel_csr_count(c->relations.at[1].w) * (double)genes;
     /* On the orthant a pair's turn moves the gradient along two rows of F + F^T, n / 2 pairs a round. */
     if (orthant)
         c->operations = (2.0 * 2.0 + 2.0 * MOVES) * (double)cells * (double)genes * (double)genes +
-                        2.0 * (double)cel_csr_count(&c->w) * (double)genes;
+                        2.0 * (double)cel_csr_count(c->relations.at[1].w) * (double)genes;
     snprintf(c->name, sizeof c->name, "sampler sweep%s %ld cells x %ld genes", orthant ? " orthant" : "", (long)cells,
              (long)genes);
     cel_mat_free(&points);

@@ -9,14 +9,14 @@ int main(void)
     /* Two genes. Between neighbours, gene 0 of one cell goes with gene 1 of the other. */
     int64_t row[2] = {0, 1}, col[2] = {1, 0};
     cel_csr neighbours;
-    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}}; /* 0: within a cell */
+    cel_relations relations; /* 0: within a cell, 1: between neighbours */
     cel_model model;
     cel_real *inter;
     int step;
 
     if (cel_csr_from_edges(2, 2, 2, row, col, NULL, &neighbours, NULL)) return 1;
+    if (cel_relations_from_graph(&neighbours, NULL, &relations, NULL)) return 1;
     if (cel_model_new(2, 2, 0, &model)) return 1;
-    relation[1].w = &neighbours; /* symmetric, so no transpose is needed */
     cel_model_force(&model, 0).data[0] = 1;
     inter = cel_model_force(&model, 1).data;
     inter[1] = inter[2] = (cel_real)0.5;
@@ -29,13 +29,14 @@ int main(void)
         cel_real x[4], gradient[4];
         x[0] = 1, x[1] = 0;
         x[2] = (cel_real)cos(angle), x[3] = (cel_real)sin(angle);
-        if (cel_model_energy(&model, relation, cel_mat_view(x, 2, 2), &h, share, cel_mat_view(gradient, 2, 2), NULL))
+        if (cel_model_energy(&model, &relations, cel_mat_view(x, 2, 2), &h, share, cel_mat_view(gradient, 2, 2), NULL))
             return 1;
         if (step == 0) h0 = h;
         printf("%8d %8.3f %8.3f %8.3f %8.3f\n", step * 15, h, share[0], share[1], exp(h - h0));
     }
     printf("The pair is likeliest where the two forces balance.\n");
     cel_model_free(&model);
+    cel_relations_free(&relations);
     cel_csr_free(&neighbours);
     return 0;
 }

@@ -21,8 +21,8 @@ static void set(cel_mat force, int a, int b, double value)
 int main(void)
 {
     cel_mat coords, x;
-    cel_csr graph, w;
-    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_csr graph;
+    cel_relations relations;
     cel_model truth, fitted;
     cel_score_report report;
     static int32_t tile[CELLS];
@@ -33,8 +33,7 @@ int main(void)
     check(cel_mat_new(CELLS, 2, &coords));
     check(cel_graph_hex_coords(SIDE, SIDE, coords));
     check(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL));
-    check(cel_csr_symmetrise(&graph, &w));
-    relation[1].w = &w;
+    check(cel_relations_from_graph(&graph, NULL, &relations, NULL));
 
     /* Known forces: genes 0 and 1 together within a cell, 1 and 2 across neighbours, 3 against 4 within. */
     check(cel_model_new(GENES, 2, 0, &truth));
@@ -44,11 +43,11 @@ int main(void)
 
     check(cel_mat_new(CELLS, GENES, &x));
     cel_sample_uniform(1, 0, 0, x);
-    check(cel_sample_run(&truth, relation, NULL, x, NULL, NULL, NULL));
+    check(cel_sample_run(&truth, &relations, NULL, x, NULL, NULL, NULL));
 
     /* Spatial tiles, for the error bars. */
     check(cel_slide_tiles(coords, NULL, 6, tile, &tiles, NULL));
-    check(cel_score_fit(relation, 2, x, NULL, tile, NULL, &fitted, &report, NULL));
+    check(cel_score_fit(&relations, x, NULL, tile, NULL, &fitted, &report, NULL));
 
     printf("pair     within:  true    fitted +- error      q   between:  true    fitted +- error      q\n");
     for (a = 0; a < GENES; a++)
@@ -65,6 +64,6 @@ int main(void)
     cel_mat_free(&coords);
     cel_mat_free(&x);
     cel_csr_free(&graph);
-    cel_csr_free(&w);
+    cel_relations_free(&relations);
     return 0;
 }

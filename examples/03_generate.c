@@ -32,12 +32,12 @@ static void draw(cel_mat x)
 int main(void)
 {
     cel_mat coords, x;
-    cel_csr graph, w;
-    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_csr graph;
+    cel_relations relations;
     cel_model model;
-    cel_sample_options options;
+    cel_sample_options options = CEL_ZERO;
     cel_sample_report sampled;
-    cel_ascent_options up;
+    cel_ascent_options up = CEL_ZERO;
     cel_ascent_report top;
     double strength;
     int g;
@@ -45,32 +45,29 @@ int main(void)
     check(cel_mat_new(CELLS, 2, &coords));
     check(cel_graph_hex_coords(SIDE, SIDE, coords));
     check(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL));
-    check(cel_csr_symmetrise(&graph, &w));
-    relation[1].w = &w;
+    check(cel_relations_from_graph(&graph, NULL, &relations, NULL));
     check(cel_model_new(3, 2, 0, &model));
     check(cel_mat_new(CELLS, 3, &x));
 
     /* The same gene in neighbouring cells: stronger and stronger. */
     for (strength = 0; strength <= 1.2; strength += 0.6) {
         for (g = 0; g < 3; g++) cel_model_force(&model, 1).data[4 * g] = (cel_real)strength;
-        memset(&options, 0, sizeof options);
         options.seed = 1;
         options.orthant = 1; /* expression is not negative */
         cel_sample_uniform(1, 0, 1, x);
-        check(cel_sample_run(&model, relation, &options, x, NULL, &sampled, NULL));
+        check(cel_sample_run(&model, &relations, &options, x, NULL, &sampled, NULL));
         printf("force between neighbours %.1f: H = %.0f +- %.0f, effective sample size %.0f\n", strength,
                sampled.energy, sampled.deviation, sampled.ess);
         draw(x);
     }
-    memset(&up, 0, sizeof up);
     up.orthant = 1;
-    check(cel_ascent_run(&model, relation, &up, x, &top, NULL));
+    check(cel_ascent_run(&model, &relations, &up, x, &top, NULL));
     printf("most likely tissue from there: H = %.0f after %d sweeps\n", top.energy, (int)top.sweeps);
     draw(x);
     cel_model_free(&model);
     cel_mat_free(&coords);
     cel_mat_free(&x);
     cel_csr_free(&graph);
-    cel_csr_free(&w);
+    cel_relations_free(&relations);
     return 0;
 }

@@ -16,13 +16,13 @@ static void check(cel_status status)
 int main(void)
 {
     cel_mat coords, x;
-    cel_csr graph, w;
-    cel_relation relation[2] = {{NULL, NULL}, {NULL, NULL}};
+    cel_csr graph;
+    cel_relations relations;
     cel_model model;
-    cel_tissue tissue;
-    cel_intervention knockout;
+    cel_tissue tissue = CEL_ZERO;
+    cel_intervention knockout = CEL_ZERO;
     cel_perturb plan;
-    cel_perturb_options options;
+    cel_perturb_options options = CEL_ZERO;
     cel_effect effect;
     const cel_effect_table *table;
     int64_t hop, g;
@@ -30,8 +30,7 @@ int main(void)
     check(cel_mat_new(CELLS, 2, &coords));
     check(cel_graph_hex_coords(SIDE, SIDE, coords));
     check(cel_graph_knn(coords, NULL, 6, 0, &graph, NULL));
-    check(cel_csr_symmetrise(&graph, &w));
-    relation[1].w = &w;
+    check(cel_relations_from_graph(&graph, NULL, &relations, NULL));
 
     /* Gene 0 drives gene 1 in neighbouring cells; gene 1 drives gene 2 within a cell; the others do nothing. */
     check(cel_model_new(GENES, 2, 1, &model));
@@ -40,15 +39,12 @@ int main(void)
     for (g = 0; g < GENES; g++) model.field[g] = 1;
     check(cel_mat_new(CELLS, GENES, &x));
     cel_sample_uniform(1, 0, 0, x);
-    check(cel_sample_run(&model, relation, NULL, x, NULL, NULL, NULL));
+    check(cel_sample_run(&model, &relations, NULL, x, NULL, NULL, NULL));
 
-    memset(&tissue, 0, sizeof tissue);
     tissue.x = x;
-    tissue.relation = relation;
-    memset(&knockout, 0, sizeof knockout);
+    tissue.relations = &relations;
     knockout.cell = CELLS / 2; /* gene 0 held at 0 in the cell in the middle */
     check(cel_perturb_new(&model, &tissue, &knockout, 1, NULL, &plan, NULL));
-    memset(&options, 0, sizeof options);
     options.repeats = 32;
     check(cel_perturb_run(&plan, &options, &effect, NULL));
 
@@ -68,6 +64,6 @@ int main(void)
     cel_mat_free(&coords);
     cel_mat_free(&x);
     cel_csr_free(&graph);
-    cel_csr_free(&w);
+    cel_relations_free(&relations);
     return 0;
 }

@@ -630,78 +630,37 @@ static tissue load_tissue(const char *command, const names *wanted)
 
 /* ---- relations and model folders ---- */
 
-/* The relations of a model on a tissue: 0 is the identity ("intra"). */
-typedef struct relations {
-    int64_t count;
-    cel_relation *relation; /* (count) */
-    cel_csr *w, *wt;        /* (count) what they point to */
-    char **name;            /* (count) "intra", "inter", "inter_hop2", "inter_A_B" */
-} relations;
-
-static void add_relation(relations *r, cel_csr w, const char *name)
+/* Of a model on a tissue. paper: the published weights of the directed graph, or its adjacency; else (A + A^T) / 2, one
+ * relation for each number of steps and each pair of types. */
+static cel_relations make_relations(const tissue *t, int paper, int64_t hops)
 {
-    int64_t k = r->count++;
-    r->w[k] = w;
-    r->name[k] = (char *)get(strlen(name) + 1, 1);
-    strcpy(r->name[k], name);
-}
-
-/* Points the relations at their matrices, with transposes where they are needed. */
-static relations finish_relations(relations r)
-{
-    int64_t k;
-    for (k = 1; k < r.count; k++) {
-        r.relation[k].w = &r.w[k];
-        if (cel_csr_is_symmetric(&r.w[k])) continue;
-        must(cel_csr_transpose(&r.w[k], &r.wt[k]), "transposing a relation", NULL);
-        r.relation[k].wt = &r.wt[k];
+    static const cel_weights weights[] = {CEL_WEIGHTS_GCN, CEL_WEIGHTS_ADJACENCY};
+    cel_relations_options made = CEL_ZERO;
+    cel_relations r;
+    cel_error err;
+    int64_t types = t->type && !paper ? t->types.count : 1;
+    if (hops > 100 || types > 100 || hops * types * (types + 1) / 2 > 200)
+        die(1, "%lld types and %lld hops make too many relations to fit", (long long)types, (long long)hops);
+    if (paper) made.weights = weights[choice("weights", o.weights, "gcn", "adjacency", (char *)NULL)];
+    made.hops = hops;
+    if (types > 1) {
+        made.type = t->type;
+        made.types = types;
+        made.type_name = t->types.name;
     }
+    must(cel_relations_from_graph(&t->graph, &made, &r, &err), o.edges ? o.edges : o.coords, &err);
     return r;
 }
 
-/* paper: the published weights of the directed graph, or its adjacency; else (A + A^T) / 2, one relation for
- * each number of steps and each pair of types. */
-static relations make_relations(const tissue *t, int paper, int64_t hops)
+/* The file of relation k: a number, because a type's name may be none that a file can have. */
+static const char *relation_file(int64_t k, const char *end)
 {
-    relations r;
-    cel_csr w;
-    int64_t h, a, b, types = t->type && !paper ? t->types.count : 1, room = 2 + hops * types * (types + 1) / 2;
-    char name[300];
-    if (room > 200) die(1, "%lld types make %lld relations: too many to fit", (long long)types, (long long)room - 1);
-    r.count = 0;
-    r.relation = (cel_relation *)get((size_t)room, sizeof(cel_relation));
-    r.w = (cel_csr *)get((size_t)room, sizeof(cel_csr));
-    r.wt = (cel_csr *)get((size_t)room, sizeof(cel_csr));
-    r.name = (char **)get((size_t)room, sizeof(char *));
-    add_relation(&r, r.w[0], "intra");
-    if (paper) {
-        must(cel_csr_transpose(&t->graph, &w), "the graph", NULL);
-        if (choice("weights", o.weights, "gcn", "adjacency", (char *)NULL) == 0)
-            must(cel_csr_normalise(&w, CEL_NORM_GCN), "the graph", NULL);
-        add_relation(&r, w, "inter");
-        return finish_relations(r);
-    }
-    for (h = 1; h <= hops; h++) {
-        cel_csr whole;
-        if (h == 1)
-            must(cel_csr_symmetrise(&t->graph, &whole), "the graph", NULL);
-        else
-            must(cel_csr_hop(&t->graph, (int)h, &whole), "the graph", NULL);
-        if (types < 2) {
-            snprintf(name, sizeof name, h == 1 ? "inter" : "inter_hop%lld", (long long)h);
-            add_relation(&r, whole, name);
-            continue;
-        }
-        for (a = 0; a < types; a++)
-            for (b = a; b < types; b++) {
-                int n = snprintf(name, sizeof name, "inter_%.100s_%.100s", t->types.name[a], t->types.name[b]);
-                if (h > 1 && n > 0) snprintf(name + n, sizeof name - (size_t)n, "_hop%lld", (long long)h);
-                must(cel_graph_types(&whole, t->type, (int32_t)a, (int32_t)b, &w), "the graph", NULL);
-                add_relation(&r, w, name);
-            }
-        cel_csr_free(&whole);
-    }
-    return finish_relations(r);
+    char *name = (char *)get(48, 1);
+    if (k < 2)
+        snprintf(name, 48, "%s%s.npy", k ? "inter" : "intra", end);
+    else
+        snprintf(name, 48, "inter_%lld%s.npy", (long long)k, end);
+    return name;
 }
 
 static cel_mat read_force(const char *path, int64_t genes)
@@ -766,10 +725,7 @@ static fitted load_model(const char *folder)
     f.relation = line;
     must(cel_model_new(f.genes.count, count, 0, &f.model), folder, NULL);
     for (k = 0; k < count; k++) {
-        char name[320];
-        cel_mat a;
-        snprintf(name, sizeof name, "%s.npy", line[k]);
-        a = read_force(in_folder(folder, name), f.genes.count);
+        cel_mat a = read_force(in_folder(folder, relation_file(k, "")), f.genes.count);
         must(cel_mat_copy(a, cel_model_force(&f.model, k)), folder, NULL);
         cel_mat_free(&a);
     }
@@ -785,9 +741,9 @@ static fitted load_model(const char *folder)
 }
 
 /* The relations of a tissue for a fitted model: the same, by name. */
-static relations model_relations(const fitted *f, const tissue *t, const char *folder)
+static cel_relations model_relations(const fitted *f, const tissue *t, const char *folder)
 {
-    relations r = make_relations(t, f->paper, f->hops);
+    cel_relations r = make_relations(t, f->paper, f->hops);
     int64_t k;
     if (r.count != f->model.relations)
         die(1, "%s: %lld relations, but the tissue has %lld%s", folder, (long long)f->model.relations,
@@ -967,8 +923,7 @@ static cel_paper_options paper_options(void)
     p.lr = o.lr;
     p.zmft = o.zmft;
     p.q = o.q;
-    p.optimiser =
-        optimiser_option();
+    p.optimiser = optimiser_option();
     p.sphere = sphere_option();
     p.no_projection = o.no_projection;
     p.summed = o.summed;
@@ -985,7 +940,7 @@ static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
 }
 
 /* The published method: moments once, then epochs that do not touch the cells. */
-static void fit_paper(const tissue *t, const relations *r, cel_model *model, double *losses, text *report)
+static void fit_paper(const tissue *t, const cel_relations *r, cel_model *model, double *losses, text *report)
 {
     cel_paper_options p = paper_options();
     cel_paper_report done;
@@ -1000,9 +955,8 @@ static void fit_paper(const tissue *t, const relations *r, cel_model *model, dou
     if (t->slide) must(cel_slide_groups(t->slide, t->x.rows, slides, start, list, &err), o.slides, &err);
     for (s = 0; s < slides; s++) {
         int64_t n = t->slide ? start[s + 1] - start[s] : t->x.rows;
-        must(cel_moments_new(t->x.cols, cel_moments_blocks(r->relation, r->count), &moments[s]), "moments", NULL);
-        must(cel_moments_add(&moments[s], r->relation, r->count, t->x, t->slide ? list + start[s] : NULL,
-                             t->slide ? n : 0, &work),
+        must(cel_moments_new(t->x.cols, r, &moments[s]), "moments", NULL);
+        must(cel_moments_add(&moments[s], r, t->x, t->slide ? list + start[s] : NULL, t->slide ? n : 0, &work),
              "moments", NULL);
         for (i = 0; i < n; i++) {
             int64_t c = t->slide ? list[start[s] + i] : i;
@@ -1068,7 +1022,7 @@ static const char *form_name(cel_score_form form)
     return form == CEL_SCORE_MOMENT ? "moments" : form == CEL_SCORE_EXACT ? "exact" : "orthant";
 }
 
-static void fit_score(const tissue *t, const relations *r, cel_model *model, cel_score_report *done, text *report)
+static void fit_score(const tissue *t, const cel_relations *r, cel_model *model, cel_score_report *done, text *report)
 {
     cel_score_options s;
     cel_work work = {0};
@@ -1087,7 +1041,7 @@ static void fit_score(const tissue *t, const relations *r, cel_model *model, cel
     s.no_errors = o.no_errors;
     s.progress = progress();
     if (o.group && o.l1) die(2, "--l1 and --group exclude each other");
-    must(cel_score_fit(r->relation, r->count, t->x, t->slide, group, &s, model, done, &work), "fit", NULL);
+    must(cel_score_fit(r, t->x, t->slide, group, &s, model, done, &work), "fit", NULL);
     json_text(report, "form", form_name(done->form));
     json_text(report, "field",
               s.field == CEL_SCORE_FIELD_SLIDE    ? "slide"
@@ -1130,9 +1084,10 @@ static int is_directed(const cel_model *m, int64_t k)
 
 /* pairs.csv: every pair of genes with its force in every relation; with error bars sorted by the smallest q,
  * else by |inter - intra|. Both orders of a pair are listed where a relation is not symmetric. */
-static void write_pairs(const char *folder, const names *genes, const relations *r, const cel_model *m,
+static void write_pairs(const char *folder, const names *genes, const cel_relations *r, const cel_model *m,
                         const cel_score_report *s)
 {
+    static const char *const ends[] = {"", "_se", "_z", "_p", "_q"};
     text t;
     int64_t n = genes->count, a, b, k, count = 0, directed = 0;
     int errors = s && s->groups > 0;
@@ -1161,8 +1116,14 @@ static void write_pairs(const char *folder, const names *genes, const relations 
     memset(&t, 0, sizeof t);
     add(&t, "gene_a,gene_b");
     for (k = 0; k < r->count; k++) {
-        add(&t, ",%s", r->name[k]);
-        if (errors) add(&t, ",%s_se,%s_z,%s_p,%s_q", r->name[k], r->name[k], r->name[k], r->name[k]);
+        int c;
+        for (c = 0; c < (errors ? 5 : 1); c++) {
+            char *column = (char *)get(strlen(r->name[k]) + 4, 1);
+            sprintf(column, "%s%s", r->name[k], ends[c]);
+            add(&t, ",");
+            add_field(&t, column);
+            free(column);
+        }
     }
     if (r->count > 1) add(&t, ",inter_minus_intra");
     add(&t, "\n");
@@ -1185,7 +1146,7 @@ static void write_pairs(const char *folder, const names *genes, const relations 
 }
 
 /* The strongest pairs of a relation on the screen. */
-static void print_strongest(const names *genes, const relations *r, const cel_model *m, const cel_score_report *s,
+static void print_strongest(const names *genes, const cel_relations *r, const cel_model *m, const cel_score_report *s,
                             int64_t k, int64_t top)
 {
     int64_t n = genes->count, a, b, count = 0, called = 0, directed = is_directed(m, k);
@@ -1217,7 +1178,7 @@ static void command_fit(void)
 {
     int paper = o.method && strcmp(o.method, "paper") == 0;
     tissue t;
-    relations r;
+    cel_relations r;
     cel_model model;
     cel_score_report done;
     text report;
@@ -1247,13 +1208,10 @@ static void command_fit(void)
 
     make_folder(o.out);
     for (k = 0; k < r.count; k++) {
-        char name[320];
-        snprintf(name, sizeof name, "%s.npy", r.name[k]);
-        write_matrix(o.out, name, cel_model_force(&model, k));
-        if (done.groups) {
-            snprintf(name, sizeof name, "%s_se.npy", r.name[k]);
-            write_matrix(o.out, name, cel_mat_block(done.se, k * model.genes, 0, model.genes, model.genes));
-        }
+        write_matrix(o.out, relation_file(k, ""), cel_model_force(&model, k));
+        if (done.groups)
+            write_matrix(o.out, relation_file(k, "_se"),
+                         cel_mat_block(done.se, k * model.genes, 0, model.genes, model.genes));
     }
     if (model.field) write_matrix(o.out, "field.npy", cel_mat_view(model.field, 1, model.genes));
     if (losses) write_doubles(o.out, "losses.npy", losses, epochs);
@@ -1332,8 +1290,7 @@ static cel_paper_generate_options published_options(void)
     p.lr = o.lr;
     p.zmft = o.zmft;
     p.q = o.q;
-    p.optimiser =
-        optimiser_option();
+    p.optimiser = optimiser_option();
     p.sphere = sphere_option();
     p.progress = progress();
     return p;
@@ -1362,7 +1319,7 @@ static void generate_paper(const fitted *f)
     double *losses = (double *)get((size_t)epochs, sizeof(double)), clock;
     cel_paper_value last;
     tissue t;
-    relations r;
+    cel_relations r;
     text report;
     memset(&angles, 0, sizeof angles);
     if (n < 2 || f->model.relations != 2)
@@ -1384,7 +1341,7 @@ static void generate_paper(const fitted *f)
     }
     if (!x.data) must(cel_mat_new(t.rows, n, &x), "expression", NULL);
     clock = seconds();
-    must(cel_paper_generate(&f->model, r.relation, &p, angles, x, losses, &last), "generate", NULL);
+    must(cel_paper_generate(&f->model, &r, &p, angles, x, losses, &last), "generate", NULL);
     report = report_head("generate", NULL);
     json_text(&report, "method", "paper");
     json_number(&report, "cells", (double)t.rows);
@@ -1447,7 +1404,7 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
 }
 
 /* The tissue with the added cells after the others, and its relations: how the new cells are joined. */
-static relations relations_with(const fitted *f, const tissue *t, const cel_intervention *list, int64_t count,
+static cel_relations relations_with(const fitted *f, const tissue *t, const cel_intervention *list, int64_t count,
                                 int64_t added)
 {
     tissue u = *t;
@@ -1591,7 +1548,7 @@ static void command_perturb(void)
 {
     fitted f;
     tissue t;
-    relations r, after;
+    cel_relations r, after;
     cel_intervention *list;
     cel_perturb_setup setup;
     cel_perturb_options run;
@@ -1626,13 +1583,13 @@ static void command_perturb(void)
     for (i = 0; i < count; i++) added += list[i].what == CEL_DO_ADD || list[i].what == CEL_DO_ADD_FREE;
     if (added) {
         after = relations_with(&f, &t, list, count, added);
-        setup.after = after.relation;
+        setup.after = &after;
     }
     setup.reach = run.method == CEL_METHOD_PAPER ? -(int)(o.within > 0 ? o.within : 3)
                   : o.within < 0                 ? -3
                                                  : (int)o.within;
     observed.x = t.x;
-    observed.relation = r.relation;
+    observed.relations = &r;
     observed.coords = t.coords;
     observed.slide = t.slide;
     observed.type = t.type;
@@ -1712,7 +1669,7 @@ static void command_score(void)
 {
     fitted f;
     tissue t;
-    relations r;
+    cel_relations r;
     cel_model none;
     cel_work work = {0};
     double exact[2], moment[2], likelihood[2];
@@ -1724,9 +1681,9 @@ static void command_score(void)
     must(cel_model_new(f.model.genes, f.model.relations, 0, &none), "score", NULL);
     for (k = 0; k < 2; k++) {
         const cel_model *m = k ? &none : &f.model;
-        must(cel_score_value(m, r.relation, t.x, CEL_SCORE_EXACT, &exact[k], NULL, &work), t.file, NULL);
-        must(cel_score_value(m, r.relation, t.x, CEL_SCORE_MOMENT, &moment[k], NULL, &work), t.file, NULL);
-        must(cel_score_pseudo_likelihood(m, r.relation, t.x, &likelihood[k], NULL, &work), t.file, NULL);
+        must(cel_score_value(m, &r, t.x, CEL_SCORE_EXACT, &exact[k], NULL, &work), t.file, NULL);
+        must(cel_score_value(m, &r, t.x, CEL_SCORE_MOMENT, &moment[k], NULL, &work), t.file, NULL);
+        must(cel_score_pseudo_likelihood(m, &r, t.x, &likelihood[k], NULL, &work), t.file, NULL);
     }
     printf("per cell                       %14s %14s\n", "this model", "no forces");
     printf("score J, exact   (lower best)  %14.6g %14.6g\n", exact[0], exact[1]);
@@ -1844,7 +1801,7 @@ static void generate_sample(const fitted *f, int ascent)
     cel_error err;
     cel_mat x = read_start(f->model.genes);
     tissue t = bare_tissue("generate", x.data ? x.rows : -1);
-    relations r = model_relations(f, &t, o.model ? o.model : o.inter);
+    cel_relations r = model_relations(f, &t, o.model ? o.model : o.inter);
     double clock = seconds(), *trace;
     text report;
     memset(&s, 0, sizeof s);
@@ -1862,7 +1819,7 @@ static void generate_sample(const fitted *f, int ascent)
         up.sweeps = o.sweeps > 0 ? o.sweeps : 200;
         up.progress = progress();
         up.trace = trace = (double *)get((size_t)up.sweeps + 1, sizeof(double));
-        must(cel_ascent_run(&f->model, r.relation, &up, x, &top, &err), o.start ? o.start : "ascent", &err);
+        must(cel_ascent_run(&f->model, &r, &up, x, &top, &err), o.start ? o.start : "ascent", &err);
         s.sweeps = top.sweeps + 1;
         json_number(&report, "sweeps", (double)top.sweeps);
         json_number(&report, "energy", top.energy);
@@ -1876,7 +1833,7 @@ static void generate_sample(const fitted *f, int ascent)
         s.warmup = o.warmup;
         s.progress = progress();
         trace = (double *)get((size_t)s.sweeps, sizeof(double));
-        must(cel_sample_run(&f->model, r.relation, &s, x, trace, &done, &err), o.start ? o.start : "sample", &err);
+        must(cel_sample_run(&f->model, &r, &s, x, trace, &done, &err), o.start ? o.start : "sample", &err);
         json_number(&report, "sweeps", (double)done.sweeps);
         json_number(&report, "acceptance", done.acceptance);
         json_number(&report, "step", done.step);
@@ -1916,7 +1873,7 @@ static void command_logz(void)
 {
     fitted f = model_from_options("logz");
     tissue t = bare_tissue("logz", -1);
-    relations r = model_relations(&f, &t, o.model ? o.model : o.inter);
+    cel_relations r = model_relations(&f, &t, o.model ? o.model : o.inter);
     cel_logz_options a;
     cel_logz_report done;
     cel_mat none, x;
@@ -1929,8 +1886,8 @@ static void command_logz(void)
     a.runs = o.repeats;
     a.rungs = o.sweeps;
     a.progress = progress();
-    must(cel_logz_ais(&f.model, r.relation, t.rows, &a, &done, &err), "logz", &err);
-    must(cel_logz_bound(&f.model, r.relation, t.rows, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
+    must(cel_logz_ais(&f.model, &r, &a, &done, &err), "logz", &err);
+    must(cel_logz_bound(&f.model, &r, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
     printf("log Z of %lld cells, %lld genes; without forces it is %.6g\n", (long long)t.rows, (long long)n,
            (double)t.rows * cel_sphere_log_area(n));
     printf("annealed importance sampling  %14.6g +- %.2g (single runs %.6g to %.6g)\n", done.logz, done.se, done.least,
@@ -1940,7 +1897,7 @@ static void command_logz(void)
     /* The mean-field formulas want a mean expression: that of the most likely tissue. */
     must(cel_mat_new(t.rows, n, &x), "logz", NULL);
     cel_sample_uniform((uint64_t)o.seed, 0, 0, x);
-    must(cel_ascent_run(&f.model, r.relation, NULL, x, NULL, &err), "logz", &err);
+    must(cel_ascent_run(&f.model, &r, NULL, x, NULL, &err), "logz", &err);
     mean = (double *)get((size_t)n, sizeof(double));
     for (i = 0; i < t.rows * n; i++) mean[i % n] += (double)x.data[i] / (double)t.rows;
     for (i = 0; i < 2; i++) {
