@@ -638,6 +638,13 @@ CEL_API cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords);
 /* The relation from one type of cell to another: A's entries whose row is of type a and column of type b;
  * type (S). */
 CEL_API cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, int32_t a, int32_t b, cel_csr *out);
+/* Which of the graphs above: all-zero, or NULL, is that of the 6 nearest. */
+typedef struct cel_graph_options {
+    int64_t k;            /* nearest others, fewer on a slide that has fewer; 0: 6 unless radius is set */
+    double inner, radius; /* above 0: all cells from inner to below radius instead */
+} cel_graph_options;
+CEL_API cel_status cel_graph_make(cel_mat coords, const int32_t *slide, const cel_graph_options *options, cel_csr *out,
+                                  cel_error *err);
 /* The cells slide by slide in the order of the leaves of a k-d tree, so that cells near in space are near in
  * memory when they are stored so: order (S) receives a permutation, cell order[r] comes r-th. */
 CEL_API cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err);
@@ -744,6 +751,37 @@ typedef enum cel_sphere { CEL_SPHERE_PAPER = 0, CEL_SPHERE_RIGHT = 1 } cel_spher
  * d_intra, d_inter (n x n) and d_mean (n). kappa (or NULL) receives k. */
 CEL_API cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double q, int64_t cells, const double *mean,
                                   double *logz, cel_mat d_intra, cel_mat d_inter, double *d_mean, double *kappa);
+
+/* A model, and all that must be known to use it on another slide: what model.npz holds. Whoever fills one in may point
+ * into its own arrays; only what cel_model_read made is freed with cel_model_record_free. */
+typedef struct cel_model_record {
+    cel_model model;         /* forces, and the field or the mean of the slides' */
+    char **gene, **relation; /* (n), (R) names */
+    int64_t types, slides;
+    char **type, **slide;    /* (types), (slides) names, or NULL */
+    cel_mat slide_field;     /* (slides x n) each slide's field, or none */
+    cel_mat se, z, p, q;     /* (R n x n) as in the report of a fit, or none */
+    cel_mat partial;         /* (R n x n) the forces in units of partial correlations, or none */
+    int64_t hops;            /* how the relations were made: as in cel_relations_options */
+    cel_weights weights;
+    cel_graph_options graph; /* of this graph */
+    char *note;              /* anything else that is to be kept, a text; or NULL */
+    void *owned;
+} cel_model_record;
+
+#if !defined(CELCOMEN_NO_STDIO)
+/* Writes a record as an archive of arrays that NumPy reads: force (R, n, n), field, se, ..., names as text (manual,
+ * section 8). CEL_ERR_DATA for a name with a line's end (err->gene, or err->cell its number). */
+CEL_API cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err);
+/* Reads one. CEL_ERR_FORMAT for an archive that is none or whose arrays do not fit each other, CEL_ERR_UNSUPPORTED for
+ * a later format. Forces written in the other number type are rounded. */
+CEL_API cel_status cel_model_read(const char *path, cel_model_record *out, cel_error *err);
+#endif
+CEL_API void cel_model_record_free(cel_model_record *record);
+/* Which of the `count` genes named `name` each of the record's is: column (n). CEL_ERR_DATA if one is missing or stands
+ * twice (err->gene: the record's). */
+CEL_API cel_status cel_model_columns(const cel_model_record *record, char *const *name, int64_t count, int32_t *column,
+                                     cel_error *err);
 
 /* ======================================================================== */
 /* moments: the additive statistics that a fit needs                        */
@@ -5486,6 +5524,18 @@ CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type
     return status;
 }
 
+CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, const cel_graph_options *options, cel_csr *out,
+                                      cel_error *err)
+{
+    cel_graph_options o = CEL_ZERO;
+    if (options) o = *options;
+    if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, out, err);
+    memset(out, 0, sizeof *out);
+    if (o.k < 0 || o.inner > 0 || o.radius > 0 || o.radius < 0)
+        return celi_fail(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both", -1, -1, -1);
+    return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
+}
+
 CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
                                        int64_t *tiles, cel_error *err)
 {
@@ -6062,6 +6112,251 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
             if (d_mean) d_mean[j] += by_a * celi_force_at(intra, inter, q, i, j);
         }
         if (d_mean) d_mean[i] -= count * a;
+    }
+    return CEL_OK;
+}
+
+/* ---- the model file ---- */
+
+enum { CELI_MODEL_FORMAT = 1, CELI_MODEL_MEMBERS = 20, CELI_MODEL_NUMBERS = 8 };
+
+#if !defined(CELCOMEN_NO_STDIO)
+
+/* What is written: members, the texts and shapes they point to. */
+typedef struct celi_model_writer {
+    cel_npz_member member[CELI_MODEL_MEMBERS];
+    int64_t shape[CELI_MODEL_MEMBERS][3];
+    char *text[CELI_MODEL_MEMBERS];
+    int64_t count;
+    cel_status status;
+    cel_error *err;
+} celi_model_writer;
+
+/* Adds `blocks` matrices of (rows / blocks x cols), one after the other, as an array of three dimensions, or of two or
+ * one where the leading lengths are 0. */
+static void celi_model_put(celi_model_writer *w, const char *name, const void *data, int bytes, int64_t a, int64_t b,
+                           int64_t c)
+{
+    int64_t *shape = w->shape[w->count];
+    int dims = a ? 3 : b ? 2 : 1;
+    if (!data || w->status) return;
+    shape[0] = a ? a : b ? b : c;
+    shape[1] = a ? b : c;
+    shape[2] = c;
+    w->member[w->count].name = name;
+    w->member[w->count++].array = cel_npy_describe('f', bytes, dims, shape, data);
+}
+
+static void celi_model_put_names(celi_model_writer *w, const char *name, char *const *lines, int64_t count)
+{
+    char **text = &w->text[w->count];
+    if (!lines || w->status) return;
+    w->status = cel_file_join_lines(lines, count, text, w->err);
+    if (!w->status) w->member[w->count++] = cel_npz_text(name, *text);
+}
+
+CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
+{
+    static const char *const stacked[] = {"se", "z", "p", "q", "partial"};
+    const cel_model *m = &record->model;
+    const cel_mat *matrix[5];
+    const int real = (int)sizeof(cel_real);
+    const int64_t n = m->genes, R = m->relations;
+    double number[CELI_MODEL_NUMBERS] = {CELI_MODEL_FORMAT, 0, 0, 0, 0, 0, 0, 0};
+    celi_model_writer w = CEL_ZERO;
+    int64_t k;
+    w.err = err;
+    number[1] = (double)record->hops;
+    number[2] = (double)record->weights;
+    number[3] = (double)record->graph.k;
+    number[4] = record->graph.inner;
+    number[5] = record->graph.radius;
+    celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
+    celi_model_put(&w, "force", m->force.data, real, R, n, n);
+    celi_model_put(&w, "field", m->field, real, 0, 0, n);
+    celi_model_put(&w, "slide_field", record->slide_field.data, real, 0, record->slide_field.rows, n);
+    matrix[0] = &record->se, matrix[1] = &record->z, matrix[2] = &record->p, matrix[3] = &record->q;
+    matrix[4] = &record->partial;
+    for (k = 0; k < 5; k++) {
+        if (matrix[k]->data && (matrix[k]->rows != R * n || matrix[k]->cols != n || matrix[k]->stride != n))
+            w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model", -1, -1, -1);
+        celi_model_put(&w, stacked[k], matrix[k]->data, real, R, n, n);
+    }
+    celi_model_put_names(&w, "genes", record->gene, n);
+    celi_model_put_names(&w, "relations", record->relation, R);
+    celi_model_put_names(&w, "types", record->type, record->types);
+    celi_model_put_names(&w, "slides", record->slide, record->slides);
+    w.member[w.count].name = NULL;
+    if (record->note && !w.status) w.member[w.count++] = cel_npz_text("note", record->note);
+    if (!w.status) w.member[w.count++] = cel_npz_text("version", CELCOMEN_VERSION);
+    if (!w.status) w.status = cel_npz_write(path, w.member, w.count, err);
+    for (k = 0; k < CELI_MODEL_MEMBERS; k++) cel_file_free(w.text[k]);
+    return w.status;
+}
+
+/* What is read: the archive, where copies go, and the first failure. */
+typedef struct celi_model_reader {
+    cel_npz archive;
+    celi_pool *pool;
+    cel_status status;
+    cel_error *err;
+} celi_model_reader;
+
+/* Array `name` of the last `dims` of the lengths a, b, c in cel_real (real), or in double. NULL where it is absent. */
+static void *celi_model_get(celi_model_reader *r, const char *name, int real, int dims, int64_t a, int64_t b, int64_t c)
+{
+    int64_t want[3], k;
+    size_t bytes = real ? sizeof(cel_real) : sizeof(double);
+    cel_npy array;
+    void *out;
+    want[0] = a, want[1] = b, want[2] = c;
+    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
+    r->status = cel_npz_get(&r->archive, name, &array, r->err);
+    for (k = 0; k < dims && !r->status; k++)
+        if (array.ndim != dims || array.shape[k] != want[3 - dims + k] || array.kind != 'f' ||
+            (!real && (array.bytes != 8 || array.big_endian != celi_host_big_endian())))
+            r->status = celi_fail(r->err, CEL_ERR_FORMAT, "an array of the model has another shape or type than its "
+                                                          "forces ask for", array.offset, -1, -1);
+    if (r->status) return NULL;
+    out = celi_pool_get(r->pool, array.count, bytes);
+    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    else if (real) r->status = cel_npy_to_real(&array, (cel_real *)out, r->err);
+    else memcpy(out, array.data, (size_t)array.count * bytes);
+    return r->status ? NULL : out;
+}
+
+static cel_mat celi_model_get_mat(celi_model_reader *r, const char *name, int64_t relations, int64_t n)
+{
+    cel_mat a = CEL_ZERO;
+    a.data = (cel_real *)celi_model_get(r, name, 1, 3, relations, n, n);
+    if (!a.data) return a;
+    a.rows = relations * n;
+    a.cols = a.stride = n;
+    return a;
+}
+
+/* The text of member `name`, terminated; NULL where it is absent. */
+static char *celi_model_get_text(celi_model_reader *r, const char *name, int64_t *size)
+{
+    cel_npy array;
+    char *out;
+    *size = 0;
+    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
+    r->status = cel_npz_get(&r->archive, name, &array, r->err);
+    if (!r->status && (array.kind != 'u' || array.bytes != 1))
+        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a text of the model is none", array.offset, -1, -1);
+    if (r->status) return NULL;
+    out = (char *)celi_pool_get(r->pool, array.count + 1, 1);
+    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    else if (array.count) memcpy(out, array.data, (size_t)array.count);
+    *size = array.count;
+    return out;
+}
+
+/* The lines of member `name`, *count of them; where count was not negative before, so many are asked for. */
+static char **celi_model_get_names(celi_model_reader *r, const char *name, int64_t *count)
+{
+    int64_t size, lines = 0, k;
+    char *text = celi_model_get_text(r, name, &size), **out;
+    for (k = 0; text && k < size; k++) lines += text[k] == '\n';
+    if (text && *count >= 0 && lines != *count)
+        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the names in the model are more or fewer than what they name", -1,
+                              -1, -1);
+    *count = lines;
+    out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
+    if (!out) return NULL;
+    for (k = 0; k < lines; k++) {
+        out[k] = text;
+        text = strchr(text, '\n');
+        *text++ = 0;
+    }
+    return out;
+}
+
+/* Everything of an archive that is a model of n genes and so many relations. */
+static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, cel_model_record *out)
+{
+    static const double none[CELI_MODEL_NUMBERS] = {0, 0, 0, 0, 0, 0, 0, 0};
+    const double *number = (const double *)celi_model_get(r, "celcomen_model", 0, 1, 0, 0, CELI_MODEL_NUMBERS);
+    int64_t size;
+    if (!number) number = none;
+    if (!r->status && (int64_t)number[0] != CELI_MODEL_FORMAT)
+        r->status = celi_fail(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the version "
+                                                           "that wrote it", -1, -1, -1);
+    if (r->status) return;
+    out->hops = (int64_t)number[1];
+    out->weights = (cel_weights)(int)number[2];
+    out->graph.k = (int64_t)number[3];
+    out->graph.inner = number[4];
+    out->graph.radius = number[5];
+    out->model.genes = n;
+    out->model.relations = relations;
+    out->model.force = celi_model_get_mat(r, "force", relations, n);
+    out->model.field = (cel_real *)celi_model_get(r, "field", 1, 1, 0, 0, n);
+    out->se = celi_model_get_mat(r, "se", relations, n);
+    out->z = celi_model_get_mat(r, "z", relations, n);
+    out->p = celi_model_get_mat(r, "p", relations, n);
+    out->q = celi_model_get_mat(r, "q", relations, n);
+    out->partial = celi_model_get_mat(r, "partial", relations, n);
+    out->gene = celi_model_get_names(r, "genes", &n);
+    out->relation = celi_model_get_names(r, "relations", &relations);
+    out->types = out->slides = -1;
+    out->type = celi_model_get_names(r, "types", &out->types);
+    out->slide = celi_model_get_names(r, "slides", &out->slides);
+    out->note = celi_model_get_text(r, "note", &size);
+    out->slide_field.data = (cel_real *)celi_model_get(r, "slide_field", 1, 2, 0, out->slides, out->model.genes);
+    if (!out->slide_field.data) return;
+    out->slide_field.rows = out->slides;
+    out->slide_field.cols = out->slide_field.stride = out->model.genes;
+}
+
+CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, cel_error *err)
+{
+    celi_model_reader r = CEL_ZERO;
+    cel_file file;
+    cel_npy force;
+    memset(out, 0, sizeof *out);
+    r.err = err;
+    r.status = cel_file_open(path, 0, &file, err);
+    if (r.status) return r.status;
+    r.status = cel_npz_parse(file.bytes, file.size, &r.archive, err);
+    if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) || cel_npz_get(&r.archive, "force", &force, NULL) ||
+                      force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 || force.shape[1] != force.shape[2]))
+        r.status = celi_fail(err, CEL_ERR_FORMAT, "an archive, but not of a model", -1, -1, -1);
+    out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
+    r.pool = (celi_pool *)out->owned;
+    if (!r.status && !r.pool) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    if (!r.status) celi_model_load(&r, force.shape[1], force.shape[0], out);
+    if (!r.status && r.pool->status) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    cel_file_close(&file);
+    if (r.status) cel_model_record_free(out);
+    return r.status;
+}
+
+#endif
+
+CEL_API_DEF void cel_model_record_free(cel_model_record *record)
+{
+    if (record->owned) celi_pool_free((celi_pool *)record->owned);
+    celi_free(record->owned);
+    memset(record, 0, sizeof *record);
+}
+
+CEL_API_DEF cel_status cel_model_columns(const cel_model_record *record, char *const *name, int64_t count,
+                                         int32_t *column, cel_error *err)
+{
+    int64_t g, k;
+    memset(column, 0, (size_t)record->model.genes * sizeof *column);
+    if (!record->gene) return celi_fail(err, CEL_ERR_DATA, "the model has no gene names", -1, -1, -1);
+    for (g = 0; g < record->model.genes; g++) {
+        int64_t found = -1;
+        for (k = 0; k < count; k++) {
+            if (strcmp(name[k], record->gene[g])) continue;
+            if (found >= 0) return celi_fail(err, CEL_ERR_DATA, "a gene of the model stands twice", -1, -1, g);
+            found = k;
+        }
+        if (found < 0) return celi_fail(err, CEL_ERR_DATA, "a gene of the model is missing", -1, -1, g);
+        column[g] = (int32_t)found;
     }
     return CEL_OK;
 }

@@ -725,6 +725,70 @@ static void H6_identity_is_first(void)
     cel_csr_free(&graph);
 }
 
+#if !defined(CELCOMEN_NO_STDIO)
+/* H4, H7, H19: all of a model comes back, fields, names with slashes and how the graph was made; damage is refused. */
+static void H4_H7_H19_model_file_holds_all(void)
+{
+    char path[256], *gene[3] = {(char *)"T/NK", (char *)"a,b", (char *)"A_B"};
+    char *relation[2] = {(char *)"intra", (char *)"inter A_B | C"}, *slide[2] = {(char *)"s 1", (char *)"s/2"};
+    char *other[4] = {(char *)"A_B", (char *)"x", (char *)"T/NK", (char *)"a,b"};
+    cel_real field[6] = {1, 2, 3, 4, 5, 6}, se[18];
+    int32_t column[3];
+    cel_model_record r = CEL_ZERO, back;
+    cel_error err;
+    cel_file file;
+    size_t cut;
+    unsigned char *bytes;
+    int64_t i;
+    snprintf(path, sizeof path, "%s/model.npz", test_tmp());
+    OK_OR_RETURN(cel_model_new(3, 2, 1, &r.model));
+    for (i = 0; i < 18; i++) r.model.force.data[i] = (cel_real)i, se[i] = (cel_real)(0.5 * (double)i);
+    for (i = 0; i < 3; i++) r.model.field[i] = field[i + 2];
+    r.gene = gene;
+    r.relation = relation;
+    r.slide = slide;
+    r.slides = 2;
+    r.slide_field = cel_mat_view(field, 2, 3);
+    r.se = cel_mat_view(se, 6, 3);
+    r.hops = 2;
+    r.weights = CEL_WEIGHTS_ADJACENCY;
+    r.graph.radius = 30.5;
+    r.note = (char *)"two lines\nof a note";
+    OK_OR_RETURN(cel_model_write(path, &r, &err));
+    OK_OR_RETURN(cel_model_read(path, &back, &err));
+    CHECK(back.model.genes == 3 && back.model.relations == 2 && back.slides == 2 && !back.type && !back.q.data);
+    CHECK(!memcmp(back.model.force.data, r.model.force.data, sizeof se) && !memcmp(back.se.data, se, sizeof se));
+    CHECK(!memcmp(back.slide_field.data, field, sizeof field) && !memcmp(back.model.field, field + 2, 3 * sizeof *field));
+    CHECK(back.hops == 2 && back.weights == CEL_WEIGHTS_ADJACENCY && !strcmp(back.note, r.note));
+    NEAR(back.graph.radius, 30.5, 0);
+    for (i = 0; i < 3; i++) CHECK(!strcmp(back.gene[i], gene[i]));
+    CHECK(!strcmp(back.relation[1], relation[1]) && !strcmp(back.slide[1], "s/2") && !back.gene[3]);
+    CHECK(cel_model_columns(&back, other, 4, column, &err) == CEL_OK && column[0] == 2 && column[1] == 3 && column[2] == 0);
+    CHECK(cel_model_columns(&back, other + 1, 3, column, &err) == CEL_ERR_DATA && err.gene == 2);
+    other[1] = other[0];
+    CHECK(cel_model_columns(&back, other, 4, column, &err) == CEL_ERR_DATA && err.gene == 2);
+    cel_model_record_free(&back);
+    CHECK(!back.model.force.data);
+    /* Cut short anywhere, and each byte of the arrays flipped: refused, nothing left. */
+    OK_OR_RETURN(cel_file_open(path, 0, &file, NULL));
+    bytes = (unsigned char *)malloc(file.size);
+    memcpy(bytes, file.bytes, file.size);
+    for (cut = 0; cut + 1 < file.size; cut += 97) {
+        OK_OR_RETURN(cel_file_write(path, bytes, cut, NULL));
+        CHECK(cel_model_read(path, &back, &err) != CEL_OK && !back.owned && !back.model.force.data);
+        bytes[cut] ^= 0x10;
+        OK_OR_RETURN(cel_file_write(path, bytes, file.size, NULL));
+        if (cel_model_read(path, &back, &err) == CEL_OK) cel_model_record_free(&back); /* padding, or a date */
+        bytes[cut] ^= 0x10;
+    }
+    free(bytes);
+    cel_file_close(&file);
+    gene[1] = (char *)"a\nb";
+    CHECK(cel_model_write(path, &r, &err) == CEL_ERR_DATA);
+    cel_model_free(&r.model);
+}
+#endif
+
 void suite_model(void)
 {
     RUN(model_energy_and_gradient);
@@ -744,4 +808,5 @@ void suite_model(void)
     RUN(H3_relations_are_checked_once_for_all);
     RUN(H5_directed_relations_get_their_transpose);
     RUN(H6_identity_is_first);
+    RUN(H4_H7_H19_model_file_holds_all);
 }
