@@ -681,7 +681,7 @@ typedef enum cel_weights {
 /* All-zero, or NULL: one relation, "inter". */
 typedef struct cel_relations_options {
     cel_weights weights;
-    int64_t hops;          /* 0: 1; one relation for each number of steps, from the second on unweighted: "inter_hop2" */
+    int64_t hops;          /* 0: 1; one relation for each number of steps, unweighted from the second on: "inter_hop2" */
     const int32_t *type;   /* (S), or NULL: one relation for each unordered pair of types, "inter A | B"; from one type
                               to another it is not symmetric */
     int64_t types;         /* labels are 0 .. types - 1 */
@@ -795,7 +795,7 @@ typedef struct cel_moments {
     int64_t genes;     /* n */
     int64_t relations; /* R, the identity included */
     int64_t blocks;    /* p + 1: gene-wide blocks of B */
-    int32_t *block;    /* (R + 1) relation r has the blocks block[r] .. block[r + 1] - 1: two where W is not symmetric */
+    int32_t *block;    /* (R + 1) relation r's blocks are block[r] .. block[r + 1] - 1: two where W is not symmetric */
     int64_t cells;     /* S: rows accumulated */
     double *gram;      /* ((blocks n + 1) squared), symmetric */
 } cel_moments;
@@ -5524,8 +5524,8 @@ CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type
     return status;
 }
 
-CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, const cel_graph_options *options, cel_csr *out,
-                                      cel_error *err)
+CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, const cel_graph_options *options,
+                                      cel_csr *out, cel_error *err)
 {
     cel_graph_options o = CEL_ZERO;
     if (options) o = *options;
@@ -5576,13 +5576,13 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
 {
     int64_t i, e;
     if (w->rows != cells || w->cols != cells || (cells > 0 && !w->start))
-        return celi_fail(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as there are cells", -1, -1, -1);
+        return celi_fail(err, CEL_ERR_SHAPE, "a relation has not as many rows and columns as there are cells", -1, -1, -1);
     for (i = 0; i < cells; i++) {
         if (w->start[0] != 0 || w->start[i + 1] < w->start[i])
             return celi_fail(err, CEL_ERR_DATA, "a relation's rows are out of order", -1, i, -1);
         for (e = w->start[i]; e < w->start[i + 1]; e++) {
             if (w->index[e] < 0 || w->index[e] >= cells || (e > w->start[i] && w->index[e] <= w->index[e - 1]))
-                return celi_fail(err, CEL_ERR_DATA, "a relation's columns do not ascend, or are out of range", e, i, -1);
+                return celi_fail(err, CEL_ERR_DATA, "a relation's columns do not ascend or are out of range", e, i, -1);
             if (w->index[e] == i) return celi_fail(err, CEL_ERR_DATA, "a cell is its own neighbour", e, i, -1);
             if (!(fabs((double)w->value[e]) <= DBL_MAX))
                 return celi_fail(err, CEL_ERR_DATA, "a relation's weight is not a number", e, i, -1);
@@ -5691,7 +5691,8 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
     memset(out, 0, sizeof *out);
     if (options) o = *options;
     if (!o.hops) o.hops = 1;
-    if (o.hops < 0 || o.hops > INT32_MAX || (int)o.weights < 0 || o.weights > CEL_WEIGHTS_ADJACENCY || (o.type && o.types < 1))
+    if (o.hops < 0 || o.hops > INT32_MAX || (int)o.weights < 0 || o.weights > CEL_WEIGHTS_ADJACENCY ||
+        (o.type && o.types < 1))
         return celi_fail(err, CEL_ERR_ARG, "an option of the relations is out of range", -1, -1, -1);
     for (i = 0; i < graph->rows && o.type; i++)
         if (o.type[i] < 0 || o.type[i] >= o.types)
@@ -6260,8 +6261,8 @@ static char **celi_model_get_names(celi_model_reader *r, const char *name, int64
     char *text = celi_model_get_text(r, name, &size), **out;
     for (k = 0; text && k < size; k++) lines += text[k] == '\n';
     if (text && *count >= 0 && lines != *count)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the names in the model are more or fewer than what they name", -1,
-                              -1, -1);
+        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name", -1, -1,
+                              -1);
     *count = lines;
     out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
     if (!out) return NULL;
@@ -6281,8 +6282,8 @@ static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, 
     int64_t size;
     if (!number) number = none;
     if (!r->status && (int64_t)number[0] != CELI_MODEL_FORMAT)
-        r->status = celi_fail(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the version "
-                                                           "that wrote it", -1, -1, -1);
+        r->status = celi_fail(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the "
+                                                           "version that wrote it", -1, -1, -1);
     if (r->status) return;
     out->hops = (int64_t)number[1];
     out->weights = (cel_weights)(int)number[2];
@@ -6320,8 +6321,8 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
     r.status = cel_file_open(path, 0, &file, err);
     if (r.status) return r.status;
     r.status = cel_npz_parse(file.bytes, file.size, &r.archive, err);
-    if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) || cel_npz_get(&r.archive, "force", &force, NULL) ||
-                      force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 || force.shape[1] != force.shape[2]))
+    if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) ||
+                      cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 || force.shape[1] != force.shape[2]))
         r.status = celi_fail(err, CEL_ERR_FORMAT, "an archive, but not of a model", -1, -1, -1);
     out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
     r.pool = (celi_pool *)out->owned;
