@@ -2,6 +2,7 @@
 #   make demo   the main job on a small tissue      make test      every test
 #   make tool   build/celcomen                      make warn      zero warnings, gcc and clang
 #   make bench  timings beside peers                make recovery  the experiment of bench/README.md
+#   make house  the layout of celcomen.h            make san   the sanitizers alone
 #   make install PREFIX=/usr/local                  header and pkg-config file
 
 CC      ?= cc
@@ -15,7 +16,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo test quick warn san valgrind embed bench recovery install uninstall clean
+.PHONY: all tool examples demo test quick house san warn bench recovery install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -59,6 +60,11 @@ test: $(TESTS) tool examples
 	CC="$(CC)" CXX="$(CXX)" sh tests/run.sh $(B)
 quick: $(B)/tests_float
 	$(B)/tests_float
+# The layout of celcomen.h and the size of its rooms; the sanitizers of gcc and clang alone.
+house:
+	sh tests/house.sh
+san: $(B)/tests_san $(B)/alloc $(B)/tests_clang $(B)/alloc_clang
+	for t in $^; do [ ! -x $$t ] || $$t || exit 1; done
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wcast-align -Wcast-qual -Wundef \
         -Wdouble-promotion -Wfloat-equal -Wstrict-aliasing=2 -Wmissing-declarations -Werror
