@@ -469,8 +469,8 @@ CEL_API cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind);
 /* Y = alpha A X + beta Y, X (cols x n), Y (rows x n), not overlapping; beta == 0 overwrites.
  * Each row of Y is summed in ascending column order by one thread: same bits for any number. */
 CEL_API cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y);
-/* The same for the rows listed only: y.row(r) = alpha (A X).row(list[r]) + beta y.row(r), list and Y of count rows;
- * CEL_ERR_ARG for a row that A has not. */
+/* The same for the rows listed only: y.row(r) = alpha (A X).row(list[r]) + beta y.row(r), Y (count x n), list (count)
+ * or NULL for the first count; CEL_ERR_ARG for a row that A has not. */
 CEL_API cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
                                     cel_real beta, cel_mat y);
 /* Pairs at exactly `hops` steps in the undirected graph of A's stored entries (square), hops >= 1: symmetric,
@@ -3702,8 +3702,8 @@ CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const 
 {
     celi_csr_product p = CEL_ZERO;
     int64_t r;
-    if (y.rows != count) return CEL_ERR_SHAPE;
-    for (r = 0; r < count; r++)
+    if (y.rows != count || (!list && count > a->rows)) return CEL_ERR_SHAPE;
+    for (r = 0; list && r < count; r++)
         if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
     p.a = a;
     p.list = list;

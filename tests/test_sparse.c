@@ -270,6 +270,10 @@ static void multiply_rows(void)
     OK_OR_RETURN(cel_csr_mul((cel_real)1.5, &a, x, 0, y));
     OK_OR_RETURN(cel_csr_mul_rows((cel_real)1.5, &a, list, 6, x, 0, part));
     for (r = 0; r < 6; r++) CHECK(!memcmp(part.data + r * 21, y.data + list[r] * 21, 21 * sizeof(cel_real)));
+    OK_OR_RETURN(cel_csr_mul_rows((cel_real)1.5, &a, NULL, 6, x, 0, part));
+    CHECK(!memcmp(part.data, y.data, 6 * 21 * sizeof(cel_real)));
+    CHECK(cel_csr_mul_rows(1, &a, NULL, 51, cel_mat_block(x, 0, 0, 30, 20), 0, cel_mat_view(y.data, 51, 20)) ==
+          CEL_ERR_SHAPE);
     CHECK(cel_csr_mul_rows(1, &a, list, 5, x, 0, part) == CEL_ERR_SHAPE);
     CHECK(cel_csr_mul_rows(1, &a, bad, 1, x, 0, cel_mat_block(part, 0, 0, 1, 21)) == CEL_ERR_ARG);
     CHECK(cel_csr_mul(1, &a, y, 0, x) == CEL_ERR_SHAPE);
