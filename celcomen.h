@@ -167,7 +167,7 @@
  * Precision  cel_real is float (double with CELCOMEN_DOUBLE); sums over cells are kept in double.
  * Files      Writers write to a temporary name in the same folder and rename: never half a file.
  * Kernels    scalar, AVX2+FMA, AVX-512, NEON, chosen when the program first needs one. The environment
- *            variable CELCOMEN_LEVEL (scalar, neon, avx2, avx512) caps the choice; so does cel_level_cap.
+ *            variable CELCOMEN_LEVEL (scalar, neon, avx2, avx512; else: scalar) caps it, as cel_level_cap does.
  *            -ffast-math is refused: NaN must stay NaN.
  *
  * ---------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@
  *
  *     CELCOMEN_IMPLEMENTATION   in one file: the code.
  *     CELCOMEN_STATIC           before every include: all functions and data are static.
- *     CELCOMEN_DOUBLE           everywhere: cel_real is double.
+ *     CELCOMEN_DOUBLE           everywhere, or it does not link: cel_real is double.
  *     CELCOMEN_NO_STDIO         with the implementation: no file access; parsing from memory remains.
  *     CELCOMEN_NO_SIMD          with the implementation: plain C only.
  *     CELCOMEN_CBLAS            with the implementation: matrix products through <cblas.h>.
@@ -213,8 +213,10 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define CEL_UNUSED __attribute__((unused))
+#define CEL_USED __attribute__((used))
 #else
 #define CEL_UNUSED
+#define CEL_USED
 #endif
 
 #if defined(CELCOMEN_STATIC)
@@ -233,12 +235,21 @@
 /* The number type of every array of the library. */
 #if defined(CELCOMEN_DOUBLE)
 typedef double cel_real;
+#define CEL_REAL_TYPE cel_real_is_double
 #else
 typedef float cel_real;
+#define CEL_REAL_TYPE cel_real_is_float
 #endif
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Every file that includes this asks the linker for the symbol of its number type, and the implementation has only
+ * its own: an undefined cel_real_is_float or cel_real_is_double means CELCOMEN_DOUBLE here but not there. */
+#if !defined(CELCOMEN_STATIC)
+extern const char CEL_REAL_TYPE;
+static const char *const celi_real_type CEL_USED = &CEL_REAL_TYPE;
 #endif
 
 /* ======================================================================== */
@@ -313,12 +324,10 @@ typedef struct cel_rng {
 CEL_API cel_rng cel_rng_at(uint64_t seed, uint32_t stream, uint32_t cell, uint32_t sweep);
 /* Uniform on [0, 1), 53 bits (two words a draw). */
 CEL_API double cel_rng_uniform(cel_rng *rng);
-/* A standard normal draw (Box-Muller; one of the pair is discarded: use cel_rng_normals, in dense, for many). */
+/* A standard normal draw (Box-Muller; one of the pair is discarded: use cel_rng_normals for many). */
 CEL_API double cel_rng_normal(cel_rng *rng);
 /* An unbiased integer in [0, bound), bound >= 1. */
 CEL_API uint32_t cel_rng_integer(cel_rng *rng, uint32_t bound);
-/* count uniforms on [0, 1) (count), 24 bits in float, 53 in double: from the next whole block on. */
-CEL_API void cel_rng_uniforms(cel_rng *rng, cel_real *out, int64_t count);
 
 /* P(|T| >= |t|) for Student's t with df > 0 degrees of freedom; NaN for NaN. */
 CEL_API double cel_student_p(double t, double df);
@@ -338,23 +347,26 @@ typedef enum cel_level {
     CEL_LEVEL_AVX512 = 3  /* F, DQ, VL, BW */
 } cel_level;
 
-/* The level in use: the best that the machine has, capped by the environment variable
- * CELCOMEN_LEVEL (scalar, neon, avx2, avx512), read once, and by cel_level_cap. */
+/* The level in use: the best that the machine has, capped by the environment variable CELCOMEN_LEVEL (scalar, neon,
+ * avx2, avx512) and by cel_level_cap. The variable is read once, when a kernel is first needed; a name that is none of
+ * these means scalar, so that a misspelling is seen here and not obeyed by chance. */
 CEL_API cel_level cel_level_get(void);
-/* Use at most this level from now on (not while other threads compute). Returns the level in use. */
+/* Use at most this level from now on (not while other threads compute); a number that is no level changes nothing.
+ * Returns the level in use. */
 CEL_API cel_level cel_level_cap(cel_level cap);
+/* "scalar", "neon", "avx2", "avx512"; "unknown" for what is no level. A constant string. */
 CEL_API const char *cel_level_name(cel_level level);
 
 /* y += alpha x (count). */
-CEL_API void cel_vec_axpy(int64_t count, cel_real alpha, const cel_real *x, cel_real *y);
-/* sum x_i y_i and |x|, accumulated in double in fixed blocks. */
-CEL_API double cel_vec_dot(int64_t count, const cel_real *x, const cel_real *y);
-CEL_API double cel_vec_nrm2(int64_t count, const cel_real *x);
+CEL_API void cel_vec_axpy(cel_real alpha, const cel_real *x, cel_real *y, int64_t count);
+/* sum x_i y_i and |x| (count), accumulated in double in fixed blocks. */
+CEL_API double cel_vec_dot(const cel_real *x, const cel_real *y, int64_t count);
+CEL_API double cel_vec_nrm2(const cel_real *x, int64_t count);
 
 /* Sines and cosines of x (count each); an output may be the input. Errors, measured against extended precision:
  * at most 2 ulp in float and in double, next to their zeros too. The sign of a zero may be lost. NaN, infinities
  * and |x| > 16384 are libm's. */
-CEL_API void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine);
+CEL_API void cel_vec_sincos(const cel_real *x, int64_t count, cel_real *sine, cel_real *cosine);
 
 /* count standard normals (count), the fast way: Box-Muller on the blocks that begin at the next whole one,
  * 32 normals from 8 (double: 16) of them. The first m of n are those of a call for m alone. In float a
@@ -378,6 +390,8 @@ CEL_API cel_status cel_mat_new(int64_t rows, int64_t cols, cel_mat *out);
 CEL_API void cel_mat_free(cel_mat *a);
 /* A view of the caller's (rows x cols) array, stride == cols. */
 CEL_API cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t cols);
+/* No matrix: all-zero, for an argument that may be left out. */
+CEL_API cel_mat cel_mat_none(void);
 /* The window of a that starts at (row, col). */
 CEL_API cel_mat cel_mat_block(cel_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* b = a, same shape; a and b may be views into larger matrices, not overlapping. */
@@ -392,11 +406,12 @@ CEL_API cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, cel_ma
 /* C = alpha A A^T + beta C (trans == 0) or alpha A^T A + beta C; both triangles of C are written and
  * C is exactly symmetric if it was on entry or beta == 0. */
 CEL_API cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work);
-/* y = alpha op(A) x + beta y. */
-CEL_API cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, const cel_real *x, cel_real beta, cel_real *y);
-/* <A, B> = sum_ij A_ij B_ij, and B += alpha A, for views of one shape. */
+/* y = alpha op(A) x + beta y; A (m x n), x (1 x n) and y (1 x m), or x (1 x m) and y (1 x n) where trans != 0, not
+ * overlapping. beta == 0 overwrites y. */
+CEL_API cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, cel_mat x, cel_real beta, cel_mat y);
+/* <A, B> = sum_ij A_ij B_ij (NaN if the shapes differ), and B += alpha A; both (m x n). */
 CEL_API double cel_mat_dot(cel_mat a, cel_mat b);
-CEL_API void cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b);
+CEL_API cel_status cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b);
 /* B = A^T; A = (A + A^T) / 2 in place, square. */
 CEL_API cel_status cel_mat_transpose(cel_mat a, cel_mat b);
 CEL_API cel_status cel_mat_symmetrise(cel_mat a);
@@ -406,7 +421,7 @@ CEL_API cel_status cel_mat_cholesky(cel_mat a);
 CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
 /* A = V diag(w) V^T, A symmetric (n x n), w ascending (n), V (n x n) with eigenvectors in
  * its columns. Householder tridiagonalisation and implicit QL in double. CEL_ERR_NUMERIC if a
- * value needs more than 60 iterations (NaN input). */
+ * value needs more than 60 iterations (NaN input); w and V are then zero. */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 
 /* ======================================================================== */
@@ -416,10 +431,9 @@ CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 /* Row i's entries are index[start[i] .. start[i+1]-1], ascending columns, no duplicates, with their
  * values. All-zero is an empty matrix. Free with cel_csr_free.
  *
- * order is the walk in which passes over all rows visit them: NULL for their own order, else a permutation that
- * puts neighbours close together. The graphs of the tissue room have one where it pays: large, and cells that
- * are not stored near their neighbours. A square matrix made from another takes it over. Rows of a product do
- * not depend on it, and stay where they are; sums over cells (cel_moments_add) are rounded in its order. */
+ * order, where not NULL, is a permutation of the rows that a product visits them by, because consecutive ones share
+ * columns and the matrix that is multiplied is then found in cache. No result depends on it, and its rows stay where
+ * they are. A square matrix that is made from another takes over a copy. */
 typedef struct cel_csr {
     int64_t rows, cols;
     int64_t *start; /* (rows + 1) */
@@ -429,13 +443,14 @@ typedef struct cel_csr {
 } cel_csr;
 
 CEL_API void cel_csr_free(cel_csr *a);
+/* The number of stored entries. */
 CEL_API int64_t cel_csr_count(const cel_csr *a);
 /* From count entries (row[e], col[e], value[e]) in any order; value NULL = all 1; entries of one
  * place are summed in their order, in double. CEL_ERR_ARG for an index out of range (err->offset = e) or more
  * than 2^31 - 1 rows or columns. O(count + rows + cols). */
 CEL_API cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t count, const int64_t *row, const int64_t *col,
                                       const cel_real *value, cel_csr *out, cel_error *err);
-CEL_API cel_status cel_csr_copy(const cel_csr *a, cel_csr *out);
+/* A^T. */
 CEL_API cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out);
 /* (A + A^T) / 2 for square A. */
 CEL_API cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out);
@@ -454,7 +469,8 @@ CEL_API cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind);
 /* Y = alpha A X + beta Y, X (cols x n), Y (rows x n), not overlapping; beta == 0 overwrites.
  * Each row of Y is summed in ascending column order by one thread: same bits for any number. */
 CEL_API cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y);
-/* The same for the rows listed only: y.row(r) = alpha (A X).row(list[r]) + beta y.row(r). */
+/* The same for the rows listed only: y.row(r) = alpha (A X).row(list[r]) + beta y.row(r), Y (count x n), list (count)
+ * or NULL for the first count; CEL_ERR_ARG for a row that A has not. */
 CEL_API cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
                                     cel_real beta, cel_mat y);
 /* Pairs at exactly `hops` steps in the undirected graph of A's stored entries (square), hops >= 1: symmetric,
@@ -1403,10 +1419,13 @@ CEL_API void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *
 #elif !defined(CELCOMEN_MALLOC) && !defined(CELCOMEN_REALLOC) && !defined(CELCOMEN_FREE)
 #include <stdlib.h>
 #if defined(__linux__)
-#include <sys/mman.h>
-#endif
-#if defined(MADV_HUGEPAGE) /* by the C library's default feature set */
 #define CELI_HUGE_PAGE ((size_t)1 << 21)
+#define CELI_MADV_HUGEPAGE 14
+#if defined(__cplusplus)
+#include <sys/mman.h>
+#else /* by hand, because -std=c99 hides it, and speed should not depend on that */
+extern int madvise(void *start, size_t bytes, int advice);
+#endif
 #endif
 #define CELI_CALLOC(size) calloc(1, size)
 #define CELCOMEN_MALLOC(size) malloc(size)
@@ -1429,6 +1448,23 @@ CEL_API void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *
 #define CELI_NEON
 #include <arm_neon.h>
 #include <stdlib.h>
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CELI_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CELI_ASAN
+#endif
+#endif
+#if defined(CELI_ASAN)
+#include <sanitizer/asan_interface.h>
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CELI_NOINLINE __attribute__((noinline))
+#else
+#define CELI_NOINLINE
 #endif
 
 /* An OpenMP pragma that is nothing without OpenMP. Never inside a function with a target attribute:
@@ -1473,6 +1509,10 @@ CEL_API_DEF const char *cel_strerror(cel_status status)
 
 CEL_API_DEF const char *cel_version(void) { return CELCOMEN_VERSION; }
 
+#if !defined(CELCOMEN_STATIC)
+const char CEL_REAL_TYPE = 1; /* see the interface */
+#endif
+
 /* Fills err, if there is one, and returns its status. */
 static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const char *what, int64_t offset,
                                        int64_t cell, int64_t gene)
@@ -1487,34 +1527,56 @@ static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const 
     return status;
 }
 
+static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
+static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
+
 /* Below so many numbers to touch, threads cost more than they bring: for the `if` of a parallel loop. */
 enum { CELI_FORK = 1 << 16 };
 
+/* Under AddressSanitizer what a block has beyond its bytes is poisoned: overruns would hide in the slack. */
+#if defined(CELI_ASAN)
+#define CELI_POISON(p, bytes) ASAN_POISON_MEMORY_REGION(p, bytes)
+#define CELI_UNPOISON(p, bytes) ASAN_UNPOISON_MEMORY_REGION(p, bytes)
+#else
+#define CELI_POISON(p, bytes) ((void)0)
+#define CELI_UNPOISON(p, bytes) ((void)0)
+#endif
+
+/* Stands right before every block: what the allocator returned, and how much of it. */
+typedef struct celi_head {
+    char *base;
+    size_t whole;
+} celi_head;
+
 /* `bytes` of memory, zeroed or of undefined content. Every block is 64-byte aligned (a cache line, an AVX-512
- * register); the allocator's own pointer is kept in the slot before it. Large ones of the C library begin on a
- * huge page and ask the system for more, because it takes longer to get as many small ones than to fill them. */
+ * register). Large ones of the C library begin on a huge page and ask the system for more, because it takes longer to
+ * get as many small ones than to fill them. */
 static void *celi_alloc_bytes(size_t bytes, int zeroed)
 {
-    size_t align = 64, whole;
-    char *base;
-    void *p;
+    size_t align = 64;
+    celi_head head;
+    char *p;
 #if defined(CELI_HUGE_PAGE)
     if (bytes >= 4 * CELI_HUGE_PAGE) align = CELI_HUGE_PAGE;
 #endif
-    whole = bytes + align + sizeof base;
-    if (whole < bytes || whole > (size_t)PTRDIFF_MAX) return NULL;
+    head.whole = bytes + align + sizeof head;
+    if (head.whole < bytes || head.whole > (size_t)PTRDIFF_MAX) return NULL;
 #if defined(CELI_CALLOC) /* knows which pages are fresh, hence zero */
-    base = (char *)(zeroed ? CELI_CALLOC(whole) : CELCOMEN_MALLOC(whole));
+    head.base = (char *)(zeroed ? CELI_CALLOC(head.whole) : CELCOMEN_MALLOC(head.whole));
 #else
-    base = (char *)CELCOMEN_MALLOC(whole);
-    if (base && zeroed) memset(base, 0, whole);
+    head.base = (char *)CELCOMEN_MALLOC(head.whole);
+    if (head.base && zeroed) memset(head.base, 0, head.whole);
 #endif
-    if (!base) return NULL;
-    p = base + sizeof base + align - ((uintptr_t)base + sizeof base) % align;
-    memcpy((char *)p - sizeof base, &base, sizeof base);
+    if (!head.base) return NULL;
+    p = head.base + sizeof head;
+    p += align - (uintptr_t)p % align;
+    memcpy(p - sizeof head, &head, sizeof head);
 #if defined(CELI_HUGE_PAGE)
-    if (align == CELI_HUGE_PAGE) (void)madvise(p, bytes, MADV_HUGEPAGE); /* may be refused */
+    if (align == CELI_HUGE_PAGE) (void)madvise(p, bytes, CELI_MADV_HUGEPAGE); /* may be refused */
 #endif
+    CELI_POISON(head.base, (size_t)(p - head.base));
+    CELI_POISON(p + bytes, (size_t)(head.base + head.whole - (p + bytes)));
     return p;
 }
 
@@ -1531,10 +1593,12 @@ static CEL_UNUSED void *celi_alloc(size_t count, size_t size)
 /* Frees what celi_alloc returned; NULL is fine. */
 static void celi_free(void *p)
 {
-    void *base;
+    celi_head head;
     if (!p) return;
-    memcpy(&base, (char *)p - sizeof base, sizeof base);
-    CELCOMEN_FREE(base);
+    CELI_UNPOISON((char *)p - sizeof head, sizeof head);
+    memcpy(&head, (char *)p - sizeof head, sizeof head);
+    CELI_UNPOISON(head.base, head.whole); /* the allocator may be one that reuses it */
+    CELCOMEN_FREE(head.base);
 }
 
 /* Blocks that live and die together: chained, one free for all. The first failure is kept in status, so that a
@@ -1584,25 +1648,27 @@ static CEL_UNUSED void celi_pool_free(celi_pool *pool)
 
 CEL_API_DEF void *cel_work_get(cel_work *work, size_t bytes)
 {
-    void *p;
-    if (work->data && work->bytes >= bytes) return work->data;
-    p = celi_alloc_raw(bytes);
-    if (!p) return NULL;
-    celi_free(work->data);
-    work->data = p;
-    work->bytes = bytes;
-    return p;
+    if (!work->data || work->bytes < bytes) {
+        void *p = celi_alloc_raw(bytes);
+        if (!p) return NULL;
+        celi_free(work->data);
+        work->data = p;
+        work->bytes = bytes;
+    }
+    CELI_UNPOISON(work->data, bytes);
+    CELI_POISON((char *)work->data + bytes, work->bytes - bytes); /* of an earlier, larger request */
+    return work->data;
 }
 
 CEL_API_DEF void cel_work_free(cel_work *work)
 {
-    cel_work *next;
+    cel_work *inner = work->inner;
     celi_free(work->data);
-    for (next = work->inner; next;) {
-        cel_work *here = next;
-        next = here->inner;
-        celi_free(here->data);
-        celi_free(here);
+    while (inner) { /* a chain: its own links are allocated */
+        cel_work *next = inner->inner;
+        celi_free(inner->data);
+        celi_free(inner);
+        inner = next;
     }
     memset(work, 0, sizeof *work);
 }
@@ -1661,8 +1727,7 @@ static uint32_t celi_rng_next(cel_rng *rng)
 
 CEL_API_DEF cel_rng cel_rng_at(uint64_t seed, uint32_t stream, uint32_t cell, uint32_t sweep)
 {
-    cel_rng rng;
-    memset(&rng, 0, sizeof rng);
+    cel_rng rng = CEL_ZERO;
     rng.seed = seed;
     rng.stream = stream;
     rng.cell = cell;
@@ -1698,56 +1763,53 @@ CEL_API_DEF uint32_t cel_rng_integer(cel_rng *rng, uint32_t bound)
     return (uint32_t)(m >> 32);
 }
 
-CEL_API_DEF void cel_rng_uniforms(cel_rng *rng, cel_real *out, int64_t count)
+/* log Gamma(x), x > 0, to rounding: Stirling's series (DLMF 5.11.1) from 12 on, smaller ones moved there by
+ * Gamma(x + 1) = x Gamma(x). The C library's lgamma writes a global, its sign, and two threads would race. */
+static double celi_log_gamma(double x)
 {
-    int64_t i;
-    rng->left = 0;
-    for (i = 0; i < count; i++)
-        out[i] = sizeof(cel_real) == 4 ? (cel_real)(celi_rng_next(rng) >> 8) * (cel_real)(1.0 / 16777216.0)
-                                       : (cel_real)cel_rng_uniform(rng);
-    rng->left = 0;
+    double moved = 1, r;
+    for (; x < 12; x += 1) moved *= x;
+    r = 1 / (x * x);
+    r = 1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188 - r * (691.0 / 360360)))));
+    return (x - 0.5) * log(x) - x + 0.918938533204672741780 + r / x - log(moved);
 }
-
-static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
-static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
 
 CEL_API_DEF double cel_student_p(double t, double df)
 {
-    /* I_x(a, 1/2), x = df / (df + t^2), a = df / 2, by the continued fraction of the incomplete beta
-     * function (DLMF 8.17.22) in Lentz's form, on the side where it converges fast. */
-    double a = df / 2, b = 0.5, x, front, c = 1, d, f;
+    /* I_x(a, b), x = df / (df + t^2), a = df / 2, b = 1/2, or 1 - I_{1-x}(b, a) where that converges faster, by the
+     * continued fraction of the incomplete beta function (DLMF 8.17.22): f, in Lentz's form from the ratios c and d of
+     * neighbouring numerators and denominators. */
+    double a = df / 2, b = 0.5, x = df / (df + t * t), y = t * t / (df + t * t), front, c = HUGE_VAL, d = 1, f = 1;
+    double step = 0;
     int k, swap;
     if (!(t * t >= 0) || !(df > 0)) return (double)NAN;
-    x = df / (df + t * t);
     if (!(x > 0)) return 0;
     if (!(t * t > 0)) return 1;
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(t * t / (df + t * t)));
+    front = exp(celi_log_gamma(a + b) - celi_log_gamma(a) - celi_log_gamma(b) + a * log(x) + b * log(y));
     swap = x > (a + 1) / (a + b + 2);
     if (swap) {
-        x = t * t / (df + t * t);
+        x = y;
         b = a;
         a = 0.5;
     }
-    d = 1 - (a + b) * x / (a + 1);
-    d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-    f = d;
-    for (k = 1; k < 1000; k++) {
-        double e = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)), step;
+    for (k = 0; k < 2000 && !(fabs(step - 1) < 1e-15); k++) {
+        double m = (double)(k / 2), e = k % 2 ? (m + 1) * (b - m - 1) : -(a + m) * (a + b + m);
+        e *= x / ((a + k) * (a + k + 1));
         d = 1 + e * d;
-        c = 1 + e / c;
         d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-        f *= d * c;
-        e = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1));
-        d = 1 + e * d;
         c = 1 + e / c;
-        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-        step = d * c;
+        if (fabs(c) < 1e-300) c = 1e-300;
+        step = c * d;
         f *= step;
-        if (fabs(step - 1) < 1e-15) break;
     }
     f *= front / a;
     return swap ? 1 - f : f;
+}
+
+/* Whether a's key comes after b's; among equal ones the later index. */
+static int celi_after(const double *key, int64_t a, int64_t b)
+{
+    return key[a] > key[b] || (!(key[a] < key[b]) && a > b);
 }
 
 /* Sorts index (count) so that key[index] ascends, ties by index: heap sort. */
@@ -1756,17 +1818,15 @@ static void celi_sort_by(const double *key, int64_t *index, int64_t count)
     int64_t start = count / 2, end = count;
     while (end > 1) {
         int64_t at, child, moving;
-        if (start > 0) {
+        if (start > 0) { /* make a heap of what is not yet one .. */
             moving = index[--start];
-        } else {
+        } else { /* .. then take its top, the largest, to the end */
             moving = index[--end];
             index[end] = index[0];
         }
         for (at = start; (child = 2 * at + 1) < end; at = child) {
-            if (child + 1 < end && (key[index[child]] < key[index[child + 1]] ||
-                                    (!(key[index[child]] > key[index[child + 1]]) && index[child] < index[child + 1])))
-                child++;
-            if (key[moving] > key[index[child]] || (!(key[moving] < key[index[child]]) && moving > index[child])) break;
+            if (child + 1 < end && celi_after(key, index[child + 1], index[child])) child++;
+            if (celi_after(key, moving, index[child])) break;
             index[at] = index[child];
         }
         index[at] = moving;
@@ -1806,383 +1866,45 @@ CEL_API_DEF cel_status cel_fdr(const double *p, int64_t count, double *q)
  * for each level, a tile of a result belongs to one thread, and an element is computed alike wherever it
  * lies: bits depend on the level, not on threads, neighbours or padding.
  *
- * Kernel text is written once, as macros over S, the prefix of an instruction set's operations: S##_add
- * and so on, on vectors S##_v of cel_real, S##_i of integers as wide, S##_x of 64-bit integers. T is the
- * attribute that lets the compiler use the set; every helper carries it. The kernels are reached
- * through a table, and OpenMP stays outside of them: clang's outlined loops lose the attribute. */
-
-#if defined(CELI_X86) || defined(CELI_NEON)
-#define CELI_PASTE_(a, b, c) a##b##c
-#define CELI_PASTE(a, b, c) CELI_PASTE_(a, b, c)
-#define CELI_INLINE static inline CEL_UNUSED __attribute__((always_inline))
-#define CELI_OP1(T, S, name, body) T CELI_INLINE S##_v S##_##name(S##_v a) { return body; }
-#define CELI_OP2(T, S, name, body) T CELI_INLINE S##_v S##_##name(S##_v a, S##_v b) { return body; }
-#define CELI_OP3(T, S, name, body) T CELI_INLINE S##_v S##_##name(S##_v a, S##_v b, S##_v c) { return body; }
-#define CELI_IOP1(T, S, name, body) T CELI_INLINE S##_i S##_##name(S##_i a) { return body; }
-#define CELI_IOP2(T, S, name, body) T CELI_INLINE S##_i S##_##name(S##_i a, S##_i b) { return body; }
-#define CELI_XOP1(T, S, name, body) T CELI_INLINE S##_x S##_##name(S##_x a) { return body; }
-#define CELI_XOP2(T, S, name, body) T CELI_INLINE S##_x S##_##name(S##_x a, S##_x b) { return body; }
-#endif
-
-#if defined(CELCOMEN_DOUBLE)
-typedef int64_t celi_int;
-#define CELI_MANTISSA 52
-#else
-typedef int32_t celi_int;
-#define CELI_MANTISSA 23
-#endif
-#define CELI_SIGN_SHIFT ((int)sizeof(cel_real) * 8 - 2)
-
-#if defined(CELI_X86)
-#define CELI_AVX2 __attribute__((target("avx2,fma")))
-#define CELI_AVX512 __attribute__((target("avx2,fma,avx512f,avx512dq,avx512vl,avx512bw")))
-#if defined(CELCOMEN_DOUBLE)
-#define CELI_PS _pd
-#define CELI_EPI _epi64
-#define CELI_CASTPS _castpd_
-#define celi_avx2_iset(x) _mm256_set1_epi64x(x)
-#define celi_avx512_iset(x) _mm512_set1_epi64(x)
-#define celi_avx2_dload(p) _mm256_loadu_pd(p)
-#define celi_avx512_dload(p) _mm512_loadu_pd(p)
-typedef __m256d celi_avx2_v;
-typedef __m512d celi_avx512_v;
-#else
-#define CELI_PS _ps
-#define CELI_EPI _epi32
-#define CELI_CASTPS _castps_
-#define celi_avx2_iset(x) _mm256_set1_epi32(x)
-#define celi_avx512_iset(x) _mm512_set1_epi32(x)
-#define celi_avx2_dload(p) _mm256_cvtps_pd(_mm_loadu_ps(p))
-#define celi_avx512_dload(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
-typedef __m256 celi_avx2_v;
-typedef __m512 celi_avx512_v;
-#endif
-typedef __m256i celi_avx2_i;
-typedef __m512i celi_avx512_i;
-typedef __m256i celi_avx2_x;
-typedef __m512i celi_avx512_x;
-typedef __m256d celi_avx2_d;
-typedef __m512d celi_avx512_d;
-
-/* M is the intrinsics' prefix, B the bitwise type's name. */
-#define CELI_X86_OPS(T, S, M, B)                                                                                      \
-    T CELI_INLINE S##_v S##_load(const cel_real *p) { return CELI_PASTE(M, _loadu, CELI_PS)(p); }                     \
-    T CELI_INLINE void S##_store(cel_real *p, S##_v a) { CELI_PASTE(M, _storeu, CELI_PS)(p, a); }                     \
-    T CELI_INLINE S##_v S##_set(cel_real a) { return CELI_PASTE(M, _set1, CELI_PS)(a); }                              \
-    T CELI_INLINE S##_v S##_zero(void) { return CELI_PASTE(M, _setzero, CELI_PS)(); }                                 \
-    CELI_OP2(T, S, add, CELI_PASTE(M, _add, CELI_PS)(a, b))                                                           \
-    CELI_OP2(T, S, sub, CELI_PASTE(M, _sub, CELI_PS)(a, b))                                                           \
-    CELI_OP2(T, S, mul, CELI_PASTE(M, _mul, CELI_PS)(a, b))                                                           \
-    CELI_OP2(T, S, div, CELI_PASTE(M, _div, CELI_PS)(a, b))                                                           \
-    CELI_OP2(T, S, max, CELI_PASTE(M, _max, CELI_PS)(a, b))                                                           \
-    CELI_OP2(T, S, min, CELI_PASTE(M, _min, CELI_PS)(a, b))                                                           \
-    CELI_OP1(T, S, sqrt, CELI_PASTE(M, _sqrt, CELI_PS)(a))                                                            \
-    CELI_OP3(T, S, fma, CELI_PASTE(M, _fmadd, CELI_PS)(a, b, c))                                                      \
-    CELI_OP3(T, S, fms, CELI_PASTE(M, _fmsub, CELI_PS)(a, b, c))                                                      \
-    CELI_OP3(T, S, fnma, CELI_PASTE(M, _fnmadd, CELI_PS)(a, b, c))                                                    \
-    T CELI_INLINE S##_i S##_bits(S##_v a) { return CELI_PASTE(M, CELI_CASTPS, B)(a); }                                \
-    T CELI_INLINE S##_v S##_real(S##_i a) { return CELI_PASTE(M, CELI_PASTE(_cast, B, ), CELI_PS)(a); }               \
-    CELI_IOP2(T, S, iadd, CELI_PASTE(M, _add, CELI_EPI)(a, b))                                                        \
-    CELI_IOP2(T, S, isub, CELI_PASTE(M, _sub, CELI_EPI)(a, b))                                                        \
-    CELI_IOP2(T, S, iand, CELI_PASTE(M, _and_, B)(a, b))                                                              \
-    CELI_IOP2(T, S, ior, CELI_PASTE(M, _or_, B)(a, b))                                                                \
-    CELI_IOP2(T, S, ixor, CELI_PASTE(M, _xor_, B)(a, b))                                                              \
-    CELI_IOP1(T, S, ishr_mantissa, CELI_PASTE(M, _srli, CELI_EPI)(a, CELI_MANTISSA))                                  \
-    CELI_IOP1(T, S, ishl_sign, CELI_PASTE(M, _slli, CELI_EPI)(a, CELI_SIGN_SHIFT))                                    \
-    T CELI_INLINE int S##_any(S##_i a)                                                                                \
-    {                                                                                                                 \
-        uint64_t w[sizeof(S##_i) / 8], s = 0;                                                                         \
-        size_t j;                                                                                                     \
-        memcpy(w, &a, sizeof a);                                                                                      \
-        for (j = 0; j < sizeof(S##_i) / 8; j++) s |= w[j];                                                            \
-        return s != 0;                                                                                                \
-    }                                                                                                                 \
-    T CELI_INLINE S##_d S##_dzero(void) { return CELI_PASTE(M, _setzero, _pd)(); }                                    \
-    T CELI_INLINE S##_d S##_dset(double a) { return CELI_PASTE(M, _set1, _pd)(a); }                                   \
-    T CELI_INLINE S##_d S##_dget(const double *p) { return CELI_PASTE(M, _loadu, _pd)(p); }                           \
-    T CELI_INLINE void S##_dput(double *p, S##_d a) { CELI_PASTE(M, _storeu, _pd)(p, a); }                            \
-    T CELI_INLINE S##_d S##_dmul(S##_d a, S##_d b) { return CELI_PASTE(M, _mul, _pd)(a, b); }                         \
-    T CELI_INLINE S##_d S##_dfma(S##_d a, S##_d b, S##_d c) { return CELI_PASTE(M, _fmadd, _pd)(a, b, c); }           \
-    T CELI_INLINE S##_d S##_dfnma(S##_d a, S##_d b, S##_d c) { return CELI_PASTE(M, _fnmadd, _pd)(a, b, c); }         \
-    T CELI_INLINE S##_x S##_xset(uint32_t a)                                                                          \
-    {                                                                                                                 \
-        return CELI_PASTE(M, _set1, _epi32)((int)a);                                                                  \
-    }                                                                                                                 \
-    CELI_XOP2(T, S, xmul, CELI_PASTE(M, _mul, _epu32)(a, b))                                                          \
-    CELI_XOP1(T, S, xhigh, CELI_PASTE(M, _srli, _epi64)(a, 32))                                                       \
-    CELI_XOP1(T, S, xshl, CELI_PASTE(M, _slli, _epi64)(a, 32))                                                        \
-    CELI_XOP2(T, S, xxor, CELI_PASTE(M, _xor_, B)(a, b))                                                              \
-    CELI_X86_CONVERT(T, S, M, B)
-
-/* Numbers from the low words of the lanes of a and b: in double on [1, 2), one a lane, a the high word; in
- * float on [0, 2^31], two a lane, of a and of b. */
-#if defined(CELCOMEN_DOUBLE)
-#define CELI_X86_CONVERT(T, S, M, B)                                                                                  \
-    T CELI_INLINE S##_v S##_unit(S##_x a, S##_x b)                                                                    \
-    {                                                                                                                 \
-        S##_x w = CELI_PASTE(M, _or_, B)(S##_xshl(a), S##_xhigh(S##_xshl(b)));                                        \
-        return S##_real(S##_ior(CELI_PASTE(M, _srli, _epi64)(w, 12), S##_bits(S##_set(1))));                          \
-    }
-#else
-#define CELI_X86_CONVERT(T, S, M, B)                                                                                  \
-    T CELI_INLINE S##_v S##_unit(S##_x a, S##_x b)                                                                    \
-    {                                                                                                                 \
-        S##_x w = CELI_PASTE(M, _or_, B)(S##_xhigh(S##_xshl(a)), S##_xshl(b));                                        \
-        return CELI_PASTE(M, _cvtepi32, _ps)(CELI_PASTE(M, _srli, _epi32)(w, 1));                                     \
-    }
-#endif
-
-CELI_X86_OPS(CELI_AVX2, celi_avx2, _mm256, si256)
-CELI_X86_OPS(CELI_AVX512, celi_avx512, _mm512, si512)
-#endif /* CELI_X86 */
-
-#if defined(CELI_NEON)
-#if defined(CELCOMEN_DOUBLE)
-#define CELI_F64 f64
-#define CELI_U64 u64
-#define celi_neon_dload(p) vld1q_f64(p)
-#define celi_neon_iset(x) vdupq_n_u64((uint64_t)(x))
-typedef float64x2_t celi_neon_v;
-typedef uint64x2_t celi_neon_i;
-#else
-#define CELI_F64 f32
-#define CELI_U64 u32
-#define celi_neon_dload(p) vcvt_f64_f32(vld1_f32(p))
-#define celi_neon_iset(x) vdupq_n_u32((uint32_t)(x))
-typedef float32x4_t celi_neon_v;
-typedef uint32x4_t celi_neon_i;
-#endif
-typedef float64x2_t celi_neon_d;
-typedef uint64x2_t celi_neon_x;
-#define CELI_NF(op) CELI_PASTE(v, op, CELI_PASTE(q_, CELI_F64, ))
-#define CELI_NU(op) CELI_PASTE(v, op, CELI_PASTE(q_, CELI_U64, ))
-CELI_INLINE celi_neon_v celi_neon_load(const cel_real *p) { return CELI_NF(ld1)(p); }
-CELI_INLINE void celi_neon_store(cel_real *p, celi_neon_v a) { CELI_NF(st1)(p, a); }
-CELI_INLINE celi_neon_v celi_neon_set(cel_real a) { return CELI_PASTE(vdupq_n_, CELI_F64, )(a); }
-CELI_INLINE celi_neon_v celi_neon_zero(void) { return celi_neon_set(0); }
-CELI_OP2(, celi_neon, add, CELI_NF(add)(a, b))
-CELI_OP2(, celi_neon, sub, CELI_NF(sub)(a, b))
-CELI_OP2(, celi_neon, mul, CELI_NF(mul)(a, b))
-CELI_OP2(, celi_neon, div, CELI_NF(div)(a, b))
-CELI_OP2(, celi_neon, max, CELI_NF(maxnm)(a, b))
-CELI_OP2(, celi_neon, min, CELI_NF(minnm)(a, b))
-CELI_OP1(, celi_neon, sqrt, CELI_NF(sqrt)(a))
-CELI_OP3(, celi_neon, fma, CELI_NF(fma)(c, a, b))
-CELI_OP3(, celi_neon, fms, CELI_NF(neg)(CELI_NF(fms)(c, a, b)))
-CELI_OP3(, celi_neon, fnma, CELI_NF(fms)(c, a, b))
-CELI_INLINE celi_neon_i celi_neon_bits(celi_neon_v a)
-{
-    return CELI_PASTE(vreinterpretq_, CELI_U64, CELI_PASTE(_, CELI_F64, ))(a);
-}
-CELI_INLINE celi_neon_v celi_neon_real(celi_neon_i a)
-{
-    return CELI_PASTE(vreinterpretq_, CELI_F64, CELI_PASTE(_, CELI_U64, ))(a);
-}
-CELI_IOP2(, celi_neon, iadd, CELI_NU(add)(a, b))
-CELI_IOP2(, celi_neon, isub, CELI_NU(sub)(a, b))
-CELI_IOP2(, celi_neon, iand, CELI_NU(and)(a, b))
-CELI_IOP2(, celi_neon, ior, CELI_NU(orr)(a, b))
-CELI_IOP2(, celi_neon, ixor, CELI_NU(eor)(a, b))
-CELI_IOP1(, celi_neon, ishr_mantissa, CELI_PASTE(vshrq_n_, CELI_U64, )(a, CELI_MANTISSA))
-CELI_IOP1(, celi_neon, ishl_sign, CELI_PASTE(vshlq_n_, CELI_U64, )(a, CELI_SIGN_SHIFT))
-CELI_INLINE int celi_neon_any(celi_neon_i a)
-{
-    uint64_t w[2];
-    memcpy(w, &a, sizeof a);
-    return (w[0] | w[1]) != 0;
-}
-CELI_INLINE celi_neon_d celi_neon_dzero(void) { return vdupq_n_f64(0); }
-CELI_INLINE celi_neon_d celi_neon_dset(double a) { return vdupq_n_f64(a); }
-CELI_INLINE celi_neon_d celi_neon_dget(const double *p) { return vld1q_f64(p); }
-CELI_INLINE void celi_neon_dput(double *p, celi_neon_d a) { vst1q_f64(p, a); }
-CELI_INLINE celi_neon_d celi_neon_dmul(celi_neon_d a, celi_neon_d b) { return vmulq_f64(a, b); }
-CELI_INLINE celi_neon_d celi_neon_dfma(celi_neon_d a, celi_neon_d b, celi_neon_d c) { return vfmaq_f64(c, a, b); }
-CELI_INLINE celi_neon_d celi_neon_dfnma(celi_neon_d a, celi_neon_d b, celi_neon_d c) { return vfmsq_f64(c, a, b); }
-CELI_INLINE celi_neon_x celi_neon_xset(uint32_t a) { return vdupq_n_u64(a); }
-CELI_XOP2(, celi_neon, xmul, vmull_u32(vmovn_u64(a), vmovn_u64(b)))
-CELI_XOP1(, celi_neon, xhigh, vshrq_n_u64(a, 32))
-CELI_XOP1(, celi_neon, xshl, vshlq_n_u64(a, 32))
-CELI_XOP2(, celi_neon, xxor, veorq_u64(a, b))
-CELI_INLINE celi_neon_v celi_neon_unit(celi_neon_x a, celi_neon_x b)
-{
-#if defined(CELCOMEN_DOUBLE)
-    uint64x2_t w = vorrq_u64(vshlq_n_u64(a, 32), vshrq_n_u64(vshlq_n_u64(b, 32), 32));
-    return celi_neon_real(vorrq_u64(vshrq_n_u64(w, 12), celi_neon_bits(celi_neon_set(1))));
-#else
-    uint64x2_t w = vorrq_u64(vshrq_n_u64(vshlq_n_u64(a, 32), 32), vshlq_n_u64(b, 32));
-    return vcvtq_f32_u32(vshrq_n_u32(vreinterpretq_u32_u64(w), 1));
-#endif
-}
-#endif /* CELI_NEON */
-
-/* ---- The product of a tile ---- */
+ * Kernel text is written once, as macros over S, the prefix of an instruction set, on vectors of the compiler's own
+ * (GCC's vector_size): S##_v of cel_real, S##_d of double, S##_i of unsigned integers as wide as cel_real, S##_x of
+ * 64-bit ones. Their + - * / & ^ << and comparisons are the language's, a cast between them keeps the bits; only what
+ * has no operator is an intrinsic. T is the attribute that lets the compiler use the set; every helper carries it. The
+ * kernels are reached through one table, and OpenMP stays outside of them: clang's outlined loops lose the attribute.
+ *
+ * Edges have one rule: a kernel works on whole vectors; what is left over is copied, padded and given to the same
+ * kernel, so that every element sees the same operations. */
 
 /* c (MR x NR, rows ldc apart) = alpha a b + beta c over k terms; a's element (i, p) is a[i * rs + p * cs], b's
  * (p, j) is b[p * ldb + j]. beta == 0 does not read c. */
-typedef void celi_tile_fn(int64_t k, const cel_real *a, int64_t rs, int64_t cs, const cel_real *b, int64_t ldb,
-                          cel_real alpha, cel_real beta, cel_real *c, int64_t ldc);
+typedef struct celi_tile {
+    const cel_real *a, *b;
+    int64_t rs, cs, ldb, ldc, k;
+    cel_real alpha, beta, *c;
+} celi_tile;
+
+/* One row of a sparse product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries; x's rows are
+ * stride apart. */
+typedef struct celi_csr_row {
+    int64_t n, count, stride;
+    const int32_t *index;
+    const cel_real *value, *x;
+    cel_real alpha, beta, *y;
+} celi_csr_row;
 
 enum { CELI_PANEL = 32 }; /* numbers of a row that rotations take at a time */
 
 static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 
-#if defined(CELI_X86) || defined(CELI_NEON)
-/* Named accumulators, because gcc spills arrays of them. Two vectors wide; rows are addressed from every
- * third one, which leaves registers and fits x86 addressing. */
-#define CELI_ROWS6(X, S) X(S, 0, a, 0) X(S, 1, a, 1) X(S, 2, a, 2) X(S, 3, a3, 0) X(S, 4, a3, 1) X(S, 5, a3, 2)
-#define CELI_ROWS8(X, S) CELI_ROWS6(X, S) X(S, 6, a6, 0) X(S, 7, a6, 1)
-#define CELI_ROWS12(X, S) CELI_ROWS8(X, S) X(S, 8, a6, 2) X(S, 9, a9, 0) X(S, 10, a9, 1) X(S, 11, a9, 2)
-#define CELI_TILE_ZERO(S, i, base, r) S##_v u##i = S##_zero(), v##i = S##_zero();
-#define CELI_TILE_STEP(S, i, base, r)                                                                                 \
-    t = S##_set(base[r * rs]);                                                                                        \
-    u##i = S##_fma(t, b0, u##i);                                                                                      \
-    v##i = S##_fma(t, b1, v##i);
-#define CELI_TILE_K(S, ROWS)                                                                                          \
-    b0 = S##_load(b);                                                                                                 \
-    b1 = S##_load(b + W);                                                                                             \
-    ROWS(CELI_TILE_STEP, S)                                                                                           \
-    a += cs;                                                                                                          \
-    a3 += cs;                                                                                                         \
-    a6 += cs;                                                                                                         \
-    a9 += cs;                                                                                                         \
-    b += ldb;
-#define CELI_TILE_SET(S, i, base, r)                                                                                  \
-    S##_store(c + i * ldc, S##_mul(t, u##i));                                                                         \
-    S##_store(c + i * ldc + W, S##_mul(t, v##i));
-#define CELI_TILE_ADD(S, i, base, r)                                                                                  \
-    S##_store(c + i * ldc, S##_fma(t, u##i, S##_mul(b0, S##_load(c + i * ldc))));                                     \
-    S##_store(c + i * ldc + W, S##_fma(t, v##i, S##_mul(b0, S##_load(c + i * ldc + W))));
-#define CELI_TILE(T, S, ROWS, COUNT)                                                                                  \
-    T static void S##_tile(int64_t k, const cel_real *a, int64_t rs, int64_t cs, const cel_real *b, int64_t ldb,      \
-                           cel_real alpha, cel_real beta, cel_real *c, int64_t ldc)                                   \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        const cel_real *a3 = a + 3 * rs, *a6 = a3 + 3 * rs, *a9 = a6 + 3 * rs;                                        \
-        S##_v t, b0, b1;                                                                                              \
-        ROWS(CELI_TILE_ZERO, S)                                                                                       \
-        const cel_real *fetch = c;                                                                                    \
-        int64_t share = (k / COUNT + 2) & ~(int64_t)1, left;                                                          \
-        for (; k > 0; k -= share, fetch += ldc) { /* C is fetched a row at a time while the sums run */               \
-            __builtin_prefetch(fetch);                                                                                \
-            __builtin_prefetch(fetch + W);                                                                            \
-            for (left = k < share ? k : share; left >= 2; left -= 2) {                                                \
-                CELI_TILE_K(S, ROWS)                                                                                  \
-                CELI_TILE_K(S, ROWS)                                                                                  \
-            }                                                                                                         \
-            if (left > 0) {                                                                                           \
-                CELI_TILE_K(S, ROWS)                                                                                  \
-            }                                                                                                         \
-        }                                                                                                             \
-        (void)a9;                                                                                                     \
-        t = S##_set(alpha);                                                                                           \
-        b0 = S##_set(beta);                                                                                           \
-        if (celi_is_zero(beta)) {                                                                                     \
-            ROWS(CELI_TILE_SET, S)                                                                                    \
-        } else {                                                                                                      \
-            ROWS(CELI_TILE_ADD, S)                                                                                    \
-        }                                                                                                             \
-    }
-
-/* ---- Vectors ---- */
-
-/* y += alpha x, and the sum of x_i y_i, over a multiple of 16. The sum has four double accumulators. */
-#define CELI_VECTORS(T, S)                                                                                            \
-    T static void S##_axpy(int64_t n, cel_real alpha, const cel_real *x, cel_real *y)                                 \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        S##_v t = S##_set(alpha);                                                                                     \
-        for (; n > 0; n -= W, x += W, y += W) S##_store(y, S##_fma(t, S##_load(x), S##_load(y)));                     \
-    }                                                                                                                 \
-    T static double S##_dot(int64_t n, const cel_real *x, const cel_real *y)                                          \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        S##_d s0 = S##_dzero(), s1 = s0, s2 = s0, s3 = s0;                                                            \
-        double sum[4 * W];                                                                                            \
-        int j;                                                                                                        \
-        for (; n >= 4 * W; n -= 4 * W, x += 4 * W, y += 4 * W) {                                                      \
-            s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);                                                            \
-            s1 = S##_dfma(S##_dload(x + W), S##_dload(y + W), s1);                                                    \
-            s2 = S##_dfma(S##_dload(x + 2 * W), S##_dload(y + 2 * W), s2);                                            \
-            s3 = S##_dfma(S##_dload(x + 3 * W), S##_dload(y + 3 * W), s3);                                            \
-        }                                                                                                             \
-        for (; n > 0; n -= W, x += W, y += W) s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);                          \
-        memcpy(sum, &s0, sizeof s0);                                                                                  \
-        memcpy(sum + W, &s1, sizeof s1);                                                                              \
-        memcpy(sum + 2 * W, &s2, sizeof s2);                                                                          \
-        memcpy(sum + 3 * W, &s3, sizeof s3);                                                                          \
-        for (j = 4 * W / 2; j > 0; j /= 2) {                                                                          \
-            int i;                                                                                                    \
-            for (i = 0; i < j; i++) sum[i] += sum[i + j];                                                             \
-        }                                                                                                             \
-        return sum[0];                                                                                                \
-    }
-
-/* For eigenvectors, in double: row -= a w + b v, and row . u after it, over a multiple of 32; and Givens rotations
- * (c, s of each) of a row of CELI_PANEL numbers with the one above, the next pair one row up. */
-#define CELI_RANK2(S, k)                                                                                              \
-    t = S##_dfnma(va, S##_dget(w + j + k * W), S##_dget(row + j + k * W));                                            \
-    t = S##_dfnma(vb, S##_dget(v + j + k * W), t);                                                                    \
-    S##_dput(row + j + k * W, t);                                                                                     \
-    s##k = S##_dfma(t, S##_dget(u + j + k * W), s##k);
-#define CELI_GIVENS(S, k)                                                                                             \
-    x = S##_dget(low + k * W);                                                                                        \
-    S##_dput(low + CELI_PANEL + k * W, S##_dfma(c, h##k, S##_dmul(s, x)));                                            \
-    h##k = S##_dfnma(s, h##k, S##_dmul(c, x));
-#define CELI_EIGEN(T, S)                                                                                              \
-    T static double S##_rank2(int64_t n, double *row, double a, const double *w, double b, const double *v,           \
-                              const double *u)                                                                        \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        S##_d va = S##_dset(a), vb = S##_dset(b), s0 = S##_dzero(), s1 = s0, s2 = s0, s3 = s0, t;                     \
-        double sum[W];                                                                                                \
-        int64_t j;                                                                                                    \
-        for (j = 0; j < n; j += 4 * W) {                                                                              \
-            CELI_RANK2(S, 0)                                                                                          \
-            CELI_RANK2(S, 1)                                                                                          \
-            CELI_RANK2(S, 2)                                                                                          \
-            CELI_RANK2(S, 3)                                                                                          \
-        }                                                                                                             \
-        t = S##_dset(1);                                                                                              \
-        S##_dput(sum, S##_dfma(t, S##_dfma(t, s0, s1), S##_dfma(t, s2, s3)));                                         \
-        for (j = 1; j < W; j++) sum[0] += sum[j];                                                                     \
-        return sum[0];                                                                                                \
-    }                                                                                                                 \
-    T static void S##_givens(int64_t count, const double *rotation, double *high)                                     \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        int64_t k;                                                                                                    \
-        int j;                                                                                                        \
-        for (j = 0; j < CELI_PANEL; j += 4 * W) {                                                                     \
-            double *low = high - CELI_PANEL + j;                                                                      \
-            S##_d h0 = S##_dget(high + j), h1 = S##_dget(high + j + W), h2 = S##_dget(high + j + 2 * W);              \
-            S##_d h3 = S##_dget(high + j + 3 * W), x;                                                                 \
-            for (k = 0; k < count; k++, low -= CELI_PANEL) {                                                          \
-                S##_d c = S##_dset(rotation[2 * k]), s = S##_dset(rotation[2 * k + 1]);                               \
-                CELI_GIVENS(S, 0)                                                                                     \
-                CELI_GIVENS(S, 1)                                                                                     \
-                CELI_GIVENS(S, 2)                                                                                     \
-                CELI_GIVENS(S, 3)                                                                                     \
-            }                                                                                                         \
-            low += CELI_PANEL;                                                                                        \
-            S##_dput(low, h0);                                                                                        \
-            S##_dput(low + W, h1);                                                                                    \
-            S##_dput(low + 2 * W, h2);                                                                                \
-            S##_dput(low + 3 * W, h3);                                                                                \
-        }                                                                                                             \
-    }
-
-#endif /* CELI_X86 or CELI_NEON */
-
-/* ---- Elementary functions ---- */
-
 /* Polynomials are minimax fits (Remez), highest power first; arguments are reduced by two or three parts of
- * the period with fused products, exact for the arguments that the kernels take. Angles beyond CELI_SINCOS_HIGH, NaN
- * among them, are reported (non-zero return) and left to libm. */
+ * the period with fused products, exact for the arguments that the kernels take. */
 #if defined(CELCOMEN_DOUBLE)
-#define CELI_TWO_TO_23_OR_52 4503599627370496.0
+typedef uint64_t celi_bits;
+#define CELI_MANTISSA 52
+#define CELI_TWO_TO_MANTISSA 4503599627370496.0
 #define CELI_ROUNDER 6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
-#define CELI_ONE_BITS 0x3ff0000000000000
-#define CELI_SQRT_HALF_BITS 0x3fe6a09e667f3bcd
+#define CELI_ONE_BITS ((celi_bits)0x3ff0000000000000)
+#define CELI_SQRT_HALF_BITS ((celi_bits)0x3fe6a09e667f3bcd)
 #define CELI_EXPONENT_BIAS 1023
 #define CELI_HALF_PI_1 1.5707963267948966
 #define CELI_HALF_PI_2 6.123233995736766e-17
@@ -2202,10 +1924,12 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
     X(0.15313902847151884) X(0.181835697564254476) X(0.222221984756287605) X(0.285714287432668326)                    \
     X(0.39999999999411068) X(0.66666666666667349)
 #else
-#define CELI_TWO_TO_23_OR_52 8388608.0f
+typedef uint32_t celi_bits;
+#define CELI_MANTISSA 23
+#define CELI_TWO_TO_MANTISSA 8388608.0f
 #define CELI_ROUNDER 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer, kept in the low bits */
-#define CELI_ONE_BITS 0x3f800000
-#define CELI_SQRT_HALF_BITS 0x3f3504f3
+#define CELI_ONE_BITS ((celi_bits)0x3f800000)
+#define CELI_SQRT_HALF_BITS ((celi_bits)0x3f3504f3)
 #define CELI_EXPONENT_BIAS 127
 #define CELI_HALF_PI_1 1.5707963705062866f
 #define CELI_HALF_PI_2 (-4.371138828673793e-08f)
@@ -2216,152 +1940,397 @@ static int celi_is_zero(cel_real x) { return x >= 0 && x <= 0; }
 #define CELI_COS_TERMS(X) X(2.44191975159191994e-5f) X(-1.38871942375021252e-3f) X(4.16666431830521447e-2f)
 #define CELI_LOG_TERMS(X) X(0.298730783750953593f) X(0.399774953820725164f) X(0.666667767186633947f)
 #endif
-#define CELI_SINCOS_HIGH ((cel_real)16384)
+#define CELI_SINCOS_HIGH ((cel_real)16384) /* angles beyond, and NaN, are libm's */
 #define CELI_TWO_PI ((cel_real)6.283185307179586476925)
 #define CELI_TWO_OVER_PI ((cel_real)0.63661977236758134308)
 
 #if defined(CELI_X86) || defined(CELI_NEON)
+#define CELI_PASTE_(a, b, c) a##b##c
+#define CELI_PASTE(a, b, c) CELI_PASTE_(a, b, c)
+#define CELI_INLINE static inline CEL_UNUSED __attribute__((always_inline))
+
+/* What every instruction set has, `bytes` wide. Subtracting zero broadcasts a scalar and keeps the sign of its zero. */
+#define CELI_VECTOR(T, S, bytes)                                                                                      \
+    typedef cel_real S##_v __attribute__((vector_size(bytes)));                                                       \
+    typedef double S##_d __attribute__((vector_size(bytes)));                                                         \
+    typedef celi_bits S##_i __attribute__((vector_size(bytes)));                                                      \
+    typedef uint64_t S##_x __attribute__((vector_size(bytes)));                                                       \
+    enum { S##_W = bytes / sizeof(cel_real), S##_D = bytes / sizeof(double) };                                        \
+    T CELI_INLINE S##_v S##_set(cel_real a) { S##_v zero = {0}; return a - zero; }                                    \
+    T CELI_INLINE S##_d S##_dset(double a) { S##_d zero = {0}; return a - zero; }                                     \
+    T CELI_INLINE S##_v S##_load(const cel_real *p) { S##_v a; memcpy(&a, p, sizeof a); return a; }                   \
+    T CELI_INLINE S##_d S##_dget(const double *p) { S##_d a; memcpy(&a, p, sizeof a); return a; }                     \
+    T CELI_INLINE void S##_store(cel_real *p, S##_v a) { memcpy(p, &a, sizeof a); }                                   \
+    T CELI_INLINE void S##_dput(double *p, S##_d a) { memcpy(p, &a, sizeof a); }
+
+/* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from cel_reals), S##_low (the products of
+ * the low words of 64-bit integers) and, in float, S##_number (of integers below 2^31). */
+#if defined(CELI_X86)
+#define CELI_AVX2 __attribute__((target("avx2,fma")))
+#define CELI_AVX512 __attribute__((target("avx2,fma,avx512f,avx512dq,avx512vl,avx512bw")))
+#if defined(CELCOMEN_DOUBLE)
+#define CELI_PS _pd
+#define CELI_X86_FLOAT(T, S, M, HALF, I)                                                                              \
+    T CELI_INLINE S##_d S##_dload(const cel_real *p) { return S##_dget(p); }
+#else
+#define CELI_PS _ps
+#define CELI_X86_FLOAT(T, S, M, HALF, I)                                                                              \
+    T CELI_INLINE S##_d S##_dload(const cel_real *p) { return M##_cvtps_pd(HALF##_loadu_ps(p)); }                     \
+    T CELI_INLINE S##_v S##_number(S##_i a) { return M##_cvtepi32_ps((I)a); }
+#endif
+#define CELI_X86_OPS(T, S, M, HALF, I)                                                                                \
+    T CELI_INLINE S##_v S##_fma(S##_v a, S##_v b, S##_v c) { return CELI_PASTE(M, _fmadd, CELI_PS)(a, b, c); }        \
+    T CELI_INLINE S##_d S##_dfma(S##_d a, S##_d b, S##_d c) { return M##_fmadd_pd(a, b, c); }                         \
+    T CELI_INLINE S##_v S##_sqrt(S##_v a) { return CELI_PASTE(M, _sqrt, CELI_PS)(a); }                                \
+    T CELI_INLINE S##_x S##_low(S##_x a, S##_x b) { return (S##_x)M##_mul_epu32((I)a, (I)b); }                        \
+    CELI_X86_FLOAT(T, S, M, HALF, I)
+CELI_VECTOR(CELI_AVX2, celi_avx2, 32)
+CELI_X86_OPS(CELI_AVX2, celi_avx2, _mm256, _mm, __m256i)
+CELI_VECTOR(CELI_AVX512, celi_avx512, 64)
+CELI_X86_OPS(CELI_AVX512, celi_avx512, _mm512, _mm256, __m512i)
+#else
+CELI_VECTOR(, celi_neon, 16)
+CELI_INLINE celi_neon_d celi_neon_dfma(celi_neon_d a, celi_neon_d b, celi_neon_d c)
+{
+    return (celi_neon_d)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+CELI_INLINE celi_neon_x celi_neon_low(celi_neon_x a, celi_neon_x b)
+{
+    return (celi_neon_x)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+}
+#if defined(CELCOMEN_DOUBLE)
+CELI_INLINE celi_neon_v celi_neon_fma(celi_neon_v a, celi_neon_v b, celi_neon_v c) { return celi_neon_dfma(a, b, c); }
+CELI_INLINE celi_neon_v celi_neon_sqrt(celi_neon_v a) { return (celi_neon_v)vsqrtq_f64((float64x2_t)a); }
+CELI_INLINE celi_neon_d celi_neon_dload(const cel_real *p) { return celi_neon_dget(p); }
+#else
+CELI_INLINE celi_neon_v celi_neon_fma(celi_neon_v a, celi_neon_v b, celi_neon_v c)
+{
+    return (celi_neon_v)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+CELI_INLINE celi_neon_v celi_neon_sqrt(celi_neon_v a) { return (celi_neon_v)vsqrtq_f32((float32x4_t)a); }
+CELI_INLINE celi_neon_d celi_neon_dload(const cel_real *p) { return (celi_neon_d)vcvt_f64_f32(vld1_f32(p)); }
+CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vcvtq_f32_u32((uint32x4_t)a); }
+#endif
+#endif
+
+/* ---- The product of a tile ---- */
+
+/* Two vectors wide, in named accumulators, because gcc spills arrays of them. Rows are addressed from every third one,
+ * which leaves registers and fits x86 addressing. */
+#define CELI_ROWS6(X, S) X(S, 0, a, 0) X(S, 1, a, 1) X(S, 2, a, 2) X(S, 3, a3, 0) X(S, 4, a3, 1) X(S, 5, a3, 2)
+#define CELI_ROWS8(X, S) CELI_ROWS6(X, S) X(S, 6, a6, 0) X(S, 7, a6, 1)
+#define CELI_ROWS12(X, S) CELI_ROWS8(X, S) X(S, 8, a6, 2) X(S, 9, a9, 0) X(S, 10, a9, 1) X(S, 11, a9, 2)
+#define CELI_TILE_ZERO(S, i, base, r) S##_v u##i = {0}, v##i = {0};
+#define CELI_TILE_STEP(S, i, base, r)                                                                                 \
+    t = S##_set(base[r * rs]);                                                                                        \
+    u##i = S##_fma(t, b0, u##i);                                                                                      \
+    v##i = S##_fma(t, b1, v##i);
+#define CELI_TILE_TERM(S, ROWS)                                                                                       \
+    b0 = S##_load(b);                                                                                                 \
+    b1 = S##_load(b + S##_W);                                                                                         \
+    ROWS(CELI_TILE_STEP, S)                                                                                           \
+    a += cs;                                                                                                          \
+    a3 += cs;                                                                                                         \
+    a6 += cs;                                                                                                         \
+    a9 += cs;                                                                                                         \
+    b += ldb;
+#define CELI_TILE_SET(S, i, base, r)                                                                                  \
+    S##_store(c + i * ldc, u##i * alpha);                                                                             \
+    S##_store(c + i * ldc + S##_W, v##i * alpha);
+#define CELI_TILE_ADD(S, i, base, r)                                                                                  \
+    S##_store(c + i * ldc, S##_fma(t, u##i, S##_load(c + i * ldc) * beta));                                           \
+    S##_store(c + i * ldc + S##_W, S##_fma(t, v##i, S##_load(c + i * ldc + S##_W) * beta));
+#define CELI_TILE(T, S, ROWS, COUNT)                                                                                  \
+    T static void S##_tile(const celi_tile *g)                                                                        \
+    {                                                                                                                 \
+        const cel_real alpha = g->alpha, beta = g->beta, *a = g->a, *b = g->b, *fetch = g->c;                         \
+        const int64_t rs = g->rs, cs = g->cs, ldb = g->ldb, ldc = g->ldc, share = (g->k / COUNT + 2) & ~(int64_t)1;   \
+        const cel_real *a3 = a + 3 * rs, *a6 = a3 + 3 * rs, *a9 = a6 + 3 * rs;                                        \
+        cel_real *c = g->c;                                                                                           \
+        int64_t k = g->k, left;                                                                                       \
+        S##_v t, b0, b1;                                                                                              \
+        ROWS(CELI_TILE_ZERO, S)                                                                                       \
+        for (; k > 0; k -= share, fetch += ldc) { /* C is fetched a row at a time while the sums run */               \
+            __builtin_prefetch(fetch);                                                                                \
+            __builtin_prefetch(fetch + S##_W);                                                                        \
+            for (left = k < share ? k : share; left >= 2; left -= 2) {                                                \
+                CELI_TILE_TERM(S, ROWS)                                                                               \
+                CELI_TILE_TERM(S, ROWS)                                                                               \
+            }                                                                                                         \
+            if (left > 0) {                                                                                           \
+                CELI_TILE_TERM(S, ROWS)                                                                               \
+            }                                                                                                         \
+        }                                                                                                             \
+        (void)a9;                                                                                                     \
+        t = S##_set(alpha);                                                                                           \
+        if (celi_is_zero(beta)) {                                                                                     \
+            ROWS(CELI_TILE_SET, S)                                                                                    \
+        } else {                                                                                                      \
+            ROWS(CELI_TILE_ADD, S)                                                                                    \
+        }                                                                                                             \
+    }
+
+/* ---- Vectors, and a row of a sparse product ---- */
+
+/* y += alpha x, and the sum of x_i y_i, over a multiple of 16. The sum has four double accumulators, halved until one
+ * number is left. */
+#define CELI_VECTORS(T, S)                                                                                            \
+    T static void S##_axpy(int64_t n, cel_real alpha, const cel_real *x, cel_real *y)                                 \
+    {                                                                                                                 \
+        S##_v t = S##_set(alpha);                                                                                     \
+        for (; n > 0; n -= S##_W, x += S##_W, y += S##_W) S##_store(y, S##_fma(t, S##_load(x), S##_load(y)));         \
+    }                                                                                                                 \
+    T static double S##_dot(int64_t n, const cel_real *x, const cel_real *y)                                          \
+    {                                                                                                                 \
+        enum { D = S##_D };                                                                                           \
+        S##_d s0 = {0}, s1 = s0, s2 = s0, s3 = s0;                                                                    \
+        double sum[4 * D];                                                                                            \
+        int half, i;                                                                                                  \
+        for (; n >= 4 * D; n -= 4 * D, x += 4 * D, y += 4 * D) {                                                      \
+            s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);                                                            \
+            s1 = S##_dfma(S##_dload(x + D), S##_dload(y + D), s1);                                                    \
+            s2 = S##_dfma(S##_dload(x + 2 * D), S##_dload(y + 2 * D), s2);                                            \
+            s3 = S##_dfma(S##_dload(x + 3 * D), S##_dload(y + 3 * D), s3);                                            \
+        }                                                                                                             \
+        for (; n > 0; n -= D, x += D, y += D) s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);                          \
+        S##_dput(sum, s0);                                                                                            \
+        S##_dput(sum + D, s1);                                                                                        \
+        S##_dput(sum + 2 * D, s2);                                                                                    \
+        S##_dput(sum + 3 * D, s3);                                                                                    \
+        for (half = 2 * D; half > 0; half /= 2)                                                                       \
+            for (i = 0; i < half; i++) sum[i] += sum[i + half];                                                       \
+        return sum[0];                                                                                                \
+    }
+
+/* Some vectors of columns at a time, summed over all entries in named accumulators. The last vectors overlap the ones
+ * before, so that every column is computed alike; rows narrower than a vector are the scalar twin's. */
+#define CELI_CSR_ONE(X, S) X(S, 0)
+#define CELI_CSR_FOUR(X, S) CELI_CSR_ONE(X, S) X(S, 1) X(S, 2) X(S, 3)
+#define CELI_CSR_EIGHT(X, S) CELI_CSR_FOUR(X, S) X(S, 4) X(S, 5) X(S, 6) X(S, 7)
+#define CELI_CSR_ZERO(S, i) S##_v u##i = {0};
+#define CELI_CSR_STEP(S, i) u##i = S##_fma(w, S##_load(from + i * S##_W), u##i);
+#define CELI_CSR_SET(S, i) S##_store(to + i * S##_W, u##i * p->alpha);
+#define CELI_CSR_ADD(S, i) S##_store(to + i * S##_W, S##_fma(b, S##_load(y + i * S##_W), u##i * p->alpha));
+#define CELI_CSR_COLUMNS(T, S, name, COLUMNS)                                                                         \
+    T CELI_INLINE void S##_csr_##name(const celi_csr_row *p, int64_t at, cel_real *to)                                \
+    {                                                                                                                 \
+        const cel_real *x = p->x + at, *y = p->y + at;                                                                \
+        int64_t e;                                                                                                    \
+        COLUMNS(CELI_CSR_ZERO, S)                                                                                     \
+        for (e = 0; e < p->count; e++) {                                                                              \
+            const cel_real *from = x + p->index[e] * p->stride;                                                       \
+            S##_v w = S##_set(p->value[e]);                                                                           \
+            COLUMNS(CELI_CSR_STEP, S)                                                                                 \
+        }                                                                                                             \
+        if (celi_is_zero(p->beta)) {                                                                                  \
+            COLUMNS(CELI_CSR_SET, S)                                                                                  \
+        } else {                                                                                                      \
+            S##_v b = S##_set(p->beta);                                                                               \
+            COLUMNS(CELI_CSR_ADD, S)                                                                                  \
+        }                                                                                                             \
+    }
+#define CELI_CSR_ROW(T, S)                                                                                            \
+    CELI_CSR_COLUMNS(T, S, one, CELI_CSR_ONE)                                                                         \
+    CELI_CSR_COLUMNS(T, S, four, CELI_CSR_FOUR)                                                                       \
+    CELI_CSR_COLUMNS(T, S, eight, CELI_CSR_EIGHT)                                                                     \
+    T static void S##_csr_row(const celi_csr_row *p)                                                                  \
+    {                                                                                                                 \
+        enum { W = S##_W };                                                                                           \
+        cel_real last[8 * W];                                                                                         \
+        int64_t j, n = p->n, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                      \
+        if (n < W) {                                                                                                  \
+            celi_scalar_csr_row(p);                                                                                   \
+            return;                                                                                                   \
+        }                                                                                                             \
+        for (j = 0; j < n; j += step) {                                                                               \
+            int64_t at = celi_min(j, n - step);                                                                       \
+            cel_real *to = at == j || celi_is_zero(p->beta) ? p->y + at : last;                                       \
+            if (step == 8 * W) S##_csr_eight(p, at, to);                                                              \
+            else if (step == 4 * W) S##_csr_four(p, at, to);                                                          \
+            else S##_csr_one(p, at, to);                                                                              \
+            if (to == last) memcpy(p->y + j, last + (j - at), (size_t)(n - j) * sizeof(cel_real));                    \
+        }                                                                                                             \
+    }
+
+/* For eigenvectors, in double: row -= a w + b v, and row . u after it, over a multiple of 32; and Givens rotations
+ * (c, s of each) of a row of CELI_PANEL numbers with the one above, the next pair one row up. */
+#define CELI_RANK2(S, k)                                                                                              \
+    t = S##_dfma(minus_a, S##_dget(w + j + k * S##_D), S##_dget(row + j + k * S##_D));                                \
+    t = S##_dfma(minus_b, S##_dget(v + j + k * S##_D), t);                                                            \
+    S##_dput(row + j + k * S##_D, t);                                                                                 \
+    s##k = S##_dfma(t, S##_dget(u + j + k * S##_D), s##k);
+#define CELI_GIVENS(S, k)                                                                                             \
+    x = S##_dget(low + k * S##_D);                                                                                    \
+    S##_dput(low + CELI_PANEL + k * S##_D, S##_dfma(c, h##k, s * x));                                                 \
+    h##k = S##_dfma(-s, h##k, c * x);
+#define CELI_EIGEN(T, S)                                                                                              \
+    T static double S##_rank2(int64_t n, double *row, double a, const double *w, double b, const double *v,           \
+                              const double *u)                                                                        \
+    {                                                                                                                 \
+        S##_d minus_a = S##_dset(-a), minus_b = S##_dset(-b), s0 = {0}, s1 = s0, s2 = s0, s3 = s0, t;                 \
+        double sum[S##_D];                                                                                            \
+        int64_t j;                                                                                                    \
+        for (j = 0; j < n; j += 4 * S##_D) {                                                                          \
+            CELI_RANK2(S, 0)                                                                                          \
+            CELI_RANK2(S, 1)                                                                                          \
+            CELI_RANK2(S, 2)                                                                                          \
+            CELI_RANK2(S, 3)                                                                                          \
+        }                                                                                                             \
+        S##_dput(sum, (s0 + s1) + (s2 + s3));                                                                         \
+        for (j = 1; j < S##_D; j++) sum[0] += sum[j];                                                                 \
+        return sum[0];                                                                                                \
+    }                                                                                                                 \
+    T static void S##_givens(int64_t count, const double *rotation, double *high)                                     \
+    {                                                                                                                 \
+        int64_t k;                                                                                                    \
+        int j;                                                                                                        \
+        for (j = 0; j < CELI_PANEL; j += 4 * S##_D) {                                                                 \
+            double *low = high - CELI_PANEL + j;                                                                      \
+            S##_d h0 = S##_dget(high + j), h1 = S##_dget(high + j + S##_D), h2 = S##_dget(high + j + 2 * S##_D);      \
+            S##_d h3 = S##_dget(high + j + 3 * S##_D), x;                                                             \
+            for (k = 0; k < count; k++, low -= CELI_PANEL) {                                                          \
+                S##_d c = S##_dset(rotation[2 * k]), s = S##_dset(rotation[2 * k + 1]);                               \
+                CELI_GIVENS(S, 0)                                                                                     \
+                CELI_GIVENS(S, 1)                                                                                     \
+                CELI_GIVENS(S, 2)                                                                                     \
+                CELI_GIVENS(S, 3)                                                                                     \
+            }                                                                                                         \
+            low += CELI_PANEL;                                                                                        \
+            S##_dput(low, h0);                                                                                        \
+            S##_dput(low + S##_D, h1);                                                                                \
+            S##_dput(low + 2 * S##_D, h2);                                                                            \
+            S##_dput(low + 3 * S##_D, h3);                                                                            \
+        }                                                                                                             \
+    }
+
+/* ---- Elementary functions ---- */
+
 #define celi_avx2_horner(c) p = celi_avx2_fma(p, z, celi_avx2_set(c));
 #define celi_avx512_horner(c) p = celi_avx512_fma(p, z, celi_avx512_set(c));
 #define celi_neon_horner(c) p = celi_neon_fma(p, z, celi_neon_set(c));
 
+/* The normals' numbers from the words of a block of random bits: u on (0, 1], the angle v on [0, 2 pi]. A double takes
+ * 52 bits of two words, behind the exponent of 1; a float 31 bits of one. */
+#if defined(CELCOMEN_DOUBLE)
+#define CELI_UNIT(S, a, b) ((S##_v)(((a) << 32 | (b) << 32 >> 32) >> 12 | CELI_ONE_BITS)) /* on [1, 2) */
+#define CELI_NORMAL_UV(S)                                                                                             \
+    u = 2 - CELI_UNIT(S, c0, c1);                                                                                     \
+    v = (CELI_UNIT(S, c2, c3) - 1) * CELI_TWO_PI;
+#else
+#define CELI_UNIT(S, a, b) S##_number((S##_i)((a) << 32 >> 32 | (b) << 32) >> 1) /* on [0, 2^31], two a lane */
+#define CELI_NORMAL_UV(S)                                                                                             \
+    u = S##_fma(CELI_UNIT(S, c0, c2), S##_set(1.0f / 2147483648.0f), S##_set(1.0f / 8589934592.0f));                  \
+    v = CELI_UNIT(S, c1, c3) * (CELI_TWO_PI / 2147483648.0f);
+#endif
+
 #define CELI_ELEMENTARY(T, S)                                                                                         \
+    /* The nearest multiple q of pi/2 is taken off x; where q is odd sine and cosine change places, and bit 1 of q */ \
+    /* (for the cosine, of q + 1) is the sign. */                                                                     \
     T CELI_INLINE void S##_sincos_v(S##_v x, S##_v *sine, S##_v *cosine)                                              \
     {                                                                                                                 \
-        const S##_v rounder = S##_set(CELI_ROUNDER);                                                                  \
-        S##_v turns = S##_fma(x, S##_set(CELI_TWO_OVER_PI), rounder), q = S##_sub(turns, rounder);                    \
+        const S##_i one = (S##_i)S##_set(0) + 1, two = one + one;                                                     \
+        const int sign = (int)sizeof(cel_real) * 8 - 2; /* takes bit 1 to the sign bit */                             \
+        S##_v turns = S##_fma(x, S##_set(CELI_TWO_OVER_PI), S##_set(CELI_ROUNDER)), q = turns - CELI_ROUNDER;         \
         S##_v r, z, s, c, p;                                                                                          \
-        S##_i quadrant = S##_bits(turns), one = S##_iset(1), two = S##_iset(2), swap;                                 \
-        r = S##_fnma(q, S##_set(CELI_HALF_PI_1), x);                                                                  \
-        r = S##_fnma(q, S##_set(CELI_HALF_PI_2), r);                                                                  \
-        r = S##_fnma(q, S##_set(CELI_HALF_PI_3), r);                                                                  \
-        z = S##_mul(r, r);                                                                                            \
-        p = S##_zero();                                                                                               \
+        S##_i quadrant = (S##_i)turns, swap;                                                                          \
+        r = S##_fma(-q, S##_set(CELI_HALF_PI_1), x);                                                                  \
+        r = S##_fma(-q, S##_set(CELI_HALF_PI_2), r);                                                                  \
+        r = S##_fma(-q, S##_set(CELI_HALF_PI_3), r);                                                                  \
+        z = r * r;                                                                                                    \
+        p = S##_set(0);                                                                                               \
         CELI_SIN_TERMS(S##_horner)                                                                                    \
-        s = S##_fma(S##_mul(r, z), p, r);                                                                             \
-        p = S##_zero();                                                                                               \
+        s = S##_fma(r * z, p, r);                                                                                     \
+        p = S##_set(0);                                                                                               \
         CELI_COS_TERMS(S##_horner)                                                                                    \
-        c = S##_fma(S##_mul(z, z), p, S##_fnma(z, S##_set((cel_real)0.5), S##_set(1)));                               \
-        swap = S##_iand(S##_ixor(S##_bits(s), S##_bits(c)), S##_isub(S##_iset(0), S##_iand(quadrant, one)));          \
-        *sine = S##_real(S##_ixor(S##_ixor(S##_bits(s), swap), S##_ishl_sign(S##_iand(quadrant, two))));              \
-        quadrant = S##_iadd(quadrant, one);                                                                           \
-        *cosine = S##_real(S##_ixor(S##_ixor(S##_bits(c), swap), S##_ishl_sign(S##_iand(quadrant, two))));            \
+        c = S##_fma(z * z, p, S##_fma(-z, S##_set((cel_real)0.5), S##_set(1)));                                       \
+        swap = ((S##_i)s ^ (S##_i)c) & -(quadrant & one);                                                             \
+        *sine = (S##_v)((S##_i)s ^ swap ^ (quadrant & two) << sign);                                                  \
+        *cosine = (S##_v)((S##_i)c ^ swap ^ ((quadrant + one) & two) << sign);                                        \
     }                                                                                                                 \
     /* log of x = 2^e m, m in [sqrt(1/2), sqrt(2)), f = m - 1: f - f^2/2 + s (f^2/2 + R), s = f / (2 + f), where */   \
     /* s R is what 2 atanh(s) has beyond 2 s. */                                                                      \
     T CELI_INLINE S##_v S##_log_v(S##_v x)                                                                            \
     {                                                                                                                 \
-        const S##_i shift = S##_iset(CELI_ONE_BITS - CELI_SQRT_HALF_BITS);                                            \
-        S##_i i = S##_iadd(S##_bits(x), shift);                                                                       \
-        S##_v e, f, s, z, p, half;                                                                                    \
-        e = S##_real(S##_ior(S##_ishr_mantissa(i), S##_bits(S##_set(CELI_TWO_TO_23_OR_52))));                         \
-        e = S##_sub(e, S##_set(CELI_TWO_TO_23_OR_52 + CELI_EXPONENT_BIAS));                                           \
-        i = S##_iand(i, S##_iset(((celi_int)1 << CELI_MANTISSA) - 1));                                                \
-        f = S##_sub(S##_real(S##_iadd(i, S##_iset(CELI_SQRT_HALF_BITS))), S##_set(1));                                \
-        s = S##_div(f, S##_add(f, S##_set(2)));                                                                       \
-        z = S##_mul(s, s);                                                                                            \
-        p = S##_zero();                                                                                               \
+        const celi_bits mantissa = ((celi_bits)1 << CELI_MANTISSA) - 1;                                               \
+        S##_i i = (S##_i)x + (CELI_ONE_BITS - CELI_SQRT_HALF_BITS);                                                   \
+        S##_v e = (S##_v)(i >> CELI_MANTISSA | (S##_i)S##_set(CELI_TWO_TO_MANTISSA)), f, s, z, p, half;               \
+        e = e - (CELI_TWO_TO_MANTISSA + CELI_EXPONENT_BIAS);                                                          \
+        f = (S##_v)((i & mantissa) + CELI_SQRT_HALF_BITS) - 1;                                                        \
+        s = f / (f + 2);                                                                                              \
+        z = s * s;                                                                                                    \
+        p = S##_set(0);                                                                                               \
         CELI_LOG_TERMS(S##_horner)                                                                                    \
-        half = S##_mul(f, S##_set((cel_real)0.5));                                                                    \
-        p = S##_fma(s, S##_fma(z, p, S##_mul(half, f)), S##_mul(e, S##_set(CELI_LN2_2)));                             \
-        return S##_fma(e, S##_set(CELI_LN2_1), S##_sub(f, S##_fms(half, f, p)));                                      \
+        half = f * (cel_real)0.5;                                                                                     \
+        p = S##_fma(s, S##_fma(z, p, half * f), e * CELI_LN2_2);                                                      \
+        return S##_fma(e, S##_set(CELI_LN2_1), f - S##_fma(half, f, -p));                                             \
     }                                                                                                                 \
-    T static int S##_sincos(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)                                  \
+    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. */          \
+    T static int S##_sincos(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine)                           \
     {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        S##_i odd = S##_iset(0);                                                                                      \
-        for (; n > 0; n -= W, x += W, y += W, y2 += W) {                                                              \
-            S##_v v = S##_load(x), s, c, in;                                                                          \
-            in = S##_min(S##_max(v, S##_set(-CELI_SINCOS_HIGH)), S##_set(CELI_SINCOS_HIGH));                          \
-            odd = S##_ior(odd, S##_ixor(S##_bits(in), S##_bits(v)));                                                  \
-            S##_sincos_v(in, &s, &c);                                                                                 \
-            S##_store(y, s);                                                                                          \
-            S##_store(y2, c);                                                                                         \
+        uint64_t word[sizeof(S##_i) / 8], odd = 0;                                                                    \
+        S##_i in = ~(S##_i)S##_set(0);                                                                                \
+        size_t k;                                                                                                     \
+        for (; n > 0; n -= S##_W, x += S##_W, sine += S##_W, cosine += S##_W) {                                       \
+            S##_v v = S##_load(x), s, c;                                                                              \
+            in &= (S##_i)(v >= -CELI_SINCOS_HIGH) & (S##_i)(v <= CELI_SINCOS_HIGH);                                   \
+            S##_sincos_v(v, &s, &c);                                                                                  \
+            S##_store(sine, s);                                                                                       \
+            S##_store(cosine, c);                                                                                     \
         }                                                                                                             \
-        return S##_any(odd);                                                                                          \
+        memcpy(word, &in, sizeof in);                                                                                 \
+        for (k = 0; k < sizeof word / 8; k++) odd |= ~word[k];                                                        \
+        return odd != 0;                                                                                              \
     }                                                                                                                 \
-    /* 32 normals from the blocks of words that begin at block: 16 pairs, cosines first. */                           \
+    /* 32 normals from the blocks of words that begin at block: 16 pairs, cosines first. Philox as in celi_philox; */ \
+    /* of a 64-bit lane only the low word counts. */                                                                  \
     T static void S##_normals(const cel_rng *rng, uint32_t block, cel_real *out)                                      \
     {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)), LANES = (int)(sizeof(S##_x) / 8) };                       \
+        enum { LANES = sizeof(S##_x) / 8 };                                                                           \
         int g, round;                                                                                                 \
-        for (g = 0; g < 16; g += W) {                                                                                 \
-            uint64_t counter[LANES];                                                                                  \
-            uint32_t k0 = (uint32_t)(rng->seed & 0xffffffffu), k1 = (uint32_t)(rng->seed >> 32);                      \
-            S##_x c0, c1 = S##_xset(rng->sweep), c2 = S##_xset(rng->cell), c3 = S##_xset(rng->stream);                \
+        for (g = 0; g < 16; g += S##_W) {                                                                             \
+            uint64_t counter[LANES], k0 = rng->seed & 0xffffffffu, k1 = rng->seed >> 32;                              \
+            S##_x zero = {0}, m0 = zero + CELI_PHILOX_M0, m1 = zero + CELI_PHILOX_M1;                                 \
+            S##_x c0, c1 = zero + rng->sweep, c2 = zero + rng->cell, c3 = zero + rng->stream;                         \
             S##_v u, v, s, c;                                                                                         \
             for (round = 0; round < LANES; round++) counter[round] = block++;                                         \
             memcpy(&c0, counter, sizeof c0);                                                                          \
             for (round = 0; round < 10; round++) {                                                                    \
-                S##_x p0 = S##_xmul(c0, S##_xset(CELI_PHILOX_M0)), p1 = S##_xmul(c2, S##_xset(CELI_PHILOX_M1));       \
-                c0 = S##_xxor(S##_xxor(S##_xhigh(p1), c1), S##_xset(k0));                                             \
-                c2 = S##_xxor(S##_xxor(S##_xhigh(p0), c3), S##_xset(k1));                                             \
+                S##_x p0 = S##_low(c0, m0), p1 = S##_low(c2, m1);                                                     \
+                c0 = p1 >> 32 ^ c1 ^ k0;                                                                              \
+                c2 = p0 >> 32 ^ c3 ^ k1;                                                                              \
                 c1 = p1;                                                                                              \
                 c3 = p0;                                                                                              \
                 k0 += CELI_PHILOX_W0;                                                                                 \
                 k1 += CELI_PHILOX_W1;                                                                                 \
             }                                                                                                         \
             CELI_NORMAL_UV(S)                                                                                         \
-            u = S##_sqrt(S##_mul(S##_set(-2), S##_log_v(u)));                                                         \
+            u = S##_sqrt(S##_log_v(u) * -2);                                                                          \
             S##_sincos_v(v, &s, &c);                                                                                  \
-            S##_store(out + g, S##_mul(u, c));                                                                        \
-            S##_store(out + 16 + g, S##_mul(u, s));                                                                   \
+            S##_store(out + g, u * c);                                                                                \
+            S##_store(out + 16 + g, u * s);                                                                           \
         }                                                                                                             \
     }
-/* u on (0, 1], the angle v on [0, 2 pi]. */
-#if defined(CELCOMEN_DOUBLE)
-#define CELI_NORMAL_UV(S)                                                                                             \
-    u = S##_sub(S##_set(2), S##_unit(c0, c1));                                                                        \
-    v = S##_mul(S##_sub(S##_unit(c2, c3), S##_set(1)), S##_set(CELI_TWO_PI));
-#else
-#define CELI_NORMAL_UV(S)                                                                                             \
-    u = S##_fma(S##_unit(c0, c2), S##_set(1.0f / 2147483648.0f), S##_set(1.0f / 8589934592.0f));                      \
-    v = S##_mul(S##_unit(c1, c3), S##_set(CELI_TWO_PI / 2147483648.0f));
-#endif
-
-#if defined(CELI_X86)
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push /* gcc 12's own AVX-512 header passes undefined vectors around */
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-CELI_TILE(CELI_AVX2, celi_avx2, CELI_ROWS6, 6)
-CELI_VECTORS(CELI_AVX2, celi_avx2)
-CELI_EIGEN(CELI_AVX2, celi_avx2)
-CELI_ELEMENTARY(CELI_AVX2, celi_avx2)
-CELI_TILE(CELI_AVX512, celi_avx512, CELI_ROWS8, 8)
-CELI_VECTORS(CELI_AVX512, celi_avx512)
-CELI_EIGEN(CELI_AVX512, celi_avx512)
-CELI_ELEMENTARY(CELI_AVX512, celi_avx512)
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-#else
-CELI_TILE(, celi_neon, CELI_ROWS12, 12)
-CELI_VECTORS(, celi_neon)
-CELI_EIGEN(, celi_neon)
-CELI_ELEMENTARY(, celi_neon)
-#endif
 #endif /* CELI_X86 or CELI_NEON */
 
-/* ---- The scalar twins ---- */
+/* ---- The scalar twins: the same in plain C, for every machine and as the reference of the tests ---- */
 
 #define CELI_SCALAR_TILE 4
-static void celi_scalar_tile(int64_t k, const cel_real *a, int64_t rs, int64_t cs, const cel_real *b, int64_t ldb,
-                             cel_real alpha, cel_real beta, cel_real *c, int64_t ldc)
+static void celi_scalar_tile(const celi_tile *g)
 {
-    cel_real sum[CELI_SCALAR_TILE][CELI_SCALAR_TILE];
+    enum { N = CELI_SCALAR_TILE };
+    cel_real sum[N][N] = {{0}};
     int64_t p;
     int i, j;
-    memset(sum, 0, sizeof sum);
-    for (p = 0; p < k; p++, a += cs, b += ldb)
-        for (i = 0; i < CELI_SCALAR_TILE; i++) {
-            cel_real f = a[i * rs];
-            for (j = 0; j < CELI_SCALAR_TILE; j++) sum[i][j] += f * b[j];
+    for (p = 0; p < g->k; p++)
+        for (i = 0; i < N; i++) {
+            cel_real f = g->a[i * g->rs + p * g->cs];
+            for (j = 0; j < N; j++) sum[i][j] += f * g->b[p * g->ldb + j];
         }
-    for (i = 0; i < CELI_SCALAR_TILE; i++, c += ldc)
-        for (j = 0; j < CELI_SCALAR_TILE; j++)
-            c[j] = celi_is_zero(beta) ? alpha * sum[i][j] : alpha * sum[i][j] + beta * c[j];
+    for (i = 0; i < N; i++)
+        for (j = 0; j < N; j++) {
+            cel_real *c = g->c + i * g->ldc + j;
+            *c = celi_is_zero(g->beta) ? g->alpha * sum[i][j] : g->alpha * sum[i][j] + g->beta * *c;
+        }
 }
 
 static void celi_scalar_axpy(int64_t n, cel_real alpha, const cel_real *x, cel_real *y)
@@ -2376,6 +2345,18 @@ static double celi_scalar_dot(int64_t n, const cel_real *x, const cel_real *y)
     int64_t i;
     for (i = 0; i < n; i++) s[i & 3] += (double)x[i] * (double)y[i];
     return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+/* Never inlined: within a vector kernel its sums would be fused. */
+CELI_NOINLINE static void celi_scalar_csr_row(const celi_csr_row *p)
+{
+    int64_t e, j;
+    for (j = 0; j < p->n; j++) p->y[j] = celi_is_zero(p->beta) ? 0 : p->beta * p->y[j];
+    for (e = 0; e < p->count; e++) {
+        const cel_real *from = p->x + p->index[e] * p->stride;
+        cel_real w = p->alpha * p->value[e];
+        for (j = 0; j < p->n; j++) p->y[j] += w * from[j];
+    }
 }
 
 static double celi_scalar_rank2(int64_t n, double *row, double a, const double *w, double b, const double *v,
@@ -2402,15 +2383,16 @@ static void celi_scalar_givens(int64_t count, const double *rotation, double *hi
     }
 }
 
-static int celi_scalar_sincos(int64_t n, const cel_real *x, cel_real *y, cel_real *y2)
+static int celi_scalar_sincos(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine)
 {
-    for (; n > 0; n--, x++, y++, y2++) {
+    int64_t i;
+    for (i = 0; i < n; i++) {
 #if defined(CELCOMEN_DOUBLE)
-        *y = sin(*x);
-        *y2 = cos(*x);
+        sine[i] = sin(x[i]);
+        cosine[i] = cos(x[i]);
 #else
-        *y = sinf(*x);
-        *y2 = cosf(*x);
+        sine[i] = sinf(x[i]);
+        cosine[i] = cosf(x[i]);
 #endif
     }
     return 0;
@@ -2424,8 +2406,8 @@ static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *ou
         uint32_t w[4];
 #if defined(CELCOMEN_DOUBLE)
         celi_philox(rng, block++, w);
-        u[i] = 1 - (double)(((uint64_t)w[0] << 32 | w[1]) >> 12) / CELI_TWO_TO_23_OR_52;
-        angle[i] = (double)(((uint64_t)w[2] << 32 | w[3]) >> 12) / CELI_TWO_TO_23_OR_52 * CELI_TWO_PI;
+        u[i] = 1 - (double)(((uint64_t)w[0] << 32 | w[1]) >> 12) / CELI_TWO_TO_MANTISSA;
+        angle[i] = (double)(((uint64_t)w[2] << 32 | w[3]) >> 12) / CELI_TWO_TO_MANTISSA * CELI_TWO_PI;
 #else
         celi_philox(rng, block + (uint32_t)(i / 2), w);
         u[i] = (float)(w[i % 2 * 2] >> 1) * (1.0f / 2147483648.0f) + 1.0f / 8589934592.0f;
@@ -2442,15 +2424,33 @@ static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *ou
 
 /* ---- Dispatch ---- */
 
+#if defined(CELI_X86) && !defined(__clang__)
+#pragma GCC diagnostic push /* gcc 12's own AVX-512 header passes undefined vectors around */
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#define CELI_KERNELS(T, S, ROWS, COUNT)                                                                               \
+    CELI_TILE(T, S, ROWS, COUNT) CELI_VECTORS(T, S) CELI_CSR_ROW(T, S) CELI_EIGEN(T, S) CELI_ELEMENTARY(T, S)
+#if defined(CELI_X86)
+CELI_KERNELS(CELI_AVX2, celi_avx2, CELI_ROWS6, 6)
+CELI_KERNELS(CELI_AVX512, celi_avx512, CELI_ROWS8, 8)
+#elif defined(CELI_NEON)
+CELI_KERNELS(, celi_neon, CELI_ROWS12, 12)
+#endif
+#if defined(CELI_X86) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
 /* A level's kernels, the shape of its tile and its block sizes: kc terms of a sum at a time, mc rows of A
  * (mc x kc fits the second-level cache), nc columns of B. */
 typedef struct celi_kernels {
     cel_level level;
     int mr, nr;
     int64_t kc, mc, nc;
-    celi_tile_fn *tile;
+    void (*tile)(const celi_tile *tile);
     void (*axpy)(int64_t n, cel_real alpha, const cel_real *x, cel_real *y);
     double (*dot)(int64_t n, const cel_real *x, const cel_real *y);
+    void (*csr_row)(const celi_csr_row *row);
     double (*rank2)(int64_t n, double *row, double a, const double *w, double b, const double *v, const double *u);
     void (*givens)(int64_t count, const double *rotation, double *high);
     int (*sincos)(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine);
@@ -2459,9 +2459,8 @@ typedef struct celi_kernels {
 
 #define CELI_LANES(bytes) ((int)((bytes) / sizeof(cel_real)))
 #define CELI_TABLE(S, level, mr, nr, kc, mc, nc)                                                                      \
-    {                                                                                                                 \
-        level, mr, nr, kc, mc, nc, S##_tile, S##_axpy, S##_dot, S##_rank2, S##_givens, S##_sincos, S##_normals        \
-    }
+    {level,    mr,          nr,       kc,        mc,         nc,       S##_tile,                                      \
+     S##_axpy, S##_dot,     S##_csr_row, S##_rank2, S##_givens, S##_sincos, S##_normals}
 /* Best last: the first is always there. */
 static const celi_kernels celi_tables[] = {
     CELI_TABLE(celi_scalar, CEL_LEVEL_SCALAR, CELI_SCALAR_TILE, CELI_SCALAR_TILE, 256, 128, 4096),
@@ -2473,9 +2472,31 @@ static const celi_kernels celi_tables[] = {
 #endif
 };
 
-/* The only mutable global: 1 + the index of the table in use, 0 before the first look. Threads that race
- * here write the same value. */
-static int celi_table_cache = 0;
+/* Whether the processor has the instructions and the system saves the registers. */
+static int celi_has_level(cel_level level)
+{
+#if defined(CELI_X86)
+    const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    uint32_t a, b, c, d, low;
+    if (level == CEL_LEVEL_SCALAR) return 1;
+    __asm__ __volatile__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0), "c"(0));
+    if (a < 7) return 0;
+    __asm__ __volatile__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
+    if (!(c >> 12 & 1) || !(c >> 27 & 1) || !(c >> 28 & 1)) return 0; /* FMA, OSXSAVE, AVX */
+    /* xgetbv, in bytes for old assemblers: bits 1, 2 = xmm, ymm; 5 to 7 = the AVX-512 state */
+    __asm__ __volatile__(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(d) : "c"(0));
+    __asm__ __volatile__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
+    if ((low & 6) != 6 || !(b >> 5 & 1)) return 0;
+    return level == CEL_LEVEL_AVX2 || ((low & 0xe6) == 0xe6 && (b & avx512) == avx512);
+#else
+    (void)level;
+    return 1;
+#endif
+}
+
+/* The only mutable global: 1 + the index of the table in use and, from bit 8 on, the environment's cap; 0 before the
+ * first look. Threads that race here write the same value. */
+static int celi_level_cache = 0;
 #if defined(__GNUC__) || defined(__clang__)
 #define CELI_ATOMIC_LOAD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define CELI_ATOMIC_STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
@@ -2484,35 +2505,45 @@ static int celi_table_cache = 0;
 #define CELI_ATOMIC_STORE(p, v) (*(volatile int *)(p) = (v))
 #endif
 
-#if defined(CELI_X86)
-static void celi_cpuid(uint32_t leaf, uint32_t *r)
+/* What CELCOMEN_LEVEL asks for. A name that is none counts as scalar: a library cannot print, but slow and "scalar" is
+ * seen, where the best level would hide that the wish was not understood. */
+static int celi_level_wish(void)
 {
-    __asm__ __volatile__("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+    int level = CEL_LEVEL_AVX512;
+#if defined(CELI_X86) || defined(CELI_NEON)
+    const char *name = getenv("CELCOMEN_LEVEL");
+    if (!name || !*name) return level;
+    while (level > CEL_LEVEL_SCALAR && strcmp(name, cel_level_name((cel_level)level))) level--;
+#endif
+    return level;
 }
 
-/* Whether the processor has the instructions and the system saves the registers. */
-static int celi_has_level(cel_level level)
+/* The best table up to cap and the environment's wish becomes the one in use. */
+static int celi_level_choose(int cap, int wish)
 {
-    const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
-    uint32_t r[4], low, high;
-    if (level == CEL_LEVEL_SCALAR) return 1;
-    celi_cpuid(0, r);
-    if (r[0] < 7) return 0;
-    celi_cpuid(1, r);
-    if (!(r[2] >> 12 & 1) || !(r[2] >> 27 & 1) || !(r[2] >> 28 & 1)) return 0; /* FMA, OSXSAVE, AVX */
-    /* xgetbv, in bytes for old assemblers: bits 1, 2 = xmm, ymm; 5 to 7 = the AVX-512 state */
-    __asm__ __volatile__(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0));
-    celi_cpuid(7, r);
-    if ((low & 6) != 6 || !(r[1] >> 5 & 1)) return 0;
-    return level == CEL_LEVEL_AVX2 || ((low & 0xe6) == 0xe6 && (r[1] & avx512) == avx512);
+    int best = 0, i;
+    for (i = 1; i < (int)(sizeof celi_tables / sizeof celi_tables[0]); i++)
+        if ((int)celi_tables[i].level <= celi_min(cap, wish) && celi_has_level(celi_tables[i].level)) best = i;
+    CELI_ATOMIC_STORE(&celi_level_cache, (best + 1) | wish << 8);
+    return (best + 1) | wish << 8;
 }
-#else
-static int celi_has_level(cel_level level)
+
+static const celi_kernels *celi_kernel(void)
 {
-    (void)level;
-    return 1;
+    int cache = CELI_ATOMIC_LOAD(&celi_level_cache);
+    if (cache == 0) cache = celi_level_choose(CEL_LEVEL_AVX512, celi_level_wish());
+    return &celi_tables[(cache & 255) - 1];
 }
-#endif
+
+CEL_API_DEF cel_level cel_level_get(void) { return celi_kernel()->level; }
+
+CEL_API_DEF cel_level cel_level_cap(cel_level cap)
+{
+    (void)celi_kernel(); /* the environment is read once, here at the latest */
+    if ((int)cap >= CEL_LEVEL_SCALAR && (int)cap <= CEL_LEVEL_AVX512)
+        celi_level_choose((int)cap, CELI_ATOMIC_LOAD(&celi_level_cache) >> 8);
+    return cel_level_get();
+}
 
 CEL_API_DEF const char *cel_level_name(cel_level level)
 {
@@ -2525,47 +2556,22 @@ CEL_API_DEF const char *cel_level_name(cel_level level)
     return "unknown";
 }
 
-CEL_API_DEF cel_level cel_level_cap(cel_level cap)
-{
-    int best = 0, i;
-#if defined(CELI_X86) || defined(CELI_NEON)
-    const char *name = getenv("CELCOMEN_LEVEL");
-    for (i = CEL_LEVEL_SCALAR; name && i < (int)cap; i++)
-        if (!strcmp(name, cel_level_name((cel_level)i))) cap = (cel_level)i;
-#endif
-    for (i = 1; i < (int)(sizeof celi_tables / sizeof celi_tables[0]); i++)
-        if (celi_tables[i].level <= cap && celi_has_level(celi_tables[i].level)) best = i;
-    CELI_ATOMIC_STORE(&celi_table_cache, best + 1);
-    return celi_tables[best].level;
-}
-
-static const celi_kernels *celi_kernel(void)
-{
-    int i = CELI_ATOMIC_LOAD(&celi_table_cache);
-    if (i == 0) {
-        cel_level_cap(CEL_LEVEL_AVX512);
-        i = CELI_ATOMIC_LOAD(&celi_table_cache);
-    }
-    return &celi_tables[i - 1];
-}
-
-CEL_API_DEF cel_level cel_level_get(void) { return celi_kernel()->level; }
-
-CEL_API_DEF void cel_vec_axpy(int64_t count, cel_real alpha, const cel_real *x, cel_real *y)
+CEL_API_DEF void cel_vec_axpy(cel_real alpha, const cel_real *x, cel_real *y, int64_t count)
 {
     const celi_kernels *kern = celi_kernel();
-    int64_t whole = count & ~(int64_t)15, rest = count - whole;
+    int64_t whole = count & ~(int64_t)15;
+    size_t rest = (size_t)(count - whole) * sizeof(cel_real);
     kern->axpy(whole, alpha, x, y);
-    if (rest > 0) { /* padded, so that every element sees the same kernel */
+    if (rest > 0) {
         cel_real px[16] = {0}, py[16] = {0};
-        memcpy(px, x + whole, (size_t)rest * sizeof(cel_real));
-        memcpy(py, y + whole, (size_t)rest * sizeof(cel_real));
+        memcpy(px, x + whole, rest);
+        memcpy(py, y + whole, rest);
         kern->axpy(16, alpha, px, py);
-        memcpy(y + whole, py, (size_t)rest * sizeof(cel_real));
+        memcpy(y + whole, py, rest);
     }
 }
 
-CEL_API_DEF double cel_vec_dot(int64_t count, const cel_real *x, const cel_real *y)
+CEL_API_DEF double cel_vec_dot(const cel_real *x, const cel_real *y, int64_t count)
 {
     int64_t whole = count & ~(int64_t)15, i;
     double s = celi_kernel()->dot(whole, x, y), rest = 0;
@@ -2573,27 +2579,27 @@ CEL_API_DEF double cel_vec_dot(int64_t count, const cel_real *x, const cel_real 
     return s + rest;
 }
 
-CEL_API_DEF double cel_vec_nrm2(int64_t count, const cel_real *x) { return sqrt(cel_vec_dot(count, x, x)); }
+CEL_API_DEF double cel_vec_nrm2(const cel_real *x, int64_t count) { return sqrt(cel_vec_dot(x, x, count)); }
 
-/* In blocks that are copied and padded, so that an element does not see its neighbours and an output may be x. What
- * the kernel does not take is done again by libm (the scalar twin). */
-CEL_API_DEF void cel_vec_sincos(int64_t count, const cel_real *x, cel_real *sine, cel_real *cosine)
+/* In blocks, copied whole so that an output may be x. What the kernel does not take is done again by libm (the scalar
+ * twin). */
+CEL_API_DEF void cel_vec_sincos(const cel_real *x, int64_t count, cel_real *sine, cel_real *cosine)
 {
     enum { BLOCK = 256 };
     const celi_kernels *kern = celi_kernel();
     int64_t at;
     CELI_OMP(omp parallel for schedule(static) if (count >= 64 * BLOCK))
     for (at = 0; at < count; at += BLOCK) {
-        cel_real in[BLOCK], out[2][BLOCK];
-        int64_t now = celi_min(BLOCK, count - at), whole = (now + 15) & ~(int64_t)15, i;
+        cel_real in[BLOCK], s[BLOCK], c[BLOCK];
+        int64_t now = celi_min(BLOCK, count - at), whole = celi_round_up(now, 16), i;
         memcpy(in, x + at, (size_t)now * sizeof(cel_real));
         for (i = now; i < whole; i++) in[i] = 1;
-        if (kern->sincos(whole, in, out[0], out[1]))
+        if (kern->sincos(whole, in, s, c))
             for (i = 0; i < now; i++)
                 if (!(in[i] >= -CELI_SINCOS_HIGH && in[i] <= CELI_SINCOS_HIGH))
-                    celi_scalar_sincos(1, in + i, out[0] + i, out[1] + i);
-        memcpy(sine + at, out[0], (size_t)now * sizeof(cel_real));
-        memcpy(cosine + at, out[1], (size_t)now * sizeof(cel_real));
+                    celi_scalar_sincos(1, in + i, s + i, c + i);
+        memcpy(sine + at, s, (size_t)now * sizeof(cel_real));
+        memcpy(cosine + at, c, (size_t)now * sizeof(cel_real));
     }
 }
 
@@ -2601,13 +2607,9 @@ CEL_API_DEF void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count)
 {
     const celi_kernels *kern = celi_kernel();
     for (; count > 0; out += 32, count -= 32) {
-        if (count >= 32) {
-            kern->normals(rng, rng->block, out);
-        } else {
-            cel_real last[32];
-            kern->normals(rng, rng->block, last);
-            memcpy(out, last, (size_t)count * sizeof(cel_real));
-        }
+        cel_real last[32];
+        kern->normals(rng, rng->block, count >= 32 ? out : last);
+        if (count < 32) memcpy(out, last, (size_t)count * sizeof(cel_real));
         rng->block += 2 * sizeof(cel_real);
     }
     rng->left = 0;
@@ -2638,7 +2640,7 @@ CEL_API_DEF void cel_mat_free(cel_mat *a)
 
 CEL_API_DEF cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t cols)
 {
-    cel_mat a;
+    cel_mat a = CEL_ZERO;
     /* A view carries no const (see cel_mat); memcpy drops it without a cast. */
     memcpy(&a.data, &data, sizeof data);
     a.rows = rows;
@@ -2647,9 +2649,15 @@ CEL_API_DEF cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t col
     return a;
 }
 
+CEL_API_DEF cel_mat cel_mat_none(void)
+{
+    cel_mat a = CEL_ZERO;
+    return a;
+}
+
 CEL_API_DEF cel_mat cel_mat_block(cel_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols)
 {
-    a.data += row * a.stride + col;
+    if (a.data) a.data += row * a.stride + col; /* not even zero may be added to NULL */
     a.rows = rows;
     a.cols = cols;
     return a;
@@ -2673,16 +2681,14 @@ CEL_API_DEF void cel_mat_fill(cel_mat a, cel_real value)
         for (j = 0; j < a.cols; j++) a.data[i * a.stride + j] = value;
 }
 
-
 /* C = beta C, where beta == 0 also removes NaN. */
 static void celi_scale(cel_mat c, cel_real beta)
 {
     int64_t i, j;
-    for (i = 0; i < c.rows; i++)
-        for (j = 0; j < c.cols; j++) {
-            cel_real *p = c.data + i * c.stride + j;
-            *p = celi_is_zero(beta) ? 0 : beta * *p;
-        }
+    if (celi_is_zero(beta)) cel_mat_fill(c, 0);
+    else
+        for (i = 0; i < c.rows; i++)
+            for (j = 0; j < c.cols; j++) c.data[i * c.stride + j] *= beta;
 }
 
 /* Squares that are transposed in registers, of side CELI_FLIP: b = a^T. SSE2 is part of x86-64. */
@@ -2728,7 +2734,8 @@ static void celi_transpose(int64_t rows, int64_t cols, const cel_real *a, int64_
         for (j = 0; j < cols; j++) b[j * ldb + i] = a[i * lda + j];
 }
 
-/* The upper triangle of C becomes the mirror of the lower. */
+/* The upper triangle of C becomes the mirror of the lower. In blocks, because columns of a large matrix share few sets
+ * of the cache. */
 static void celi_mirror(cel_mat c)
 {
     enum { BLOCK = 16, PART = 4 };
@@ -2754,6 +2761,15 @@ typedef struct celi_factor {
     int64_t stride;
     int trans;
 } celi_factor;
+
+static celi_factor celi_factor_of(cel_mat a, int trans)
+{
+    celi_factor f;
+    f.data = a.data;
+    f.stride = a.stride;
+    f.trans = trans != 0;
+    return f;
+}
 
 static const cel_real *celi_at(celi_factor f, int64_t i, int64_t p)
 {
@@ -2801,9 +2817,14 @@ static void celi_pack_a(celi_factor f, int64_t i, int64_t p, int64_t rows, int64
     if (rows < width) memset(dst + rows * k, 0, (size_t)((width - rows) * k) * sizeof(cel_real));
 }
 
-#define CELI_SMALL 3e6 /* terms in a product below which operands are used where they lie */
+/* A product of m x n x k = so many terms is shared by threads; of so many its operands are packed first, where packing
+ * pays for itself. */
+#define CELI_PRODUCT_FORK 2e6
+#define CELI_PRODUCT_PACK 3e6
 
-/* One product in progress: a block of its terms and columns. Packed or not, an element's sum is the same. */
+/* One product in progress, as Goto and van de Geijn (2008) cut it: nc columns of B and kc terms of the sum at a time;
+ * their panel of B stays in the third-level cache while blocks of A's rows, mc x kc, pass through the second, and each
+ * tile of C is one call of the kernel. Packed or not, an element's sum is the same. */
 typedef struct celi_product {
     const celi_kernels *kern;
     celi_factor a, b; /* b transposed: both have the terms p as their second index */
@@ -2815,39 +2836,45 @@ typedef struct celi_product {
     int pack_a, pack_b, lower; /* lower: only tiles that touch C's lower triangle */
 } celi_product;
 
-/* Rows i .. i + m of the block; a_packed has room for them in panels. */
+/* A tile of which only rows x cols exist goes through a whole one. */
+static void celi_product_edge(const celi_kernels *kern, celi_tile t, int64_t rows, int64_t cols)
+{
+    cel_real edge[512] = {0}, *c = t.c;
+    int64_t r, ldc = t.ldc;
+    for (r = 0; r < rows; r++) memcpy(edge + r * kern->nr, c + r * ldc, (size_t)cols * sizeof(cel_real));
+    t.c = edge;
+    t.ldc = kern->nr;
+    kern->tile(&t);
+    for (r = 0; r < rows; r++) memcpy(c + r * ldc, edge + r * kern->nr, (size_t)cols * sizeof(cel_real));
+}
+
+/* Rows i .. i + m of the block; a_packed has room for them in panels. Where nothing else is packed the last panels are,
+ * since a tile reads whole ones. */
 static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_real *a_packed)
 {
-    const celi_kernels *kern = g->kern;
-    const int mr = kern->mr, nr = kern->nr;
-    int64_t ir, jr, n = g->n;
-    if (g->lower && i + m - g->j < n) n = i + m - g->j;
+    const int mr = g->kern->mr, nr = g->kern->nr;
+    int64_t ir, jr, n = g->lower ? celi_min(g->n, i + m - g->j) : g->n;
+    celi_tile t;
+    t.k = g->k;
+    t.alpha = g->alpha;
+    t.beta = g->beta;
+    t.ldc = g->c.stride;
     for (ir = 0; ir < m; ir += mr)
         if (g->pack_a || ir + mr > m)
             celi_pack_a(g->a, i + ir, g->p, celi_min(mr, m - ir), g->k, mr, a_packed + (g->pack_a ? ir * g->k : 0));
     for (jr = 0; jr < n; jr += nr) {
         int packed_b = g->pack_b || jr + nr > g->n;
-        const cel_real *b = packed_b ? g->b_packed + (g->pack_b ? jr * g->k : 0) : celi_at(g->b, g->j + jr, g->p);
-        int64_t ldb = packed_b ? nr : g->b.stride;
+        t.b = packed_b ? g->b_packed + (g->pack_b ? jr * g->k : 0) : celi_at(g->b, g->j + jr, g->p);
+        t.ldb = packed_b ? nr : g->b.stride;
         for (ir = 0; ir < m; ir += mr) {
             int packed_a = g->pack_a || ir + mr > m;
-            const cel_real *a = packed_a ? a_packed + (g->pack_a ? ir * g->k : 0) : celi_at(g->a, i + ir, g->p);
-            int64_t rs = g->a.trans ? 1 : packed_a ? g->k : g->a.stride;
-            int64_t cs = !g->a.trans ? 1 : packed_a ? mr : g->a.stride;
-            cel_real *c = g->c.data + (i + ir) * g->c.stride + g->j + jr;
-            if (g->lower && i + ir + mr <= g->j + jr) continue;
-            if (ir + mr <= m && jr + nr <= g->n) {
-                kern->tile(g->k, a, rs, cs, b, ldb, g->alpha, g->beta, c, g->c.stride);
-            } else { /* an edge goes through a whole tile */
-                cel_real edge[512];
-                int64_t rows = m - ir < mr ? m - ir : mr, cols = g->n - jr < nr ? g->n - jr : nr, r;
-                memset(edge, 0, (size_t)(mr * nr) * sizeof(cel_real));
-                for (r = 0; r < rows; r++)
-                    memcpy(edge + r * nr, c + r * g->c.stride, (size_t)cols * sizeof(cel_real));
-                kern->tile(g->k, a, rs, cs, b, ldb, g->alpha, g->beta, edge, nr);
-                for (r = 0; r < rows; r++)
-                    memcpy(c + r * g->c.stride, edge + r * nr, (size_t)cols * sizeof(cel_real));
-            }
+            if (g->lower && i + ir + mr <= g->j + jr) continue; /* above the diagonal */
+            t.a = packed_a ? a_packed + (g->pack_a ? ir * g->k : 0) : celi_at(g->a, i + ir, g->p);
+            t.rs = g->a.trans ? 1 : packed_a ? g->k : g->a.stride;
+            t.cs = !g->a.trans ? 1 : packed_a ? mr : g->a.stride;
+            t.c = g->c.data + (i + ir) * g->c.stride + g->j + jr;
+            if (ir + mr <= m && jr + nr <= g->n) g->kern->tile(&t);
+            else celi_product_edge(g->kern, t, celi_min(mr, m - ir), celi_min(nr, g->n - jr));
         }
     }
 }
@@ -2877,7 +2904,7 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
     const int64_t m = c.rows, n = c.cols, kc = celi_min(kern->kc, k);
     const double size = (double)m * (double)n * (double)k;
     int64_t nc = celi_min(kern->nc, celi_round_up(n, kern->nr)), mc, blocks, a_size, threads;
-    cel_work own = {NULL, 0, NULL};
+    cel_work own = CEL_ZERO;
     celi_product g;
     cel_real *a_packed;
     if (m == 0 || n == 0) return CEL_OK;
@@ -2885,7 +2912,7 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
         celi_scale(c, beta);
         return CEL_OK;
     }
-    threads = size > 2e6 ? cel_threads() : 1;
+    threads = size > CELI_PRODUCT_FORK ? cel_threads() : 1;
     /* Row blocks: as many as fit the cache, a multiple of the threads. */
     blocks = celi_round_up((m + kern->mc - 1) / kern->mc, lower ? 2 * threads : threads);
     mc = celi_round_up((m + blocks - 1) / blocks, kern->mr);
@@ -2901,8 +2928,8 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
     g.alpha = alpha;
     g.lower = lower;
     /* Packing pays where a panel is used often, and where rows far apart would evict each other. */
-    g.pack_a = size > CELI_SMALL;
-    g.pack_b = !b.trans || size > CELI_SMALL;
+    g.pack_a = size > CELI_PRODUCT_PACK;
+    g.pack_b = !b.trans || size > CELI_PRODUCT_PACK;
     for (g.j = 0; g.j < n; g.j += nc) {
         g.n = celi_min(nc, n - g.j);
         for (g.p = 0; g.p < k; g.p += kc) {
@@ -2945,7 +2972,6 @@ CEL_API_DEF cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, ce
                                     cel_mat c, cel_work *work)
 {
     int64_t m = trans_a ? a.cols : a.rows, k = trans_a ? a.rows : a.cols, n = trans_b ? b.rows : b.cols;
-    celi_factor fa, fb;
     if (m != c.rows || n != c.cols || k != (trans_b ? b.cols : b.rows)) return CEL_ERR_SHAPE;
 #if defined(CELCOMEN_CBLAS)
     if (celi_cblas_takes(m, n, k, a, b, c)) {
@@ -2955,20 +2981,14 @@ CEL_API_DEF cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, ce
         return CEL_OK;
     }
 #endif
-    fa.data = a.data;
-    fa.stride = a.stride;
-    fa.trans = trans_a != 0;
-    fb.data = b.data;
-    fb.stride = b.stride;
-    fb.trans = trans_b == 0;
-    return celi_product_run(fa, fb, k, alpha, beta, c, 0, work);
+    return celi_product_run(celi_factor_of(a, trans_a), celi_factor_of(b, !trans_b), k, alpha, beta, c, 0, work);
 }
 
 /* cel_mat_syrk, but only the lower triangle of c holds the result: for sums over many calls. */
 static cel_status celi_syrk_lower(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work)
 {
     int64_t n = trans ? a.cols : a.rows, k = trans ? a.rows : a.cols;
-    celi_factor f;
+    celi_factor f = celi_factor_of(a, trans);
     if (c.rows != n || c.cols != n) return CEL_ERR_SHAPE;
 #if defined(CELCOMEN_CBLAS)
     if (celi_cblas_takes(n, n, k, a, a, c)) {
@@ -2977,33 +2997,33 @@ static cel_status celi_syrk_lower(int trans, cel_real alpha, cel_mat a, cel_real
         return CEL_OK;
     }
 #endif
-    f.data = a.data;
-    f.stride = a.stride;
-    f.trans = trans != 0;
     return celi_product_run(f, f, k, alpha, beta, c, 1, work);
 }
 
 CEL_API_DEF cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work)
 {
     cel_status status = celi_syrk_lower(trans, alpha, a, beta, c, work);
-    if (status == CEL_OK) celi_mirror(c);
+    if (!status) celi_mirror(c);
     return status;
 }
 
-CEL_API_DEF cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, const cel_real *x, cel_real beta, cel_real *y)
+CEL_API_DEF cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, cel_mat x, cel_real beta, cel_mat y)
 {
     enum { BLOCK = 512 };
     const int64_t n = trans ? a.cols : a.rows;
     int64_t at;
-    celi_scale(cel_mat_view(y, 1, n), beta);
+    if (x.rows != 1 || y.rows != 1 || y.cols != n || x.cols != (trans ? a.rows : a.cols)) return CEL_ERR_SHAPE;
+    celi_scale(y, beta);
     if (!trans) {
-        CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 100000))
-        for (at = 0; at < n; at++) y[at] += alpha * (cel_real)cel_vec_dot(a.cols, a.data + at * a.stride, x);
-    } else {
-        CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 100000))
+        CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
+        for (at = 0; at < n; at++)
+            y.data[at] += alpha * (cel_real)cel_vec_dot(a.data + at * a.stride, x.data, a.cols);
+    } else { /* along A's rows, some columns at a time, each block by one thread */
+        CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
         for (at = 0; at < n; at += BLOCK) {
             int64_t i, count = celi_min(BLOCK, n - at);
-            for (i = 0; i < a.rows; i++) cel_vec_axpy(count, alpha * x[i], a.data + i * a.stride + at, y + at);
+            for (i = 0; i < a.rows; i++)
+                cel_vec_axpy(alpha * x.data[i], a.data + i * a.stride + at, y.data + at, count);
         }
     }
     return CEL_OK;
@@ -3013,15 +3033,18 @@ CEL_API_DEF double cel_mat_dot(cel_mat a, cel_mat b)
 {
     double s = 0;
     int64_t i;
-    for (i = 0; i < a.rows; i++) s += cel_vec_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
+    if (!celi_same_shape(a, b)) return (double)NAN;
+    for (i = 0; i < a.rows; i++) s += cel_vec_dot(a.data + i * a.stride, b.data + i * b.stride, a.cols);
     return s;
 }
 
-CEL_API_DEF void cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
+CEL_API_DEF cel_status cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
 {
     int64_t i;
+    if (!celi_same_shape(a, b)) return CEL_ERR_SHAPE;
     CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > 16 * CELI_FORK))
-    for (i = 0; i < a.rows; i++) cel_vec_axpy(a.cols, alpha, a.data + i * a.stride, b.data + i * b.stride);
+    for (i = 0; i < a.rows; i++) cel_vec_axpy(alpha, a.data + i * a.stride, b.data + i * b.stride, a.cols);
+    return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_mat_transpose(cel_mat a, cel_mat b)
@@ -3058,37 +3081,37 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
 {
     enum { BLOCK = 64 };
     const int64_t n = a.rows;
-    cel_work work = {NULL, 0, NULL};
+    cel_work work = CEL_ZERO;
     cel_status status = CEL_OK;
     int64_t j0;
     if (n != a.cols) return CEL_ERR_SHAPE;
     /* Left-looking: a block of columns is brought up to date from the finished ones, then factored. */
-    for (j0 = 0; j0 < n && status == CEL_OK; j0 += BLOCK) {
+    for (j0 = 0; j0 < n && !status; j0 += BLOCK) {
         const int64_t end = celi_min(j0 + BLOCK, n);
         int64_t i, j;
         if (j0 > 0 && end < n)
             status = cel_mat_gemm(0, 1, -1, cel_mat_block(a, end, 0, n - end, j0),
                                   cel_mat_block(a, j0, 0, end - j0, j0), 1,
                                   cel_mat_block(a, end, j0, n - end, end - j0), &work);
-        for (j = j0; j < end && status == CEL_OK; j++) {
+        for (j = j0; j < end && !status; j++) {
             cel_real *lj = a.data + j * a.stride;
             double d;
             for (i = j0; i < j; i++) {
                 const cel_real *li = a.data + i * a.stride;
-                lj[i] = (cel_real)(((double)lj[i] - cel_vec_dot(i, lj, li)) / (double)li[i]);
+                lj[i] = (cel_real)(((double)lj[i] - cel_vec_dot(lj, li, i)) / (double)li[i]);
             }
-            d = (double)lj[j] - cel_vec_dot(j, lj, lj);
+            d = (double)lj[j] - cel_vec_dot(lj, lj, j);
             if (d > 0) lj[j] = (cel_real)sqrt(d);
             else status = CEL_ERR_NUMERIC;
         }
-        if (status != CEL_OK) break;
+        if (status) break;
         CELI_OMP(omp parallel for schedule(static) if (n - end > 64))
         for (i = end; i < n; i++) {
             cel_real *li = a.data + i * a.stride;
             int64_t t;
             for (t = j0; t < end; t++) {
                 const cel_real *lt = a.data + t * a.stride;
-                li[t] = (cel_real)(((double)li[t] - cel_vec_dot(t - j0, li + j0, lt + j0)) / (double)lt[t]);
+                li[t] = (cel_real)(((double)li[t] - cel_vec_dot(li + j0, lt + j0, t - j0)) / (double)lt[t]);
             }
         }
     }
@@ -3100,11 +3123,11 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
 {
     enum { BLOCK = 64 };
     const int64_t n = l.rows;
-    cel_work work = {NULL, 0, NULL};
+    cel_work work = CEL_ZERO;
     cel_status status = CEL_OK;
     int64_t i0, i, j;
     if (n != l.cols || b.rows != n) return CEL_ERR_SHAPE;
-    for (i0 = 0; i0 < n && status == CEL_OK; i0 += BLOCK) {
+    for (i0 = 0; i0 < n && !status; i0 += BLOCK) {
         const int64_t end = celi_min(i0 + BLOCK, n);
         if (i0 > 0)
             status = cel_mat_gemm(0, 0, -1, cel_mat_block(l, i0, 0, end - i0, i0),
@@ -3112,11 +3135,11 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
                                   cel_mat_block(b, i0, 0, end - i0, b.cols), &work);
         for (i = i0; i < end; i++) {
             cel_real *bi = b.data + i * b.stride, d = l.data[i * l.stride + i];
-            for (j = i0; j < i; j++) cel_vec_axpy(b.cols, -l.data[i * l.stride + j], b.data + j * b.stride, bi);
+            for (j = i0; j < i; j++) cel_vec_axpy(-l.data[i * l.stride + j], b.data + j * b.stride, bi, b.cols);
             for (j = 0; j < b.cols; j++) bi[j] /= d;
         }
     }
-    for (i0 = n > 0 ? (n - 1) / BLOCK * BLOCK : -1; i0 >= 0 && status == CEL_OK; i0 -= BLOCK) {
+    for (i0 = n > 0 ? (n - 1) / BLOCK * BLOCK : -1; i0 >= 0 && !status; i0 -= BLOCK) {
         const int64_t end = celi_min(i0 + BLOCK, n);
         if (end < n)
             status = cel_mat_gemm(1, 0, -1, cel_mat_block(l, end, i0, n - end, end - i0),
@@ -3125,11 +3148,34 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
         for (i = end - 1; i >= i0; i--) {
             cel_real *bi = b.data + i * b.stride, d = l.data[i * l.stride + i];
             for (j = 0; j < b.cols; j++) bi[j] /= d;
-            for (j = i0; j < i; j++) cel_vec_axpy(b.cols, -l.data[i * l.stride + j], bi, b.data + j * b.stride);
+            for (j = i0; j < i; j++) cel_vec_axpy(-l.data[i * l.stride + j], bi, b.data + j * b.stride, b.cols);
         }
     }
     cel_work_free(&work);
     return status;
+}
+
+/* m u = given u, in place, m (dim x dim) symmetric positive definite and small; only its lower triangle is read, and
+ * becomes its Cholesky factor. A pivot below 1e-4 of its diagonal entry is raised to that: for preconditioners, where
+ * a nearly singular system wants a bounded answer rather than a refusal. */
+static CEL_UNUSED void celi_small_solve(double *m, double *u, int dim)
+{
+    int i, j, k;
+    for (k = 0; k < dim; k++) {
+        double *row = m + k * dim, top = row[k], pivot = top;
+        for (j = 0; j < k; j++) pivot -= row[j] * row[j];
+        row[k] = pivot = sqrt(pivot > 1e-4 * top ? pivot : 1e-4 * top + 1e-30);
+        for (i = k + 1; i < dim; i++) {
+            for (j = 0; j < k; j++) m[i * dim + k] -= m[i * dim + j] * row[j];
+            m[i * dim + k] /= pivot;
+        }
+        for (j = 0; j < k; j++) u[k] -= row[j] * u[j]; /* L y = u goes along */
+        u[k] /= pivot;
+    }
+    for (k = dim - 1; k >= 0; k--) { /* L^T u = y */
+        for (i = k + 1; i < dim; i++) u[k] -= m[i * dim + k] * u[i];
+        u[k] /= m[k * dim + k];
+    }
 }
 
 /* Eigenvectors in three steps, all in double: reflections make the matrix tridiagonal, implicit QL finds its
@@ -3197,54 +3243,63 @@ static void celi_eigen_rotate(celi_eigen *q)
     q->count = q->sweeps = 0;
 }
 
-/* Implicit QL with Wilkinson's shift on (d, e). */
+/* One sweep of implicit QL with Wilkinson's shift on rows l .. m of (d, e): chases the bulge from m up to l and lists
+ * the rotations. CEL_ERR_NUMERIC for NaN. */
+static cel_status celi_eigen_sweep(celi_eigen *q, double *d, int64_t l, int64_t m)
+{
+    double *e = q->e, *list = q->rotation + 2 * q->count, p = 0, s = 1, c = 1, g, r;
+    int64_t i;
+    g = (d[l + 1] - d[l]) / (2 * e[l]);
+    r = sqrt(g * g + 1);
+    g = d[m] - d[l] + e[l] / (g + (g < 0 ? -r : r));
+    for (i = m - 1; i >= l; i--) {
+        double f = s * e[i], b = c * e[i];
+        e[i + 1] = r = sqrt(f * f + g * g);
+        if (!(r > 0)) { /* the matrix falls apart here: the sweep ends early */
+            if (!(r <= 0)) return CEL_ERR_NUMERIC;
+            d[i + 1] -= p;
+            break;
+        }
+        s = f / r;
+        c = g / r;
+        g = d[i + 1] - p;
+        r = (d[i] - g) * s + 2 * c * b;
+        p = s * r;
+        d[i + 1] = g + p;
+        g = c * r - b;
+        *list++ = c;
+        *list++ = s;
+    }
+    if (i < l) {
+        d[l] -= p;
+        e[l] = g;
+    }
+    e[m] = 0;
+    q->sweep[q->sweeps][0] = m;
+    q->sweep[q->sweeps++][1] = m - 1 - i;
+    q->count += m - 1 - i;
+    return CEL_OK;
+}
+
+/* Sweeps until every e is nothing beside the matrix; d then holds the eigenvalues. Rotations are listed, and applied
+ * many at a time, since each touches two rows of every panel. */
 static cel_status celi_eigen_ql(celi_eigen *q, double *d)
 {
     const int64_t n = q->n;
     double *e = q->e, least = 0;
-    int64_t l, m, i;
-    for (l = 0; l < n; l++)
-        if (DBL_EPSILON * (fabs(d[l]) + fabs(e[l])) > least) least = DBL_EPSILON * (fabs(d[l]) + fabs(e[l]));
+    int64_t l, m;
+    for (l = 0; l < n; l++) least = fmax(least, DBL_EPSILON * (fabs(d[l]) + fabs(e[l])));
     for (l = 0; l < n; l++) {
         int round;
         for (round = 0;; round++) {
-            double g, r, p = 0, s = 1, c = 1, *list;
-            for (m = l; m + 1 < n; m++)
-                if (fabs(e[m]) <= least) break;
+            cel_status status;
+            for (m = l; m + 1 < n && !(fabs(e[m]) <= least); m++) {
+            }
             if (m == l) break;
             if (round == 60) return CEL_ERR_NUMERIC;
             if (q->sweeps == 64 || q->count + m - l > 32 * n) celi_eigen_rotate(q);
-            list = q->rotation + 2 * q->count;
-            g = (d[l + 1] - d[l]) / (2 * e[l]);
-            r = sqrt(g * g + 1);
-            g = d[m] - d[l] + e[l] / (g + (g < 0 ? -r : r));
-            for (i = m - 1; i >= l; i--) {
-                double f = s * e[i], b = c * e[i];
-                r = sqrt(f * f + g * g);
-                e[i + 1] = r;
-                if (!(r > 0)) {
-                    if (!(r <= 0)) return CEL_ERR_NUMERIC;
-                    d[i + 1] -= p;
-                    e[m] = 0;
-                    break;
-                }
-                s = f / r;
-                c = g / r;
-                g = d[i + 1] - p;
-                r = (d[i] - g) * s + 2 * c * b;
-                p = s * r;
-                d[i + 1] = g + p;
-                g = c * r - b;
-                *list++ = c;
-                *list++ = s;
-            }
-            q->sweep[q->sweeps][0] = m;
-            q->sweep[q->sweeps++][1] = m - 1 - i;
-            q->count += m - 1 - i;
-            if (i >= l) continue;
-            d[l] -= p;
-            e[l] = g;
-            e[m] = 0;
+            status = celi_eigen_sweep(q, d, l, m);
+            if (status) return status;
         }
     }
     celi_eigen_rotate(q);
@@ -3278,56 +3333,58 @@ static void celi_eigen_reflect(celi_eigen *q)
 
 CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
 {
-    int64_t n = a.rows, stride = celi_round_up(n, CELI_PANEL), i, j, k;
-    celi_eigen q;
-    double top = 0, swap; /* the largest entry is made 1 */
+    const int64_t n = a.rows, stride = celi_round_up(n, CELI_PANEL);
+    int64_t i, j, k;
+    celi_pool pool = CEL_ZERO;
+    celi_eigen q = CEL_ZERO;
+    double top = 0; /* the largest entry, which is made 1 */
     cel_status status;
-    memset(&q, 0, sizeof q);
     if (a.cols != n || v.rows != n || v.cols != n) return CEL_ERR_SHAPE;
-    if (n > 0 && stride > PTRDIFF_MAX / (4 * (n + 32))) return CEL_ERR_MEMORY;
+    if (n > 0 && stride > PTRDIFF_MAX / n) return CEL_ERR_MEMORY;
     q.kern = celi_kernel();
     q.n = n;
     q.stride = stride;
-    q.a = (double *)celi_alloc((size_t)(3 * n * stride + 4 * stride + 64 * n), sizeof(double));
-    if (!q.a) return CEL_ERR_MEMORY;
-    q.u = q.a + n * stride;
-    q.panel = q.u + n * stride;
-    q.beta = q.panel + n * stride;
-    q.e = q.beta + stride;
-    q.v = q.e + stride;
-    q.w = q.v + stride;
-    q.rotation = q.w + stride;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++)
-            if (fabs((double)a.data[i * a.stride + j]) > top) top = fabs((double)a.data[i * a.stride + j]);
-    if (!(top > 0)) top = 1;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) q.a[i * stride + j] = (double)a.data[i * a.stride + j] / top;
-    celi_eigen_reduce(&q, w);
-    memset(q.panel, 0, (size_t)(n * stride) * sizeof(double));
-    for (i = 0; i < n; i++) q.panel[(i / CELI_PANEL * n + i) * CELI_PANEL + i % CELI_PANEL] = 1;
-    status = celi_eigen_ql(&q, w);
-    for (i = 0; i < n; i++) w[i] *= top;
-    for (i = 0; i < n && status == CEL_OK; i++)
-        if (!(fabs(w[i]) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-    if (status != CEL_OK) {
-        memset(w, 0, (size_t)n * sizeof(double));
-        cel_mat_fill(v, 0);
-    } else {
-        celi_eigen_reflect(&q);
-        for (i = 0; i < n; i++) {
-            const double *row;
-            for (k = i, j = i + 1; j < n; j++)
-                if (w[j] < w[k]) k = j;
-            row = q.a + k * stride;
-            for (j = 0; j < n; j++) v.data[j * v.stride + i] = (cel_real)row[j];
-            swap = w[k];
-            w[k] = w[i];
-            w[i] = swap;
-            if (k != i) memcpy(q.a + k * stride, q.a + i * stride, (size_t)n * sizeof(double));
-        }
+    q.a = (double *)celi_pool_get(&pool, n * stride, sizeof(double));
+    q.u = (double *)celi_pool_get(&pool, n * stride, sizeof(double));
+    q.panel = (double *)celi_pool_get(&pool, n * stride, sizeof(double));
+    q.beta = (double *)celi_pool_get(&pool, stride, sizeof(double));
+    q.e = (double *)celi_pool_get(&pool, stride, sizeof(double));
+    q.v = (double *)celi_pool_get(&pool, stride, sizeof(double));
+    q.w = (double *)celi_pool_get(&pool, stride, sizeof(double));
+    q.rotation = (double *)celi_pool_get(&pool, n, 64 * sizeof(double));
+    status = pool.status;
+    if (!status) {
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++)
+                if (fabs((double)a.data[i * a.stride + j]) > top) top = fabs((double)a.data[i * a.stride + j]);
+        if (!(top > 0)) top = 1;
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) q.a[i * stride + j] = (double)a.data[i * a.stride + j] / top;
+        celi_eigen_reduce(&q, w);
+        memset(q.panel, 0, (size_t)(n * stride) * sizeof(double));
+        for (i = 0; i < n; i++) q.panel[(i / CELI_PANEL * n + i) * CELI_PANEL + i % CELI_PANEL] = 1;
+        status = celi_eigen_ql(&q, w);
     }
-    celi_free(q.a);
+    for (i = 0; i < n && !status; i++) {
+        w[i] *= top;
+        if (!(fabs(w[i]) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+    }
+    if (!status) celi_eigen_reflect(&q);
+    for (i = 0; i < n && !status; i++) { /* ascending: the least of what is left goes to column i, row i to its place */
+        double least;
+        for (k = i, j = i + 1; j < n; j++)
+            if (w[j] < w[k]) k = j;
+        least = w[k];
+        w[k] = w[i];
+        w[i] = least;
+        for (j = 0; j < n; j++) v.data[j * v.stride + i] = (cel_real)q.a[k * stride + j];
+        if (k != i) memcpy(q.a + k * stride, q.a + i * stride, (size_t)n * sizeof(double));
+    }
+    if (status) {
+        if (n > 0) memset(w, 0, (size_t)n * sizeof(double));
+        cel_mat_fill(v, 0);
+    }
+    celi_pool_free(&pool);
     return status;
 }
 
@@ -3365,7 +3422,7 @@ static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_cs
     return CEL_ERR_MEMORY;
 }
 
-/* celi_csr_new, with the walk of a square matrix that out is made from. */
+/* celi_csr_new, with the walk of the square matrix that out is made from. */
 static cel_status celi_csr_like(const cel_csr *a, int64_t rows, int64_t cols, int64_t count, cel_csr *out)
 {
     cel_status status = celi_csr_new(rows, cols, count, out);
@@ -3377,6 +3434,16 @@ static cel_status celi_csr_like(const cel_csr *a, int64_t rows, int64_t cols, in
     }
     cel_csr_free(out);
     return CEL_ERR_MEMORY;
+}
+
+/* Rows first .. first + count - 1 of a: a view, to be read only. */
+static cel_csr celi_csr_rows(const cel_csr *a, int64_t first, int64_t count)
+{
+    cel_csr view = *a;
+    view.order = NULL;
+    view.start += first;
+    view.rows = count;
+    return view;
 }
 
 /* Counts in start[r + 1] become offsets; start[0] must be 0. */
@@ -3391,25 +3458,6 @@ static void celi_csr_rewind(int64_t rows, int64_t *start)
 {
     memmove(start + 1, start, (size_t)rows * sizeof *start);
     start[0] = 0;
-}
-
-/* A stable counting sort by column: the columns of the result ascend within each row whatever the order
- * in A's rows, and entries of one place keep their order. */
-CEL_API_DEF cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out)
-{
-    int64_t i, e, count = cel_csr_count(a);
-    cel_status status = celi_csr_like(a, a->cols, a->rows, count, out);
-    if (status) return status;
-    for (e = 0; e < count; e++) out->start[a->index[e] + 1]++;
-    celi_csr_offsets(out->rows, out->start);
-    for (i = 0; i < a->rows; i++)
-        for (e = a->start[i]; e < a->start[i + 1]; e++) {
-            int64_t to = out->start[a->index[e]]++;
-            out->index[to] = (int32_t)i;
-            out->value[to] = a->value[e];
-        }
-    celi_csr_rewind(out->rows, out->start);
-    return CEL_OK;
 }
 
 /* Sums entries of one place in sorted rows, in place. */
@@ -3433,7 +3481,7 @@ static void celi_csr_merge(cel_csr *a)
 CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t count, const int64_t *row,
                                           const int64_t *col, const cel_real *value, cel_csr *out, cel_error *err)
 {
-    cel_csr t;
+    cel_csr t = CEL_ZERO;
     int64_t e;
     cel_status status;
     memset(out, 0, sizeof *out);
@@ -3459,16 +3507,22 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
     return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_csr_copy(const cel_csr *a, cel_csr *out)
+/* A stable counting sort by column: the columns of the result ascend within each row whatever the order
+ * in A's rows, and entries of one place keep their order. */
+CEL_API_DEF cel_status cel_csr_transpose(const cel_csr *a, cel_csr *out)
 {
-    int64_t count = cel_csr_count(a);
-    cel_status status = celi_csr_like(a, a->rows, a->cols, count, out);
-    if (status || !a->start) return status;
-    memcpy(out->start, a->start, (size_t)(a->rows + 1) * sizeof *a->start);
-    if (count) {
-        memcpy(out->index, a->index, (size_t)count * sizeof *a->index);
-        memcpy(out->value, a->value, (size_t)count * sizeof *a->value);
-    }
+    int64_t i, e, count = cel_csr_count(a);
+    cel_status status = celi_csr_like(a, a->cols, a->rows, count, out);
+    if (status) return status;
+    for (e = 0; e < count; e++) out->start[a->index[e] + 1]++;
+    celi_csr_offsets(out->rows, out->start);
+    for (i = 0; i < a->rows; i++)
+        for (e = a->start[i]; e < a->start[i + 1]; e++) {
+            int64_t to = out->start[a->index[e]]++;
+            out->index[to] = (int32_t)i;
+            out->value[to] = a->value[e];
+        }
+    celi_csr_rewind(out->rows, out->start);
     return CEL_OK;
 }
 
@@ -3481,6 +3535,7 @@ CEL_API_DEF cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out)
     if (a->rows != a->cols) return CEL_ERR_SHAPE;
     status = cel_csr_transpose(a, &t);
     if (status) return status;
+    /* Rows of A and of A^T, both ascending, are merged; a place that both have is written once. */
     status = celi_csr_like(a, a->rows, a->cols, 2 * cel_csr_count(a), out);
     for (i = 0; !status && i < a->rows; i++) {
         int64_t e = a->start[i], e_end = a->start[i + 1], f = t.start[i], f_end = t.start[i + 1];
@@ -3504,6 +3559,7 @@ CEL_API_DEF int cel_csr_is_symmetric(const cel_csr *a)
     if (a->rows != a->cols) return 0;
     for (i = 0; i < a->rows; i++)
         for (e = a->start[i]; e < a->start[i + 1]; e++) {
+            /* Is (j, i) there? By halving row j, whose columns ascend. */
             int64_t low = a->start[a->index[e]], high = a->start[a->index[e] + 1], end = high;
             while (low < high) {
                 int64_t middle = low + (high - low) / 2;
@@ -3518,7 +3574,7 @@ CEL_API_DEF int cel_csr_is_symmetric(const cel_csr *a)
 
 CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind)
 {
-    double *row, *col; /* sums */
+    double *row, *col; /* sums, in double: a large hub adds many small weights */
     int64_t i, e;
     cel_status status = CEL_OK;
     if (kind == CEL_NORM_GCN && a->rows != a->cols) return CEL_ERR_SHAPE;
@@ -3542,102 +3598,10 @@ CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind)
     return status;
 }
 
-/* One row of a product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries. */
-typedef void celi_csr_row_fn(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,
-                             const cel_real *x, int64_t stride, cel_real beta, cel_real *y);
-
-static void celi_scalar_csr_row(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,
-                                const cel_real *x, int64_t stride, cel_real beta, cel_real *y)
-{
-    int64_t e, j;
-    for (j = 0; j < n; j++) y[j] = beta > 0 || beta < 0 ? beta * y[j] : 0;
-    for (e = 0; e < count; e++) {
-        const cel_real *from = x + index[e] * stride;
-        cel_real w = alpha * value[e];
-        for (j = 0; j < n; j++) y[j] += w * from[j];
-    }
-}
-
-#if defined(CELI_X86) || defined(CELI_NEON)
-/* Some vectors of columns at a time, summed over all entries in named accumulators. The last vector overlaps the
- * one before, so that every column is computed alike. */
-#define CELI_CSR_ONE(X, S) X(S, 0)
-#define CELI_CSR_FOUR(X, S) CELI_CSR_ONE(X, S) X(S, 1) X(S, 2) X(S, 3)
-#define CELI_CSR_EIGHT(X, S) CELI_CSR_FOUR(X, S) X(S, 4) X(S, 5) X(S, 6) X(S, 7)
-#define CELI_CSR_ZERO(S, i) S##_v u##i = S##_zero();
-#define CELI_CSR_STEP(S, i) u##i = S##_fma(w, S##_load(from + i * W), u##i);
-#define CELI_CSR_SET(S, i) S##_store(to + i * W, S##_mul(w, u##i));
-#define CELI_CSR_ADD(S, i) S##_store(to + i * W, S##_fma(b, S##_load(y + i * W), S##_mul(w, u##i)));
-#define CELI_CSR_COLUMNS(T, S, name, COLUMNS)                                                                         \
-    T CELI_INLINE void S##_csr_##name(int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,      \
-                                     const cel_real *x, int64_t stride, cel_real beta, const cel_real *y,            \
-                                     cel_real *to)                                                                    \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        S##_v w, b;                                                                                                   \
-        int64_t e;                                                                                                    \
-        COLUMNS(CELI_CSR_ZERO, S)                                                                                     \
-        for (e = 0; e < count; e++) {                                                                                 \
-            const cel_real *from = x + index[e] * stride;                                                             \
-            w = S##_set(value[e]);                                                                                    \
-            COLUMNS(CELI_CSR_STEP, S)                                                                                 \
-        }                                                                                                             \
-        w = S##_set(alpha);                                                                                           \
-        b = S##_set(beta);                                                                                            \
-        if (celi_is_zero(beta)) {                                                                                     \
-            COLUMNS(CELI_CSR_SET, S)                                                                                  \
-        } else {                                                                                                      \
-            COLUMNS(CELI_CSR_ADD, S)                                                                                  \
-        }                                                                                                             \
-    }
-#define CELI_CSR_ROW(T, S)                                                                                            \
-    CELI_CSR_COLUMNS(T, S, one, CELI_CSR_ONE)                                                                         \
-    CELI_CSR_COLUMNS(T, S, four, CELI_CSR_FOUR)                                                                       \
-    CELI_CSR_COLUMNS(T, S, eight, CELI_CSR_EIGHT)                                                                     \
-    T static void S##_csr_row(int64_t n, int64_t count, const int32_t *index, const cel_real *value, cel_real alpha,  \
-                              const cel_real *x, int64_t stride, cel_real beta, cel_real *y)                          \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_v) / sizeof(cel_real)) };                                                         \
-        cel_real last[8 * W];                                                                                         \
-        int64_t j, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                                \
-        if (n < W) {                                                                                                  \
-            celi_scalar_csr_row(n, count, index, value, alpha, x, stride, beta, y);                                   \
-            return;                                                                                                   \
-        }                                                                                                             \
-        for (j = 0; j < n; j += step) {                                                                               \
-            int64_t at = celi_min(j, n - step);                                                                       \
-            cel_real *to = at == j || celi_is_zero(beta) ? y + at : last;                                             \
-            if (step == 8 * W) S##_csr_eight(count, index, value, alpha, x + at, stride, beta, y + at, to);           \
-            else if (step == 4 * W) S##_csr_four(count, index, value, alpha, x + at, stride, beta, y + at, to);       \
-            else S##_csr_one(count, index, value, alpha, x + at, stride, beta, y + at, to);                           \
-            if (to == last) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof *y);                              \
-        }                                                                                                             \
-    }
-#if defined(CELI_X86)
-CELI_CSR_ROW(CELI_AVX2, celi_avx2)
-CELI_CSR_ROW(CELI_AVX512, celi_avx512)
-#else
-CELI_CSR_ROW(, celi_neon)
-#endif
-#endif
-
-static celi_csr_row_fn *celi_csr_kernel(void)
-{
-    switch (cel_level_get()) {
-#if defined(CELI_X86)
-    case CEL_LEVEL_AVX512: return celi_avx512_csr_row;
-    case CEL_LEVEL_AVX2: return celi_avx2_csr_row;
-#elif defined(CELI_NEON)
-    case CEL_LEVEL_NEON: return celi_neon_csr_row;
-#endif
-    default: return celi_scalar_csr_row;
-    }
-}
-
 /* A product in progress: result r is the sum over A's row list[r], or r where list is NULL. It is y's row r, or, in
  * a walk, the row that it is the sum over. */
 typedef struct celi_csr_product {
-    celi_csr_row_fn *kernel;
+    const celi_kernels *kern;
     const cel_csr *a;
     const int32_t *list;
     cel_real alpha, beta;
@@ -3667,124 +3631,140 @@ static void celi_csr_fetch_x(const celi_csr_product *p, int32_t *recent, int64_t
     celi_csr_fetch(p->x.data + i * p->x.stride, p->x.cols);
 }
 
-/* Results first .. last - 1. What they add up is fetched some rows ahead. Of a square matrix in its own order, the rows
- * of the same numbers are fetched long before: they are neighbours of what follows, and memory likes their order
- * better. In a list or a walk, A's own rows are fetched in time for this, and y's. */
+/* Results first .. last - 1. The time is that of fetching X's rows, so they are asked for ahead. Of a square matrix in
+ * its own order, the rows of the same numbers are fetched long before: they are neighbours of what follows, and memory
+ * likes their order better. In a list or a walk, A's own rows are fetched in time for this, and y's. */
 static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
 {
-    enum { NEAR = 4, MIDDLE = 16, FAR = 64 };
+    enum { SOON = 4, LATER = 16, LATEST = 64 };
     const cel_csr *a = p->a;
     const int32_t *list = p->list;
     const int64_t *start = a->start, count = p->y.rows;
     int32_t recent[CELI_CSR_RECENT];
+    celi_csr_row row;
     int64_t r, i, e;
     memset(recent, -1, sizeof recent);
-    for (r = first - NEAR; r < last; r++) {
-        if (r + FAR < count) {
-            if (list) CELI_PREFETCH(start + list[r + FAR]);
-            else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + FAR);
+    row.n = p->x.cols;
+    row.x = p->x.data;
+    row.stride = p->x.stride;
+    row.alpha = p->alpha;
+    row.beta = p->beta;
+    for (r = first - SOON; r < last; r++) {
+        if (r + LATEST < count) {
+            if (list) CELI_PREFETCH(start + list[r + LATEST]);
+            else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + LATEST);
         }
-        if (list && r + MIDDLE < count) {
-            CELI_PREFETCH(a->index + start[list[r + MIDDLE]]);
-            CELI_PREFETCH(a->value + start[list[r + MIDDLE]]);
+        if (list && r + LATER < count) {
+            CELI_PREFETCH(a->index + start[list[r + LATER]]);
+            CELI_PREFETCH(a->value + start[list[r + LATER]]);
         }
-        if (r + NEAR < last) {
-            i = list ? list[r + NEAR] : r + NEAR;
+        if (r + SOON < last) {
+            i = list ? list[r + SOON] : r + SOON;
             for (e = start[i]; e < start[i + 1]; e++) celi_csr_fetch_x(p, recent, a->index[e]);
             if (list && p->walk) celi_csr_fetch(p->y.data + i * p->y.stride, p->y.cols);
         }
         if (r < first) continue;
         i = list ? list[r] : r;
-        p->kernel(p->x.cols, start[i + 1] - start[i], a->index + start[i], a->value + start[i], p->alpha, p->x.data,
-                  p->x.stride, p->beta, p->y.data + (p->walk ? i : r) * p->y.stride);
+        row.count = start[i + 1] - start[i];
+        row.index = a->index + start[i];
+        row.value = a->value + start[i];
+        row.y = p->y.data + (p->walk ? i : r) * p->y.stride;
+        p->kern->csr_row(&row);
     }
 }
 
-/* Rows of the product: as in celi_csr_product. */
-static cel_status celi_csr_mul(cel_real alpha, const cel_csr *a, const int32_t *list, int walk, cel_mat x,
-                               cel_real beta, cel_mat y)
+static cel_status celi_csr_product_run(celi_csr_product *p)
 {
-    celi_csr_product p;
-    int64_t r, count = y.rows;
-    if (a->cols != x.rows || x.cols != y.cols) return CEL_ERR_SHAPE;
+    int64_t r, count = p->y.rows;
+    if (p->a->cols != p->x.rows || p->x.cols != p->y.cols) return CEL_ERR_SHAPE;
+    p->kern = celi_kernel();
+    CELI_OMP(omp parallel for schedule(static) if (count * p->x.cols > CELI_FORK))
+    for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(p, r, celi_min(r + CELI_CSR_RUN, count));
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
+{
+    celi_csr_product p = CEL_ZERO;
+    if (y.rows != a->rows) return CEL_ERR_SHAPE;
+    p.a = a;
+    p.list = a->order; /* its owner made it a permutation */
+    p.walk = 1;
+    p.alpha = alpha;
+    p.beta = beta;
+    p.x = x;
+    p.y = y;
+    return celi_csr_product_run(&p);
+}
+
+CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
+                                        cel_real beta, cel_mat y)
+{
+    celi_csr_product p = CEL_ZERO;
+    int64_t r;
+    if (y.rows != count || (!list && count > a->rows)) return CEL_ERR_SHAPE;
     for (r = 0; list && r < count; r++)
         if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
-    p.kernel = celi_csr_kernel();
     p.a = a;
     p.list = list;
     p.alpha = alpha;
     p.beta = beta;
     p.x = x;
     p.y = y;
-    p.walk = walk;
-    CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
-    for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(&p, r, celi_min(r + CELI_CSR_RUN, count));
-    return CEL_OK;
+    return celi_csr_product_run(&p);
 }
 
-CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
-                                        cel_real beta, cel_mat y)
+/* Breadth-first from cell i. seen holds 1 + the last cell that a node was reached from; the nodes at exactly `hops`
+ * steps become queue[result .. *end - 1]. */
+static int64_t celi_csr_ring(const cel_csr *a, int64_t i, int hops, int32_t *seen, int32_t *queue, int64_t *end)
 {
-    return y.rows == count ? celi_csr_mul(alpha, a, list, 0, x, beta, y) : CEL_ERR_SHAPE;
+    const int32_t mark = (int32_t)i + 1;
+    int64_t from = 0, to = 1, last, e;
+    queue[0] = (int32_t)i;
+    seen[i] = mark;
+    for (; hops > 0 && from < to; hops--)
+        for (last = to; from < last; from++)
+            for (e = a->start[queue[from]]; e < a->start[queue[from] + 1]; e++) {
+                int32_t j = a->index[e];
+                if (seen[j] == mark) continue;
+                seen[j] = mark;
+                queue[to++] = j;
+            }
+    *end = to;
+    return from;
 }
 
-CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
-{
-    return y.rows == a->rows ? celi_csr_mul(alpha, a, a->order, 1, x, beta, y) : CEL_ERR_SHAPE;
-}
-
-/* Breadth-first from every cell, twice: once to count, once to fill. The pairs come out by rows in any
- * order of columns; they are symmetric, so transposing sorts them. */
+/* Twice over all cells: once to count, once to fill. The columns of a row come in the order in which they were met;
+ * the pairs are symmetric, so transposing sorts them. */
 CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
 {
-    cel_csr s, found;
+    cel_csr s = CEL_ZERO, found = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
     int32_t *seen, *queue;
-    int64_t i, e, q, total = 0;
-    int fill;
+    int64_t i, from, end, total = 0;
     cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&found, 0, sizeof found);
     if (hops < 1) return CEL_ERR_ARG;
     status = cel_csr_symmetrise(a, &s);
-    if (status) return status;
-    seen = (int32_t *)celi_alloc((size_t)s.rows * 2, sizeof *seen);
-    queue = seen ? seen + s.rows : NULL;
-    if (!seen) status = CEL_ERR_MEMORY;
-    for (fill = 0; fill < 2 && !status; fill++) {
-        if (fill) {
-            status = celi_csr_like(&s, s.rows, s.cols, total, &found);
-            memset(seen, 0, (size_t)s.rows * sizeof *seen);
-            total = 0;
-        }
-        for (i = 0; i < s.rows && !status; i++) {
-            int64_t from = 0, to = 1;
-            int hop;
-            queue[0] = (int32_t)i;
-            seen[i] = (int32_t)i + 1;
-            for (hop = 0; hop < hops && from < to; hop++) {
-                int64_t end = to;
-                for (q = from; q < end; q++)
-                    for (e = s.start[queue[q]]; e < s.start[queue[q] + 1]; e++) {
-                        int32_t j = s.index[e];
-                        if (seen[j] == (int32_t)i + 1) continue;
-                        seen[j] = (int32_t)i + 1;
-                        queue[to++] = j;
-                    }
-                from = end;
-            }
-            if (fill) {
-                for (q = from; q < to; q++) {
-                    found.index[total + q - from] = queue[q];
-                    found.value[total + q - from] = 1;
-                }
-                found.start[i + 1] = total + to - from;
-            }
-            total += to - from;
-        }
+    seen = (int32_t *)celi_pool_get(&pool, s.rows, sizeof *seen);
+    queue = (int32_t *)celi_pool_get(&pool, s.rows, sizeof *queue);
+    if (!status) status = pool.status;
+    for (i = 0; !status && i < s.rows; i++) {
+        from = celi_csr_ring(&s, i, hops, seen, queue, &end);
+        total += end - from;
     }
-    celi_free(seen);
-    cel_csr_free(&s);
+    if (!status) status = celi_csr_like(&s, s.rows, s.cols, total, &found);
+    if (!status) memset(seen, 0, (size_t)s.rows * sizeof *seen);
+    for (i = 0; !status && i < s.rows; i++) {
+        int64_t at = found.start[i], k;
+        from = celi_csr_ring(&s, i, hops, seen, queue, &end);
+        for (k = from; k < end; k++) found.index[at + k - from] = queue[k];
+        found.start[i + 1] = at + end - from;
+    }
+    for (i = 0; !status && i < total; i++) found.value[i] = 1;
     if (!status) status = cel_csr_transpose(&found, out);
+    celi_pool_free(&pool);
+    cel_csr_free(&s);
     cel_csr_free(&found);
     return status;
 }
@@ -4874,7 +4854,7 @@ CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, 
     CELI_OMP(omp parallel for reduction(+ : none) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
-        double length = cel_vec_nrm2(x.cols, row);
+        double length = cel_vec_nrm2(row, x.cols);
         int64_t j;
         if (keep) keep[i] = length > 0;
         if (length > 0) {
@@ -5795,16 +5775,6 @@ CEL_API_DEF double cel_model_gauge(cel_model *m)
     return c;
 }
 
-/* Rows first .. first + count - 1 of a: a view, to be read only. */
-static cel_csr celi_csr_rows(const cel_csr *a, int64_t first, int64_t count)
-{
-    cel_csr view = *a;
-    view.order = NULL;
-    view.start += first;
-    view.rows = count;
-    return view;
-}
-
 /* What a set of relations and a model on expression of `cells` rows must agree on; model NULL: any number of forces. */
 static cel_status celi_relations_fit(const cel_relations *relations, const cel_model *model, int64_t cells)
 {
@@ -5822,8 +5792,8 @@ static double celi_rows_dot(cel_mat a, cel_mat b, double *sums, cel_mat add)
     int64_t i;
     CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
     for (i = 0; i < a.rows; i++) {
-        sums[i] = cel_vec_dot(a.cols, a.data + i * a.stride, b.data + i * b.stride);
-        if (add.data) cel_vec_axpy(a.cols, 1, b.data + i * b.stride, add.data + i * add.stride);
+        sums[i] = cel_vec_dot(a.data + i * a.stride, b.data + i * b.stride, a.cols);
+        if (add.data) cel_vec_axpy(1, b.data + i * b.stride, add.data + i * add.stride, a.cols);
     }
     for (i = 0; i < a.rows; i++) total += sums[i];
     return total;
@@ -5895,8 +5865,8 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations 
                                       r == 0 && g.data ? g : t, sums, sums + block + r, g, celi_work_inner(work));
         }
         for (i = 0; i < count && m->field; i++) {
-            sums[block + m->relations] += cel_vec_dot(genes, m->field, x.data + (first + i) * x.stride);
-            if (g.data) cel_vec_axpy(genes, 1, m->field, g.data + i * g.stride);
+            sums[block + m->relations] += cel_vec_dot(m->field, x.data + (first + i) * x.stride, genes);
+            if (g.data) cel_vec_axpy(1, m->field, g.data + i * g.stride, genes);
         }
     }
     for (r = 0; r <= m->relations && !status; r++) {
@@ -5987,7 +5957,7 @@ CEL_API_DEF double cel_sphere_phi(int64_t n, double k, double *a, double *da)
 
 CEL_API_DEF double cel_sphere_log_area(int64_t n)
 {
-    return log(2.0) + (double)n / 2 * log(3.141592653589793238463) - lgamma((double)n / 2);
+    return log(2.0) + (double)n / 2 * log(3.141592653589793238463) - celi_log_gamma((double)n / 2);
 }
 
 CEL_API_DEF cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const double *gamma, double *logc,
@@ -6855,7 +6825,7 @@ static double celi_score_dot(cel_mat x, cel_mat y)
     CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
     for (c = 0; c < CELI_SCORE_CHUNKS; c++)
         if (c * part < count)
-            share[c] = cel_vec_dot(celi_min(part, count - c * part), x.data + c * part, y.data + c * part);
+            share[c] = cel_vec_dot(x.data + c * part, y.data + c * part, celi_min(part, count - c * part));
     for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += share[c];
     return sum;
 }
@@ -7327,7 +7297,7 @@ static cel_status celi_score_apply_normals(celi_score *sc, cel_mat f, cel_mat ou
     cel_real *x = sc->flat, *y = x + P;
     cel_status status = CEL_OK;
     for (p = 0; p < inner; p++) x[p] = f.data[sc->place[p * 6 + 4]];
-    if (out.data) status = cel_mat_gemv(0, 1, sc->dense, x, 0, y);
+    if (out.data) status = cel_mat_gemv(0, 1, sc->dense, cel_mat_view(x, 1, inner), 0, cel_mat_view(y, 1, inner));
     for (p = 0; p < inner && out.data; p++) {
         const int64_t *e = sc->place + p * 6;
         for (i = 4; i < 6 && e[i] >= 0; i++) out.data[e[i]] = y[p] / (e[5] < 0 ? 1 : 2);
@@ -7681,7 +7651,8 @@ static cel_status celi_score_forces(celi_score *sc, cel_mat f, cel_mat force, ce
         }
     }
     for (s = 0; s < sc->slides && field.data && !status; s++)
-        status = sc->basis.data ? cel_mat_gemv(0, 1, sc->basis, sc->h + s * n, 0, field.data + s * field.stride)
+        status = sc->basis.data ? cel_mat_gemv(0, 1, sc->basis, cel_mat_view(sc->h + s * n, 1, n), 0,
+                                                  cel_mat_block(field, s, 0, 1, n))
                                 : cel_mat_copy(cel_mat_view(sc->h + s * n, 1, n), cel_mat_block(field, s, 0, 1, n));
     for (r = 0; r < sc->relations && !status; r++) {
         cel_mat from = cel_mat_block(f, r * n, 0, n, n), to = cel_mat_block(force, r * n, 0, n, n);
@@ -8473,7 +8444,7 @@ CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const
                 double log_p;
                 for (k = 0; k < n; k++) gamma[k] = (double)turned.data[cell * n + k];
                 failed[c] = cel_sphere_log_fb(n, scratch, gamma, &log_c, NULL, NULL);
-                log_p = cel_vec_dot(n, y, v.data + cell * n) + 0.5 * cel_vec_dot(n, y, own.data + cell * n) - log_c;
+                log_p = cel_vec_dot(y, v.data + cell * n, n) + 0.5 * cel_vec_dot(y, own.data + cell * n, n) - log_c;
                 gamma[n] += log_p;
                 if (each) each[cell] = log_p;
             }
@@ -9067,7 +9038,7 @@ static void celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, char *s
         cel_real *s = (cel_real *)(void *)(prefix + n), *c = s + n;
         for (i = celi_gen_run_start(x.rows, run); i < end; i++) {
             cel_real *g = x.data + i * x.stride, *d = d_angles.data ? d_angles.data + i * d_angles.stride : NULL;
-            cel_vec_sincos(n - 1, angles.data + i * angles.stride, s, c);
+            cel_vec_sincos(angles.data + i * angles.stride, n - 1, s, c);
             for (p = 1, k = 0; k < n - 1; k++) {
                 prefix[k] = p;
                 p *= (double)s[k];
@@ -9325,7 +9296,7 @@ static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angle
     }
     CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
     for (i = 0; i < angles.rows; i++)
-        cel_vec_axpy(angles.cols, (cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride);
+        cel_vec_axpy((cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride, angles.cols);
 }
 
 CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
@@ -9393,7 +9364,7 @@ CEL_API_DEF void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant,
         cel_real *row = x.data + i * x.stride;
         double length;
         cel_rng_normals(&rng, row, x.cols);
-        length = cel_vec_nrm2(x.cols, row);
+        length = cel_vec_nrm2(row, x.cols);
         for (j = 0; j < x.cols; j++) {
             double v = (double)row[j] / length;
             row[j] = (cel_real)(orthant ? fabs(v) : v);
@@ -9675,7 +9646,7 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
     for (i = 0; i < m; i++) {
         cel_real *to = b->data + i * b->stride;
         memset(to, 0, (size_t)n * sizeof *to);
-        if (s->model->field) cel_vec_axpy(n, scale, s->model->field, to);
+        if (s->model->field) cel_vec_axpy(scale, s->model->field, to, n);
         any |= s->held[batch->cell[i]];
     }
     for (r = 0; r < s->model->relations; r++)
@@ -9721,7 +9692,7 @@ static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64
 {
     const uint8_t *hold = s->options.hold;
     cel_real *to = batch->x.data + cell * batch->x.stride, f;
-    double length = cel_vec_nrm2(s->genes, row);
+    double length = cel_vec_nrm2(row, s->genes);
     int64_t j;
     if (!(length > 0)) return;
     f = (cel_real)(sign * radius / length);
@@ -9771,9 +9742,9 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
         side[i] = cel_rng_uniform(&rng);
         cel_rng_normals(&rng, ui, n);
         celi_batch_mask(s, cell, ui);
-        along = r2 > 0 ? cel_vec_dot(n, xi, ui) / r2 : 0;
-        cel_vec_axpy(n, (cel_real)-along, xi, ui);
-        change[i] = cel_vec_dot(n, ui, ui) / 2;
+        along = r2 > 0 ? cel_vec_dot(xi, ui, n) / r2 : 0;
+        cel_vec_axpy((cel_real)-along, xi, ui, n);
+        change[i] = cel_vec_dot(ui, ui, n) / 2;
         if (!(step[i] > 0)) continue;
         celi_turn(s->width, xi, ui, 1, 0, 0, (cel_real)(1 / step[i]));
     }
@@ -9783,15 +9754,15 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
         for (i = 0; i < m && !l->status; i++) {
             cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride, *bi = b.data + i * b.stride;
             double r = l->radius[i], r2 = r * r, along, length, c, t;
-            cel_vec_axpy(s->width, (cel_real)alpha, bi, ui);
+            cel_vec_axpy((cel_real)alpha, bi, ui, s->width);
             celi_batch_mask(s, batch->cell[i], ui);
             if (!(step[i] > 0)) continue;
-            along = cel_vec_dot(s->width, xi, ui);
-            length = cel_vec_dot(s->width, ui, ui) - along * along / r2;
+            along = cel_vec_dot(xi, ui, s->width);
+            length = cel_vec_dot(ui, ui, s->width) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
-            if (k == 0) change[i] -= along + cel_vec_dot(s->width, xi, bi) / 2;
+            if (k == 0) change[i] -= along + cel_vec_dot(xi, bi, s->width) / 2;
             if (k == moves) {
-                double field = cel_vec_dot(s->width, xi, bi), kinetic = step[i] * length;
+                double field = cel_vec_dot(xi, bi, s->width), kinetic = step[i] * length;
                 change[i] += along + field / 2 - kinetic * kinetic / 2;
                 continue;
             }
@@ -9815,7 +9786,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
             memcpy(xi, batch->x.data + cell * batch->x.stride, (size_t)n * sizeof *xi);
             celi_batch_mask(s, cell, xi);
         }
-        flip = side[i] * (1 + exp(2 * cel_vec_dot(s->width, xi, b.data + i * b.stride))) < 1;
+        flip = side[i] * (1 + exp(2 * cel_vec_dot(xi, b.data + i * b.stride, s->width))) < 1;
         if (moved || flip) celi_batch_store(s, batch, cell, xi, l->radius[i], flip ? -1 : 1);
     }
 }
@@ -9843,8 +9814,8 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
             x[k] = (cel_real)(xk + dk);
             if (x[j] < 0) x[j] = 0;
             if (x[k] < 0) x[k] = 0;
-            cel_vec_axpy(s->genes, (cel_real)(s->scale * dj), gj, g);
-            cel_vec_axpy(s->genes, (cel_real)(s->scale * dk), gk, g);
+            cel_vec_axpy((cel_real)(s->scale * dj), gj, g, s->genes);
+            cel_vec_axpy((cel_real)(s->scale * dk), gk, g, s->genes);
             return;
         }
         if (t < now) low = t;
@@ -10012,7 +9983,7 @@ static cel_status celi_rows_check(cel_mat x, int64_t cells, int64_t genes, int o
     if (x.rows != cells || x.cols != genes) return celi_fail(err, CEL_ERR_SHAPE, "x is not cells x genes", -1, -1, -1);
     for (i = 0; i < cells; i++) {
         const cel_real *row = x.data + i * x.stride;
-        if (!(fabs(cel_vec_dot(genes, row, row) - 1) <= 2e-3))
+        if (!(fabs(cel_vec_dot(row, row, genes) - 1) <= 2e-3))
             return celi_fail(err, CEL_ERR_DATA, "a row is not of unit length", -1, i, -1);
         for (j = 0; orthant && j < genes; j++)
             if (row[j] < 0) return celi_fail(err, CEL_ERR_DATA, "a negative value on the orthant", -1, i, j);
@@ -10123,7 +10094,7 @@ static void celi_maximiser(const cel_sample *s, const cel_real *w, cel_real *x, 
 
 static void celi_rescale(int64_t n, cel_real *x, double radius)
 {
-    cel_real f = (cel_real)(radius / cel_vec_nrm2(n, x));
+    cel_real f = (cel_real)(radius / cel_vec_nrm2(x, n));
     int64_t j;
     for (j = 0; j < n; j++) x[j] *= f;
 }
@@ -10144,7 +10115,7 @@ static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real
                          double beyond)
 {
     int64_t n = s->genes, j, top = n - 1;
-    double least = 1e-9 * (radius * (s->value[top] - s->value[0]) + cel_vec_nrm2(n, w)), first = fabs((double)w[top]);
+    double least = 1e-9 * (radius * (s->value[top] - s->value[0]) + cel_vec_nrm2(w, n)), first = fabs((double)w[top]);
     double rise, now;
     int round;
     if (!(least > 0)) return;
@@ -10379,7 +10350,7 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
     l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) {
         cel_real *mu = x.data + i * x.stride;
-        double length = cel_vec_nrm2(n, mu);
+        double length = cel_vec_nrm2(mu, n);
         for (j = 0; j < n; j++) mu[j] = length > 0 ? (cel_real)((double)mu[j] / length) : 0;
     }
     for (k = 0; k <= rounds && !l->status; k++) {
@@ -10387,9 +10358,9 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
             cel_real *mu = x.data + i * x.stride, *w = u.data + i * u.stride, *bi = b.data + i * b.stride;
-            double a, q = cel_vec_dot(n, mu, w) / 2, phi;
+            double a, q = cel_vec_dot(mu, w, n) / 2, phi;
             if (k == rounds && !c->measure)
-                c->k[cell] = celi_bound_concentration(c, n, q, cel_vec_dot(n, mu, bi), c->k[cell]);
+                c->k[cell] = celi_bound_concentration(c, n, q, cel_vec_dot(mu, bi, n), c->k[cell]);
             phi = cel_sphere_phi(n, c->k[cell], &a, NULL);
             if (k < rounds) {
                 double bend = 1 - (double)n * a / c->k[cell];
@@ -10832,7 +10803,7 @@ static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
         if (p->id[i] >= c->S) continue;
         memcpy(row, c->tissue->x.data + p->id[i] * c->tissue->x.stride, (size_t)n * sizeof *row);
         memcpy(p->start[1].data + i * n, row, (size_t)n * sizeof *row);
-        length = cel_vec_nrm2(n, row);
+        length = cel_vec_nrm2(row, n);
         if (!(fabs(length - 1) <= 1e-3))
             return celi_refuse(c, CEL_ERR_DATA, -1, "a row that is not of unit length", p->id[i], -1);
     }
@@ -10851,7 +10822,7 @@ static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
                 x[v->gene] = (cel_real)v->value;
                 continue;
             }
-            if (v->row) scale = cel_vec_nrm2(n, row);
+            if (v->row) scale = cel_vec_nrm2(row, n);
             if (!(scale > 0 && scale <= DBL_MAX))
                 return celi_refuse(c, CEL_ERR_DATA, k, "a profile of zeros or not finite", cell, -1);
             for (g = 0; g < n; g++) {

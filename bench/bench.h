@@ -215,7 +215,8 @@ static CEL_UNUSED cel_mat new_points(int64_t cells, uint64_t seed)
 {
     cel_mat a = new_mat(cells, 2);
     cel_rng rng = cel_rng_at(seed, 1, 0, 0);
-    cel_rng_uniforms(&rng, a.data, 2 * cells);
+    int64_t i;
+    for (i = 0; i < 2 * cells; i++) a.data[i] = (cel_real)cel_rng_uniform(&rng);
     return a;
 }
 /* Expression as of a slide: rates with gene means over three decades and 8 programmes that vary over space, Poisson

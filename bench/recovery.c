@@ -565,7 +565,11 @@ static void mechanistic(const mechanism *how, uint64_t seed, slide *s, cel_model
                     (cel_real)weight[r][e];
             }
         }
-    cel_rng_uniforms(&rng, s->x.data, cells * N);
+    for (e = 0; e < cells * N; e++) { /* 24 bits of each word of a block */
+        if (e % 4 == 0) rng.left = 0, cel_rng_uniform(&rng);
+        s->x.data[e] = (cel_real)(rng.word[e % 4] >> 8) * (cel_real)(1.0 / 16777216.0);
+    }
+    rng.left = 0;
     check(cel_slide_unit(s->x, NULL, NULL, NULL), "rows");
     for (it = 0; it < how->iterations; it++) {
         check(cel_csr_mul(1, &s->graph, s->x, 0, old), "neighbours");
@@ -586,7 +590,7 @@ static void mechanistic(const mechanism *how, uint64_t seed, slide *s, cel_model
             s->x.data[i] = (cel_real)(v < 0 ? 0 : v > 1 ? 1 : v);
         }
         for (i = 0; i < cells; i++) /* a cell that lost everything keeps a trace */
-            if (!(cel_vec_nrm2(N, s->x.data + i * N) > 0)) s->x.data[i * N + i % N] = 1;
+            if (!(cel_vec_nrm2(s->x.data + i * N, N) > 0)) s->x.data[i * N + i % N] = 1;
         check(cel_slide_unit(s->x, NULL, NULL, NULL), "rows");
     }
     cel_mat_free(&old);

@@ -603,7 +603,7 @@ static tissue load_tissue(const char *command, const names *wanted)
     for (i = 0; i < t.rows; i++) t.row[i] = i;
     if (o.expression)
         for (i = 0; i < t.rows; i++) {
-            double length = cel_vec_nrm2(t.x.cols, t.x.data + i * t.x.stride);
+            double length = cel_vec_nrm2(t.x.data + i * t.x.stride, t.x.cols);
             if (!(fabs(length - 1) < 1e-3)) die(1, "%s: cell %lld has length %g, not 1", t.file, (long long)i, length);
         }
     must(cel_slide_unit(t.x, keep, &zeros, &err), t.file, &err);

@@ -196,19 +196,19 @@ static void vectors(void)
             size += fabs((double)x.data[i] * (double)y.data[i]);
             norm += (double)x.data[i] * (double)x.data[i];
         }
-        NEAR(cel_vec_dot(n, x.data, y.data), dot, 1e-15 * (double)(n + 1) * size);
-        NEAR(cel_vec_nrm2(n, x.data), sqrt(norm), 1e-15 * (double)(n + 1) * sqrt(norm));
+        NEAR(cel_vec_dot(x.data, y.data, n), dot, 1e-15 * (double)(n + 1) * size);
+        NEAR(cel_vec_nrm2(x.data, n), sqrt(norm), 1e-15 * (double)(n + 1) * sqrt(norm));
         NEAR(cel_mat_dot(x, y), dot, 1e-15 * (double)(n + 1) * size);
         for (i = 0; i < n; i++) {
             double want = (double)y.data[i] + 0.5 * (double)x.data[i];
             cel_real one = y.data[i];
-            cel_vec_axpy(1, (cel_real)0.5, x.data + i, &one);
+            cel_vec_axpy((cel_real)0.5, x.data + i, &one, 1);
             NEAR(one, want, EPS * fabs(want));
         }
-        cel_vec_axpy(n, (cel_real)0.5, x.data, y.data);
+        cel_vec_axpy((cel_real)0.5, x.data, y.data, n);
         if (n > 3) {
             x.data[n - 1] = (cel_real)NAN;
-            CHECK(isnan(cel_vec_dot(n, x.data, y.data)));
+            CHECK(isnan(cel_vec_dot(x.data, y.data, n)));
         }
         cel_mat_free(&wx);
         cel_mat_free(&wy);
@@ -226,7 +226,7 @@ static void gemv_both_ways(void)
             cel_mat wa, wx, wy, a = window(m, n, 1, &wa), x = window(1, inner, 2, &wx), y = window(1, rows, 3, &wy);
             cel_mat old;
             if (cel_mat_new(1, rows, &old) != CEL_OK || cel_mat_copy(y, old) != CEL_OK) exit(1);
-            OK_OR_RETURN(cel_mat_gemv(trans, 2, a, x.data, (cel_real)-0.5, y.data));
+            OK_OR_RETURN(cel_mat_gemv(trans, 2, a, x, (cel_real)-0.5, y));
             for (i = 0; i < rows; i++) {
                 double sum = -0.5 * (double)old.data[i], total = fabs(sum);
                 for (p = 0; p < inner; p++) {
@@ -237,8 +237,11 @@ static void gemv_both_ways(void)
                 NEAR(y.data[i], sum, (double)(inner + 4) * EPS * total);
             }
             y.data[0] = (cel_real)NAN;
-            OK_OR_RETURN(cel_mat_gemv(trans, 2, a, x.data, 0, y.data));
+            OK_OR_RETURN(cel_mat_gemv(trans, 2, a, x, 0, y));
             CHECK(!isnan((double)y.data[0]));
+            CHECK(cel_mat_gemv(trans, 2, a, cel_mat_block(x, 0, 0, 1, inner - 1), 0, y) == CEL_ERR_SHAPE);
+            CHECK(cel_mat_gemv(trans, 2, a, x, 0, cel_mat_block(y, 0, 0, 1, rows - 1)) == CEL_ERR_SHAPE);
+            CHECK(m == n || cel_mat_gemv(!trans, 2, a, x, 0, y) == CEL_ERR_SHAPE);
             cel_mat_free(&old);
             cel_mat_free(&wa);
             cel_mat_free(&wx);
@@ -262,7 +265,8 @@ static void copies_and_transposes(void)
     CHECK(cel_mat_copy(a, b) == CEL_ERR_SHAPE);
     CHECK(cel_mat_transpose(a, c) == CEL_ERR_SHAPE);
     CHECK(cel_mat_symmetrise(a) == CEL_ERR_SHAPE);
-    cel_mat_axpy(2, a, c);
+    OK_OR_RETURN(cel_mat_axpy(2, a, c));
+    CHECK(cel_mat_axpy(2, a, b) == CEL_ERR_SHAPE && isnan(cel_mat_dot(a, b)));
     NEAR(at(c, 0, 36, 49), 3 * at(a, 0, 36, 49), 4 * EPS * fabs(at(a, 0, 36, 49)));
     cel_mat_fill(c, 3);
     NEAR(cel_mat_dot(c, c), 9.0 * 37 * 50, 1e-9);
@@ -458,7 +462,7 @@ static void sincos_error(void)
         arguments(x, range[r][0], range[r][1], r == 3, (uint32_t)r);
         /* Among them multiples of pi / 2, where the reduction cancels most. */
         for (i = 0; i < SAMPLES && r == 2; i += 4) x[i] = (cel_real)(1.5707963267948966 * (i / 4 % 6300));
-        cel_vec_sincos(SAMPLES, x, s, c);
+        cel_vec_sincos(x, SAMPLES, s, c);
         for (i = 0; i < SAMPLES; i++) {
             double es = ulps(s[i], sinl((long double)x[i])), ec = ulps(c[i], cosl((long double)x[i]));
             if (!(es <= worst)) worst = es;
@@ -478,7 +482,7 @@ static void sincos_specials(void)
     x[5] = inf;
     x[20] = -inf;
     x[36] = (cel_real)1e6;
-    cel_vec_sincos(37, x, s, c);
+    cel_vec_sincos(x, 37, s, c);
     for (i = 0; i < 37; i++) {
         if (i == 3 || i == 5 || i == 20) {
             CHECK(isnan((double)s[i]) && isnan((double)c[i]));
@@ -488,9 +492,9 @@ static void sincos_specials(void)
         }
     }
     /* In place, and an element alone as among others. */
-    cel_vec_sincos(1, x + 9, alone, alone + 1);
+    cel_vec_sincos(x + 9, 1, alone, alone + 1);
     CHECK(memcmp(alone, s + 9, sizeof(cel_real)) == 0 && memcmp(alone + 1, c + 9, sizeof(cel_real)) == 0);
-    cel_vec_sincos(37, x, x, again);
+    cel_vec_sincos(x, 37, x, again);
     CHECK(memcmp(x + 6, s + 6, 14 * sizeof(cel_real)) == 0 && memcmp(again + 6, c + 6, 14 * sizeof(cel_real)) == 0);
 }
 
@@ -556,6 +560,39 @@ static void levels(void)
         CHECK(strcmp(cel_level_name((cel_level)i), cel_level_name((cel_level)(i - 1))) != 0);
     }
     CHECK(cel_level_cap(was) == was);
+    CHECK(cel_level_cap((cel_level)77) == was && cel_level_cap((cel_level)-1) == was);
+    CHECK(strcmp(cel_level_name((cel_level)77), "unknown") == 0);
+}
+
+/* The environment was read when the first kernel ran: what it says later is too late. */
+static void H18_level_is_read_once(void)
+{
+    const char *now = getenv("CELCOMEN_LEVEL");
+    char *before = now ? strdup(now) : NULL;
+    cel_level was = cel_level_get();
+    setenv("CELCOMEN_LEVEL", "scalar", 1);
+    CHECK(cel_level_cap(was) == was);
+    if (before) setenv("CELCOMEN_LEVEL", before, 1);
+    else unsetenv("CELCOMEN_LEVEL");
+    free(before);
+}
+
+/* Nothing is added to NULL, which clang's sanitizer sees. */
+static void H11_no_arithmetic_on_null(void)
+{
+    cel_mat none = cel_mat_none(), part = cel_mat_block(none, 0, 0, 0, 0);
+    cel_csr empty = CEL_ZERO, out;
+    CHECK(part.data == NULL && cel_mat_copy(part, none) == CEL_OK && cel_mat_transpose(none, none) == CEL_OK);
+    cel_vec_axpy(1, NULL, NULL, 0);
+    cel_vec_sincos(NULL, 0, NULL, NULL);
+    NEAR(cel_vec_dot(NULL, NULL, 0), 0, 0);
+    NEAR(cel_mat_dot(none, none), 0, 0);
+    CHECK(cel_mat_gemm(0, 0, 1, none, none, 0, none, NULL) == CEL_OK && cel_mat_axpy(1, none, none) == CEL_OK);
+    CHECK(cel_mat_cholesky(none) == CEL_OK && cel_mat_cholesky_solve(none, none) == CEL_OK);
+    CHECK(cel_mat_eigen(none, NULL, none) == CEL_OK);
+    CHECK(cel_csr_mul(1, &empty, none, 0, none) == CEL_OK && cel_csr_is_symmetric(&empty));
+    CHECK(cel_csr_hop(&empty, 1, &out) == CEL_OK);
+    cel_csr_free(&out);
 }
 
 #if defined(_OPENMP) && !defined(CELCOMEN_CBLAS)
@@ -575,9 +612,9 @@ static void threads_do_not_matter(void)
         CHECK(cel_mat_gemm(0, 0, 1, a, b, 0, c[t], NULL) == CEL_OK);
         CHECK(cel_mat_syrk(1, 1, b, 0, d[t], NULL) == CEL_OK);
         CHECK(cel_mat_copy(p, l[t]) == CEL_OK && cel_mat_cholesky(l[t]) == CEL_OK);
-        CHECK(cel_mat_gemv(1, 1, a, b.data, 0, y[t].data) == CEL_OK);
+        CHECK(cel_mat_gemv(1, 1, a, cel_mat_block(b, 0, 0, 1, n), 0, y[t]) == CEL_OK);
         CHECK(cel_mat_copy(a, e[t]) == CEL_OK);
-        cel_vec_sincos(n * n, e[t].data, e[t].data, e[t].data + n * n);
+        cel_vec_sincos(e[t].data, n * n, e[t].data, e[t].data + n * n);
     }
     omp_set_num_threads(was);
     CHECK(memcmp(c[0].data, c[1].data, (size_t)(n * n) * sizeof(cel_real)) == 0);
@@ -619,5 +656,7 @@ void suite_dense(void)
     RUN(normals_statistics);
     RUN(normals_of_every_level);
     RUN(levels);
+    RUN(H18_level_is_read_once);
+    RUN(H11_no_arithmetic_on_null);
     RUN(threads_do_not_matter);
 }

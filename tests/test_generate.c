@@ -58,8 +58,8 @@ static void round_trip(cel_mat x)
     OK_OR_RETURN(cel_paper_to_angles(x, angles, NULL));
     OK_OR_RETURN(cel_paper_from_angles(angles, back));
     for (i = 0; i < x.rows; i++) {
-        double norm = cel_vec_nrm2(n, x.data + i * n);
-        NEAR(cel_vec_nrm2(n, back.data + i * n), 1, tight * (double)n);
+        double norm = cel_vec_nrm2(x.data + i * n, n);
+        NEAR(cel_vec_nrm2(back.data + i * n, n), 1, tight * (double)n);
         for (j = 0; j < n; j++) NEAR(back.data[i * n + j], (double)x.data[i * n + j] / norm, tight * (double)n);
         for (j = 0; j < n - 1; j++)
             CHECK((double)angles.data[i * (n - 1) + j] >= (j == n - 2 ? -3.1415928 : 0) &&

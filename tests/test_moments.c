@@ -182,7 +182,7 @@ static void moments_of_a_million_cells(void)
     for (i = 0; i < 3; i++) NEAR_REL(m.gram[12 + i], 0.5 * (double)cells * (double)row[i], 1e-5);
     cel_moments_free(&m);
     cel_relations_free(&identity);
-    cel_rng_uniforms(&rng, x.data, 3 * cells);
+    for (i = 0; i < 3 * cells; i++) x.data[i] = (cel_real)cel_rng_uniform(&rng);
     for (i = 0; i < cells; i++) {
         sum[0] += (double)x.data[3 * i] * (double)x.data[3 * i];
         sum[1] += (double)x.data[3 * i] * (double)x.data[3 * i + 1];

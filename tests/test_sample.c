@@ -237,7 +237,7 @@ static void strong_field(void)
         cel_model m = forces(1, n, 1, s, 1);
         cel_sample_options o;
         cel_mat x;
-        double a, length = cel_vec_nrm2(n, m.field);
+        double a, length = cel_vec_nrm2(m.field, n);
         memset(&o, 0, sizeof o);
         memset(truth, 0, sizeof truth);
         o.sweeps = 120;
@@ -389,7 +389,7 @@ static void held(void)
         CHECK(cel_mat_new(600, 3, &x) == CEL_OK && cel_mat_new(600, 3, &before) == CEL_OK);
         cel_sample_uniform(1, 0, orthant, x);
         for (i = 0; i < 600; i++) {
-            double r = sqrt(1 - dose * dose) / cel_vec_nrm2(2, x.data + i * x.stride + 1);
+            double r = sqrt(1 - dose * dose) / cel_vec_nrm2(x.data + i * x.stride + 1, 2);
             hold[3 * i] = 1;
             x.data[i * x.stride] = (cel_real)dose;
             for (j = 1; j < 3; j++) x.data[i * x.stride + j] = (cel_real)(r * (double)x.data[i * x.stride + j]);
@@ -407,7 +407,7 @@ static void held(void)
             CHECK(!memcmp(x.data + i * x.stride, before.data + i * x.stride, (size_t)kept * sizeof(cel_real)));
             if (kept == 1)
                 CHECK(memcmp(x.data + i * x.stride, before.data + i * x.stride, 3 * sizeof(cel_real)) != 0);
-            NEAR(cel_vec_nrm2(3, x.data + i * x.stride), 1, 1e-6);
+            NEAR(cel_vec_nrm2(x.data + i * x.stride, 3), 1, 1e-6);
         }
         free(hold);
         free(frozen);
@@ -511,7 +511,7 @@ static void large_tissue(void)
     CHECK(report.acceptance > 0.7 && report.acceptance < 0.99);
     CHECK(report.colours >= 2 && report.colours <= 5 && report.recorded == 40);
     CHECK(report.ess > 2);
-    for (i = 0; i < 3600; i++) NEAR(cel_vec_nrm2(100, x.data + i * x.stride), 1, 1e-6);
+    for (i = 0; i < 3600; i++) NEAR(cel_vec_nrm2(x.data + i * x.stride, 100), 1, 1e-6);
     cel_mat_free(&x);
     cel_csr_free(&w);
     cel_relations_free(&relations);
@@ -643,7 +643,7 @@ static void check_ascent(const cel_model *m, const cel_relations *relations, con
     OK_OR_RETURN(cel_ascent_run(m, relations, &o, x, &r, NULL));
     CHECK(r.converged && r.energy > r.start);
     for (i = 0; i < r.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
-    for (i = 0; i < x.rows; i++) NEAR(cel_vec_nrm2(x.cols, x.data + i * x.stride), 1, 1e-6);
+    for (i = 0; i < x.rows; i++) NEAR(cel_vec_nrm2(x.data + i * x.stride, x.cols), 1, 1e-6);
 }
 
 /* Projected gradient of H at x over the cells and values that are free: zero at a maximum on the sphere. */
@@ -656,9 +656,9 @@ static double slope(const cel_model *m, const cel_relations *relations, cel_mat 
     CHECK(cel_model_energy(m, relations, x, &h, NULL, g, NULL) == CEL_OK);
     for (i = 0; i < x.rows; i++) {
         cel_real *gi = g.data + i * g.stride, *xi = x.data + i * x.stride;
-        double along = cel_vec_dot(x.cols, xi, gi), all = cel_vec_nrm2(x.cols, gi);
-        cel_vec_axpy(x.cols, (cel_real)-along, xi, gi);
-        worst = fmax(worst, cel_vec_nrm2(x.cols, gi) / all);
+        double along = cel_vec_dot(xi, gi, x.cols), all = cel_vec_nrm2(gi, x.cols);
+        cel_vec_axpy((cel_real)-along, xi, gi, x.cols);
+        worst = fmax(worst, cel_vec_nrm2(gi, x.cols) / all);
     }
     cel_mat_free(&g);
     return worst;
@@ -693,7 +693,7 @@ static void ascent(void)
         x.data[i * 20 + 4] = 0;
         for (j = 0; j < 20; j++) w[j] = (double)x.data[i * 20 + j];
         {
-            double length = cel_vec_nrm2(20, x.data + i * 20);
+            double length = cel_vec_nrm2(x.data + i * 20, 20);
             for (j = 0; j < 20; j++) x.data[i * 20 + j] = (cel_real)(w[j] / length);
         }
     }
@@ -848,7 +848,7 @@ static void log_z_of_a_field(void)
     NEAR(bound, 10 * cel_sphere_log_area(8), 1e-6);
     cel_model_free(&m);
     m = forces(3, 8, 1, s, 2);
-    truth = 10 * (cel_sphere_log_area(8) + cel_sphere_phi(8, cel_vec_nrm2(8, m.field), NULL, NULL));
+    truth = 10 * (cel_sphere_log_area(8) + cel_sphere_phi(8, cel_vec_nrm2(m.field, 8), NULL, NULL));
     CHECK(cel_logz_bound(&m, alone(10), 1, 0, &bound, NULL) == CEL_OK);
     NEAR_REL(bound, truth, 1e-6);
     CHECK(cel_logz_ais(&m, alone(10), NULL, &r, NULL) == CEL_OK);

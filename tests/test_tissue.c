@@ -81,8 +81,8 @@ static void unit_rows(void)
     CHECK(kept == 22 && cel_slide_keep(keep, 25, y.data, 12 * sizeof(cel_real)) == 22);
     y.rows = kept;
     CHECK(label[4] == 4 && label[5] == 6 && label[21] == 24);
-    for (i = 0; i < kept; i++) NEAR(cel_vec_nrm2(12, y.data + i * 12), 1, eps);
-    NEAR(y.data[5 * 12 + 1] * cel_vec_nrm2(12, x.data + 6 * 12), -3, 10 * eps);
+    for (i = 0; i < kept; i++) NEAR(cel_vec_nrm2(y.data + i * 12, 12), 1, eps);
+    NEAR(y.data[5 * 12 + 1] * cel_vec_nrm2(x.data + 6 * 12, 12), -3, 10 * eps);
     CHECK(cel_slide_unit(x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 5 && err.status == CEL_ERR_DATA);
     cel_mat_free(&x);
     cel_mat_free(&y);
@@ -542,7 +542,7 @@ static void walk(void)
     OK_OR_RETURN(cel_graph_radius(c, NULL, 0, sqrt(distance2(c, 0, g[0].index[0])), g + 1, NULL));
     OK_OR_RETURN(cel_csr_transpose(g, g + 2));
     OK_OR_RETURN(cel_csr_symmetrise(g + 2, g + 3));
-    OK_OR_RETURN(cel_csr_copy(g + 3, g + 4));
+    OK_OR_RETURN(cel_csr_transpose(g + 3, g + 4));
     OK_OR_RETURN(cel_graph_types(g + 4, type, 0, 0, g + 5));
     for (k = 0; k < 6; k++) CHECK(is_walk(g[k].order, CELLS));
     cel_rng_normals(&rng, x.data, CELLS * GENES);

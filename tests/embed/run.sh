@@ -71,12 +71,36 @@ no_stdio() {
     $CC -std=c99 $W -DCELCOMEN_NO_STDIO -c tests/impl.c -o "$tmp/nostdio.o" || return 1
     ! nm -u "$tmp/nostdio.o" | awk '{ print $2 }' | grep -E '^(fopen|fread|fwrite|fclose|rename|remove|mmap|open)'
 }
+# Two files of different number types: the linker refuses, and says which is missing.
+double_mismatch() {
+    for real in "" -DCELCOMEN_DOUBLE; do
+        other=-DCELCOMEN_DOUBLE
+        [ -z "$real" ] || other=
+        for level in -O0 -O2; do
+            $CC -std=c99 $level -I. $real -c $here/order.c -o "$tmp/d1.o" && $CC -std=c99 $level -I. $other -c $here/other.c -o "$tmp/d2.o" || return 1
+            if $CC "$tmp/d1.o" "$tmp/d2.o" -o "$tmp/mismatch" -lm 2> "$tmp/link"; then return 1; fi
+            grep cel_real_is_ "$tmp/link" || return 1
+        done
+    done
+}
+H18_misspelt_level() { # shows as scalar; the known names are obeyed, and nothing means the best
+    printf '#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\nint main(void) { puts(cel_level_name(cel_level_get())); return 0; }\n' > "$tmp/level.c"
+    $CC -std=c99 -I. "$tmp/level.c" -o "$tmp/level" -lm || return 1
+    [ "$(CELCOMEN_LEVEL=avx "$tmp/level")" = scalar ] && [ "$(CELCOMEN_LEVEL=AVX2 "$tmp/level")" = scalar ] &&
+        [ "$(CELCOMEN_LEVEL=scalar "$tmp/level")" = scalar ] && [ "$(CELCOMEN_LEVEL= "$tmp/level")" = "$(CELCOMEN_LEVEL=avx512 "$tmp/level")" ]
+}
+H21_huge_pages_in_c99() { [ "$(uname)" != Linux ] || nm -u "$tmp/impl.o" | grep -qw madvise; }
+H25_no_lgamma() { ! nm -u "$tmp/impl.o" | grep -w lgamma; }
 small_static() { ! $CC -std=c99 -O1 -DCELCOMEN_STATIC -I. -c tests/impl.c -o "$tmp/st.o" || ! nm -g --defined-only "$tmp/st.o" | grep .; }
 fast_math_refused() { ! $CC -std=c99 -O2 -ffast-math -I. -c tests/impl.c -o "$tmp/fm.o"; }
 check "exported names begin with cel_ or celcomen_" exports_prefixed
 check "at most one mutable datum" one_mutable
 check "no exit, printf or errno" no_exit
 check "CELCOMEN_NO_STDIO opens nothing" no_stdio
+check "CELCOMEN_DOUBLE in one file only does not link" double_mismatch
+check "H18 a misspelt level" H18_misspelt_level
+check "H21 huge pages in C99" H21_huge_pages_in_c99
+check "H25 no lgamma" H25_no_lgamma
 check "CELCOMEN_STATIC exports nothing" small_static
 check "-ffast-math is refused" fast_math_refused
 
