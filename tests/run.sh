@@ -36,7 +36,7 @@ for real in float double; do
 done
 tally "float, ASan and UBSan" "$B/tests_san" --brief
 if command -v valgrind > /dev/null; then
-    OMP_NUM_THREADS=1 tally "float, valgrind" valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite "$B/tests_float" --suites "base sparse tissue model moments fit generate" --brief
+    OMP_NUM_THREADS=1 tally "float, valgrind" valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite "$B/tests_float" --suites "base sparse tissue model moments published" --brief
 else
     echo "skipped: valgrind not installed"; skipped=$((skipped + 1))
 fi
