@@ -949,6 +949,10 @@ CEL_API cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel
 /* published: the paper's estimator (CCE) and generator (SCE), and Adam     */
 /* ======================================================================== */
 
+/* The paper's method, whole and apart, to reproduce the paper; cel_score_fit and cel_sample_run are what to use on
+ * data. Of the rooms below only perturb calls this one, in a single place (CEL_METHOD_PAPER) that sees whether it
+ * is there: without both of its parts the rest of this file compiles. */
+
 /* Adam (Kingma and Ba, 2015), usable for anything. With gradient g at step t = 1, 2, ...:
  *   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
  *   p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) - lr weight_decay p
@@ -967,12 +971,34 @@ typedef struct cel_adam {
 /* A state of zeros for count parameters. Free with cel_adam_free (all-zero afterwards). */
 CEL_API cel_status cel_adam_new(int64_t count, cel_adam *out);
 CEL_API void cel_adam_free(cel_adam *a);
-/* One step on param down grad, both of one shape with rows x cols = count; the second form is for arrays
- * (count) of double. options may be NULL. Neither allocates. */
-CEL_API void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param);
-CEL_API void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param);
+/* One step on param down grad, both of one shape with rows x cols = count. options may be NULL. Allocates nothing. */
+CEL_API void cel_adam_step(cel_adam *a, cel_mat grad, const cel_adam_options *options, cel_mat param);
 
 typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
+
+/* Of the fit and of the generator. All-zero means the published settings; a negative or NaN setting is CEL_ERR_ARG. */
+typedef struct cel_paper_options {
+    int64_t epochs;          /* 0: 200 of the fit, 50 of the generator */
+    double lr;               /* step; 0: 0.05 of the fit, 0.001 of the generator */
+    double zmft;             /* weight of the data (of H) against log Z; 0: 0.1 */
+    double q;                /* number of neighbours in log Z; 0: 6 */
+    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
+    cel_sphere sphere;       /* log Z as published, or of the right sphere (two genes or more) */
+    cel_progress progress;   /* stage "fit" or "generate", a step an epoch, the epoch's loss */
+    /* Of the fit alone. */
+    const double *slide_q; /* (slides) q of each slide, such as its true mean degree; NULL: q for all */
+    int no_projection;     /* 1: forces stay as stepped; 0: after every step they are made symmetric,
+                              clamped to [0, 1], their diagonals set to 1 */
+    int summed;            /* 1: one step an epoch down the sum of the slides' gradients; 0: a step a
+                              slide, slides shuffled anew every epoch */
+    double tolerance;      /* stop when an epoch changes the loss by at most this, relative; 0: never */
+    uint64_t seed;         /* of the shuffle */
+    /* Of the generator alone. */
+    int no_log_z; /* 1: plain ascent of zmft H; the model may then have any relations and a field */
+    int64_t thin; /* `each` is called at epochs 0, thin, 2 thin, ... before the epoch's step; 0: 5 */
+    int (*each)(void *user, int64_t epoch, cel_mat x); /* x (S x n); non-zero ends the run with CEL_ERR_STOPPED */
+    void *each_user;
+} cel_paper_options;
 
 /* The published objective, for a model of two relations without a field (force 0 within, force 1
  * between cells):  loss = log Z - zmft (<F_1, X^T W X> + <F_0, X^T X>)       (manual, section 2) */
@@ -982,56 +1008,38 @@ typedef struct cel_paper_value {
     double kappa;        /* |(q F_1 + 2 F_0) m|; of several slides the largest */
 } cel_paper_value;
 
-/* All-zero means the published settings. */
-typedef struct cel_paper_options {
-    int64_t epochs;          /* 0: 200 */
-    double lr;               /* 0: 0.05 */
-    double zmft;             /* 0: 0.1; the weight of the data against log Z */
-    double q;                /* 0: 6; the number of neighbours in log Z */
-    const double *slide_q;   /* (slides) q of each slide, such as its true mean degree; NULL: q for all */
-    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
-    cel_sphere sphere;       /* log Z as published, or of the right sphere */
-    int no_projection;       /* 1: forces stay as stepped; 0: after every step they are made symmetric,
-                                clamped to [0, 1], their diagonals set to 1 */
-    int summed;              /* 1: one step an epoch down the sum of the slides' gradients; 0: a step a
-                                slide, slides shuffled anew every epoch */
-    double tolerance;        /* stop when an epoch changes the loss by at most this, relative; 0: never */
-    uint64_t seed;           /* of the shuffle */
-    cel_progress progress;   /* stage "fit", a step an epoch, the epoch's loss */
-} cel_paper_options;
-
 typedef struct cel_paper_report {
-    int64_t epochs;       /* epochs run */
+    int64_t epochs;        /* epochs run */
     cel_paper_value final; /* at the fitted forces, summed over slides */
-    double saturated;     /* share of off-diagonal entries of both forces at exactly 0 or 1 */
-    int converged;        /* 1: the tolerance ended the fit */
+    double saturated;      /* share of off-diagonal entries of both forces at exactly 0 or 1 */
+    int converged;         /* 1: the tolerance ended the fit */
 } cel_paper_report;
 
 /* The published start: both forces the same symmetric matrix of means of two uniforms on [0, 1), unit
- * diagonal. The model must have two relations. */
-CEL_API cel_status cel_paper_start(uint64_t seed, const cel_model *model);
+ * diagonal. CEL_ERR_SHAPE unless the model has two relations. */
+CEL_API cel_status cel_paper_start(uint64_t seed, cel_model *model);
 
-/* The objective of one slide at the model's forces, and its gradients by F_0 and F_1 (n x n each, or
- * data NULL), not symmetrised. moments as from cel_moments_add with relations {identity, W}. Of the
- * options zmft, q and sphere count; NULL: published. */
-CEL_API cel_status cel_paper_loss(const cel_model *model, const cel_moments *moments,
-                                      const cel_paper_options *options, cel_paper_value *loss, cel_mat d_intra,
-                                      cel_mat d_inter);
+/* The objective of one slide at the model's forces, and d_force (2n x n as model->force, or data NULL), its gradient
+ * by them, not symmetrised. moments as from cel_moments_add of the identity and W. Of the options zmft, q
+ * and sphere count; NULL: published. Allocates 4 n^2 doubles. Fails as cel_paper_fit does; outputs are then zeros. */
+CEL_API cel_status cel_paper_loss(const cel_model *model, const cel_moments *moments, const cel_paper_options *options,
+                                  cel_paper_value *loss, cel_mat d_force, cel_error *err);
 
 /* The published estimator (manual, section 2), from and to the model's forces. moments (slides), one a
  * slide: cells are never touched again, an epoch costs O(slides n^2) whatever their number. With
  * projection on, an optimiser other than SGD sees the symmetric part of the gradient. losses (epochs, or
  * NULL) receives each epoch's loss: the sum over slides, each before its own step; entries of epochs
- * that were not run are 0. report may be NULL. Computes in double: allocates 2 n^2 doubles (Adam 8 n^2) and
- * 2 n^2 more a slide, nothing in an epoch. CEL_ERR_SHAPE where model and moments do not fit, CEL_ERR_NUMERIC when the
- * loss is no longer finite (the forces are then left as given), CEL_ERR_STOPPED by progress (the forces
- * reached so far are kept). */
+ * that were not run are 0. report may be NULL. Computes in double, on one thread: allocates 2 n^2 doubles (Adam 6 n^2)
+ * and 2 n^2 more a slide, nothing in an epoch. CEL_ERR_SHAPE where model and moments do not fit, CEL_ERR_ARG for
+ * options or a model with a field, CEL_ERR_DATA for a slide without cells, CEL_ERR_NUMERIC when the loss is no longer
+ * finite: forces are then as given, losses and report zeros. CEL_ERR_STOPPED by progress keeps what was reached. */
 CEL_API cel_status cel_paper_fit(const cel_moments *moments, int64_t slides, const cel_paper_options *options,
-                                 const cel_model *model, double *losses, cel_paper_report *report);
+                                 cel_model *model, double *losses, cel_paper_report *report, cel_error *err);
 
 /* Unit rows x (S x n) from angles (S x n-1), n >= 2 (manual, section 3):
- *   x_k = cos(t_k) prod_{j<k} sin(t_j),  x_n = prod_j sin(t_j). */
-CEL_API cel_status cel_paper_from_angles(cel_mat angles, cel_mat x);
+ *   x_k = cos(t_k) prod_{j<k} sin(t_j),  x_n = prod_j sin(t_j).
+ * work may be NULL, here and below: scratch is then allocated, O(n) whatever S is, and freed in the call. */
+CEL_API cel_status cel_paper_from_angles(cel_mat angles, cel_mat x, cel_work *work);
 /* The inverse, for rows of any length and any signs: t_k = atan2(|x after k|, x_k) in [0, pi], the last
  * atan2(x_n, x_{n-1}) in (-pi, pi]. The published knock-out starts from the angles of rows in which the gene was
  * set to 0. CEL_ERR_DATA with err->cell for a row of zeros or not finite. */
@@ -1041,38 +1049,24 @@ CEL_API cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_ma
 /* Independent normal angles; the published noise has mean pi and deviation pi/2. */
 CEL_API void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles);
 
-/* All-zero means the published settings. */
-typedef struct cel_paper_generate_options {
-    int64_t epochs;          /* 0: 50 */
-    double lr;               /* 0: 0.001 */
-    double zmft;             /* 0: 0.1; the weight of H against log Z */
-    double q;                /* 0: 6; the number of neighbours in log Z */
-    cel_optimiser optimiser; /* SGD as published, or Adam with betas and eps as by default */
-    cel_sphere sphere;       /* log Z as published, or of the right sphere */
-    int no_log_z;            /* 1: plain ascent of zmft H; the model may then have any relations and a field */
-    int64_t snapshot_every;  /* 0: 5 */
-    /* If set, called at epochs 0, snapshot_every, ... with x (S x n) before the epoch's step. */
-    void (*snapshot)(void *user, int64_t epoch, cel_mat x);
-    void *snapshot_user;
-    cel_progress progress; /* stage "generate", a step an epoch, the epoch's loss */
-} cel_paper_generate_options;
-
 /* The objective at expression x (S x n), cells of unit length: the loss of cel_paper_value with the mean
- * row of x in log Z (manual, section 4), and its gradient d_x (S x n, or data NULL). relation (as many
- * as the model has; W's transpose is needed where W is not symmetric). Of the options zmft, q, sphere
- * and no_log_z count; NULL: published. inter sums all relations after the first and the field. */
+ * row of x in log Z (manual, section 4), and its gradient d_x (S x n, or data NULL). Of the options zmft, q, sphere
+ * and no_log_z count; NULL: published. inter sums all relations after the first and the field. Scratch as of
+ * cel_model_energy. On failure, CEL_ERR_NUMERIC for a loss that is not finite foremost, outputs are zeros. */
 CEL_API cel_status cel_paper_generate_loss(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                      const cel_paper_generate_options *options, cel_paper_value *loss, cel_mat d_x,
-                                      cel_work *work);
+                                           const cel_paper_options *options, cel_paper_value *loss, cel_mat d_x,
+                                           cel_error *err, cel_work *work);
 
 /* The published generator (manual, section 4): gradient descent of that objective in the angles
  * (S x n-1), from and to `angles`. x (S x n, or data NULL) receives the expression after the last step;
  * losses (epochs, or NULL) each epoch's loss before its step; last (or NULL) the objective after the
  * last step. Nothing is held fixed. Allocates 2 S n reals (Adam 2 S n doubles more) and what
- * cel_model_energy needs, once. CEL_ERR_NUMERIC when the loss is no longer finite, CEL_ERR_STOPPED by
- * progress; angles and x are then those reached so far. */
-CEL_API cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations, const cel_paper_generate_options *options,
-                                 cel_mat angles, cel_mat x, double *losses, cel_paper_value *last);
+ * cel_model_energy needs, once. CEL_ERR_DATA for an angle that is not finite (err: cell, gene), CEL_ERR_NUMERIC when
+ * the loss is no longer finite: outputs are then zeros, and angles those reached. CEL_ERR_STOPPED by a callback keeps
+ * all that was reached. */
+CEL_API cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
+                                      const cel_paper_options *options, cel_mat angles, cel_mat x, double *losses,
+                                      cel_paper_value *last, cel_error *err);
 
 /* ======================================================================== */
 /* sampler: exact samples                                                   */
@@ -1340,7 +1334,7 @@ typedef struct cel_perturb_options {
     int orthant;        /* 1: cells live on the non-negative orthant */
     double tolerance;   /* RELAX, LINEAR: of the ascent, 0: its default */
     uint64_t seed;
-    const cel_paper_generate_options *paper;   /* PAPER, NULL: published */
+    const struct cel_paper_options *paper; /* PAPER, NULL: published */
     const cel_grouping *grouping;   /* (groupings) to tabulate; NULL: by hop */
     int64_t groupings;
     cel_mat sets;                   /* (sets x n) gene-set scores: the weights of the genes' effects; or data NULL */
@@ -5799,9 +5793,22 @@ static double celi_rows_dot(cel_mat a, cel_mat b, double *sums, cel_mat add)
     return total;
 }
 
+/* 1 if a force equals its transpose exactly. */
+static int celi_force_symmetric(cel_mat f)
+{
+    int64_t i, j;
+    for (i = 0; i < f.rows; i++)
+        for (j = 0; j < i; j++) {
+            cel_real a = f.data[i * f.stride + j], b = f.data[j * f.stride + i];
+            if (!(a >= b && a <= b)) return 0;
+        }
+    return 1;
+}
+
 /* One block of cells of one relation: its share of H, and its part of the gradient (or data NULL), added, or set
  * where t is the gradient. With N = W X and W symmetric, N (F + F^T) is the gradient and half its product with X
- * the energy: one product; `both` holds F + F^T. Else N F^T and (W^T X) F are taken in turn. */
+ * the energy: one product; `both` holds F + F^T. So it is with F symmetric and N = (W + W^T) X / 2. Else N F^T and
+ * (W^T X) F are taken in turn. */
 static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relation *relation, cel_mat x, int64_t first,
                                    cel_mat n, cel_mat t, double *sums, double *share, cel_mat gradient, cel_work *work)
 {
@@ -5809,7 +5816,12 @@ static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relati
     cel_status status = CEL_OK;
     if (relation->w) {
         cel_csr w = celi_csr_rows(relation->w, first, n.rows);
-        status = cel_csr_mul(1, &w, x, 0, n);
+        int halves = both.data && relation->wt;
+        status = cel_csr_mul(halves ? (cel_real)0.5 : 1, &w, x, 0, n);
+        if (!status && halves) {
+            cel_csr wt = celi_csr_rows(relation->wt, first, n.rows);
+            status = cel_csr_mul((cel_real)0.5, &wt, x, 1, n);
+        }
         side = n;
     }
     if (!status) status = cel_mat_gemm(0, !both.data, 1, side, both.data ? both : force, 0, t, work);
@@ -5817,7 +5829,7 @@ static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relati
     add = gradient;
     if (t.data == gradient.data) add.data = NULL;
     *share += (both.data ? 0.5 : 1.0) * celi_rows_dot(here, t, sums, add);
-    if (gradient.data && relation->wt) {
+    if (gradient.data && relation->wt && !both.data) {
         cel_csr wt = celi_csr_rows(relation->wt, first, n.rows);
         status = cel_csr_mul(1, &wt, x, 0, n);
         if (!status) status = cel_mat_gemm(0, 0, 1, n, force, 1, gradient, work);
@@ -5860,8 +5872,10 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations 
         cel_mat g = none;
         if (gradient.data) g = cel_mat_block(gradient, first, 0, count, genes);
         for (r = 0; r < m->relations && !status; r++) {
-            cel_mat pair = forces && !relations->at[r].wt ? cel_mat_block(both, r * genes, 0, genes, genes) : none;
-            status = celi_model_block(cel_model_force(m, r), pair, relations->at + r, x, first, n,
+            cel_mat force = cel_model_force(m, r), pair = none;
+            if (forces && (!relations->at[r].wt || celi_force_symmetric(force)))
+                pair = cel_mat_block(both, r * genes, 0, genes, genes);
+            status = celi_model_block(force, pair, relations->at + r, x, first, n,
                                       r == 0 && g.data ? g : t, sums, sums + block + r, g, celi_work_inner(work));
         }
         for (i = 0; i < count && m->field; i++) {
@@ -8468,8 +8482,12 @@ CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const
 /* published                                                                */
 /* ======================================================================== */
 
-/* The streams of random numbers drawn here and in the published generator. */
+#define CELI_PUBLISHED /* for the one call from below: see the interface */
+
+/* The streams of random numbers drawn here. */
 enum { CELI_STREAM_START = 0x70610001, CELI_STREAM_SHUFFLE = 0x70610002, CELI_STREAM_ANGLES = 0x70610003 };
+
+/* ---- Adam ---- */
 
 CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
 {
@@ -8496,18 +8514,17 @@ typedef struct celi_adam_rule {
 } celi_adam_rule;
 
 /* Opens step t + 1 of the state. */
-static celi_adam_rule celi_adam_next(cel_adam *a, const cel_adam_options *o)
+static celi_adam_rule celi_adam_next(cel_adam *a, const cel_adam_options *options)
 {
-    cel_adam_options none;
+    cel_adam_options o = CEL_ZERO;
     celi_adam_rule r;
     double t = (double)++a->step, lr;
-    memset(&none, 0, sizeof none);
-    if (!o) o = &none;
-    lr = celi_or(o->lr, 0.001);
-    r.b1 = celi_or(o->beta1, 0.9);
-    r.b2 = celi_or(o->beta2, 0.999);
-    r.eps = celi_or(o->eps, 1e-8);
-    r.decay = lr * o->weight_decay;
+    if (options) o = *options;
+    lr = celi_or(o.lr, 0.001);
+    r.b1 = celi_or(o.beta1, 0.9);
+    r.b2 = celi_or(o.beta2, 0.999);
+    r.eps = celi_or(o.eps, 1e-8);
+    r.decay = lr * o.weight_decay;
     r.rate = lr / (1 - pow(r.b1, t));
     r.root = 1 / (1 - pow(r.b2, t));
     return r;
@@ -8521,11 +8538,11 @@ static double celi_adam_delta(const celi_adam_rule *r, double g, double p, doubl
     return r->rate * *m / (sqrt(*v * r->root) + r->eps) + r->decay * p;
 }
 
-CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel_mat grad, cel_mat param)
+CEL_API_DEF void cel_adam_step(cel_adam *a, cel_mat grad, const cel_adam_options *options, cel_mat param)
 {
     celi_adam_rule r = celi_adam_next(a, options);
     int64_t i;
-    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
+    CELI_OMP(omp parallel for schedule(static) if (a->count > CELI_FORK / 4))
     for (i = 0; i < param.rows; i++) {
         const cel_real *g = grad.data + i * grad.stride;
         cel_real *x = param.data + i * param.stride;
@@ -8536,205 +8553,117 @@ CEL_API_DEF void cel_adam_step(cel_adam *a, const cel_adam_options *options, cel
     }
 }
 
-CEL_API_DEF void cel_adam_step_double(cel_adam *a, const cel_adam_options *options, const double *grad, double *param)
-{
-    celi_adam_rule r = celi_adam_next(a, options);
-    int64_t i;
-    CELI_OMP(omp parallel for schedule(static) if (a->count > 10000))
-    for (i = 0; i < a->count; i++) param[i] -= celi_adam_delta(&r, grad[i], param[i], a->m + i, a->v + i);
-}
+/* ---- the estimator: gradient, step, project, loss (manual, section 2) ---- */
 
-/* What the kernels below need of one row of both forces, and of the slide to step down or to evaluate. */
-typedef struct celi_paper_row {
-    double *intra, *inter;               /* (n) the row, of the forces or of their gradient */
-    const double *c0, *c1, *mean, *u;    /* (n) of the slide */
-    double by_mean, by_u;                /* r_j = by_mean mean_j + by_u u_j */
-    double r_intra, r_inter, data;       /* intra += r_intra r + data c0, inter += r_inter r + data c1, */
-    double low, high;                    /* then clamped to [low, high] */
-    double q, own, *spread;              /* spread_j += own (2 intra_j + q inter_j) */
-    double total[3];                     /* sums of (2 intra + q inter) mean, intra c0, inter c1 */
-} celi_paper_row;
-
-/* The kernels' text, on vectors S##_d of doubles: columns j of a row, `bytes` of a vector at its end. NaN
- * passes the clamp: the second operand of dmin and dmax is what an unordered pair gives. */
-#if !defined(CELI_INLINE)
-#define CELI_INLINE static inline CEL_UNUSED
-#endif
-#define CELI_PAPER_KERNELS(T, S)                                                                                      \
-    T CELI_INLINE S##_d S##_part(const double *p, size_t bytes)                                                       \
-    {                                                                                                                 \
-        S##_d v = S##_dset(0);                                                                                        \
-        memcpy(&v, p, bytes);                                                                                         \
-        return v;                                                                                                     \
-    }                                                                                                                 \
-    T CELI_INLINE void S##_paper_step_at(const celi_paper_row *a, int64_t j, size_t bytes)                            \
-    {                                                                                                                 \
-        S##_d r = S##_dfma(S##_dset(a->by_u), S##_part(a->u + j, bytes), S##_dset(0)), g, h;                          \
-        r = S##_dfma(S##_dset(a->by_mean), S##_part(a->mean + j, bytes), r);                                          \
-        g = S##_dfma(S##_dset(a->r_intra), r, S##_part(a->intra + j, bytes));                                         \
-        h = S##_dfma(S##_dset(a->r_inter), r, S##_part(a->inter + j, bytes));                                         \
-        g = S##_dfma(S##_dset(a->data), S##_part(a->c0 + j, bytes), g);                                               \
-        h = S##_dfma(S##_dset(a->data), S##_part(a->c1 + j, bytes), h);                                               \
-        g = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), g));                                               \
-        h = S##_dmin(S##_dset(a->high), S##_dmax(S##_dset(a->low), h));                                               \
-        memcpy(a->intra + j, &g, bytes);                                                                              \
-        memcpy(a->inter + j, &h, bytes);                                                                              \
-    }                                                                                                                 \
-    T static void S##_paper_step(const celi_paper_row *a, int64_t j, int64_t n)                                       \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        for (; j + W <= n; j += W) S##_paper_step_at(a, j, sizeof(S##_d));                                            \
-        if (j < n) S##_paper_step_at(a, j, (size_t)(n - j) * sizeof(double));                                         \
-    }                                                                                                                 \
-    T CELI_INLINE void S##_paper_sum_at(const celi_paper_row *a, int64_t j, size_t bytes, S##_d *sum)                 \
-    {                                                                                                                 \
-        S##_d g = S##_part(a->intra + j, bytes), h = S##_part(a->inter + j, bytes), both, v;                          \
-        both = S##_dfma(S##_dset(a->q), h, S##_dfma(S##_dset(2), g, S##_dset(0)));                                    \
-        v = S##_dfma(S##_dset(a->own), both, S##_part(a->spread + j, bytes));                                         \
-        memcpy(a->spread + j, &v, bytes);                                                                             \
-        sum[0] = S##_dfma(both, S##_part(a->mean + j, bytes), sum[0]);                                                \
-        sum[1] = S##_dfma(g, S##_part(a->c0 + j, bytes), sum[1]);                                                     \
-        sum[2] = S##_dfma(h, S##_part(a->c1 + j, bytes), sum[2]);                                                     \
-    }                                                                                                                 \
-    T static void S##_paper_sum(celi_paper_row *a, int64_t j, int64_t n)                                              \
-    {                                                                                                                 \
-        enum { W = (int)(sizeof(S##_d) / sizeof(double)) };                                                           \
-        S##_d sum[3];                                                                                                 \
-        double lane[3][W];                                                                                            \
-        int k, l;                                                                                                     \
-        sum[0] = sum[1] = sum[2] = S##_dset(0);                                                                       \
-        for (; j + W <= n; j += W) S##_paper_sum_at(a, j, sizeof(S##_d), sum);                                        \
-        if (j < n) S##_paper_sum_at(a, j, (size_t)(n - j) * sizeof(double), sum);                                     \
-        memcpy(lane, sum, sizeof sum);                                                                                \
-        for (k = 0; k < 3; k++)                                                                                       \
-            for (a->total[k] = lane[k][0], l = 1; l < W; l++) a->total[k] += lane[k][l];                              \
-    }
-
-typedef double celi_scalar_d;
-#define celi_scalar_dset(a) (a)
-#define celi_scalar_dfma(a, b, c) ((a) * (b) + (c))
-#define celi_scalar_dmin(a, b) celi_pick((a) < (b), a, b)
-#define celi_scalar_dmax(a, b) celi_pick((a) > (b), a, b)
-static double celi_pick(int first, double a, double b) { return first ? a : b; }
-CELI_PAPER_KERNELS(, celi_scalar)
-#if defined(CELI_X86)
-#define celi_avx2_dmin(a, b) _mm256_min_pd(a, b)
-#define celi_avx2_dmax(a, b) _mm256_max_pd(a, b)
-CELI_PAPER_KERNELS(CELI_AVX2, celi_avx2)
-#elif defined(CELI_NEON)
-#define celi_neon_dmin(a, b) vminq_f64(a, b)
-#define celi_neon_dmax(a, b) vmaxq_f64(a, b)
-CELI_PAPER_KERNELS(, celi_neon)
-#endif
-
-typedef struct celi_paper_kernels {
-    void (*step)(const celi_paper_row *a, int64_t from, int64_t n);
-    void (*sum)(celi_paper_row *a, int64_t from, int64_t n);
-} celi_paper_kernels;
-
-static celi_paper_kernels celi_paper_kernel(void)
-{
-    celi_paper_kernels k;
-#define CELI_PAPER_PICK(S) (k.step = S##_paper_step, k.sum = S##_paper_sum)
-    CELI_PAPER_PICK(celi_scalar);
-#if defined(CELI_X86)
-    if (cel_level_get() >= CEL_LEVEL_AVX2) CELI_PAPER_PICK(celi_avx2); /* wider ones wait for memory */
-#elif defined(CELI_NEON)
-    if (cel_level_get() == CEL_LEVEL_NEON) CELI_PAPER_PICK(celi_neon);
-#endif
-#undef CELI_PAPER_PICK
-    return k;
-}
-
-/* Rows are cut into this many runs, each with its own partial sums: bits do not depend on threads. */
-enum { CELI_PAPER_RUNS = 16 };
-
-/* One slide as the published objective sees it. log Z's gradient is q r by F_1 and 2 r by F_0, with
- * r = S (f'(k)/k) u m^T - (S/2) m m^T, because A = M / 2 in manual, section 2. */
+/* One slide as the objective sees it. */
 typedef struct celi_paper_slide {
-    double *c0, *c1;    /* (n x n) X^T X and X^T W X */
-    double *mean, *u;   /* (n) m, and M m at the last evaluation */
-    double *spread;     /* (CELI_PAPER_RUNS x n) the runs' shares of M m */
-    double energy[CELI_PAPER_RUNS][2];
+    double *c0, *c1;      /* (n x n) X^T X and X^T W X */
+    double *mean, *u;     /* (n) m, and M m at the last evaluation */
     double cells, q;
-    double curl; /* S f'(k) / k at the last evaluation */
-    cel_paper_value loss;
+    double curl;          /* S f'(k) / k at the last evaluation */
+    cel_paper_value loss; /* there */
 } celi_paper_slide;
 
-/* The state of a fit: forces in double, whatever cel_real is. Once folded, forces are symmetric with unit
- * diagonals, and only what is right of the diagonal is kept up to date. */
+/* A fit. Forces are in double whatever cel_real is: 200 steps add up. Once folded they are symmetric with unit
+ * diagonals, and only what is right of the diagonal is read and kept up to date: half the work. */
 typedef struct celi_paper_fit {
     int64_t n, slides;
-    double *intra, *inter; /* (n x n) */
-    double *gradient;      /* (2 x n x n), Adam only: intra, inter */
+    double *force;  /* (2 x n x n) intra, inter */
+    double *row;    /* (2 x n) a row of each one's gradient */
+    int64_t *order; /* (slides) in which they take their turns */
     celi_paper_slide *slide;
-    double *arrays; /* what the slides point into */
-    cel_adam adam;
-    double zmft;
+    celi_pool pool;
+    cel_adam adam; /* empty for SGD */
+    double lr, zmft;
     cel_sphere sphere;
     int folded;
 } celi_paper_fit;
 
 static void celi_paper_close(celi_paper_fit *f)
 {
-    celi_free(f->intra);
-    celi_free(f->gradient);
-    celi_free(f->slide);
-    celi_free(f->arrays);
+    celi_pool_free(&f->pool);
     cel_adam_free(&f->adam);
-    memset(f, 0, sizeof *f);
 }
 
-/* Checks and opens everything; on failure nothing is left open. */
-static cel_status celi_paper_open(celi_paper_fit *f, const cel_moments *moments, int64_t slides,
-                                  const cel_paper_options *o, const cel_model *model)
+/* A slide's moments, out of what cel_moments_add gathered. */
+static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *moments, double q, celi_paper_slide *t,
+                                        cel_error *err)
 {
-    int64_t n = model->genes, s, i, j, each = n * (2 * n + CELI_PAPER_RUNS + 2);
-    size_t square = (size_t)n * (size_t)n;
+    int64_t n = f->n;
+    if (moments->genes != n || moments->relations != 2)
+        return celi_fail(err, CEL_ERR_SHAPE, "the moments are not of this model", -1, -1, -1);
+    if (moments->cells < 1) return celi_fail(err, CEL_ERR_DATA, "a slide without cells", -1, -1, -1);
+    if (!(q > 0 && q <= DBL_MAX)) return celi_fail(err, CEL_ERR_ARG, "a slide's q is not positive", -1, -1, -1);
+    t->c0 = (double *)celi_pool_get(&f->pool, 2 * (n + 1) * n, sizeof(double));
+    if (!t->c0) return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+    t->c1 = t->c0 + n * n;
+    t->mean = t->c1 + n * n;
+    t->u = t->mean + n;
+    t->cells = (double)moments->cells;
+    t->q = q;
+    cel_moments_mean(moments, t->mean);
+    cel_moments_cross(moments, 0, t->c0);
+    cel_moments_cross(moments, moments->block[1], t->c1);
+    return CEL_OK;
+}
+
+/* 1 for a setting that is 0 (the default) or positive; NaN is neither. */
+static int celi_paper_setting(double v) { return v >= 0 && v <= DBL_MAX; }
+
+/* What the fit and the generator ask of their options; genes for the sphere. */
+static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, cel_error *err)
+{
+    const char *wrong = NULL;
+    if (o->epochs < 0 || o->thin < 0) wrong = "a negative number of epochs";
+    else if (!celi_paper_setting(o->lr)) wrong = "lr is negative or not finite";
+    else if (!celi_paper_setting(o->zmft)) wrong = "zmft is negative or not finite";
+    else if (!celi_paper_setting(o->q)) wrong = "q is negative or not finite";
+    else if (!celi_paper_setting(o->tolerance)) wrong = "tolerance is negative or not finite";
+    else if (o->optimiser != CEL_OPTIMISER_SGD && o->optimiser != CEL_OPTIMISER_ADAM) wrong = "no such optimiser";
+    else if (o->sphere != CEL_SPHERE_PAPER && o->sphere != CEL_SPHERE_RIGHT) wrong = "no such sphere";
+    else if (genes < 1 || (o->sphere == CEL_SPHERE_RIGHT && genes < 2)) wrong = "too few genes";
+    return wrong ? celi_fail(err, CEL_ERR_ARG, wrong, -1, -1, -1) : CEL_OK;
+}
+
+/* What the published log Z asks of a model. */
+static cel_status celi_paper_model(const cel_model *m, cel_error *err)
+{
+    if (m->field) return celi_fail(err, CEL_ERR_ARG, "the published model has no field", -1, -1, -1);
+    if (m->relations == 2 && m->force.rows == 2 * m->genes && m->force.cols == m->genes) return CEL_OK;
+    return celi_fail(err, CEL_ERR_SHAPE, "not a model of two relations", -1, -1, -1);
+}
+
+/* Checks all that is given and opens a fit; on failure nothing is left open. */
+static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, const cel_moments *moments, int64_t slides,
+                                  const cel_paper_options *o, cel_error *err)
+{
+    int64_t n = model->genes, s, i, j;
+    cel_status status = celi_paper_check(o, n, err);
     memset(f, 0, sizeof *f);
-    if (model->field || n < 1 || slides < 1 || o->epochs < 0 || o->lr < 0 || o->q < 0) return CEL_ERR_ARG;
-    if (model->relations != 2 || model->force.rows != 2 * n || model->force.cols != n) return CEL_ERR_SHAPE;
-    if (o->sphere == CEL_SPHERE_RIGHT && n < 2) return CEL_ERR_ARG;
-    for (s = 0; s < slides; s++) {
-        if (moments[s].genes != n || moments[s].blocks < 2) return CEL_ERR_SHAPE;
-        if (moments[s].cells < 1) return CEL_ERR_DATA;
-        if (o->slide_q && !(o->slide_q[s] > 0)) return CEL_ERR_ARG;
-    }
+    if (!status) status = celi_paper_model(model, err);
+    if (status) return status;
+    if (slides < 1) return celi_fail(err, CEL_ERR_ARG, "no slides", -1, -1, -1);
     f->n = n;
     f->slides = slides;
+    f->lr = celi_or(o->lr, 0.05);
     f->zmft = celi_or(o->zmft, 0.1);
     f->sphere = o->sphere;
-    f->intra = (double *)celi_alloc(2 * square, sizeof(double));
-    f->slide = (celi_paper_slide *)celi_alloc((size_t)slides, sizeof(celi_paper_slide));
-    f->arrays = (double *)celi_alloc((size_t)slides, (size_t)each * sizeof(double));
-    if (!f->intra || !f->slide || !f->arrays) goto fail;
-    f->inter = f->intra + square;
-    if (o->optimiser == CEL_OPTIMISER_ADAM) {
-        f->gradient = (double *)celi_alloc(2 * square, sizeof(double));
-        if (!f->gradient || cel_adam_new(2 * n * n, &f->adam) != CEL_OK) goto fail;
+    f->force = (double *)celi_pool_get(&f->pool, 2 * n * n, sizeof(double));
+    f->row = (double *)celi_pool_get(&f->pool, 2 * n, sizeof(double));
+    f->order = (int64_t *)celi_pool_get(&f->pool, slides, sizeof(int64_t));
+    f->slide = (celi_paper_slide *)celi_pool_get(&f->pool, slides, sizeof(celi_paper_slide));
+    status = f->pool.status;
+    if (!status && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(2 * n * n, &f->adam);
+    if (status) celi_fail(err, status, "out of memory", -1, -1, -1);
+    for (s = 0; s < slides && !status; s++) {
+        f->order[s] = s;
+        status = celi_paper_slide_open(f, moments + s, o->slide_q ? o->slide_q[s] : celi_or(o->q, 6), f->slide + s,
+                                       err);
     }
-    for (s = 0; s < slides; s++) {
-        celi_paper_slide *t = f->slide + s;
-        t->c0 = f->arrays + s * each;
-        t->c1 = t->c0 + n * n;
-        t->mean = t->c1 + n * n;
-        t->u = t->mean + n;
-        t->spread = t->u + n;
-        t->cells = (double)moments[s].cells;
-        t->q = o->slide_q ? o->slide_q[s] : celi_or(o->q, 6);
-        cel_moments_mean(moments + s, t->mean);
-        cel_moments_cross(moments + s, 0, t->c0);
-        cel_moments_cross(moments + s, 1, t->c1);
-    }
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) {
-            f->intra[i * n + j] = (double)model->force.data[i * model->force.stride + j];
-            f->inter[i * n + j] = (double)model->force.data[(n + i) * model->force.stride + j];
-        }
-    return CEL_OK;
-fail:
-    celi_paper_close(f);
-    return CEL_ERR_MEMORY;
+    for (i = 0; i < 2 * n && !status; i++)
+        for (j = 0; j < n; j++) f->force[i * n + j] = (double)model->force.data[i * model->force.stride + j];
+    if (status) celi_paper_close(f);
+    return status;
 }
 
 /* a (n x n) = (a + a^T) / 2. */
@@ -8748,143 +8677,164 @@ static void celi_paper_symmetrise(int64_t n, double *a)
 /* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
 static void celi_paper_fold(celi_paper_fit *f)
 {
-    int64_t n = f->n, i;
-    celi_paper_symmetrise(n, f->intra);
-    celi_paper_symmetrise(n, f->inter);
-    for (i = 0; i < n; i++) f->intra[i * n + i] = f->inter[i * n + i] = 1;
-    for (i = 0; i < f->slides; i++) celi_paper_symmetrise(n, f->slide[i].c1);
+    int64_t s;
+    if (f->folded) return;
+    celi_paper_symmetrise(f->n, f->force);
+    celi_paper_symmetrise(f->n, f->force + f->n * f->n);
+    for (s = 0; s < f->slides; s++) celi_paper_symmetrise(f->n, f->slide[s].c1);
     f->folded = 1;
 }
 
-/* What the kernels need of row i of slide t. */
-static void celi_paper_at(celi_paper_row *a, const celi_paper_fit *f, const celi_paper_slide *t, int64_t i,
-                          double *intra, double *inter)
+/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs. */
+static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 {
-    a->intra = intra;
-    a->inter = inter;
-    a->c0 = t->c0 + i * f->n;
-    a->c1 = t->c1 + i * f->n;
-    a->mean = t->mean;
-    a->u = t->u;
-    a->q = t->q;
-}
-
-/* Row i, from column `from`, of (intra, inter) -= rate * the gradient of slide t, then clamped. */
-static void celi_paper_descend(const celi_paper_fit *f, const celi_paper_kernels *kern, const celi_paper_slide *t,
-                               int64_t i, int64_t from, double rate, int clamp, double *intra, double *inter)
-{
-    celi_paper_row a;
-    double w = f->folded ? 0.5 : 1;
-    celi_paper_at(&a, f, t, i, intra, inter);
-    a.by_mean = w * t->curl * t->u[i] - t->cells / 2 * t->mean[i];
-    a.by_u = (1 - w) * t->curl * t->mean[i];
-    a.r_intra = -2 * rate;
-    a.r_inter = -t->q * rate;
-    a.data = f->zmft * rate;
-    a.low = clamp ? 0 : -HUGE_VAL;
-    a.high = clamp ? 1 : HUGE_VAL;
-    kern->step(&a, from, f->n);
-}
-
-/* Row i's share of M m and of the energies of slide t, into a run's sums. */
-static void celi_paper_evaluate(const celi_paper_fit *f, const celi_paper_kernels *kern, celi_paper_slide *t, int64_t i,
-                                int64_t run)
-{
-    celi_paper_row a;
-    double twice = f->folded ? 2 : 1;
-    celi_paper_at(&a, f, t, i, f->intra + i * f->n, f->inter + i * f->n);
-    a.own = f->folded ? t->mean[i] : 0;
-    a.spread = t->spread + run * f->n;
-    kern->sum(&a, f->folded ? i + 1 : 0, f->n);
-    a.spread[i] += a.total[0];
-    t->energy[run][0] += twice * a.total[1];
-    t->energy[run][1] += twice * a.total[2];
-    if (f->folded) {
-        a.spread[i] += (2 * a.intra[i] + t->q * a.inter[i]) * t->mean[i];
-        t->energy[run][0] += a.intra[i] * a.c0[i];
-        t->energy[run][1] += a.inter[i] * a.c1[i];
-    }
-}
-
-/* log Z and the loss of a slide from its runs' sums. */
-static void celi_paper_finish(const celi_paper_fit *f, celi_paper_slide *t)
-{
-    int64_t n = f->n, dim = f->sphere == CEL_SPHERE_RIGHT ? n : 3, i, run;
-    double kk = 0, mu = 0, a, k;
-    cel_paper_value *l = &t->loss;
-    memset(l, 0, sizeof *l);
+    int64_t n = f->n, i, j;
+    double q = t->q, kk = 0, mu = 0, phi, slope, *u = t->u;
+    const double *m = t->mean;
+    cel_paper_value l = CEL_ZERO;
+    memset(u, 0, (size_t)n * sizeof *u);
     for (i = 0; i < n; i++) {
-        for (run = 1, t->u[i] = t->spread[i]; run < CELI_PAPER_RUNS; run++) t->u[i] += t->spread[run * n + i];
-        kk += t->u[i] * t->u[i];
-        mu += t->mean[i] * t->u[i];
-    }
-    for (run = 0; run < CELI_PAPER_RUNS; run++) {
-        l->intra += t->energy[run][0];
-        l->inter += t->energy[run][1];
-    }
-    l->kappa = k = sqrt(kk);
-    /* log((e^k - e^-k)/k) is log 2 + phi_3(k). */
-    l->log_z = f->sphere == CEL_SPHERE_RIGHT ? cel_sphere_log_area(n) : 0.69314718055994530942;
-    l->log_z = t->cells * (l->log_z + cel_sphere_phi(dim, k, &a, NULL) - mu / 2);
-    l->loss = l->log_z - f->zmft * (l->intra + l->inter);
-    t->curl = t->cells * (k > 0 ? a / k : 1 / (double)dim);
-}
-
-/* The first row of a run: runs of equal work, for whole rows or for what is right of the diagonal. */
-static int64_t celi_paper_run(const celi_paper_fit *f, int64_t run)
-{
-    double share = (double)run / (double)CELI_PAPER_RUNS;
-    if (run == CELI_PAPER_RUNS) return f->n;
-    return (int64_t)((double)f->n * (f->folded ? 1 - sqrt(1 - share) : share));
-}
-
-/* A run's rows of one pass over the forces: a step at rate lr down the gradients of slides down[0..downs), or with
- * Adam those gradients only, and the loss of slides next[0..nexts) at the result. */
-static void celi_paper_rows(celi_paper_fit *f, const celi_paper_kernels *kern, int64_t run, double lr,
-                            const int64_t *down, int64_t downs, const int64_t *next, int64_t nexts)
-{
-    int64_t n = f->n, i, k, end = celi_paper_run(f, run + 1);
-    for (k = 0; k < nexts; k++) {
-        celi_paper_slide *t = f->slide + next[k];
-        memset(t->spread + run * n, 0, (size_t)n * sizeof(double));
-        t->energy[run][0] = t->energy[run][1] = 0;
-    }
-    for (i = celi_paper_run(f, run); i < end; i++) {
-        double *intra = (f->gradient ? f->gradient : f->intra) + i * n, *inter = intra + n * n;
-        if (f->gradient && downs > 0) {
-            memset(intra, 0, (size_t)n * sizeof(double));
-            memset(inter, 0, (size_t)n * sizeof(double));
+        const double *a = f->force + i * n, *b = a + n * n, *c0 = t->c0 + i * n, *c1 = t->c1 + i * n;
+        double own = f->folded ? m[i] : 0, row = 0, intra = 0, inter = 0;
+        CELI_OMP(omp simd reduction(+ : row, intra, inter))
+        for (j = f->folded ? i + 1 : 0; j < n; j++) {
+            double both = 2 * a[j] + q * b[j];
+            row += both * m[j];
+            u[j] += own * both; /* row j's share, which is left of its diagonal */
+            intra += a[j] * c0[j];
+            inter += b[j] * c1[j];
         }
-        for (k = 0; k < downs; k++)
-            celi_paper_descend(f, kern, f->slide + down[k], i, f->folded ? i + 1 : 0, f->gradient ? -1 : lr,
-                               f->folded && !f->gradient && k + 1 == downs, intra, inter);
-        for (k = 0; k < nexts; k++) celi_paper_evaluate(f, kern, f->slide + next[k], i, run);
+        u[i] += f->folded ? row + (2 + q) * m[i] : row; /* diagonals are 1 */
+        l.intra += f->folded ? 2 * intra + c0[i] : intra;
+        l.inter += f->folded ? 2 * inter + c1[i] : inter;
     }
+    for (i = 0; i < n; i++) {
+        kk += u[i] * u[i];
+        mu += m[i] * u[i];
+    }
+    l.kappa = sqrt(kk);
+    /* log((e^k - e^-k)/k) is log 2 + phi_3(k); m^T A m is m^T u / 2. */
+    phi = f->sphere == CEL_SPHERE_PAPER ? log(2.0) + celi_sphere(3, l.kappa, &t->curl, &slope)
+                                        : cel_sphere_log_area(n) + celi_sphere(n, l.kappa, &t->curl, &slope);
+    t->curl *= t->cells;
+    l.log_z = t->cells * (phi - mu / 2);
+    l.loss = l.log_z - f->zmft * (l.intra + l.inter);
+    t->loss = l;
 }
 
-static void celi_paper_pass(celi_paper_fit *f, double lr, const int64_t *down, int64_t downs, const int64_t *next,
-                            int64_t nexts)
+/* Adds scale times row i of a slide's gradient to intra and inter (n each). With
+ *   r = S (f'(k)/k) u m^T - (S/2) m m^T:   dloss/dF_0 = 2 r - z C0,   dloss/dF_1 = q r - z C1,
+ * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal. */
+static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide *t, int64_t i, double scale,
+                                double *intra, double *inter)
 {
-    celi_paper_kernels kern = celi_paper_kernel();
-    int adam = f->gradient && downs > 0;
-    int64_t run, i;
-    CELI_OMP(omp parallel for schedule(static, 1) if (f->n >= 200))
-    for (run = 0; run < CELI_PAPER_RUNS; run++)
-        celi_paper_rows(f, &kern, run, lr, down, downs, next, adam ? 0 : nexts);
-    if (adam) { /* once folded, what is not right of the diagonal has no gradient and stays */
-        cel_adam_options options;
-        memset(&options, 0, sizeof options);
-        options.lr = lr;
-        cel_adam_step_double(&f->adam, &options, f->gradient, f->intra);
-        for (i = 0; f->folded && i < f->adam.count; i++)
-            f->intra[i] = f->intra[i] < 0 ? 0 : f->intra[i] > 1 ? 1 : f->intra[i];
-        celi_paper_pass(f, lr, NULL, 0, next, nexts);
-        return;
+    int64_t n = f->n, j;
+    const double *m = t->mean, *u = t->u, *c0 = t->c0 + i * n, *c1 = t->c1 + i * n;
+    double share = f->folded ? 0.5 : 1, q = t->q, data = scale * f->zmft;
+    double by_m = scale * (share * t->curl * u[i] - t->cells / 2 * m[i]), by_u = scale * (1 - share) * t->curl * m[i];
+    CELI_OMP(omp simd)
+    for (j = f->folded ? i + 1 : 0; j < n; j++) {
+        double r = by_m * m[j] + by_u * u[j];
+        intra[j] += 2 * r - data * c0[j];
+        inter[j] += q * r - data * c1[j];
     }
-    for (run = 0; run < nexts; run++) celi_paper_finish(f, f->slide + next[run]);
 }
 
-CEL_API_DEF cel_status cel_paper_start(uint64_t seed, const cel_model *model)
+/* Clamps a row to [0, 1]. NaN stays, so that a fit that diverged is told from one that did not. */
+static void celi_paper_project(double *a, int64_t count)
+{
+    int64_t j;
+    CELI_OMP(omp simd)
+    for (j = 0; j < count; j++) {
+        double v = a[j] < 0 ? 0 : a[j];
+        a[j] = v > 1 ? 1 : v;
+    }
+}
+
+/* A step down the gradients of the slides in list, summed, each at its last evaluation. */
+static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t count)
+{
+    int64_t n = f->n, i, j, k, r;
+    celi_adam_rule rule = CEL_ZERO;
+    cel_adam_options adam = CEL_ZERO;
+    adam.lr = f->lr;
+    if (f->adam.count) rule = celi_adam_next(&f->adam, &adam);
+    for (i = 0; i < n; i++) {
+        double *intra = f->force + i * n, *inter = intra + n * n;
+        int64_t from = f->folded ? i + 1 : 0;
+        if (!f->adam.count) {
+            for (k = 0; k < count; k++) celi_paper_gradient(f, f->slide + list[k], i, -f->lr, intra, inter);
+        } else {
+            memset(f->row, 0, 2 * (size_t)n * sizeof *f->row);
+            for (k = 0; k < count; k++) celi_paper_gradient(f, f->slide + list[k], i, 1, f->row, f->row + n);
+            for (r = 0; r < 2; r++)
+                for (j = from; j < n; j++) {
+                    int64_t at = (r * n + i) * n + j;
+                    f->force[at] -= celi_adam_delta(&rule, f->row[r * n + j], f->force[at], f->adam.m + at,
+                                                    f->adam.v + at);
+                }
+        }
+        if (!f->folded) continue;
+        celi_paper_project(intra + from, n - from);
+        celi_paper_project(inter + from, n - from);
+    }
+}
+
+/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. */
+static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, int64_t e)
+{
+    int64_t together = o->summed ? f->slides : 1, i, k;
+    cel_rng rng = cel_rng_at(o->seed, CELI_STREAM_SHUFFLE, 0, (uint32_t)e);
+    double loss = 0;
+    for (i = f->slides - 1; i > 0 && !o->summed; i--) {
+        int64_t other = cel_rng_integer(&rng, (uint32_t)(i + 1)), t = f->order[i];
+        f->order[i] = f->order[other];
+        f->order[other] = t;
+    }
+    for (i = 0; i < f->slides; i += together) {
+        for (k = i; k < i + together; k++) {
+            celi_paper_evaluate(f, f->slide + f->order[k]);
+            loss += f->slide[f->order[k]].loss.loss;
+        }
+        if (!o->no_projection) celi_paper_fold(f);
+        celi_paper_step(f, f->order + i, together);
+    }
+    return loss;
+}
+
+/* Entry (i, j) of force r, folded or not. */
+static double celi_paper_at(const celi_paper_fit *f, int64_t r, int64_t i, int64_t j)
+{
+    if (!f->folded) return f->force[(r * f->n + i) * f->n + j];
+    return i == j ? 1 : f->force[(r * f->n + celi_min(i, j)) * f->n + (i < j ? j : i)];
+}
+
+/* Forces out, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not finite. */
+static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_paper_report *report)
+{
+    cel_paper_value *sum = &report->final;
+    int64_t n = f->n, s, i, j, at_bound = 0;
+    for (s = 0; s < f->slides; s++) {
+        cel_paper_value *l = &f->slide[s].loss;
+        celi_paper_evaluate(f, f->slide + s);
+        sum->loss += l->loss;
+        sum->log_z += l->log_z;
+        sum->intra += l->intra;
+        sum->inter += l->inter;
+        if (l->kappa > sum->kappa) sum->kappa = l->kappa;
+    }
+    if (!(fabs(sum->loss) <= DBL_MAX)) return CEL_ERR_NUMERIC;
+    for (i = 0; i < 2 * n; i++)
+        for (j = 0; j < n; j++) {
+            double v = celi_paper_at(f, i / n, i % n, j);
+            model->force.data[i * model->force.stride + j] = (cel_real)v;
+            at_bound += i % n != j && (v <= 0 || v >= 1);
+        }
+    report->saturated = n > 1 ? (double)at_bound / (2 * (double)n * (double)(n - 1)) : 0;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_paper_start(uint64_t seed, cel_model *model)
 {
     int64_t n = model->genes, i, j;
     cel_mat f = model->force;
@@ -8901,120 +8851,76 @@ CEL_API_DEF cel_status cel_paper_start(uint64_t seed, const cel_model *model)
 }
 
 CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments *moments,
-                                          const cel_paper_options *options, cel_paper_value *loss, cel_mat d_intra,
-                                          cel_mat d_inter)
+                                      const cel_paper_options *options, cel_paper_value *loss, cel_mat d_force,
+                                      cel_error *err)
 {
-    cel_paper_options o;
+    cel_paper_options o = CEL_ZERO;
     celi_paper_fit f;
-    celi_paper_kernels kern = celi_paper_kernel();
     cel_status status;
-    int64_t n = model->genes, i, j, first = 0;
-    double *row;
+    int64_t n = model->genes, i, j;
     memset(loss, 0, sizeof *loss);
-    memset(&o, 0, sizeof o);
     if (options) o = *options;
     o.slide_q = NULL;
     o.optimiser = CEL_OPTIMISER_SGD;
-    if (d_intra.data && (d_intra.rows != n || d_intra.cols != n)) return CEL_ERR_SHAPE;
-    if (d_inter.data && (d_inter.rows != n || d_inter.cols != n)) return CEL_ERR_SHAPE;
-    status = celi_paper_open(&f, moments, 1, &o, model);
-    if (status != CEL_OK) return status;
-    celi_paper_pass(&f, 0, NULL, 0, &first, 1);
-    *loss = f.slide[0].loss;
-    row = f.slide[0].spread; /* free again: a row of each gradient */
-    for (i = 0; i < n; i++) {
-        memset(row, 0, 2 * (size_t)n * sizeof(double));
-        celi_paper_descend(&f, &kern, f.slide, i, 0, -1, 0, row, row + n);
-        for (j = 0; j < n && d_intra.data; j++) d_intra.data[i * d_intra.stride + j] = (cel_real)row[j];
-        for (j = 0; j < n && d_inter.data; j++) d_inter.data[i * d_inter.stride + j] = (cel_real)row[n + j];
+    if (d_force.data) cel_mat_fill(d_force, 0);
+    if (d_force.data && (d_force.rows != 2 * n || d_force.cols != n))
+        return celi_fail(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1, -1, -1);
+    status = celi_paper_open(&f, model, moments, 1, &o, err);
+    if (status) return status;
+    celi_paper_evaluate(&f, f.slide);
+    *loss = f.slide->loss;
+    for (i = 0; i < n && d_force.data; i++) {
+        cel_real *intra = d_force.data + i * d_force.stride, *inter = intra + n * d_force.stride;
+        memset(f.row, 0, 2 * (size_t)n * sizeof *f.row);
+        celi_paper_gradient(&f, f.slide, i, 1, f.row, f.row + n);
+        for (j = 0; j < n; j++) {
+            intra[j] = (cel_real)f.row[j];
+            inter[j] = (cel_real)f.row[n + j];
+        }
     }
     celi_paper_close(&f);
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides, const cel_paper_options *options,
-                                     const cel_model *model, double *losses, cel_paper_report *report)
+                                     cel_model *model, double *losses, cel_paper_report *report, cel_error *err)
 {
-    cel_paper_options o;
-    cel_paper_report made;
+    cel_paper_options o = CEL_ZERO;
+    cel_paper_report made = CEL_ZERO;
     celi_paper_fit f;
     cel_status status;
-    int64_t n = model->genes, epochs, e, i, j, *order, at_bound = 0;
-    double lr, before = 0;
-    memset(&o, 0, sizeof o);
-    memset(&made, 0, sizeof made);
+    int64_t epochs, e;
+    double before = 0;
     if (options) o = *options;
     if (report) *report = made;
-    epochs = o.epochs > 0 ? o.epochs : 200;
-    lr = celi_or(o.lr, 0.05);
-    status = celi_paper_open(&f, moments, slides, &o, model);
-    if (status != CEL_OK) return status;
-    if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
-    order = (int64_t *)celi_alloc((size_t)slides, sizeof(int64_t));
-    if (!order) status = CEL_ERR_MEMORY;
-    for (i = 0; i < slides && order; i++) order[i] = i;
-    for (e = 0; e < epochs && status == CEL_OK && !made.converged; e++) {
-        double loss = 0;
-        int64_t together = o.summed ? slides : 1;
-        cel_rng rng = cel_rng_at(o.seed, CELI_STREAM_SHUFFLE, 0, (uint32_t)e);
-        for (i = slides - 1; i > 0 && !o.summed; i--) {
-            int64_t k = cel_rng_integer(&rng, (uint32_t)(i + 1)), t = order[i];
-            order[i] = order[k];
-            order[k] = t;
-        }
-        if (e == 0) {
-            celi_paper_pass(&f, lr, NULL, 0, order, together);
-            if (!o.no_projection) celi_paper_fold(&f);
-        } else if (!o.summed && slides > 1) {
-            celi_paper_pass(&f, lr, NULL, 0, order, 1);
-        }
-        for (i = 0; i < slides; i += together) {
-            int64_t left = slides - i - together, k;
-            for (k = 0; k < together; k++) loss += f.slide[order[i + k]].loss.loss;
-            /* The pass that steps down one slide evaluates the next; a lone slide, or all, itself again. */
-            if (together == slides) celi_paper_pass(&f, lr, order, slides, order, slides);
-            else celi_paper_pass(&f, lr, order + i, 1, order + i + 1, left > 0 ? 1 : 0);
-        }
+    epochs = o.epochs ? o.epochs : 200;
+    if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
+    status = celi_paper_open(&f, model, moments, slides, &o, err);
+    if (status) return status;
+    for (e = 0; e < epochs && !status && !made.converged; e++) {
+        double loss = celi_paper_epoch(&f, &o, e);
         if (losses) losses[e] = loss;
         made.epochs = e + 1;
-        if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        else if (e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before)) made.converged = 1;
+        made.converged = e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before);
         before = loss;
-        if (status == CEL_OK && o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss))
-            status = CEL_ERR_STOPPED;
+        if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        else if (o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss)) status = CEL_ERR_STOPPED;
     }
-    for (i = 0; i < slides && (status == CEL_OK || status == CEL_ERR_STOPPED); i++) {
-        cel_paper_value *l = &f.slide[i].loss;
-        celi_paper_pass(&f, lr, NULL, 0, &i, 1);
-        made.final.loss += l->loss;
-        made.final.log_z += l->log_z;
-        made.final.intra += l->intra;
-        made.final.inter += l->inter;
-        if (l->kappa > made.final.kappa) made.final.kappa = l->kappa;
-        if (!(fabs(l->loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+    if (status != CEL_ERR_NUMERIC && celi_paper_finish(&f, model, &made)) status = CEL_ERR_NUMERIC;
+    if (status) celi_fail(err, status, cel_strerror(status), -1, -1, -1);
+    if (status == CEL_ERR_NUMERIC) {
+        if (losses) memset(losses, 0, (size_t)epochs * sizeof *losses);
+    } else if (report) {
+        *report = made;
     }
-    if (status == CEL_OK || status == CEL_ERR_STOPPED) {
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                int64_t at = f.folded && j < i ? j * n + i : i * n + j;
-                double a = f.intra[at], b = f.inter[at];
-                model->force.data[i * model->force.stride + j] = (cel_real)a;
-                model->force.data[(n + i) * model->force.stride + j] = (cel_real)b;
-                if (i != j) at_bound += (a <= 0 || a >= 1) + (b <= 0 || b >= 1);
-            }
-        made.saturated = n > 1 ? (double)at_bound / (2 * (double)n * (double)(n - 1)) : 0;
-        if (report) *report = made;
-    }
-    celi_free(order);
     celi_paper_close(&f);
     return status;
 }
 
-/* Cells are cut into at most this many runs, each with its own scratch and its own partial sums: the
- * result does not depend on how many threads share the runs. */
-enum { CELI_GEN_RUNS = 64 };
+/* ---- angles (manual, section 3) ---- */
 
-static int64_t celi_gen_run_start(int64_t cells, int64_t run) { return cells * run / CELI_GEN_RUNS; }
+/* Cells are cut into so many runs, each with its own scratch, whatever the number of threads. */
+enum { CELI_ANGLES_RUNS = 64 };
 
 /* Smaller expressions and gradients become 0. They are below any rounding of rows of unit length, and
  * denormal numbers would slow the products that follow many times over. */
@@ -9024,19 +8930,21 @@ static cel_real celi_angles_real(double v) { return fabs(v) < CELI_ANGLES_TINY ?
 
 static int celi_angles_fit(cel_mat angles, cel_mat x) { return angles.rows == x.rows && angles.cols == x.cols - 1; }
 
-/* Bytes of one run's scratch: products of sines, sines and cosines. */
-static size_t celi_angles_scratch(int64_t n) { return (size_t)n * (2 * sizeof(cel_real) + sizeof(double)); }
-
-/* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. */
-static void celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, char *scratch)
+/* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. A run's scratch holds the
+ * products of sines, the sines and the cosines of a cell. */
+static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, cel_work *work)
 {
     int64_t run, n = x.cols;
+    size_t each = (size_t)n * (sizeof(double) + 2 * sizeof(cel_real));
+    cel_work own = CEL_ZERO;
+    char *scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
+    if (!scratch) return CEL_ERR_MEMORY;
     CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK / 16))
-    for (run = 0; run < CELI_GEN_RUNS; run++) {
-        int64_t i, k, end = celi_gen_run_start(x.rows, run + 1);
-        double *prefix = (double *)(void *)(scratch + (size_t)run * celi_angles_scratch(n)), p;
+    for (run = 0; run < CELI_ANGLES_RUNS; run++) {
+        int64_t i, k, end = x.rows * (run + 1) / CELI_ANGLES_RUNS;
+        double *prefix = (double *)(void *)(scratch + (size_t)run * each), p;
         cel_real *s = (cel_real *)(void *)(prefix + n), *c = s + n;
-        for (i = celi_gen_run_start(x.rows, run); i < end; i++) {
+        for (i = x.rows * run / CELI_ANGLES_RUNS; i < end; i++) {
             cel_real *g = x.data + i * x.stride, *d = d_angles.data ? d_angles.data + i * d_angles.stride : NULL;
             cel_vec_sincos(angles.data + i * angles.stride, n - 1, s, c);
             for (p = 1, k = 0; k < n - 1; k++) {
@@ -9055,23 +8963,19 @@ static void celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, char *s
             }
         }
     }
+    cel_work_free(&own);
+    return CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x)
+CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x, cel_work *work)
 {
-    char *scratch;
-    cel_mat none;
-    memset(&none, 0, sizeof none);
+    cel_mat none = CEL_ZERO;
+    cel_status status;
     if (x.cols < 2) return CEL_ERR_ARG;
     if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
-    scratch = (char *)celi_alloc(CELI_GEN_RUNS, celi_angles_scratch(x.cols));
-    if (!scratch) {
-        cel_mat_fill(x, 0);
-        return CEL_ERR_MEMORY;
-    }
-    celi_angles_all(angles, x, none, scratch);
-    celi_free(scratch);
-    return CEL_OK;
+    status = celi_angles_all(angles, x, none, work);
+    if (status) cel_mat_fill(x, 0);
+    return status;
 }
 
 CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err)
@@ -9104,16 +9008,12 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
 
 CEL_API_DEF cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
 {
-    cel_work own;
-    char *scratch;
-    memset(&own, 0, sizeof own);
+    cel_status status;
     if (d_x.cols < 2) return CEL_ERR_ARG;
     if (!celi_angles_fit(angles, d_x) || !celi_angles_fit(d_angles, d_x)) return CEL_ERR_SHAPE;
-    scratch = (char *)cel_work_get(work ? work : &own, CELI_GEN_RUNS * celi_angles_scratch(d_x.cols));
-    if (scratch) celi_angles_all(angles, d_x, d_angles, scratch);
-    else cel_mat_fill(d_angles, 0);
-    cel_work_free(&own);
-    return scratch ? CEL_OK : CEL_ERR_MEMORY;
+    status = celi_angles_all(angles, d_x, d_angles, work);
+    if (status) cel_mat_fill(d_angles, 0);
+    return status;
 }
 
 CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
@@ -9129,8 +9029,10 @@ CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double devia
     }
 }
 
+/* ---- the generator (manual, section 4) ---- */
+
 /* mean (n) = the mean row of x; a strip of columns is one thread's. */
-static void celi_gen_mean(cel_mat x, double *mean)
+static void celi_paper_mean(cel_mat x, double *mean)
 {
     enum { STRIP = 32 };
     int64_t first;
@@ -9144,207 +9046,139 @@ static void celi_gen_mean(cel_mat x, double *mean)
     }
 }
 
-/* cel_paper_generate_loss with its scratch for the energies (relations + 1) given. */
-static cel_status celi_gen_loss(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                const cel_paper_generate_options *o, cel_paper_value *loss, cel_mat d_x, double *energy,
-                                cel_work *work)
-{
-    int64_t n = model->genes, i;
-    double zmft = celi_or(o->zmft, 0.1), h = 0, *mean, *d_mean;
-    cel_mat none;
-    cel_status status;
-    memset(loss, 0, sizeof *loss);
-    memset(&none, 0, sizeof none);
-    status = cel_model_energy(model, relations, x, &h, energy, d_x, work);
-    if (status != CEL_OK) return status;
-    mean = (double *)cel_work_get(work, 2 * (size_t)n * sizeof(double));
-    if (!mean) return CEL_ERR_MEMORY;
-    d_mean = mean + n;
-    memset(d_mean, 0, (size_t)n * sizeof(double));
-    if (!o->no_log_z) {
-        celi_gen_mean(x, mean);
-        status = cel_model_logz(model, o->sphere, celi_or(o->q, 6), x.rows, mean, &loss->log_z, none, none, d_mean,
-                                &loss->kappa);
-        if (status != CEL_OK) return status;
-    }
-    loss->intra = energy[0];
-    loss->inter = h - energy[0];
-    loss->loss = loss->log_z - zmft * h;
-    if (!d_x.data) return CEL_OK;
-    CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK))
-    for (i = 0; i < x.rows; i++) {
-        cel_real *g = d_x.data + i * d_x.stride;
-        int64_t k;
-        for (k = 0; k < n; k++) g[k] = (cel_real)(d_mean[k] / (double)x.rows - zmft * (double)g[k]);
-    }
-    return CEL_OK;
-}
-
-/* What both public functions ask of their arguments. */
-static cel_status celi_gen_check(const cel_model *model, const cel_paper_generate_options *o, int64_t rows, int64_t cols)
-{
-    if (rows < 1 || o->q < 0 || o->lr < 0 || o->epochs < 0 || o->snapshot_every < 0) return CEL_ERR_ARG;
-    if (model->genes < 2 || (!o->no_log_z && model->field)) return CEL_ERR_ARG;
-    if (cols != model->genes || model->relations < 1 || (!o->no_log_z && model->relations != 2)) return CEL_ERR_SHAPE;
-    return CEL_OK;
-}
-
 CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                          const cel_paper_generate_options *options, cel_paper_value *loss, cel_mat d_x,
-                                          cel_work *work)
+                                               const cel_paper_options *options, cel_paper_value *loss, cel_mat d_x,
+                                               cel_error *err, cel_work *work)
 {
-    cel_paper_generate_options o;
+    cel_paper_options o = CEL_ZERO;
+    int64_t n = model->genes, i;
+    double zmft, h = 0, *mean, *d_mean, *energy;
+    cel_mat none = CEL_ZERO;
+    cel_work own = CEL_ZERO;
     cel_status status;
-    cel_work own;
-    double *energy;
-    memset(&o, 0, sizeof o);
-    memset(&own, 0, sizeof own);
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
-    status = celi_gen_check(model, &o, x.rows, x.cols);
-    if (status != CEL_OK) return status;
-    if (d_x.data && !celi_same_shape(d_x, x)) return CEL_ERR_SHAPE;
-    energy = (double *)celi_alloc((size_t)(model->relations + 1), sizeof(double));
-    status = CEL_ERR_MEMORY;
-    if (energy) status = celi_gen_loss(model, relations, x, &o, loss, d_x, energy, work ? work : &own);
-    if (status != CEL_OK && d_x.data) cel_mat_fill(d_x, 0);
-    celi_free(energy);
+    status = celi_paper_check(&o, n, err);
+    if (!status && !o.no_log_z) status = celi_paper_model(model, err);
+    if (!status && x.rows < 1) status = celi_fail(err, CEL_ERR_ARG, "no cells", -1, -1, -1);
+    if (!status && (x.cols != n || (d_x.data && !celi_same_shape(d_x, x))))
+        status = celi_fail(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1, -1, -1);
+    if (!work) work = &own;
+    mean = (double *)cel_work_get(work, (size_t)(2 * n + model->relations + 1) * sizeof(double));
+    if (!status && !mean) status = celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+    if (status) {
+        if (d_x.data) cel_mat_fill(d_x, 0);
+        cel_work_free(&own);
+        return status;
+    }
+    d_mean = mean + n;
+    energy = d_mean + n;
+    memset(d_mean, 0, (size_t)n * sizeof(double));
+    status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
+    if (!status && !o.no_log_z) {
+        celi_paper_mean(x, mean);
+        status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &loss->log_z, none, none, d_mean,
+                                &loss->kappa);
+    }
+    if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+    if (status) {
+        memset(loss, 0, sizeof *loss);
+        if (d_x.data) cel_mat_fill(d_x, 0);
+        celi_fail(err, status, cel_strerror(status), -1, -1, -1);
+    } else {
+        zmft = celi_or(o.zmft, 0.1);
+        loss->intra = energy[0];
+        loss->inter = h - energy[0];
+        loss->loss = loss->log_z - zmft * h;
+        CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK))
+        for (i = 0; i < d_x.rows; i++) {
+            cel_real *g = d_x.data + i * d_x.stride;
+            int64_t k;
+            for (k = 0; k < n; k++) g[k] = (cel_real)(d_mean[k] / (double)x.rows - zmft * (double)g[k]);
+        }
+    }
     cel_work_free(&own);
     return status;
 }
 
-/* What a run of the generator holds; all-zero is closed. */
-typedef struct celi_gen_state {
-    cel_mat x, d_x;         /* (S x n) */
-    char *scratch;          /* of the angles */
-    double *energy;         /* (R + 1) */
-    cel_adam adam;          /* Adam only: (S (n-1)) */
-    cel_work work;          /* of cel_model_energy */
-    cel_relations even_set; /* the relations, with (W + W^T) / 2 where that serves; owns nothing */
-    cel_csr *even;          /* (R) what it points to where W was made symmetric */
-    int64_t relations;
-} celi_gen_state;
-
-/* 1 if the force equals its transpose exactly. */
-static int celi_gen_symmetric(cel_mat f)
-{
-    int64_t i, j;
-    for (i = 0; i < f.rows; i++)
-        for (j = 0; j < i; j++) {
-            cel_real a = f.data[i * f.stride + j], b = f.data[j * f.stride + i];
-            if (!(a >= b && a <= b)) return 0;
-        }
-    return 1;
-}
-
-static void celi_gen_close(celi_gen_state *g)
-{
-    int64_t r;
-    cel_mat_free(&g->x);
-    cel_mat_free(&g->d_x);
-    celi_free(g->scratch);
-    celi_free(g->energy);
-    cel_adam_free(&g->adam);
-    cel_work_free(&g->work);
-    for (r = 0; r < g->relations && g->even; r++) cel_csr_free(g->even + r);
-    celi_free(g->even);
-    celi_free(g->even_set.at);
-}
-
-/* Where a force is symmetric only the symmetric part of its relation matters, and the products with it are
- * half as many: a directed W gives way to (W + W^T) / 2. */
-static cel_status celi_gen_open(celi_gen_state *g, const cel_model *model, const cel_relations *relations,
-                                const cel_paper_generate_options *o, int64_t cells)
-{
-    int64_t n = model->genes, r;
-    cel_status status;
-    memset(g, 0, sizeof *g);
-    g->relations = model->relations;
-    status = celi_relations_fit(relations, model, cells);
-    if (status == CEL_OK) status = cel_mat_new(cells, n, &g->x);
-    if (status == CEL_OK) status = cel_mat_new(cells, n, &g->d_x);
-    if (status == CEL_OK && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(cells * (n - 1), &g->adam);
-    if (status == CEL_OK) {
-        g->scratch = (char *)celi_alloc(CELI_GEN_RUNS, celi_angles_scratch(n));
-        g->energy = (double *)celi_alloc((size_t)(model->relations + 1), sizeof(double));
-        g->even_set = *relations;
-        g->even_set.at = (cel_relation *)celi_alloc((size_t)g->relations, sizeof(cel_relation));
-        g->even = (cel_csr *)celi_alloc((size_t)g->relations, sizeof(cel_csr));
-        if (!g->scratch || !g->energy || !g->even_set.at || !g->even) status = CEL_ERR_MEMORY;
-    }
-    for (r = 0; r < g->relations && status == CEL_OK; r++) {
-        g->even_set.at[r] = relations->at[r];
-        if (!relations->at[r].w || !relations->at[r].wt || !celi_gen_symmetric(cel_model_force(model, r))) continue;
-        status = cel_csr_symmetrise(relations->at[r].w, g->even + r);
-        g->even_set.at[r].w = g->even + r;
-        g->even_set.at[r].wt = NULL;
-    }
-    if (status != CEL_OK) celi_gen_close(g);
-    return status;
-}
-
-/* angles -= the optimiser's step down d (same shape). */
-static void celi_gen_step(celi_gen_state *g, double lr, cel_mat d, cel_mat angles)
+/* angles -= the optimiser's step down d (same shape): Adam's, or where there is none lr d. */
+static void celi_paper_descend(cel_adam *adam, cel_mat d, const cel_adam_options *step, cel_mat angles)
 {
     int64_t i;
-    cel_adam_options options;
-    memset(&options, 0, sizeof options);
-    options.lr = lr;
-    if (g->adam.count > 0) {
-        cel_adam_step(&g->adam, &options, d, angles);
+    if (adam) {
+        cel_adam_step(adam, d, step, angles);
         return;
     }
     CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
     for (i = 0; i < angles.rows; i++)
-        cel_vec_axpy((cel_real)-lr, d.data + i * d.stride, angles.data + i * angles.stride, angles.cols);
+        cel_vec_axpy((cel_real)-step->lr, d.data + i * d.stride, angles.data + i * angles.stride, angles.cols);
 }
 
 CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
-                                     const cel_paper_generate_options *options, cel_mat angles, cel_mat x, double *losses,
-                                     cel_paper_value *last)
+                                          const cel_paper_options *options, cel_mat angles, cel_mat x, double *losses,
+                                          cel_paper_value *last, cel_error *err)
 {
-    cel_paper_generate_options o;
-    celi_gen_state g;
-    cel_paper_value loss;
-    cel_status status;
-    int64_t e, epochs, every;
-    cel_mat d_angles, none;
-    memset(&o, 0, sizeof o);
-    memset(&none, 0, sizeof none);
-    memset(&loss, 0, sizeof loss);
-    if (last) *last = loss;
+    cel_paper_options o = CEL_ZERO;
+    cel_adam_options step = CEL_ZERO;
+    cel_paper_value value = CEL_ZERO;
+    cel_adam adam = CEL_ZERO;
+    cel_work work = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    cel_mat none = CEL_ZERO, d_x, d_angles = CEL_ZERO, rows;
+    int64_t S = angles.rows, n = model->genes, e, i, j, epochs, stopped = 0;
+    cel_status status = CEL_OK;
     if (options) o = *options;
-    status = celi_gen_check(model, &o, angles.rows, angles.cols + 1);
-    if (status != CEL_OK) return status;
-    if (x.data && !celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
-    epochs = o.epochs > 0 ? o.epochs : 50;
-    every = o.snapshot_every > 0 ? o.snapshot_every : 5;
-    if (losses) memset(losses, 0, (size_t)epochs * sizeof(double));
-    status = celi_gen_open(&g, model, relations, &o, angles.rows);
-    if (status != CEL_OK) {
-        if (x.data) cel_mat_fill(x, 0);
-        return status;
+    step.lr = celi_or(o.lr, 0.001);
+    epochs = o.epochs ? o.epochs : 50;
+    if (last) *last = value;
+    if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
+    if (n < 2) status = celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
+    else if (angles.cols != n - 1 || (x.data && !celi_angles_fit(angles, x)))
+        status = celi_fail(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1, -1, -1);
+    for (i = 0; i < S && !status; i++)
+        for (j = 0; j < n - 1 && !status; j++)
+            if (!(fabs((double)angles.data[i * angles.stride + j]) <= DBL_MAX))
+                status = celi_fail(err, CEL_ERR_DATA, "an angle is not finite", -1, i, j);
+    rows = x.data ? x : celi_pool_mat(&pool, S, n);
+    d_x = celi_pool_mat(&pool, S, n);
+    if (!status) status = pool.status;
+    if (!status && o.optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(S * (n - 1), &adam);
+    if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
+    for (e = 0; !status; e++) {
+        /* After the last step once more, for what is handed out. */
+        int ended = e == epochs || stopped;
+        status = cel_paper_from_angles(angles, rows, &work);
+        if (!status)
+            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? none : d_x, err, &work);
+        if (status || ended) break;
+        if (losses) losses[e] = value.loss;
+        stopped = o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows);
+        if (stopped) break;
+        status = cel_paper_angles_gradient(angles, d_x, d_angles, &work);
+        if (status) break;
+        celi_paper_descend(adam.count ? &adam : NULL, d_angles, &step, angles);
+        stopped = o.progress.fn && o.progress.fn(o.progress.user, "generate", e + 1, epochs, value.loss);
     }
-    d_angles = cel_mat_block(g.d_x, 0, 0, angles.rows, angles.cols);
-    for (e = 0; e <= epochs; e++) {
-        celi_angles_all(angles, g.x, none, g.scratch);
-        if (e == epochs || status != CEL_OK) break;
-        status = celi_gen_loss(model, &g.even_set, g.x, &o, &loss, g.d_x, g.energy, &g.work);
-        if (status == CEL_OK && !(fabs(loss.loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        if (status != CEL_OK) break;
-        if (losses) losses[e] = loss.loss;
-        if (o.snapshot && e % every == 0) o.snapshot(o.snapshot_user, e, g.x);
-        celi_angles_all(angles, g.d_x, d_angles, g.scratch);
-        celi_gen_step(&g, celi_or(o.lr, 0.001), d_angles, angles);
-        if (o.progress.fn && o.progress.fn(o.progress.user, "generate", e + 1, epochs, loss.loss))
-            status = CEL_ERR_STOPPED;
-    }
-    if (last && (status == CEL_OK || status == CEL_ERR_STOPPED)) {
-        cel_status lost = celi_gen_loss(model, &g.even_set, g.x, &o, last, none, g.energy, &g.work);
-        if (lost != CEL_OK) status = lost;
-    }
-    if (x.data) cel_mat_copy(g.x, x);
-    celi_gen_close(&g);
+    cel_adam_free(&adam);
+    cel_work_free(&work);
+    celi_pool_free(&pool);
+    if (!status && last) *last = value;
+    if (!status) return stopped ? celi_fail(err, CEL_ERR_STOPPED, cel_strerror(CEL_ERR_STOPPED), -1, -1, -1) : CEL_OK;
+    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (x.data) cel_mat_fill(x, 0);
+    if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
+    return status;
+}
+
+/* What perturb calls: rows x (S x n) become what the published generator makes of them. */
+static CEL_UNUSED cel_status celi_paper_relax(const cel_model *model, const cel_relations *relations,
+                                              const cel_paper_options *options, cel_mat x, cel_error *err)
+{
+    cel_mat angles = CEL_ZERO;
+    cel_status status = x.cols < 2 ? CEL_ERR_ARG : cel_mat_new(x.rows, x.cols - 1, &angles);
+    if (!status) status = cel_paper_to_angles(x, angles, err);
+    if (!status) status = cel_paper_generate(model, relations, options, angles, x, NULL, NULL, err);
+    cel_mat_free(&angles);
     return status;
 }
 
@@ -11350,24 +11184,23 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm)
     int32_t *map = (int32_t *)celi_alloc((size_t)p->cells, sizeof *map);
     uint8_t *all = (uint8_t *)celi_alloc((size_t)p->cells, 1);
     cel_relations relations = CEL_ZERO;
-    cel_mat x, angles;
+    cel_mat x;
     cel_status status = list && map && all ? CEL_OK : CEL_ERR_MEMORY;
     memset(&x, 0, sizeof x);
-    memset(&angles, 0, sizeof angles);
     for (i = 0; i < p->cells && !status; i++) {
         map[i] = p->present[arm][i] ? (int32_t)count : -1;
         all[i] = 1;
         if (map[i] >= 0) list[count++] = (int32_t)i;
     }
     if (!status) status = cel_mat_new(count, n, &x);
-    if (!status) status = cel_mat_new(count, n - 1, &angles);
     if (!status) status = celi_relations_part(&p->relations[arm], list, count, all, map, &relations, run->err);
-    if (!status) {
-        for (i = 0; i < count; i++)
-            memcpy(x.data + i * n, p->start[arm].data + list[i] * n, (size_t)n * sizeof *x.data);
-        status = cel_paper_to_angles(x, angles, run->err);
-    }
-    if (!status) status = cel_paper_generate(p->model, &relations, run->o->paper, angles, x, NULL, NULL);
+    for (i = 0; i < count && !status; i++)
+        memcpy(x.data + i * n, p->start[arm].data + list[i] * n, (size_t)n * sizeof *x.data);
+#if defined(CELI_PUBLISHED)
+    if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, x, run->err);
+#else
+    if (!status) status = celi_fail(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1, -1, -1);
+#endif
     for (i = 0; i < count && !status; i++)
         memcpy(run->arm[arm].data + list[i] * n, x.data + i * n, (size_t)n * sizeof *x.data);
     cel_relations_free(&relations);
@@ -11375,7 +11208,6 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm)
     celi_free(map);
     celi_free(all);
     cel_mat_free(&x);
-    cel_mat_free(&angles);
     return status;
 }
 

@@ -44,7 +44,7 @@ static void paper_fit_fn(void *context)
     o.lr = 1e-4; /* so small that the clamp does not decide all at once */
     cel_mat_copy(t->start, cel_model_force(&t->model, 0));
     cel_mat_copy(t->start, cel_model_force(&t->model, 1));
-    check(cel_paper_fit(&t->moments, 1, &o, &t->model, NULL, &report), "the published fit");
+    check(cel_paper_fit(&t->moments, 1, &o, &t->model, NULL, &report, NULL), "the published fit");
     t->loss = report.final.loss;
 }
 static void paper_all_fn(void *context)

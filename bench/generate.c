@@ -14,25 +14,25 @@ typedef struct descent {
 static void steps_fn(void *context)
 {
     descent *d = (descent *)context;
-    cel_paper_generate_options o;
+    cel_paper_options o;
     cel_paper_value last;
     memset(&o, 0, sizeof o);
     o.epochs = 10;
     o.lr = 1e-6;
-    o.snapshot_every = 100;
     cel_mat_copy(d->start, d->angles);
-    check(cel_paper_generate(&d->model, &d->relations, &o, d->angles, d->x, d->loss, &last), "the generator");
+    check(cel_paper_generate(&d->model, &d->relations, &o, d->angles, d->x, d->loss, &last, NULL), "the generator");
 }
 static void forward_fn(void *context)
 {
     descent *d = (descent *)context;
-    check(cel_paper_from_angles(d->start, d->x), "from angles");
+    check(cel_paper_from_angles(d->start, d->x, &d->work), "from angles");
 }
 static void loss_fn(void *context)
 {
     descent *d = (descent *)context;
     cel_paper_value loss;
-    check(cel_paper_generate_loss(&d->model, &d->relations, d->x, NULL, &loss, d->gradient, &d->work), "the loss");
+    check(cel_paper_generate_loss(&d->model, &d->relations, d->x, NULL, &loss, d->gradient, NULL, &d->work),
+          "the loss");
 }
 static void backward_fn(void *context)
 {

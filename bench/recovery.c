@@ -226,7 +226,7 @@ static void plain_correlation(const slide *s, const cel_model *out)
     free(m);
 }
 
-static void published_fit(const slide *s, int64_t epochs, double lr, double zmft, uint64_t seed, const cel_model *out)
+static void published_fit(const slide *s, int64_t epochs, double lr, double zmft, uint64_t seed, cel_model *out)
 {
     cel_moments moments;
     cel_paper_options options;
@@ -238,7 +238,7 @@ static void published_fit(const slide *s, int64_t epochs, double lr, double zmft
     check(cel_moments_new(s->x.cols, &s->published, &moments), "moments");
     check(cel_moments_add(&moments, &s->published, s->x, NULL, 0, NULL), "moments");
     check(cel_paper_start(seed, out), "start");
-    check(cel_paper_fit(&moments, 1, &options, out, NULL, NULL), "published fit");
+    check(cel_paper_fit(&moments, 1, &options, out, NULL, NULL, NULL), "published fit");
     cel_moments_free(&moments);
 }
 
@@ -448,7 +448,7 @@ static void experiment_published(void)
     for (run = 0; run < RUNS; run++) {
         cel_model truth, fitted;
         cel_mat angles;
-        cel_paper_generate_options options;
+        cel_paper_options options;
         slide s = make_slide(&set);
         int64_t mm, rr, i;
         finish_slide(&s);
@@ -459,7 +459,7 @@ static void experiment_published(void)
         memset(&options, 0, sizeof options);
         options.epochs = 2000;
         options.lr = 0.1;
-        check(cel_paper_generate(&truth, &s.published, &options, angles, s.x, NULL, NULL), "published generator");
+        check(cel_paper_generate(&truth, &s.published, &options, angles, s.x, NULL, NULL, NULL), "published generator");
         for (mm = 0; mm < SHOWN; mm++) {
             if (methods[mm] == PUBLISHED) {
                 check(cel_model_new(4, 2, 0, &fitted), "memory");

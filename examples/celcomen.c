@@ -969,7 +969,7 @@ static void fit_paper(const tissue *t, const cel_relations *r, cel_model *model,
     must(cel_paper_start((uint64_t)o.seed, model), "start", NULL);
     if (o.inter0) must(cel_mat_copy(read_force(o.inter0, t->x.cols), cel_model_force(model, 1)), o.inter0, NULL);
     if (o.intra0) must(cel_mat_copy(read_force(o.intra0, t->x.cols), cel_model_force(model, 0)), o.intra0, NULL);
-    must(cel_paper_fit(moments, slides, &p, model, losses, &done), "fit", NULL);
+    must(cel_paper_fit(moments, slides, &p, model, losses, &done, &err), "fit", &err);
     json_number(report, "seconds_fit", seconds() - clock);
     json_number(report, "epochs", (double)done.epochs);
     json_number(report, "lr", p.lr > 0 ? p.lr : 0.05);
@@ -1282,20 +1282,6 @@ static tissue bare_tissue(const char *command, int64_t rows)
     return t;
 }
 
-static cel_paper_generate_options published_options(void)
-{
-    cel_paper_generate_options p;
-    memset(&p, 0, sizeof p);
-    p.epochs = o.epochs;
-    p.lr = o.lr;
-    p.zmft = o.zmft;
-    p.q = o.q;
-    p.optimiser = optimiser_option();
-    p.sphere = sphere_option();
-    p.progress = progress();
-    return p;
-}
-
 /* The rows to start from: --start, or none (data NULL). */
 static cel_mat read_start(int64_t genes)
 {
@@ -1312,7 +1298,7 @@ static cel_mat read_start(int64_t genes)
 
 static void generate_paper(const fitted *f)
 {
-    cel_paper_generate_options p = published_options();
+    cel_paper_options p = paper_options();
     cel_error err;
     cel_mat angles, x = read_start(f->model.genes);
     int64_t n = f->model.genes, epochs = p.epochs ? p.epochs : 50;
@@ -1341,7 +1327,7 @@ static void generate_paper(const fitted *f)
     }
     if (!x.data) must(cel_mat_new(t.rows, n, &x), "expression", NULL);
     clock = seconds();
-    must(cel_paper_generate(&f->model, &r, &p, angles, x, losses, &last), "generate", NULL);
+    must(cel_paper_generate(&f->model, &r, &p, angles, x, losses, &last, &err), "generate", &err);
     report = report_head("generate", NULL);
     json_text(&report, "method", "paper");
     json_number(&report, "cells", (double)t.rows);
@@ -1552,7 +1538,7 @@ static void command_perturb(void)
     cel_intervention *list;
     cel_perturb_setup setup;
     cel_perturb_options run;
-    cel_paper_generate_options published = published_options();
+    cel_paper_options published = paper_options();
     cel_grouping grouping[3];
     cel_perturb p;
     cel_effect e;

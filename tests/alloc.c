@@ -169,7 +169,7 @@ static cel_status scenario_paper(void)
     cel_model fitted = {0};
     cel_mat angles = {0}, gradient = {0};
     cel_paper_options fit;
-    cel_paper_generate_options gen;
+    cel_paper_options gen;
     double h;
     cel_status status;
     memset(&fit, 0, sizeof fit);
@@ -184,10 +184,10 @@ static cel_status scenario_paper(void)
     cel_model_free(&fitted);
     TRY(cel_model_new(GENES, 2, 0, &fitted));
     TRY(cel_paper_start(1, &fitted));
-    TRY(cel_paper_fit(&m, 1, &fit, &fitted, NULL, NULL));
+    TRY(cel_paper_fit(&m, 1, &fit, &fitted, NULL, NULL, NULL));
     TRY(cel_mat_new(CELLS, GENES - 1, &angles));
     TRY(cel_paper_to_angles(x, angles, NULL));
-    TRY(cel_paper_generate(&fitted, &relations, &gen, angles, gradient, NULL, NULL));
+    TRY(cel_paper_generate(&fitted, &relations, &gen, angles, gradient, NULL, NULL, NULL));
 done:
     cel_moments_free(&m);
     cel_model_free(&fitted);

@@ -142,7 +142,7 @@ static void check_fit(const char *name)
     cel_paper_options o;
     cel_paper_report report;
     cel_paper_value loss;
-    cel_mat x, d_intra, d_inter;
+    cel_mat x, d_force, d_intra, d_inter;
     double *losses, *mean, log_z;
     int64_t n, i, j;
     if (!test_shared()) SKIP("no recorded cases");
@@ -158,9 +158,10 @@ static void check_fit(const char *name)
     o.lr = g.lr;
     o.zmft = g.zmft;
     o.q = g.q;
-    OK_OR_RETURN(cel_mat_new(n, n, &d_intra));
-    OK_OR_RETURN(cel_mat_new(n, n, &d_inter));
-    OK_OR_RETURN(cel_paper_loss(&g.model, &moments, &o, &loss, d_intra, d_inter));
+    OK_OR_RETURN(cel_mat_new(2 * n, n, &d_force));
+    d_intra = cel_mat_block(d_force, 0, 0, n, n);
+    d_inter = cel_mat_block(d_force, n, 0, n, n);
+    OK_OR_RETURN(cel_paper_loss(&g.model, &moments, &o, &loss, d_force, NULL));
     near_loss(&g, &loss);
     NEAR_REL(loss.kappa, meta(&g, "kappa"), value_tol);
     near_array(d_intra, load(&g, "grad_intra"), value_tol, "gradient, intra");
@@ -182,7 +183,7 @@ static void check_fit(const char *name)
     near_array(d_intra, load(&g, "grad_intra"), value_tol, "gradient of log Z, intra");
     near_array(d_inter, load(&g, "grad_inter"), value_tol, "gradient of log Z, inter");
 
-    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &g.model, losses, &report));
+    OK_OR_RETURN(cel_paper_fit(&moments, 1, &o, &g.model, losses, &report, NULL));
     CHECK(report.epochs == g.epochs && !report.converged);
     near_losses(&g, losses);
     near_array(cel_model_force(&g.model, 0), load(&g, "intra"), path_tol, "fitted intra");
@@ -191,22 +192,22 @@ static void check_fit(const char *name)
     free(mean);
     free(losses);
     cel_mat_free(&x);
-    cel_mat_free(&d_intra);
-    cel_mat_free(&d_inter);
+    cel_mat_free(&d_force);
     cel_moments_free(&moments);
     close_case(&g);
 }
 
-static void keep_last(void *user, int64_t epoch, cel_mat x)
+static int keep_last(void *user, int64_t epoch, cel_mat x)
 {
     (void)epoch;
     CHECK(cel_mat_copy(x, *(cel_mat *)user) == CEL_OK);
+    return 0;
 }
 
 static void check_generate(const char *name)
 {
     golden g;
-    cel_paper_generate_options o;
+    cel_paper_options o;
     cel_paper_value loss, last;
     cel_mat angles, x, d_x, d_angles, shot;
     double *losses;
@@ -218,7 +219,7 @@ static void check_generate(const char *name)
     OK_OR_RETURN(cel_mat_new(g.cells, g.genes, &d_x));
     OK_OR_RETURN(cel_mat_new(g.cells, g.genes, &shot));
     OK_OR_RETURN(cel_mat_new(g.cells, g.genes - 1, &d_angles));
-    OK_OR_RETURN(cel_paper_from_angles(angles, x));
+    OK_OR_RETURN(cel_paper_from_angles(angles, x, NULL));
     near_array(x, load(&g, "gex0"), value_tol, "expression at the start");
     check_energy(&g, x);
     memset(&o, 0, sizeof o);
@@ -226,15 +227,15 @@ static void check_generate(const char *name)
     o.lr = g.lr;
     o.zmft = g.zmft;
     o.q = g.q;
-    o.snapshot_every = g.epochs - 1;
-    o.snapshot = keep_last;
-    o.snapshot_user = &shot;
-    OK_OR_RETURN(cel_paper_generate_loss(&g.model, &g.relations, x, &o, &loss, d_x, NULL));
+    o.thin = g.epochs - 1;
+    o.each = keep_last;
+    o.each_user = &shot;
+    OK_OR_RETURN(cel_paper_generate_loss(&g.model, &g.relations, x, &o, &loss, d_x, NULL, NULL));
     near_loss(&g, &loss);
     OK_OR_RETURN(cel_paper_angles_gradient(angles, d_x, d_angles, NULL));
     near_array(d_angles, load(&g, "grad_angles"), value_tol, "gradient by angles");
     losses = (double *)calloc((size_t)g.epochs, sizeof(double));
-    OK_OR_RETURN(cel_paper_generate(&g.model, &g.relations, &o, angles, x, losses, &last));
+    OK_OR_RETURN(cel_paper_generate(&g.model, &g.relations, &o, angles, x, losses, &last, NULL));
     near_losses(&g, losses);
     near_array(angles, load(&g, "angles"), path_tol, "angles after the last step");
     near_array(shot, load(&g, "gex_last"), path_tol, "expression before the last step");

@@ -700,7 +700,7 @@ static void paper_mode(void)
         OK_OR_RETURN(cel_mat_copy(c.x, x));
         if (k) x.data[cell * 5 + 2] = 0;
         OK_OR_RETURN(cel_paper_to_angles(x, angles, NULL));
-        OK_OR_RETURN(cel_paper_generate(&c.model, &c.relations, NULL, angles, x, NULL, NULL));
+        OK_OR_RETURN(cel_paper_generate(&c.model, &c.relations, NULL, angles, x, NULL, NULL, NULL));
         cel_mat_axpy(-1, k ? e.after : e.sham, x);
         NEAR(sqrt(cel_mat_dot(x, x)), 0, 1e-5);
     }

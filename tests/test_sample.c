@@ -733,7 +733,7 @@ static void ascent_against_angles(void)
     cel_relations relations;
     cel_ascent_options o;
     cel_ascent_report report;
-    cel_paper_generate_options plain;
+    cel_paper_options plain;
     cel_mat coords, x, angles;
     double trace[31], ratio = 0;
     int64_t i;
@@ -757,7 +757,7 @@ static void ascent_against_angles(void)
         cel_sample_uniform((uint64_t)k, 0, 0, x);
         CHECK(cel_paper_to_angles(x, angles, NULL) == CEL_OK);
         CHECK(cel_ascent_run(&m, &relations, &o, x, &report, NULL) == CEL_OK);
-        CHECK(cel_paper_generate(&m, &relations, &plain, angles, x, NULL, NULL) == CEL_OK);
+        CHECK(cel_paper_generate(&m, &relations, &plain, angles, x, NULL, NULL, NULL) == CEL_OK);
         CHECK(cel_model_energy(&m, &relations, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL) == CEL_OK);
         for (i = 0; i < report.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
         CHECK(report.sweeps <= 30 && h > report.start);
