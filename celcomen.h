@@ -839,6 +839,10 @@ CEL_API void cel_moments_mean(const cel_moments *m, double *mean);
 CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out);
 
 /* ======================================================================== */
+/* solve: one quadratic problem; no public names                            */
+/* ======================================================================== */
+
+/* ======================================================================== */
 /* score: score matching on the sphere, the estimator to use                */
 /* ======================================================================== */
 
@@ -846,7 +850,7 @@ CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double
 typedef enum cel_score_form {
     CEL_SCORE_AUTO = 0, /* EXACT below 30 genes, MOMENT from there up, where the two agree */
     CEL_SCORE_MOMENT,   /* without the radial part: moments only, cells are read once */
-    CEL_SCORE_EXACT,    /* J: two products over the cells a step; to about 24 genes one pass for all */
+    CEL_SCORE_EXACT,    /* J: two products over the cells a step */
     CEL_SCORE_ORTHANT,  /* J+, for data without negative entries: likewise */
     CEL_SCORE_PICK      /* AUTO's form or ORTHANT, whichever has the better held-out J+ over the groups;
                            AUTO's where an entry is negative */
@@ -858,26 +862,30 @@ typedef enum cel_score_field {
     CEL_SCORE_FIELD_SLIDE     /* one h a slide, so that a slide's mean expression is not read as a force */
 } cel_score_field;
 
-/* As a penalty's weight: picked by the held-out J over folds of the groups. */
+/* As a penalty's weight: picked by the held-out value over folds of the groups. */
 #define CEL_SCORE_PICKED (-1.0)
 
-/* All-zero means AUTO, no field, no penalty. With C = 4 tr(N_r^T N_r) / (n S), the mean curvature of relation
- * r's entries, and all forces in units of 1 / sqrt(C), the objective per cell gains
+/* All-zero, or NULL, means AUTO, no field, no penalty, no groups. With C = 4 tr(N_r^T N_r) / (n S), the mean
+ * curvature of relation r's entries, and all forces in units of 1 / sqrt(C), the objective per cell gains
  *   ridge / 2 sum |F_r|^2  +  l1 sum over pairs (off the diagonals) |F_r,ab|,
- * with group: the l1 term is the sum over pairs of the length of the vector over relations. So weights are
- * pure numbers, comparable between slides. Diagonals are never in the l1 term. At most one weight can be
- * PICKED at a time. */
+ * with together: the l1 term is the sum over pairs of the length of the vector over relations. So weights are
+ * pure numbers, comparable between slides. Diagonals are never in the l1 term. */
 typedef struct cel_score_options {
     cel_score_form form;
     cel_score_field field;
+    const int32_t *slide;  /* (S) labels 0, 1, ..: which only the per-slide field needs; NULL: one slide */
+    const int32_t *group;  /* (S) labels 0, 1, ..: spatial tiles (cel_slide_tiles) or slides, what the jackknife deletes
+                              and what the folds are made of. NULL: no error bars, nothing can be picked. Tiles must
+                              not cross slides with a per-slide field */
     double ridge;          /* 0: none; CEL_SCORE_PICKED, or a weight */
-    double l1;             /* 0: none; CEL_SCORE_PICKED, or a weight */
-    int group;             /* 1: l1 over groups: all relations of a pair of genes enter or leave together */
+    double l1;             /* 0: none; CEL_SCORE_PICKED, or a weight; only one of the two can be PICKED */
+    int together;          /* 1: all relations of a pair of genes enter or leave together */
     int64_t folds;         /* 0: 5; of consecutive groups, for what is picked; at most the number of groups */
     double tolerance;      /* 0: 1e-5; residual at which the iteration ends, relative to the right-hand side */
     int64_t iterations;    /* 0: 500 (with l1: 5,000); at most so many steps a solution */
     int no_errors;         /* 1: no jackknife */
-    cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out J), "errors"
+    double memory;         /* 0: no limit; bytes: what needs more (cel_score_memory) is refused before it starts */
+    cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
                               (replicates): these in turn, after as many as threads solve at a time */
 } cel_score_options;
 
@@ -892,7 +900,8 @@ typedef struct cel_score_report {
     double residual;            /* reached, relative */
     int converged;              /* 1: the tolerance ended it */
     double value;               /* J per cell of the fit on its own data, of the form used, without penalties */
-    double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0 */
+    double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0; each held-
+                                   out fold with the field that suits it best */
     double held_out_other;      /* of PICK: that of the form not chosen */
     int64_t path;               /* weights tried, heavy first, until held-out J per cell has risen twice in a row */
     double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
@@ -906,44 +915,57 @@ typedef struct cel_score_report {
 
 CEL_API void cel_score_report_free(cel_score_report *report);
 
-/* Forces of X (S x n), rows of unit length, over the R relations (relation 0 the identity; alone for
- * dissociated cells). Several slides are one X with block-diagonal W and slide (S) labels 0, 1, ..., which only
- * the per-slide field needs (NULL: one slide). group (S), labels 0, 1, ..: spatial tiles (cel_slide_tiles) or
- * slides, what the jackknife deletes and what the folds are made of; NULL: no error bars, nothing can be
- * picked. Tiles must not cross slides with a per-slide field.
+/* Forces of X (S x n), rows of unit length, over the R relations. Several slides are one X with block-diagonal W.
  * out is made by the call (cel_model_free): gauge tr F_0 = 0, force r exactly symmetric where W_r is; its
  * field is h, or the mean over cells of the slides' h. report (or NULL) receives the rest.
  * A jackknife replicate is the same fit, weights kept, without one group, warm-started, solved until its error is
  * a small part (under a tenth) of the standard error. Error bars of ORTHANT are of no use where report->zeros is not
  * small: exact zeros are atoms that its model lacks, they hardly vary between groups, and q then calls nearly all
- * pairs. MOMENT solves replicates and folds side by side, one a thread, and allocates (groups + folds + 4 + 5 threads)
- * ((R + 1) n)^2 doubles at most, the others 2 S (R + 2) n reals and, up to about 24 genes (700 unknowns), at most
- * 500 MB of normal equations by group. CEL_ERR_DATA: fewer than two groups where groups are needed, an empty group,
- * a negative entry with ORTHANT. CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the
- * minima (use a ridge). */
-CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const int32_t *slide,
-                                 const int32_t *group, const cel_score_options *options, cel_model *out,
-                                 cel_score_report *report, cel_work *work);
+ * pairs. MOMENT solves replicates and folds side by side, one a thread.
+ * CEL_ERR_ARG: an enum or a weight that is none; CEL_ERR_SHAPE: X is not of the relations' cells. CEL_ERR_DATA, err
+ * says which: a value not finite (cell, gene), a row not of unit length (cell), a negative entry with ORTHANT (cell,
+ * gene), a label out of range or a tile across slides (cell), a label without cells (err->offset), fewer than two
+ * groups where groups are needed. CEL_ERR_MEMORY: also what options->memory refuses (err->offset: bytes needed).
+ * CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the minima (use a ridge). Outputs are
+ * zeroed on error. */
+CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const cel_score_options *options,
+                                 cel_model *out, cel_score_report *report, cel_error *err, cel_work *work);
 
-/* The moment form from stored moments alone: moments (groups), one a group; slide (groups, or NULL): each
- * group's slide. Of the relations only whether wt is NULL is read. options->form must be AUTO or MOMENT. */
-CEL_API cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const int32_t *slide,
-                                         const cel_score_options *options,
-                                         cel_model *out, cel_score_report *report, cel_work *work);
+/* The moment form from stored moments alone: moments (groups), one a group, so options->group is ignored;
+ * options->slide (groups, or NULL): each group's slide. options->form must be AUTO or MOMENT. err->offset: the group at
+ * fault. */
+CEL_API cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const cel_score_options *options,
+                                         cel_model *out, cel_score_report *report, cel_error *err, cel_work *work);
+
+/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
+ * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
+ * less; MOMENT, unlike the others, does not grow with the number of cells. */
+CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
+                                const cel_score_options *options);
 
 /* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
  * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
- * or NULL) receives every cell's. EXACT does not change with the gauge, MOMENT does. */
+ * or NULL) receives every cell's. EXACT does not change with the gauge, MOMENT does. Scratch: 2 S n reals. On error
+ * value and each are zeroed. */
 CEL_API cel_status cel_score_value(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                       cel_score_form form, double *value, double *each, cel_work *work);
+                                   cel_score_form form, double *value, double *each, cel_work *work);
 /* The same, MOMENT, from moments. */
 CEL_API cel_status cel_score_value_moments(const cel_model *model, const cel_moments *moments, double *value);
 
+/* Checks the above against their definitions on the user's own model and data, at up to `cells` cells spread over X
+ * (rows of unit length): dH/dx_i of cel_model_energy against central differences of H, and J (any form but PICK)
+ * against differences of that along all n (n - 1) / 2 rotations, by plain loops in double. worst receives the largest
+ * difference, relative to the size of what is compared: 1e-4 or less in float, 1e-6 in double, where all is well.
+ * O(cells R n^2). */
+CEL_API cel_status cel_score_check(const cel_model *model, const cel_relations *relations, cel_mat x,
+                                   cel_score_form form, int64_t cells, double *worst, cel_work *work);
+
 /* Pseudo-likelihood, an independent referee: each (S, or NULL) receives log p(x_i | all other cells) with respect to
  * the sphere's area, mean their mean; higher is better. The normaliser is the Fisher-Bingham saddlepoint
- * approximation of Kume & Wood (2005), cel_sphere_log_fb. Unlike J it is a likelihood: nats per cell. */
+ * approximation of Kume & Wood (2005), cel_sphere_log_fb. Unlike J it is a likelihood: nats per cell. On error mean
+ * and each are zeroed. */
 CEL_API cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                             double *mean, double *each, cel_work *work);
+                                               double *mean, double *each, cel_work *work);
 
 /* ======================================================================== */
 /* published: the paper's estimator (CCE) and generator (SCE), and Adam     */
@@ -6585,6 +6607,696 @@ CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, do
 }
 
 /* ======================================================================== */
+/* solve                                                                    */
+/* ======================================================================== */
+
+/* This room knows no cell and no gene. It solves, for `stacks` square matrices f_r of one side, stacked,
+ *
+ *     least  1/2 <f, A f> - <rhs, f> + constant + ridge / 2 sum_r unit_r |f_r|^2 + l1 share sum_{i != j} |f_r,ij|,
+ *
+ * where A and rhs belong to a subset of parts: all of them, all but a few, or a few alone. Another room says what A
+ * is by the actions below. What A looks like is known only roughly, for the preconditioner: A f is the gradient of
+ *
+ *     1/2 sum_{a b} <T_a, G_ab T_b D>,   T_b = f_r or its transpose, r = owner[b],
+ *
+ * with D about diag(weight), and with blocks G_ab that are nearly diagonal, G_ab about diag(diag_ab). */
+typedef struct celi_quadratic celi_quadratic;
+
+/* Parts first .. end - 1 alone (inside), or all the others. */
+typedef struct celi_subset {
+    int64_t first, end;
+    int inside;
+    int64_t keep; /* >= 0: a number under which what is found out about these parts may be kept; else -1 */
+} celi_subset;
+
+typedef struct celi_actions {
+    /* Makes `which` the subset in hand: sets rhs, share, unit, constant, diag. */
+    cel_status (*subset)(celi_quadratic *q, celi_subset which);
+    /* out = A f of the subset in hand. */
+    cel_status (*apply)(celi_quadratic *q, cel_mat f, cel_mat out);
+    /* A copy for another thread, with a subset of its own; NULL where there can be only one. */
+    cel_status (*twin)(const celi_quadratic *q, celi_quadratic *out);
+    void (*drop)(celi_quadratic *q);
+} celi_actions;
+
+/* How a block's matrix T_b comes from its stack: a symmetric one once, another as its transpose and as it is. */
+enum { CELI_SYMMETRIC = 0, CELI_TRANSPOSED = 1, CELI_UPRIGHT = 2 };
+
+struct celi_quadratic {
+    const celi_actions *act;
+    void *context;
+    int64_t side, stacks, parts, blocks;
+    const int32_t *owner, *kind; /* (blocks) */
+    const double *weight;        /* (side) */
+    double bound;                /* no eigenvalue of A, of any subset, is above it */
+    /* the subset in hand */
+    cel_mat rhs;     /* (stacks side x side) */
+    double *diag;    /* (blocks^2 side) */
+    double *unit;    /* (stacks) */
+    double share;    /* of the whole */
+    double constant;
+    /* scratch */
+    celi_pool pool;
+    cel_mat f, r, d, s, y; /* (stacks side x side): a replicate; residual, direction, step, A d */
+    cel_mat inverse;       /* (3 side x side) of two symmetric stacks, else data NULL */
+    int32_t *place;        /* (2 x 2 x blocks) of celi_pairs_place */
+    int64_t dim[2];
+    double *small;         /* (CELI_CHUNKS x 2 stacks (2 stacks + 1)) */
+    double value;          /* what a job has to say: a held-out value, or a residual */
+    cel_status failed;
+};
+
+#define CELI_CHUNKS 16 /* a sum over many is cut in so many, whatever the number of threads: the same bits for any */
+#define CELI_PAIRS 16   /* pairs a side that are solved together, for the sake of the columns */
+/* Least curvature of a pair's unknown, where the mean is 1, and least share of a pivot that elimination may leave:
+ * beyond, the preconditioner is kept positive definite rather than exact. */
+#define CELI_FLAT 1e-7
+#define CELI_PIVOT 1e-4
+
+/* ---- scratch, small operations ---- */
+
+/* Pairs of entries (i, j), (j, i) of all stacks are solved on their own: a symmetric stack has one unknown, another
+ * two, f_ij and f_ji; on the diagonal (second table) always one. place says which of them block b's entries T_b,ij
+ * (first row) and T_b,ji (second) are. */
+static void celi_pairs_place(celi_quadratic *q)
+{
+    int64_t b;
+    int table;
+    for (table = 0; table < 2; table++) {
+        int32_t *here = q->place + table * 2 * q->blocks, *there = here + q->blocks, next = 0;
+        const int32_t two = table == 0;
+        for (b = 0; b < q->blocks; b++) {
+            if (q->kind[b] == CELI_SYMMETRIC) {
+                here[b] = there[b] = next++;
+            } else if (q->kind[b] == CELI_TRANSPOSED) {
+                here[b] = next + two;
+                there[b] = next;
+                next += 1 + two;
+            } else {
+                here[b] = there[b - 1];
+                there[b] = here[b - 1];
+            }
+        }
+        q->dim[table] = next;
+    }
+}
+
+/* The scratch of a problem whose sizes are set. */
+static cel_status celi_quadratic_open(celi_quadratic *q)
+{
+    int64_t n = q->side, R = q->stacks;
+    q->rhs = celi_pool_mat(&q->pool, R * n, n);
+    q->f = celi_pool_mat(&q->pool, R * n, n);
+    q->r = celi_pool_mat(&q->pool, R * n, n);
+    q->d = celi_pool_mat(&q->pool, R * n, n);
+    q->s = celi_pool_mat(&q->pool, R * n, n);
+    q->y = celi_pool_mat(&q->pool, R * n, n);
+    if (R == 2 && q->blocks == 2) q->inverse = celi_pool_mat(&q->pool, 3 * n, n);
+    q->unit = (double *)celi_pool_get(&q->pool, R, sizeof(double));
+    q->diag = (double *)celi_pool_get(&q->pool, q->blocks * q->blocks * n, sizeof(double));
+    q->small = (double *)celi_pool_get(&q->pool, CELI_CHUNKS * 2 * R * (2 * R + 1), sizeof(double));
+    q->place = (int32_t *)celi_pool_get(&q->pool, 4 * q->blocks, sizeof(int32_t));
+    if (!q->pool.status) celi_pairs_place(q);
+    return q->pool.status;
+}
+
+static void celi_quadratic_close(celi_quadratic *q)
+{
+    if (q->act) q->act->drop(q);
+    celi_pool_free(&q->pool);
+    memset(q, 0, sizeof *q);
+}
+
+/* The bytes that celi_quadratic_open asks for. */
+static double celi_quadratic_bytes(double side, double stacks, double blocks)
+{
+    double mats = 6 * stacks + (stacks < 3 && stacks > 1 && blocks < 3 ? 3 : 0);
+    return mats * side * side * sizeof(cel_real) +
+           8 * (blocks * blocks * side + CELI_CHUNKS * 2 * stacks * (2 * stacks + 1));
+}
+
+/* x . y of unknowns, in a fixed number of shares. */
+static double celi_stacks_dot(cel_mat x, cel_mat y)
+{
+    int64_t count = x.rows * x.cols, part = (count / CELI_CHUNKS + 16) & ~(int64_t)15, c;
+    double share[CELI_CHUNKS] = {0}, sum = 0;
+    CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
+    for (c = 0; c < CELI_CHUNKS; c++)
+        if (c * part < count)
+            share[c] = cel_vec_dot(x.data + c * part, y.data + c * part, celi_min(part, count - c * part));
+    for (c = 0; c < CELI_CHUNKS; c++) sum += share[c];
+    return sum;
+}
+
+/* out = (A + ridge) f. */
+static cel_status celi_quadratic_apply(celi_quadratic *q, cel_mat f, double ridge, cel_mat out)
+{
+    int64_t n = q->side, r;
+    cel_status status = q->act->apply(q, f, out);
+    for (r = 0; r < q->stacks && ridge > 0 && !status; r++)
+        cel_mat_axpy((cel_real)(ridge * q->unit[r]), cel_mat_block(f, r * n, 0, n, n),
+                     cel_mat_block(out, r * n, 0, n, n));
+    return status;
+}
+
+/* The objective of the subset at f without penalties, for a whole of the subset's size. Overwrites s. */
+static cel_status celi_quadratic_value(celi_quadratic *q, cel_mat f, double *value)
+{
+    cel_status status = q->act->apply(q, f, q->s);
+    *value = (0.5 * cel_mat_dot(f, q->s) - cel_mat_dot(f, q->rhs) + q->constant) / q->share;
+    return status;
+}
+
+/* ---- the preconditioner: each pair of entries on its own ---- */
+
+/* Two symmetric stacks, the usual case: the inverses of the pairs' 2 x 2 matrices (p o; o v), kept. */
+static void celi_pairs_invert(celi_quadratic *q, double ridge)
+{
+    int64_t n = q->side, i;
+    const double *d = q->diag, *w = q->weight;
+    if (!q->inverse.data) return;
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+    for (i = 0; i < n; i++) {
+        cel_real *to = q->inverse.data + i * n;
+        int64_t j;
+        for (j = 0; j < n; j++) {
+            double p = w[j] * d[i] + w[i] * d[j] + 2 * ridge * q->unit[0], o = w[j] * d[n + i] + w[i] * d[n + j];
+            double v = w[j] * d[3 * n + i] + w[i] * d[3 * n + j] + 2 * ridge * q->unit[1], det;
+            if (!(p > CELI_FLAT)) p = CELI_FLAT;
+            if (!(v > CELI_FLAT)) v = CELI_FLAT;
+            det = p * v - o * o;
+            if (!(det > CELI_PIVOT * p * v)) {
+                det = CELI_PIVOT * p * v;
+                o = (o < 0 ? -1 : 1) * sqrt(p * v - det);
+            }
+            det = 2 / det; /* both entries of the pair are moved: twice the gradient of one */
+            to[j] = (cel_real)(v * det);
+            to[n * n + j] = (cel_real)(-o * det);
+            to[2 * n * n + j] = (cel_real)(p * det);
+        }
+    }
+}
+
+static void celi_pairs_product(const celi_quadratic *q, cel_mat r, cel_mat out)
+{
+    int64_t n = q->side, i;
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+    for (i = 0; i < n; i++) {
+        const cel_real *p = q->inverse.data + i * n, *o = p + n * n, *v = o + n * n;
+        const cel_real *r0 = r.data + i * n, *r1 = r0 + n * n;
+        cel_real *to = out.data + i * n;
+        int64_t j;
+        for (j = 0; j < n; j++) {
+            to[j] = p[j] * r0[j] + o[j] * r1[j];
+            to[n * n + j] = o[j] * r0[j] + v[j] * r1[j];
+        }
+    }
+}
+
+/* The matrix M (dim x dim) and right-hand side u of pair (i, j), any stacks; returns dim. The objective's part in
+ * T_a,ij T_b,ij is weight_j diag_ab,i, and the same with i and j exchanged; if i is j, both are one and the same. */
+static int64_t celi_pair_load(const celi_quadratic *q, double ridge, int64_t i, int64_t j, cel_mat r, double *M,
+                              double *u)
+{
+    int64_t n = q->side, B = q->blocks, dim = q->dim[i == j], a, b, end;
+    memset(M, 0, (size_t)(dim * dim) * sizeof *M);
+    for (end = 0; end < 2; end++) {
+        const int32_t *at = q->place + ((i == j) * 2 + end) * B;
+        const double *diag = q->diag + (end ? j : i), w = q->weight[end ? i : j];
+        for (a = 0; a < B; a++) {
+            double *row = M + at[a] * dim;
+            for (b = 0; b < B; b++) row[at[b]] += w * diag[(a * B + b) * n];
+            if (q->kind[a] != CELI_TRANSPOSED) row[at[a]] += ridge * q->unit[q->owner[a]];
+        }
+    }
+    for (b = 0; b < B; b++) {
+        const cel_real *from = r.data + q->owner[b] * n * n;
+        const int32_t *at = q->place + (i == j) * 2 * B;
+        double up = (double)from[i * n + j], down = (double)from[j * n + i];
+        if (q->kind[b] == CELI_SYMMETRIC || (q->kind[b] == CELI_UPRIGHT && i == j)) u[at[b]] = up + down;
+        else if (q->kind[b] == CELI_UPRIGHT) u[at[b]] = up;
+        else if (i != j) u[at[b]] = down;
+    }
+    return dim;
+}
+
+/* u = M^-1 u by Cholesky, M overwritten, its pivots kept off zero. */
+static void celi_pair_solve(double *M, double *u, int64_t dim)
+{
+    int64_t k, a, q;
+    for (k = 0; k < dim; k++) {
+        double top = M[k * dim + k], pivot = top;
+        for (q = 0; q < k; q++) pivot -= M[k * dim + q] * M[k * dim + q];
+        pivot = sqrt(pivot > CELI_PIVOT * top ? pivot : CELI_PIVOT * top + CELI_FLAT * CELI_FLAT);
+        M[k * dim + k] = pivot;
+        for (a = k + 1; a < dim; a++) {
+            double v = M[a * dim + k];
+            for (q = 0; q < k; q++) v -= M[a * dim + q] * M[k * dim + q];
+            M[a * dim + k] = v / pivot;
+        }
+        for (q = 0; q < k; q++) u[k] -= M[k * dim + q] * u[q];
+        u[k] /= pivot;
+    }
+    for (k = dim - 1; k >= 0; k--) {
+        for (q = k + 1; q < dim; q++) u[k] -= M[q * dim + k] * u[q];
+        u[k] /= M[k * dim + k];
+    }
+}
+
+static void celi_pair_store(const celi_quadratic *q, const double *u, int64_t i, int64_t j, cel_mat out)
+{
+    int64_t n = q->side, b;
+    for (b = 0; b < q->blocks; b++) {
+        const int32_t *at = q->place + (i == j) * 2 * q->blocks + b;
+        cel_real *to = out.data + q->owner[b] * n * n;
+        if (q->kind[b] == CELI_TRANSPOSED) continue;
+        to[i * n + j] = (cel_real)u[at[0]];
+        to[j * n + i] = (cel_real)u[at[q->blocks]];
+    }
+}
+
+/* out = an approximate (A + ridge)^-1 r: each pair of entries on its own, all its unknowns together. With two symmetric
+ * stacks after celi_pairs_invert. */
+static void celi_precondition(celi_quadratic *q, double ridge, cel_mat r, cel_mat out)
+{
+    int64_t n = q->side, tiles = (n + CELI_PAIRS - 1) / CELI_PAIRS, most = 2 * q->stacks, c;
+    if (q->inverse.data) {
+        celi_pairs_product(q, r, out);
+        return;
+    }
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK / 4))
+    for (c = 0; c < CELI_CHUNKS; c++) {
+        double *M = q->small + c * most * (most + 1), *u = M + most * most;
+        int64_t tile, i, j;
+        for (tile = c; tile < tiles * tiles; tile += CELI_CHUNKS) {
+            int64_t row = tile / tiles * CELI_PAIRS, column = tile % tiles * CELI_PAIRS;
+            for (i = row; i < celi_min(row + CELI_PAIRS, n) && column >= row; i++)
+                for (j = i > column ? i : column; j < celi_min(column + CELI_PAIRS, n); j++) {
+                    int64_t dim = celi_pair_load(q, ridge, i, j, r, M, u);
+                    celi_pair_solve(M, u, dim);
+                    celi_pair_store(q, u, i, j, out);
+                }
+        }
+    }
+}
+
+/* ---- solutions ---- */
+
+/* What is solved for, how it ends, and what it took. */
+typedef struct celi_solve {
+    double ridge, l1;
+    int together;    /* the l1 term is over the length of a pair's vector over the stacks */
+    double tolerance;
+    int relative;    /* to the residual at the start */
+    int64_t limit;   /* steps at most */
+    const cel_progress *progress; /* of stage "fit", or NULL */
+    int64_t steps;
+    double residual;
+} celi_solve;
+
+static cel_status celi_tell(const cel_progress *progress, const char *stage, int64_t done, int64_t total, double value)
+{
+    int stop = progress && progress->fn && progress->fn(progress->user, stage, done, total, value);
+    return stop ? CEL_ERR_STOPPED : CEL_OK;
+}
+
+static cel_status celi_solve_step(celi_solve *how)
+{
+    cel_status status = celi_tell(how->progress, "fit", ++how->steps, how->limit, how->residual);
+    return status ? status : isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+}
+
+/* (A + ridge) f = rhs by preconditioned conjugate gradient from f. The residual is measured by the preconditioner:
+ * sqrt(r . P r), relative to that of f = 0 or of the start. */
+static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
+{
+    double rz, zero, curvature;
+    cel_status status = CEL_OK;
+    cel_mat swap;
+    cel_mat_copy(q->rhs, q->r);
+    celi_pairs_invert(q, how->ridge);
+    celi_precondition(q, how->ridge, q->r, q->s);
+    rz = zero = celi_stacks_dot(q->r, q->s);
+    if (celi_stacks_dot(f, f) > 0) {
+        status = celi_quadratic_apply(q, f, how->ridge, q->y);
+        if (status) return status;
+        cel_mat_axpy(-1, q->y, q->r);
+        celi_precondition(q, how->ridge, q->r, q->s);
+        rz = celi_stacks_dot(q->r, q->s);
+    }
+    if (how->relative) zero = rz;
+    cel_mat_copy(q->s, q->d);
+    /* zero below 0, or NaN, is rounding's doing: nothing can be solved, which is not convergence. */
+    how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : zero <= 0 && zero >= 0 ? 0.0 : HUGE_VAL;
+    while (how->residual > how->tolerance && how->steps < how->limit) {
+        double next;
+        status = celi_quadratic_apply(q, q->d, how->ridge, q->y);
+        if (status) return status;
+        curvature = celi_stacks_dot(q->d, q->y);
+        if (!(curvature > 0)) break;
+        cel_mat_axpy((cel_real)(rz / curvature), q->d, f);
+        cel_mat_axpy((cel_real)(-rz / curvature), q->y, q->r);
+        celi_precondition(q, how->ridge, q->r, q->s);
+        next = celi_stacks_dot(q->r, q->s);
+        cel_mat_axpy((cel_real)(next / rz), q->d, q->s); /* the next direction */
+        swap = q->d;
+        q->d = q->s;
+        q->s = swap;
+        rz = next;
+        how->residual = sqrt(fabs(rz) / zero);
+        status = celi_solve_step(how);
+        if (status) return status;
+    }
+    return isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+}
+
+/* The factor by which the l1 term's proximal step shortens something of this length. */
+static cel_real celi_shrink_factor(double length, double threshold)
+{
+    return (cel_real)(length > threshold ? 1 - threshold / length : 0.0);
+}
+
+/* f = the point of least threshold |.|_1 + 1/2 |f - .|^2, off the diagonals; together: the length over the stacks of
+ * both entries of a pair takes the place of |.|, once for two entries, hence the root of 2. */
+static void celi_shrink(const celi_quadratic *q, int together, double threshold, cel_mat f)
+{
+    int64_t n = q->side, i;
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+    for (i = 0; i < n; i++) {
+        int64_t j, r;
+        for (j = i + 1; j < n; j++) {
+            double length = 0;
+            for (r = 0; r < q->stacks; r++) {
+                double a = (double)f.data[(r * n + i) * n + j], b = (double)f.data[(r * n + j) * n + i];
+                length += a * a + b * b;
+            }
+            length = sqrt(length);
+            for (r = 0; r < q->stacks; r++) {
+                cel_real *a = f.data + (r * n + i) * n + j, *b = f.data + (r * n + j) * n + i;
+                *a *= together ? celi_shrink_factor(length, sqrt(2.0) * threshold)
+                               : celi_shrink_factor(fabs((double)*a), threshold);
+                *b *= together ? celi_shrink_factor(length, sqrt(2.0) * threshold)
+                               : celi_shrink_factor(fabs((double)*b), threshold);
+            }
+        }
+    }
+}
+
+/* With l1: accelerated proximal gradient (Beck & Teboulle 2009) from f, restarted when the step turns back (O'Donoghue
+ * & Candes 2015). Ends when no entry moves by more than the tolerance times l1. */
+static cel_status celi_solve_prox(celi_quadratic *q, cel_mat f, celi_solve *how)
+{
+    int64_t count = f.rows * f.cols, k;
+    double t = 1, l1 = how->l1 * q->share, bound = q->bound, unit = 0;
+    cel_status status;
+    for (k = 0; k < q->stacks; k++)
+        if (q->unit[k] > unit) unit = q->unit[k];
+    bound += how->ridge * unit;
+    cel_mat_copy(f, q->d);
+    do {
+        double turn = 0, move = 0, next = (1 + sqrt(1 + 4 * t * t)) / 2;
+        status = celi_quadratic_apply(q, q->d, how->ridge, q->y);
+        if (status) return status;
+        /* r = d - (A d - rhs) / bound, shrunk; d the extrapolation that it was taken from. */
+        for (k = 0; k < count; k++) q->r.data[k] = q->d.data[k] - (q->y.data[k] - q->rhs.data[k]) / (cel_real)bound;
+        celi_shrink(q, how->together, l1 / bound, q->r);
+        for (k = 0; k < count; k++) {
+            double gap = (double)q->d.data[k] - (double)q->r.data[k];
+            turn += gap * ((double)q->r.data[k] - (double)f.data[k]);
+            if (!(fabs(gap) <= move)) move = fabs(gap);
+        }
+        if (turn > 0) t = next = 1;
+        for (k = 0; k < count; k++) {
+            q->d.data[k] = q->r.data[k] + (cel_real)((t - 1) / next) * (q->r.data[k] - f.data[k]);
+            f.data[k] = q->r.data[k];
+        }
+        t = next;
+        how->residual = move * bound / l1;
+        status = celi_solve_step(how);
+        if (status) return status;
+    } while (how->residual > how->tolerance && how->steps < how->limit);
+    return CEL_OK;
+}
+
+/* The solution of the subset in hand, from f. */
+static cel_status celi_solve_from(celi_quadratic *q, cel_mat f, celi_solve *how)
+{
+    how->steps = 0;
+    return how->l1 > 0 ? celi_solve_prox(q, f, how) : celi_solve_cg(q, f, how);
+}
+
+/* The least l1 weight at which every entry off the diagonals of the subset's solution is zero, at this ridge: found
+ * with the diagonals zero, too, then with those fitted at that weight. Overwrites f. */
+static cel_status celi_solve_l1_top(celi_quadratic *q, cel_mat f, celi_solve *how, double *top)
+{
+    int64_t n = q->side, i, r;
+    int round;
+    cel_status status = CEL_OK;
+    cel_mat_fill(f, 0);
+    for (round = 0; round < 2 && !status; round++) {
+        if (round) {
+            how->l1 = *top;
+            status = celi_solve_from(q, f, how);
+        }
+        if (!status) status = celi_quadratic_apply(q, f, how->ridge, q->y);
+        for (*top = 1e-30, i = 0; i < n * n && !status; i++) {
+            double length = 0;
+            for (r = 0; r < q->stacks && i / n != i % n; r++) {
+                double e = fabs((double)q->rhs.data[r * n * n + i] - (double)q->y.data[r * n * n + i]);
+                length = how->together ? sqrt(length * length + e * e) : e > length ? e : length;
+            }
+            if (length > *top) *top = length;
+        }
+    }
+    return status;
+}
+
+/* ---- many subsets, side by side ---- */
+
+/* A problem and its copies, one a thread. */
+typedef struct celi_team {
+    celi_quadratic *first, *twin; /* (count - 1) */
+    int64_t count;
+} celi_team;
+
+static celi_quadratic *celi_team_member(const celi_team *team, int64_t k)
+{
+    return k ? team->twin + k - 1 : team->first;
+}
+
+static void celi_team_free(celi_team *team)
+{
+    int64_t k;
+    for (k = 1; k < team->count; k++) celi_quadratic_close(celi_team_member(team, k));
+    celi_free(team->twin);
+    memset(team, 0, sizeof *team);
+}
+
+/* Threads beyond the jobs are better used within each product where that is at least so large. */
+#define CELI_TEAM_LARGE 2e6
+
+/* How many of them work on so many jobs. */
+static int64_t celi_team_size(int64_t jobs, double side, double blocks)
+{
+    int64_t threads = cel_threads(), waves;
+    if (jobs < 1 || (jobs < threads && blocks * blocks * side * side * side > CELI_TEAM_LARGE)) threads = 1;
+    waves = (jobs + threads - 1) / threads;
+    return waves > 0 ? (jobs + waves - 1) / waves : 1;
+}
+
+static cel_status celi_team_new(celi_quadratic *q, int64_t jobs, celi_team *team)
+{
+    int64_t size = q->act->twin ? celi_team_size(jobs, (double)q->side, (double)q->blocks) : 1;
+    memset(team, 0, sizeof *team);
+    team->twin = (celi_quadratic *)celi_alloc((size_t)size, sizeof *team->twin);
+    if (!team->twin) return CEL_ERR_MEMORY;
+    team->first = q;
+    for (team->count = 1; team->count < size; team->count++) {
+        celi_quadratic *to = celi_team_member(team, team->count);
+        if (!q->act->twin(q, to)) continue;
+        celi_quadratic_close(to); /* fewer will do */
+        break;
+    }
+    return CEL_OK;
+}
+
+typedef cel_status (*celi_job)(celi_quadratic *q, int64_t job, void *arg);
+
+/* work(0), work(1) .. jobs - 1, as many at a time as there are members; after each such wave done, in order, by the
+ * calling thread. */
+static cel_status celi_team_run(celi_team *team, int64_t jobs, celi_job work, celi_job done, void *arg)
+{
+    int64_t wave, at;
+    cel_status status = CEL_OK;
+    for (wave = 0; wave < jobs && !status; wave += team->count) {
+        int64_t end = celi_min(wave + team->count, jobs);
+        CELI_OMP(omp parallel for schedule(static, 1) if (end - wave > 1))
+        for (at = wave; at < end; at++) {
+            celi_quadratic *q = celi_team_member(team, at - wave);
+            q->failed = work(q, at, arg);
+        }
+        for (at = wave; at < end && !status; at++) {
+            celi_quadratic *q = celi_team_member(team, at - wave);
+            status = q->failed ? q->failed : done(q, at, arg);
+        }
+    }
+    return status;
+}
+
+/* ---- weights by held-out value, over folds of the parts ---- */
+
+/* Rates f, fitted without the subset's parts, on these: the subset in hand. Less is better. */
+typedef cel_status (*celi_rate)(celi_quadratic *q, celi_subset fold, cel_mat f, void *arg, double *value);
+
+typedef struct celi_path {
+    celi_solve how;   /* the weight to pick is how.ridge or, pick_l1, how.l1 */
+    int pick_l1;
+    int64_t folds;    /* of consecutive parts */
+    celi_rate rate;   /* NULL: the objective */
+    void *rater;
+    cel_mat trail;    /* (folds stacks side x side) each fold's solution, the next weight's start */
+    const cel_progress *progress; /* of stage "pick" */
+    int64_t total;    /* solutions announced */
+    int64_t done;
+    double sum, tested;
+} celi_path;
+
+static celi_subset celi_fold(int64_t parts, int64_t folds, int64_t k, int inside)
+{
+    celi_subset s;
+    s.first = k * parts / folds;
+    s.end = (k + 1) * parts / folds;
+    s.inside = inside;
+    s.keep = k;
+    return s;
+}
+
+static cel_status celi_path_fold(celi_quadratic *q, int64_t k, void *arg)
+{
+    const celi_path *p = (const celi_path *)arg;
+    int64_t rows = q->stacks * q->side;
+    celi_solve how = p->how;
+    celi_subset fold = celi_fold(q->parts, p->folds, k, 1);
+    cel_mat f = cel_mat_block(p->trail, k * rows, 0, rows, q->side);
+    cel_status status = q->act->subset(q, celi_fold(q->parts, p->folds, k, 0));
+    if (!status) status = celi_solve_from(q, f, &how);
+    if (!status && p->rate) return p->rate(q, fold, f, p->rater, &q->value);
+    if (!status) status = q->act->subset(q, fold);
+    return status ? status : celi_quadratic_value(q, f, &q->value);
+}
+
+static cel_status celi_path_add(celi_quadratic *q, int64_t k, void *arg)
+{
+    celi_path *p = (celi_path *)arg;
+    (void)k;
+    p->sum += q->value * q->share;
+    p->tested += q->share;
+    return celi_tell(p->progress, "pick", ++p->done, p->total, q->value);
+}
+
+/* The mean held-out value at the weights of p->how. */
+static cel_status celi_path_value(celi_team *team, celi_path *p, double *value)
+{
+    cel_status status;
+    p->sum = p->tested = 0;
+    status = celi_team_run(team, p->folds, celi_path_fold, celi_path_add, p);
+    *value = p->sum / p->tested;
+    return status;
+}
+
+/* Tries weight[0 .. steps - 1], heavy first, until the held-out value has risen `rises` times in a row; value (steps)
+ * receives what was found, *tried how many. p->how is left with the best, whose number is *best. */
+static cel_status celi_path_pick(celi_team *team, celi_path *p, int64_t steps, const double *weight, int64_t rises,
+                                 double *value, int64_t *tried, int64_t *best)
+{
+    double *target = p->pick_l1 ? &p->how.l1 : &p->how.ridge;
+    cel_status status = CEL_OK;
+    int64_t k;
+    p->total = steps * p->folds;
+    for (*best = 0, k = 0; k < steps && k <= *best + rises && !status; k++) {
+        *target = weight[k];
+        status = celi_path_value(team, p, value + k);
+        *tried = k + 1;
+        if (!status && value[k] < value[*best]) *best = k;
+    }
+    *target = weight[*best];
+    return status;
+}
+
+/* ---- the delete-one jackknife ---- */
+
+typedef struct celi_jackknife {
+    celi_solve how;   /* of a replicate, from f */
+    cel_mat f;        /* the solution of all parts */
+    cel_mat centre;   /* what is reported of it: the replicates scatter about it */
+    cel_status (*report)(celi_quadratic *q, cel_mat f, void *arg, cel_mat out);
+    void *arg;
+    cel_mat out;      /* (members centre.rows x centre.cols) */
+    int64_t members;
+    double *sum, *square;         /* (entries of centre) of the replicates' distances from it */
+    const cel_progress *progress; /* of stage "errors" */
+} celi_jackknife;
+
+static cel_mat celi_jackknife_out(const celi_jackknife *j, int64_t k)
+{
+    return cel_mat_block(j->out, k % j->members * j->centre.rows, 0, j->centre.rows, j->centre.cols);
+}
+
+static cel_status celi_jackknife_replicate(celi_quadratic *q, int64_t k, void *arg)
+{
+    const celi_jackknife *j = (const celi_jackknife *)arg;
+    celi_solve how = j->how;
+    celi_subset without;
+    cel_status status;
+    without.first = k;
+    without.end = k + 1;
+    without.inside = 0;
+    without.keep = -1;
+    cel_mat_copy(j->f, q->f);
+    status = q->act->subset(q, without);
+    if (!status) status = celi_solve_from(q, q->f, &how);
+    if (!status) status = j->report(q, q->f, j->arg, celi_jackknife_out(j, k));
+    q->value = how.residual;
+    return status;
+}
+
+static cel_status celi_jackknife_add(celi_quadratic *q, int64_t k, void *arg)
+{
+    celi_jackknife *j = (celi_jackknife *)arg;
+    int64_t count = j->centre.rows * j->centre.cols, i;
+    const cel_real *from = celi_jackknife_out(j, k).data;
+    CELI_OMP(omp parallel for schedule(static) if (count > CELI_FORK))
+    for (i = 0; i < count; i++) {
+        double d = (double)from[i] - (double)j->centre.data[i];
+        j->sum[i] += d;
+        j->square[i] += d * d;
+    }
+    return celi_tell(j->progress, "errors", k + 1, q->parts, q->value);
+}
+
+/* se = the standard errors of what is reported: sqrt((G - 1) / G sum_g (r_g - mean r)^2) over the G replicates. */
+static cel_status celi_jackknife_run(celi_quadratic *q, celi_jackknife *j, cel_mat se)
+{
+    int64_t count = j->centre.rows * j->centre.cols, G = q->parts, i;
+    celi_pool pool = CEL_ZERO;
+    celi_team team;
+    cel_status status = celi_team_new(q, G, &team);
+    j->members = team.count;
+    j->sum = (double *)celi_pool_get(&pool, count, sizeof(double));
+    j->square = (double *)celi_pool_get(&pool, count, sizeof(double));
+    if (!status) j->out = celi_pool_mat(&pool, team.count * j->centre.rows, j->centre.cols);
+    if (!status) status = pool.status;
+    if (!status) status = celi_team_run(&team, G, celi_jackknife_replicate, celi_jackknife_add, j);
+    for (i = 0; i < count && !status; i++) {
+        double var = (double)(G - 1) / (double)G * (j->square[i] - j->sum[i] * j->sum[i] / (double)G);
+        se.data[i] = (cel_real)sqrt(var > 0 ? var : 0.0);
+    }
+    celi_team_free(&team);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* ======================================================================== */
 /* score                                                                    */
 /* ======================================================================== */
 
@@ -6602,227 +7314,127 @@ CEL_API_DEF void cel_score_report_free(cel_score_report *report)
  *     J_i = 1/2 v^T D_i v - l_i . v + 2 <F_0, I - x x^T>,   D_i = I, l_i = (n - 1) x           MOMENT
  *     J_i = 1/2 v^T D_i v - l_i . v + 2 <F_0, D_i>,         D_i = I - x x^T, l_i = (n - 1) x   EXACT
  *     the same with D_i = diag(a) - u u^T, a = p3 x, u = x^2, l_i = -c                         ORTHANT
- * (manual, section 6). v = Z T(F), where Z holds 2 X, then for a symmetric relation 2 N and T the force; for
- * another N+ with F^T and N- with F. Fields are eliminated: given the forces, h minimises J in closed form.
+ * (manual, section 6). v = Z T(F) + h, where Z holds 2 X, then for a symmetric relation 2 N and T the force; for
+ * another N+ with F^T and N- with F. Given the forces, h minimises J in closed form, a slide at a time:
+ *     h = (sum D)^-1 sum (l - D Z T),
+ * so that it is eliminated, and J stays quadratic in the forces alone.
  *
- * Unknowns f are forces divided by scale, so that each relation's mean curvature is 1, and, where the
- * form and the penalty allow it, in the basis of genes that nearly diagonalises all blocks of the gram matrix: there
- * the normal equations nearly fall apart into one small system a pair of genes, the preconditioner. */
-#define CELI_SCORE_CHUNKS 16 /* of the cells, each summed by one thread */
-#define CELI_SCORE_ROWS 256  /* cells a product */
+ * The unknowns f of the solver are forces divided by scale, so that each relation's mean curvature is 1, and, where the
+ * form and the penalty allow it, in a basis of the genes' space that nearly diagonalises all blocks of the gram matrix:
+ * there the normal equations nearly fall apart into one small system a pair, which is the solver's preconditioner.
+ *
+ * Two backends stand behind the solver: the sums (MOMENT: all from the moments) and the cells (the other two). */
+#define CELI_SCORE_ROWS 256 /* cells a product */
+#define CELI_SCORE_FOLDS 5
+#define CELI_SCORE_TOLERANCE 1e-5
+#define CELI_SCORE_STEPS 500
+#define CELI_SCORE_STEPS_L1 5000
+/* A weight is picked from solutions no finer than this (J is quadratic: right to the square of it), an l1 solution ends
+ * at so many times the tolerance, and a replicate at this share of its way from the fit. */
+#define CELI_SCORE_ROUGH 1e-3
+#define CELI_SCORE_ROUGH_L1 1e-4
+#define CELI_SCORE_LOOSE_L1 100
+#define CELI_SCORE_REPLICATE 0.05
+#define CELI_SCORE_RISES 2
+#define CELI_SCORE_THIN 1e-3 /* least mean of D's diagonal that the preconditioner takes for true */
+#define CELI_SCORE_UNIT 1e-3 /* by so much may the squared length of a row be off 1 */
 
-/* Groups of cells, of the moment form: the scaled gram matrix in the basis in use, about the whole's means, and a
- * slide (m + 1) the sums of Z less the whole's mean, in double, with the number of cells. */
-typedef struct celi_score_piece {
-    cel_mat gram; /* (m x m), / the whole's cells */
-    double *sum;
-} celi_score_piece;
+/* What a fit was given, checked, and the moments of it. */
+typedef struct celi_score_data {
+    const cel_relations *relations; /* NULL: moments alone */
+    cel_mat x;
+    const int32_t *slide, *group;   /* (S), or NULL: one slide, no groups */
+    int64_t slides, groups, cells;
+    double *slide_cells;            /* (slides) */
+    int negative;                   /* some entry is */
+    double zeros;                   /* share of the entries */
+    const cel_moments *part;        /* (parts) */
+    cel_moments *own;               /* part, where it is ours to free */
+    const int32_t *part_slide;      /* (parts) */
+    int64_t parts;
+    celi_pool pool;
+} celi_score_data;
 
+/* Moments of some parts, about the whole's means (c, of each cell's slide), scaled and in the basis: their direction
+ * outweighs all others and, turned in float together with them, would drown them. */
+typedef struct celi_piece {
+    cel_mat gram;  /* (m x m) sum of (z - c)(z - c)^T / cells of the whole */
+    double *dev;   /* (slides m) sums of z - c */
+    double *count; /* (slides) cells */
+    int ready;
+} celi_piece;
+
+/* What does not depend on the subset. */
 typedef struct celi_score {
-    int64_t n, relations, blocks, m; /* m = blocks n: rows of T */
-    int64_t cells, groups, slides;   /* slides: of the fields, 1 unless one field a slide */
+    const celi_score_data *data;
+    int64_t genes, side;             /* n; columns of the basis, the unknowns' side */
+    int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks genes + 1: side of the moments */
+    int64_t groups, slides;          /* slides: of the fields, 1 unless one field a slide */
     cel_score_form form;
-    int has_field, plain; /* plain: all relations symmetric */
-    int32_t *owner;     /* (blocks) the block's relation */
-    int32_t *transpose; /* (blocks) 0: T's block is f, symmetric; 1: f^T; 2: f */
-    double *scale;      /* (relations) F = scale f */
-    double *factor;     /* (blocks) Z's block = factor B's block */
-    cel_mat basis;      /* (n x n), columns; data NULL: the genes themselves */
-    double *weight;     /* (n) of the preconditioner: mean of D's diagonal */
-    /* the subset in use, and scratch: a twin (celi_score_twins) has its own */
-    int64_t included;   /* cells of the subset */
-    double constant;    /* what the eliminated fields add to its objective, all cells together */
-    uint8_t *skip;      /* (groups) left out of the subset */
-    cel_mat gram;       /* (m x m) Z^T Z / cells, fields eliminated; of the moment form: of the subset */
-    cel_mat rhs;        /* (R n x n) of the subset */
-    cel_real *h;        /* (slides n) */
-    double *now;        /* (slides (m + 1)) sums of Z and cells of the subset */
-    cel_mat t, g;       /* (m x n) */
-    double *diag;       /* (blocks^2 n) the diagonals of gram's blocks */
-    double *small;      /* (CHUNKS x (4 R^2 + 2 R)) of the preconditioner */
-    cel_mat inverse;    /* (3 n x n) of celi_score_invert, or NULL */
-    cel_mat f, r, d, s, y; /* (R n x n) of the replicates and the solvers */
-    double *sum;        /* ((m + 1)^2) of the moments, or ((m + n) n) of the cells */
-    celi_score_piece part_of;
-    cel_work *work, own_work;
-    double value;       /* held-out J of celi_score_try, residual of celi_score_replicate */
-    cel_status failed;  /* of what a twin was told to do */
-    /* moments */
-    const cel_moments *part; /* (groups) */
-    const int32_t *part_slide;
+    int has_field, plain;            /* plain: all relations symmetric */
+    int32_t *owner, *kind;           /* (blocks) the block's relation, and how it enters (CELI_SYMMETRIC ..) */
+    double *scale;                   /* (relations) F = scale f */
+    double *factor;                  /* (blocks) Z's block = factor B's block */
+    cel_mat basis;                   /* (genes x side), orthonormal columns; data NULL: the genes themselves */
+    double *weight;                  /* (side) of the preconditioner: mean of D's diagonal */
     cel_moments total;
-    /* cells */
-    cel_mat z, v;          /* (S x m), (S x n) */
-    const int32_t *slide;  /* (S) or NULL */
-    const int32_t *group;  /* (S) or NULL */
-    int64_t *start;        /* (groups + 1) the groups' cells in list */
-    int32_t *list;         /* (S) */
-    double *lin_all, *lin; /* (m + slides (n + 1)) x n: sums of Z l^T, then D and l a slide; whole, subset */
-    cel_mat curv;          /* (slides n x n) Cholesky factors of the slides' sums of D */
-    double *centre, *mean; /* (slides m) means: of B in the whole; of Z in the whole, in the basis */
-    celi_score_piece whole;
-    double *acc;           /* (CHUNKS x m n) */
-    double *acc_h;         /* (CHUNKS x slides n) */
-    cel_mat chunk_g;       /* (CHUNKS m x n) */
-    /* cells, few genes: the normal equations themselves */
-    int64_t params, inner; /* 0 or the unknowns, the last of them the fields; without fields */
-    int64_t *place;        /* (params x 6) two entries (row, column) of T, the second -1 if none; two of f, likewise */
-    double *normals;       /* (groups or 1) x (params + 1) x params: rows of A, then the right-hand side */
-    double *normal;        /* ((params + 1) x params) of the subset, fields eliminated from the last upwards */
-    cel_mat dense;         /* (inner x inner) of it, per cell */
-    cel_real *flat;        /* (2 params) */
-    cel_work *chunk_work;  /* (CHUNKS) */
-    cel_progress progress;
+    double *centre, *mean;           /* (slides (w - 1)) mean of B; (slides m) of Z, in the basis */
+    celi_piece whole, *kept;         /* kept (keeps): pieces asked for again and again */
+    int64_t keeps;
+    cel_status (*fields)(celi_quadratic *q, cel_mat f); /* h of the backend = the fields that go with f */
+    cel_work *work;
+    celi_pool pool;
 } celi_score;
 
-static void celi_score_piece_free(celi_score_piece *p)
+/* What both backends have, at their beginning. */
+typedef struct celi_backend {
+    const celi_score *sc;
+    cel_mat t, g;  /* (m x side) T(f), and its gradient */
+    cel_mat half;  /* (genes x side) */
+    cel_mat h;     /* (slides x side) */
+    cel_work *work, own_work;
+    celi_pool pool;
+} celi_backend;
+
+static cel_status celi_backend_open(celi_backend *b, const celi_score *sc, cel_work *work)
 {
-    cel_mat_free(&p->gram);
-    celi_free(p->sum);
-    p->sum = NULL;
+    b->sc = sc;
+    b->work = work ? work : &b->own_work;
+    b->t = celi_pool_mat(&b->pool, sc->m, sc->side);
+    b->g = celi_pool_mat(&b->pool, sc->m, sc->side);
+    b->half = celi_pool_mat(&b->pool, sc->genes, sc->side);
+    b->h = celi_pool_mat(&b->pool, sc->slides, sc->side);
+    return b->pool.status;
 }
 
-static cel_status celi_score_piece_new(const celi_score *sc, celi_score_piece *p)
+static void celi_backend_close(celi_backend *b)
 {
-    p->sum = (double *)celi_alloc((size_t)(sc->slides * (sc->m + 1)), sizeof(double));
-    return p->sum ? cel_mat_new(sc->m, sc->m, &p->gram) : CEL_ERR_MEMORY;
+    celi_pool pool = b->pool; /* it may hold the backend itself */
+    cel_work_free(&b->own_work);
+    celi_pool_free(&pool);
 }
 
-static void celi_score_scratch_free(celi_score *sc)
+/* t = T(f), and its adjoint: out = the projection of g (m x side) on the unknowns. */
+static void celi_backend_embed(celi_backend *b, cel_mat f)
 {
-    celi_free(sc->skip);
-    celi_free(sc->h);
-    celi_free(sc->now);
-    celi_free(sc->diag);
-    celi_free(sc->small);
-    celi_free(sc->sum);
-    cel_mat_free(&sc->gram);
-    cel_mat_free(&sc->inverse);
-    cel_mat_free(&sc->rhs);
-    cel_mat_free(&sc->t);
-    cel_mat_free(&sc->g);
-    cel_mat_free(&sc->f);
-    cel_mat_free(&sc->r);
-    cel_mat_free(&sc->d);
-    cel_mat_free(&sc->s);
-    cel_mat_free(&sc->y);
-    celi_score_piece_free(&sc->part_of);
-    cel_work_free(&sc->own_work);
-}
-
-/* What celi_score_scratch_free frees; on failure the rest is NULL. groups: room for skip. */
-static cel_status celi_score_scratch(celi_score *sc, int64_t groups)
-{
-    int64_t n = sc->n, m = sc->m, R = sc->relations;
-    int64_t size = (m + 1) * (m + 3) > (m + n) * n ? (m + 1) * (m + 3) : (m + n) * n;
-    cel_status status;
-    memset(&sc->gram, 0, sizeof sc->gram);
-    sc->inverse = sc->rhs = sc->t = sc->g = sc->f = sc->r = sc->d = sc->s = sc->y = sc->part_of.gram = sc->gram;
-    sc->part_of.sum = NULL;
-    memset(&sc->own_work, 0, sizeof sc->own_work);
-    sc->skip = (uint8_t *)celi_alloc((size_t)groups, 1);
-    sc->h = (cel_real *)celi_alloc((size_t)(sc->slides * n), sizeof(cel_real));
-    sc->now = (double *)celi_alloc((size_t)(sc->slides * (m + 1)), sizeof(double));
-    sc->diag = (double *)celi_alloc((size_t)(sc->blocks * m), sizeof(double));
-    sc->small = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * (4 * R * R + 2 * R)), sizeof(double));
-    sc->sum = (double *)celi_alloc((size_t)size, sizeof(double));
-    if (!sc->skip || !sc->h || !sc->now || !sc->diag || !sc->small || !sc->sum) return CEL_ERR_MEMORY;
-    if ((status = cel_mat_new(m, m, &sc->gram)) || (status = cel_mat_new(R * n, n, &sc->rhs)) ||
-        (status = cel_mat_new(m, n, &sc->t)) || (status = cel_mat_new(m, n, &sc->g)) ||
-        (status = cel_mat_new(R * n, n, &sc->f)) || (status = cel_mat_new(R * n, n, &sc->r)) ||
-        (status = cel_mat_new(R * n, n, &sc->d)) || (status = cel_mat_new(R * n, n, &sc->s)) ||
-        (status = cel_mat_new(R * n, n, &sc->y)) ||
-        (R == 2 && sc->plain && (status = cel_mat_new(3 * n, n, &sc->inverse))))
-        return status;
-    return celi_score_piece_new(sc, &sc->part_of);
-}
-
-/* Copies of a problem in the moment form, which share what does not depend on the subset: one for each thread, so that
- * subsets are solved side by side; *twin (*count), the first with sc's own scratch. Of another form only that one. */
-static void celi_score_twins_free(celi_score *twin, int64_t count)
-{
-    int64_t k;
-    for (k = 1; k < count && twin; k++) celi_score_scratch_free(twin + k);
-    celi_free(twin);
-}
-
-static cel_status celi_score_twins(const celi_score *sc, int64_t jobs, celi_score **twin, int64_t *count)
-{
-    int64_t threads = cel_threads(), waves;
-    cel_status status = CEL_OK;
-    /* More threads than jobs are better used within each product, where that is large. */
-    if (sc->z.data || (jobs < threads && (double)sc->m * (double)sc->m * (double)sc->n > 2e6)) threads = 1;
-    waves = (jobs + threads - 1) / threads;
-    threads = (jobs + waves - 1) / waves;
-    *count = 1;
-    *twin = (celi_score *)celi_alloc((size_t)threads, sizeof **twin);
-    if (!*twin) return CEL_ERR_MEMORY;
-    **twin = *sc;
-    for (; *count < threads && !status; ++*count) {
-        celi_score *to = *twin + *count;
-        *to = *sc;
-        status = celi_score_scratch(to, sc->groups);
-        to->work = &to->own_work;
-        if (status) celi_score_scratch_free(to);
-    }
-    if (status) --*count; /* fewer will do */
-    return CEL_OK;
-}
-
-static void celi_score_free(celi_score *sc)
-{
-    int c;
-    celi_score_scratch_free(sc);
-    celi_free(sc->owner);
-    celi_free(sc->transpose);
-    celi_free(sc->scale);
-    celi_free(sc->factor);
-    celi_free(sc->weight);
-    celi_free(sc->start);
-    celi_free(sc->list);
-    celi_free(sc->lin_all);
-    celi_free(sc->lin);
-    celi_free(sc->centre);
-    celi_free(sc->place);
-    celi_free(sc->normals);
-    celi_free(sc->normal);
-    celi_free(sc->flat);
-    cel_mat_free(&sc->dense);
-    celi_free(sc->mean);
-    celi_score_piece_free(&sc->whole);
-    celi_free(sc->acc);
-    celi_free(sc->acc_h);
-    cel_mat_free(&sc->basis);
-    cel_mat_free(&sc->z);
-    cel_mat_free(&sc->v);
-    cel_mat_free(&sc->curv);
-    cel_mat_free(&sc->chunk_g);
-    cel_moments_free(&sc->total);
-    for (c = 0; c < CELI_SCORE_CHUNKS && sc->chunk_work; c++) cel_work_free(sc->chunk_work + c);
-    celi_free(sc->chunk_work);
-    memset(sc, 0, sizeof *sc);
-}
-
-/* t = T(f), and its adjoint: out = the projection of g (m x n) on the unknowns. */
-static void celi_score_embed(celi_score *sc, cel_mat f)
-{
-    int64_t b;
-    for (b = 0; b < sc->blocks; b++) {
-        cel_mat from = cel_mat_block(f, sc->owner[b] * sc->n, 0, sc->n, sc->n);
-        cel_mat to = cel_mat_block(sc->t, b * sc->n, 0, sc->n, sc->n);
-        if (sc->transpose[b] == 1) cel_mat_transpose(from, to);
+    const celi_score *sc = b->sc;
+    int64_t n = sc->side, k;
+    for (k = 0; k < sc->blocks; k++) {
+        cel_mat from = cel_mat_block(f, sc->owner[k] * n, 0, n, n), to = cel_mat_block(b->t, k * n, 0, n, n);
+        if (sc->kind[k] == CELI_TRANSPOSED) cel_mat_transpose(from, to);
         else cel_mat_copy(from, to);
     }
 }
 
-static void celi_score_project(celi_score *sc, cel_mat g, cel_mat out)
+static void celi_backend_project(const celi_backend *b, cel_mat g, cel_mat out)
 {
-    int64_t b, n = sc->n;
-    for (b = 0; b < sc->blocks; b++) {
-        cel_mat from = cel_mat_block(g, b * n, 0, n, n), to = cel_mat_block(out, sc->owner[b] * n, 0, n, n);
-        if (sc->transpose[b] == 1) {
+    const celi_score *sc = b->sc;
+    int64_t n = sc->side, k;
+    for (k = 0; k < sc->blocks; k++) {
+        cel_mat from = cel_mat_block(g, k * n, 0, n, n), to = cel_mat_block(out, sc->owner[k] * n, 0, n, n);
+        if (sc->kind[k] == CELI_TRANSPOSED) {
             cel_mat_transpose(from, to);
-        } else if (sc->transpose[b] == 2) {
+        } else if (sc->kind[k] == CELI_UPRIGHT) {
             cel_mat_axpy(1, from, to);
         } else {
             if (from.data != to.data) cel_mat_copy(from, to);
@@ -6831,152 +7443,286 @@ static void celi_score_project(celi_score *sc, cel_mat g, cel_mat out)
     }
 }
 
-/* x . y of the unknowns (R n x n), by a fixed number of threads' shares: the same bits for any. */
-static double celi_score_dot(cel_mat x, cel_mat y)
+/* ---- the sums: the moment form's gram matrix and right-hand side of a subset ---- */
+
+typedef struct celi_sums {
+    celi_backend base;
+    celi_piece part;      /* scratch, of the subset's or the left-out parts */
+    cel_mat gram;         /* (m x m) Z^T Z / cells of the whole, fields eliminated */
+    cel_mat square;       /* (genes x genes) */
+    double *gather;       /* (w x w) */
+    double *sums;         /* (slides w) */
+    double *dev, *sum;    /* (slides m) of the subset: sums of z - c, sums of z */
+    double *count;        /* (slides) its cells */
+} celi_sums;
+
+/* gather (w x w) = the moments of parts first .. end - 1; sums (slides w) = each slide's sums of B's rows, the last of
+ * them half the number of cells. */
+static void celi_score_collect(const celi_score *sc, int64_t first, int64_t end, double *gather, double *sums)
 {
-    int64_t count = x.rows * x.cols, part = (count / CELI_SCORE_CHUNKS + 16) & ~(int64_t)15, c;
-    double share[CELI_SCORE_CHUNKS] = {0}, sum = 0;
-    CELI_OMP(omp parallel for schedule(static) if (count > 16 * CELI_FORK))
-    for (c = 0; c < CELI_SCORE_CHUNKS; c++)
-        if (c * part < count)
-            share[c] = cel_vec_dot(x.data + c * part, y.data + c * part, celi_min(part, count - c * part));
-    for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += share[c];
-    return sum;
+    const celi_score_data *d = sc->data;
+    int64_t w = sc->w, g, i;
+    memset(sums, 0, (size_t)(sc->slides * w) * sizeof *sums);
+    if (end - first == d->parts) memcpy(gather, sc->total.gram, (size_t)(w * w) * sizeof *gather);
+    else memset(gather, 0, (size_t)(w * w) * sizeof *gather);
+    for (g = first; g < end; g++) {
+        const double *from = d->part[g].gram;
+        double *to = sums + (sc->slides > 1 ? d->part_slide[g] : 0) * w;
+        for (i = 0; i < w; i++) to[i] += 2 * from[i * w + w - 1];
+        if (end - first == d->parts) continue;
+        CELI_OMP(omp parallel for schedule(static) if (w * w > CELI_FORK))
+        for (i = 0; i < w * w; i++) gather[i] += from[i];
+    }
 }
 
-/* ---- the moment form: gram and right-hand side of a subset ---- */
+/* The same about the whole's means: of each slide
+ * sum (b - c)(b - c)^T = sum b b^T - (sum b) c^T - c (sum b)^T + count c c^T, and sum (b - c) = sum b - count c. */
+static void celi_score_about_means(const celi_score *sc, double *gather, double *sums)
+{
+    int64_t w = sc->w, s, i;
+    for (s = 0; s < sc->slides; s++) {
+        double *sum = sums + s * w, count = 2 * sum[w - 1];
+        const double *c = sc->centre + s * (w - 1);
+        CELI_OMP(omp parallel for schedule(static) if (w * w > CELI_FORK))
+        for (i = 0; i < w - 1; i++) {
+            int64_t k;
+            for (k = 0; k < w - 1; k++) gather[i * w + k] -= sum[i] * c[k] + c[i] * (sum[k] - count * c[k]);
+        }
+        for (i = 0; i < w - 1; i++) sum[i] -= count * c[i];
+    }
+}
 
-/* out = in (m) scaled and turned into the basis. */
+/* out (m) = in (w - 1), scaled and in the basis. */
 static void celi_score_turn(const celi_score *sc, const double *in, double *out)
 {
-    int64_t n = sc->n, b, i, j;
-    for (b = 0; b < sc->blocks; b++) {
-        for (j = 0; j < n; j++) out[b * n + j] = sc->basis.data ? 0.0 : sc->factor[b] * in[b * n + j];
+    int64_t n = sc->genes, side = sc->side, b, i, j;
+    for (b = 0; b < sc->blocks; b++, in += n, out += side) {
+        for (j = 0; j < side; j++) out[j] = sc->basis.data ? 0.0 : sc->factor[b] * in[j];
         for (i = 0; i < n && sc->basis.data; i++)
-            for (j = 0; j < n; j++)
-                out[b * n + j] += sc->factor[b] * in[b * n + i] * (double)sc->basis.data[i * n + j];
+            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->basis.data[i * side + j];
     }
 }
 
-/* The piece of the groups whose skip is 1 (all: every group). Taken about the whole's means, since their direction
- * outweighs all others and, turned in float together with them, would drown them. */
-static cel_status celi_score_measure(celi_score *sc, int all, celi_score_piece *piece)
+static cel_status celi_piece_open(const celi_score *sc, celi_pool *pool, celi_piece *p)
 {
-    int64_t n = sc->n, m = sc->m, w = m + 1, g, i, a, b, s;
-    double *G = sc->sum, *sums = G + w * w, inv = 1 / (double)sc->cells;
+    p->gram = celi_pool_mat(pool, sc->m, sc->m);
+    p->dev = (double *)celi_pool_get(pool, sc->slides * sc->m, sizeof(double));
+    p->count = (double *)celi_pool_get(pool, sc->slides, sizeof(double));
+    return pool->status;
+}
+
+/* The piece of parts first .. end - 1. */
+static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, celi_piece *piece)
+{
+    const celi_score *sc = u->base.sc;
+    int64_t n = sc->genes, side = sc->side, w = sc->w, s, a, b, i;
     cel_status status = CEL_OK;
-    if (all) memcpy(G, sc->total.gram, (size_t)(w * w) * sizeof *G);
-    else memset(G, 0, (size_t)(w * w) * sizeof *G);
-    for (g = 0; g < sc->groups && !all; g++) {
-        const double *p = sc->part[g].gram;
-        if (!sc->skip[g]) continue;
-        CELI_OMP(omp parallel for schedule(static) if (w * w > CELI_FORK))
-        for (i = 0; i < w; i++) {
-            int64_t k;
-            for (k = 0; k < w; k++) G[i * w + k] += p[i * w + k];
-        }
-    }
+    celi_score_collect(sc, first, end, u->gather, u->sums);
+    celi_score_about_means(sc, u->gather, u->sums);
     for (s = 0; s < sc->slides; s++) {
-        double *mean = sc->centre + s * m, count;
-        for (i = 0; i < w && sc->slides == 1; i++) sums[i] = 2 * G[i * w + m];
-        if (sc->slides > 1) memset(sums, 0, (size_t)w * sizeof *sums);
-        for (g = 0; g < sc->groups && sc->slides > 1; g++)
-            for (i = 0; i < w && sc->part_slide[g] == s && (all || sc->skip[g]); i++)
-                sums[i] += 2 * sc->part[g].gram[i * w + m];
-        count = 2 * sums[m];
-        for (i = 0; i < m && all && count > 0.5; i++) mean[i] = sums[i] / count;
-        CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
-        for (i = 0; i < m; i++) {
-            int64_t k;
-            for (k = 0; k < m; k++) G[i * w + k] -= sums[i] * mean[k] + mean[i] * (sums[k] - count * mean[k]);
-        }
-        for (i = 0; i < m; i++) sums[i] = all ? 0 : sums[i] - count * mean[i];
-        celi_score_turn(sc, sums, piece->sum + s * w);
-        piece->sum[s * w + m] = count;
-        if (all) celi_score_turn(sc, mean, sc->mean + s * m);
+        celi_score_turn(sc, u->sums + s * w, piece->dev + s * sc->m);
+        piece->count[s] = 2 * u->sums[s * w + w - 1];
     }
-    for (a = 0; a < sc->blocks && !status; a++) {
+    for (a = 0; a < sc->blocks; a++)
         for (b = a; b < sc->blocks && !status; b++) {
-            cel_mat c = cel_mat_block(sc->t, 0, 0, n, n), half = cel_mat_block(sc->r, 0, 0, n, n);
-            cel_mat to = cel_mat_block(piece->gram, a * n, b * n, n, n);
-            double k = sc->factor[a] * sc->factor[b] * inv;
+            const double *from = u->gather + a * n * w + b * n;
+            const double k = sc->factor[a] * sc->factor[b] / (double)sc->data->cells;
+            cel_mat to = cel_mat_block(piece->gram, a * side, b * side, side, side);
             CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
             for (i = 0; i < n; i++) {
                 int64_t j;
-                for (j = 0; j < n; j++) c.data[i * n + j] = (cel_real)(k * G[(a * n + i) * w + b * n + j]);
+                for (j = 0; j < n; j++) u->square.data[i * n + j] = (cel_real)(k * from[i * w + j]);
             }
             if (sc->basis.data) {
-                status = cel_mat_gemm(0, 0, 1, c, sc->basis, 0, half, sc->work);
-                if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, half, 0, to, sc->work);
+                status = cel_mat_gemm(0, 0, 1, u->square, sc->basis, 0, u->base.half, u->base.work);
+                if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, u->base.half, 0, to, u->base.work);
             } else {
-                cel_mat_copy(c, to);
+                cel_mat_copy(u->square, to);
             }
             if (a == b) cel_mat_symmetrise(to);
-            else cel_mat_transpose(to, cel_mat_block(piece->gram, b * n, a * n, n, n));
+            else cel_mat_transpose(to, cel_mat_block(piece->gram, b * side, a * side, side, side));
         }
-    }
+    piece->ready = !status;
     return status;
 }
 
-/* gram, rhs (manual, section 6: 2 n X^T X - 2 S I, and 2 (n - 1) N^T X) and means of the piece (inside), or of the
- * whole without it. */
-static void celi_score_use(celi_score *sc, const celi_score_piece *piece, int inside)
+/* The sums of the subset: of the piece, or of the whole without it. */
+static void celi_sums_count(celi_quadratic *q, celi_sums *u, const celi_piece *piece, int inside)
 {
-    int64_t n = sc->n, m = sc->m, w = m + 1, s, i;
-    double unit = 1 / sc->factor[0], inv = 1 / (double)sc->cells, cells = 0;
-    sc->constant = 0;
+    const celi_score *sc = u->base.sc;
+    int64_t m = sc->m, s, i;
+    double cells = 0, unit = 1 / sc->factor[0], n1 = (double)(sc->genes - 1);
+    q->constant = 0;
     for (s = 0; s < sc->slides; s++) {
-        double *now = sc->now + s * w;
-        const double *from = piece->sum + s * w;
-        now[m] = inside ? from[m] : sc->whole.sum[s * w + m] - from[m];
-        cells += now[m];
-        for (i = 0; i < m; i++) now[i] = (inside ? from[i] : -from[i]) + now[m] * sc->mean[s * m + i];
-        for (i = 0; i < n && now[m] > 0.5 && sc->has_field; i++)
-            sc->constant -= 0.5 * (double)((n - 1) * (n - 1)) / now[m] * unit * unit * now[i] * now[i];
-    }
-    sc->included = (int64_t)(cells + 0.5);
-    CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
-    for (i = 0; i < m; i++) {
-        int64_t slide, k;
-        cel_real *to = sc->gram.data + i * m, *rhs = sc->g.data + i * n;
-        const cel_real *whole = sc->whole.gram.data + i * m, *part = piece->gram.data + i * m;
-        double c = unit * (double)(i < n ? n : n - 1);
-        for (k = 0; k < m; k++) to[k] = inside ? part[k] : whole[k] - part[k];
-        for (k = 0; k < n; k++) rhs[k] = (cel_real)(c * (double)to[k]);
-        if (i < n) rhs[i] -= (cel_real)(sc->factor[0] * inv * cells);
-        for (slide = 0; slide < sc->slides; slide++) {
-            /* dev: the sums about the whole's mean; about the subset's own they vanish. */
-            const double *now = sc->now + slide * w, *mean = sc->mean + slide * m;
-            double over = now[m] > 0.5 ? inv / now[m] : 0.0, dev = over * (now[i] - now[m] * mean[i]);
-            double sum = over * now[i], kept = sc->has_field ? 0.0 : sum;
-            for (k = 0; k < m; k++)
-                to[k] += (cel_real)(kept * now[k] - dev * (now[k] - now[m] * mean[k]));
-            kept = c * sum - (sc->has_field ? unit * (double)(n - 1) * sum : 0.0);
-            for (k = 0; k < n; k++)
-                rhs[k] += (cel_real)(kept * now[k] - c * dev * (now[k] - now[m] * mean[k]));
+        double square = 0;
+        u->count[s] = inside ? piece->count[s] : sc->whole.count[s] - piece->count[s];
+        cells += u->count[s];
+        for (i = s * m; i < (s + 1) * m; i++) {
+            u->dev[i] = inside ? piece->dev[i] : sc->whole.dev[i] - piece->dev[i];
+            u->sum[i] = u->dev[i] + u->count[s] * sc->mean[i];
         }
-        for (k = 0; k < sc->blocks; k++)
-            sc->diag[(i / n * sc->blocks + k) * n + i % n] = (double)to[k * n + i % n];
+        for (i = s * m; i < s * m + sc->side; i++) square += unit * unit * u->sum[i] * u->sum[i];
+        /* What h = (n - 1) mean of x brings where there are no forces. */
+        if (sc->has_field && u->count[s] > 0.5)
+            q->constant -= 0.5 * n1 * n1 * square / (u->count[s] * (double)sc->data->cells);
     }
-    celi_score_project(sc, sc->g, sc->rhs);
+    q->share = cells / (double)sc->data->cells;
+    for (i = 0; i < sc->relations; i++) q->unit[i] = q->share;
 }
 
-/* ---- the forms over the cells ---- */
+/* The problem of the piece (inside), or of the whole without it. With K the gram matrix about the subset's own means,
+ * M = sum sum^T / count the means' part of it (of each slide, and then added), and x = unit z_0:
+ *     gram = K, or K + M without a field;
+ *     rhs_b = (n - 1) unit gram_b0, from l = (n - 1) x, and for b = 0 also unit (K + M)_00 - factor_0 I share, from
+ *     - 2 <F_0, I - x x^T>. */
+static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside)
+{
+    celi_sums *u = (celi_sums *)q->context;
+    const celi_score *sc = u->base.sc;
+    int64_t n = sc->side, m = sc->m, i;
+    double unit = 1 / sc->factor[0], n1 = (double)(sc->genes - 1), cells = (double)sc->data->cells;
+    celi_sums_count(q, u, piece, inside);
+    CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
+    for (i = 0; i < m; i++) {
+        int64_t s, k;
+        cel_real *to = u->gram.data + i * m, *rhs = u->base.g.data + i * n;
+        const cel_real *whole = sc->whole.gram.data + i * m, *part = piece->gram.data + i * m;
+        for (k = 0; k < m; k++) to[k] = inside ? part[k] : whole[k] - part[k];
+        for (k = 0; k < n; k++) rhs[k] = 0;
+        for (s = 0; s < sc->slides; s++) {
+            const double *dev = u->dev + s * m, *sum = u->sum + s * m;
+            double over = u->count[s] > 0.5 ? 1 / (u->count[s] * cells) : 0.0;
+            double own = over * dev[i], mean = over * sum[i], kept = sc->has_field ? 0.0 : mean;
+            for (k = 0; k < m; k++) to[k] += (cel_real)(kept * sum[k] - own * dev[k]);
+            for (k = 0; k < n && i < n && sc->has_field; k++) rhs[k] += (cel_real)(mean * sum[k]);
+        }
+        for (k = 0; k < n; k++)
+            rhs[k] = (cel_real)(unit * (n1 * (double)to[k] + (i < n ? (double)to[k] + (double)rhs[k] : 0.0)));
+        if (i < n) rhs[i] -= (cel_real)(sc->factor[0] * q->share);
+        for (k = 0; k < sc->blocks; k++) q->diag[(i / n * sc->blocks + k) * n + i % n] = (double)to[k * n + i % n];
+    }
+    celi_backend_project(&u->base, u->base.g, q->rhs);
+}
 
-/* D_i = diag(a) - u u^T and l_i of cell x (n), each (n). */
+static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
+{
+    celi_sums *u = (celi_sums *)q->context;
+    const celi_score *sc = u->base.sc;
+    celi_piece *piece = which.keep >= 0 && which.keep < sc->keeps ? sc->kept + which.keep : &u->part;
+    cel_status status = CEL_OK;
+    if (which.first == which.end && !which.inside) {
+        celi_sums_use(q, &sc->whole, 1);
+        return CEL_OK;
+    }
+    if (piece == &u->part || !piece->ready) status = celi_sums_measure(u, which.first, which.end, piece);
+    if (!status) celi_sums_use(q, piece, which.inside);
+    return status;
+}
+
+static cel_status celi_sums_apply(celi_quadratic *q, cel_mat f, cel_mat out)
+{
+    celi_sums *u = (celi_sums *)q->context;
+    int plain = u->base.sc->plain; /* then T(f) = f */
+    cel_mat t = plain ? f : u->base.t, g = plain ? out : u->base.g;
+    cel_status status;
+    if (!plain) celi_backend_embed(&u->base, f);
+    status = cel_mat_gemm(0, 0, 1, u->gram, t, 0, g, u->base.work);
+    celi_backend_project(&u->base, g, out);
+    return status;
+}
+
+/* h = (n - 1) mean of x - mean of Z T. */
+static cel_status celi_sums_fields(celi_quadratic *q, cel_mat f)
+{
+    celi_sums *u = (celi_sums *)q->context;
+    const celi_score *sc = u->base.sc;
+    int64_t n = sc->side, s, i, j;
+    celi_backend_embed(&u->base, f);
+    for (s = 0; s < sc->slides; s++) {
+        const double *sum = u->sum + s * sc->m;
+        double over = u->count[s] > 0.5 ? 1 / u->count[s] : 0.0;
+        for (j = 0; j < n; j++) {
+            double h = (double)(sc->genes - 1) * sum[j] / sc->factor[0];
+            for (i = 0; i < sc->m; i++) h -= sum[i] * (double)u->base.t.data[i * n + j];
+            u->base.h.data[s * n + j] = (cel_real)(h * over);
+        }
+    }
+    return CEL_OK;
+}
+
+static void celi_score_sizes(const celi_score *sc, celi_quadratic *q)
+{
+    q->side = sc->side;
+    q->stacks = sc->relations;
+    q->blocks = sc->blocks;
+    q->owner = sc->owner;
+    q->kind = sc->kind;
+    q->weight = sc->weight;
+}
+
+/* A problem of the sums; work NULL: with one of its own. */
+static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const celi_actions *act, celi_quadratic *q)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_sums *u = (celi_sums *)celi_pool_get(&pool, 1, sizeof *u);
+    celi_pool *p;
+    int64_t w = sc->w;
+    memset(q, 0, sizeof *q);
+    if (!u) return CEL_ERR_MEMORY;
+    u->base.pool = pool;
+    p = &u->base.pool;
+    q->act = act;
+    q->context = u;
+    q->parts = sc->data->parts;
+    celi_score_sizes(sc, q);
+    celi_backend_open(&u->base, sc, work);
+    celi_piece_open(sc, p, &u->part);
+    u->gram = celi_pool_mat(p, sc->m, sc->m);
+    u->square = celi_pool_mat(p, sc->genes, sc->genes);
+    u->gather = (double *)celi_pool_get(p, w * w, sizeof(double));
+    u->sums = (double *)celi_pool_get(p, sc->slides * w, sizeof(double));
+    u->dev = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
+    u->sum = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
+    u->count = (double *)celi_pool_get(p, sc->slides, sizeof(double));
+    return p->status ? p->status : celi_quadratic_open(q);
+}
+
+static cel_status celi_sums_twin(const celi_quadratic *q, celi_quadratic *out)
+{
+    cel_status status = celi_sums_open(((const celi_backend *)q->context)->sc, NULL, q->act, out);
+    out->bound = q->bound;
+    return status;
+}
+
+static void celi_sums_drop(celi_quadratic *q) { celi_backend_close((celi_backend *)q->context); }
+
+static const celi_actions celi_sums_actions = {celi_sums_subset, celi_sums_apply, celi_sums_twin, celi_sums_drop};
+
+/* ---- the cells: the exact form and J+, by two products over all cells an application ---- */
+
+typedef struct celi_cells {
+    celi_backend base;
+    cel_mat z, v;           /* (S x m), (S x side): cells in the order of the groups */
+    int32_t *slide;         /* (S) in that order */
+    int64_t *start;         /* (groups + 1) the groups' rows */
+    int64_t first, end;     /* the rows of the subset in hand, if inside, else those left out */
+    int inside;
+    double *lin_all, *lin;  /* (m + slides (side + 1)) x side: sums of Z l^T, then a slide of D and l; whole, subset */
+    cel_mat curve;          /* (slides side x side) Cholesky factors of the slides' sums of D */
+    cel_mat l, u;           /* (ROWS x side) */
+    double *cell;           /* (4 side) a, u, l of a cell, sum of l of a few */
+    double *acc, *acc_h;    /* (CHUNKS x m side), (CHUNKS x slides side) */
+    cel_mat chunk_g;        /* (CHUNKS m x side) */
+    cel_work *chunk_work;   /* (CHUNKS) */
+    cel_status failed[CELI_CHUNKS];
+} celi_cells;
+
+/* D_i = diag(a) - u u^T and l_i of the cell whose row is unit x (n), each (n). */
 static void celi_score_cell(cel_score_form form, int64_t n, const cel_real *x, double unit, double *a, double *u,
                             double *l)
 {
     int64_t k;
     double p1 = 0, p3 = 0;
-    if (form != CEL_SCORE_ORTHANT) {
-        for (k = 0; k < n; k++) {
-            a[k] = 1;
-            u[k] = form == CEL_SCORE_EXACT ? unit * (double)x[k] : 0;
-            l[k] = (double)(n - 1) * unit * (double)x[k];
-        }
-        return;
-    }
     for (k = 0; k < n; k++) {
         double y = unit * (double)x[k];
         p1 += y;
@@ -6984,13 +7730,13 @@ static void celi_score_cell(cel_score_form form, int64_t n, const cel_real *x, d
     }
     for (k = 0; k < n; k++) {
         double y = unit * (double)x[k];
-        a[k] = p3 * y;
-        u[k] = y * y;
-        l[k] = 2 * p1 * y * y - p3 - y * y * y;
+        a[k] = form == CEL_SCORE_ORTHANT ? p3 * y : 1;
+        u[k] = form == CEL_SCORE_ORTHANT ? y * y : form == CEL_SCORE_EXACT ? y : 0;
+        l[k] = form == CEL_SCORE_ORTHANT ? 2 * p1 * y * y - p3 - y * y * y : (double)(n - 1) * y;
     }
 }
 
-/* out = D_i v, or out += D_i v (add); v may be out. x is unit times cell i. */
+/* out = D_i v, or out += D_i v (add); v may be out. The cell's row is unit x. */
 static void celi_score_curve(int orthant, int64_t n, const cel_real *x, cel_real unit, const cel_real *v, int add,
                              cel_real *out)
 {
@@ -7017,1004 +7763,643 @@ static void celi_score_curve(int orthant, int64_t n, const cel_real *x, cel_real
     }
 }
 
-/* lin += sign * the sums over the cells list (count; NULL: all): rows of Z l^T, and of each slide D and l. */
-static cel_status celi_score_linear(celi_score *sc, double sign, const int32_t *list, int64_t count, double *lin)
+/* The sums of D (side x side) and l (side) of slide s in lin. */
+static double *celi_cells_slide(const celi_score *sc, double *lin, int64_t s)
 {
-    int64_t n = sc->n, m = sc->m, rows = m + n + 1, tiles = (rows + 31) / 32, tile;
-    double unit = 1 / sc->factor[0];
-    double *scratch = (double *)celi_alloc((size_t)(tiles * 3 * n), sizeof(double));
-    if (!scratch) return CEL_ERR_MEMORY;
-    CELI_OMP(omp parallel for schedule(static) if (count * rows > CELI_FORK))
-    for (tile = 0; tile < tiles; tile++) {
-        double *a = scratch + tile * 3 * n, *u = a + n, *l = u + n;
-        int64_t c, k, j, last = tile * 32 + 32 < rows ? tile * 32 + 32 : rows;
-        for (c = 0; c < count; c++) {
-            int64_t i = list ? list[c] : c, s = sc->slides > 1 ? sc->slide[i] : 0;
-            const cel_real *z = sc->z.data + i * m;
-            double *own = lin + (m + s * (n + 1)) * n;
-            celi_score_cell(sc->form, n, z, unit, a, u, l);
-            for (k = tile * 32; k < last; k++) {
-                double *to = k < m ? lin + k * n : own + (k - m) * n;
-                const double *from = k < m || k == m + n ? l : u;
-                double w = sign * (k < m ? (double)z[k] : k < m + n ? -u[k - m] : 1.0);
-                for (j = 0; j < n; j++) to[j] += w * from[j];
-                if (k >= m && k < m + n) to[k - m] += sign * a[k - m];
-            }
-        }
-    }
-    celi_free(scratch);
-    return CEL_OK;
+    return lin + (sc->m + s * (sc->side + 1)) * sc->side;
 }
 
-/* out = the projection of Z^T D (Z T(f) + h) over the subset's cells / S, where h = (sum D)^-1 (q - sum D Z T(f)) a
- * slide, if there are fields, and q = the slides' sums of l (with_q) or 0. f.data NULL: f = 0. */
-static cel_status celi_score_pass(celi_score *sc, cel_mat f, int with_q, cel_mat out)
+/* lin += sign times the sums over rows at .. at + rows - 1, at most ROWS, of one slide. */
+static cel_status celi_cells_add(celi_cells *c, double sign, int64_t at, int64_t rows, double *lin)
 {
-    int64_t n = sc->n, m = sc->m, S = sc->cells, c, i, s;
-    cel_status failed[CELI_SCORE_CHUNKS];
-    int stage;
-    cel_real unit = (cel_real)(1 / sc->factor[0]);
-    cel_status status = CEL_OK;
-    if (f.data) celi_score_embed(sc, f);
-    memset(sc->acc, 0, (size_t)(CELI_SCORE_CHUNKS * m * n) * sizeof *sc->acc);
-    memset(sc->acc_h, 0, (size_t)(CELI_SCORE_CHUNKS * sc->slides * n) * sizeof *sc->acc_h);
-    memset(failed, 0, sizeof failed);
-    for (stage = 0; stage < 1 + sc->has_field && !status; stage++) {
-        CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 4))
-        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
-            int64_t first = c * S / CELI_SCORE_CHUNKS, end = (c + 1) * S / CELI_SCORE_CHUNKS, row, k, j;
-            cel_mat part = cel_mat_block(sc->chunk_g, c * m, 0, m, n);
-            for (; first < end && !failed[c]; first += CELI_SCORE_ROWS) {
-                int64_t rows = end - first < CELI_SCORE_ROWS ? end - first : CELI_SCORE_ROWS;
-                cel_mat z = cel_mat_block(sc->z, first, 0, rows, m), v = cel_mat_block(sc->v, first, 0, rows, n);
-                if (stage == 0) {
-                    if (f.data) failed[c] = cel_mat_gemm(0, 0, 1, z, sc->t, 0, v, &sc->chunk_work[c]);
-                    else cel_mat_fill(v, 0);
-                }
-                for (row = 0; row < rows && !failed[c]; row++) {
-                    cel_real *y = v.data + row * n;
-                    int64_t cell = first + row, sl = sc->slides > 1 ? sc->slide[cell] : 0;
-                    if (sc->group && sc->skip[sc->group[cell]]) {
-                        for (k = 0; k < n; k++) y[k] = 0;
-                        continue;
-                    }
-                    celi_score_curve(sc->form == CEL_SCORE_ORTHANT, n, z.data + row * m, unit,
-                                     stage ? sc->h + sl * n : y, stage, y);
-                    if (stage < sc->has_field) {
-                        double *to = sc->acc_h + (c * sc->slides + sl) * n;
-                        for (k = 0; k < n; k++) to[k] += (double)y[k];
-                    }
-                }
-                if (stage < sc->has_field || failed[c]) continue;
-                failed[c] = cel_mat_gemm(1, 0, 1, z, v, 0, part, &sc->chunk_work[c]);
-                for (j = 0; j < m * n; j++) sc->acc[c * m * n + j] += (double)part.data[j];
-            }
-        }
-        for (c = 0; c < CELI_SCORE_CHUNKS; c++)
-            if (failed[c]) status = failed[c];
-        for (s = 0; s < sc->slides && stage < sc->has_field && !status; s++) {
-            cel_mat l = cel_mat_block(sc->curv, s * n, 0, n, n), h = cel_mat_view(sc->h + s * n, n, 1);
-            const double *q = sc->lin + (sc->m + s * (n + 1) + n) * n;
-            for (i = 0; i < n; i++) {
-                double sum = 0;
-                for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += sc->acc_h[(c * sc->slides + s) * n + i];
-                h.data[i] = (cel_real)((with_q ? q[i] : 0.0) - sum);
-            }
-            status = cel_mat_cholesky_solve(l, h);
-        }
-    }
-    if (status) return status;
-    for (i = 0; i < m * n; i++) {
-        double sum = 0;
-        for (c = 0; c < CELI_SCORE_CHUNKS; c++) sum += sc->acc[c * m * n + i];
-        sc->g.data[i] = (cel_real)(sum / (double)S);
-    }
-    celi_score_project(sc, sc->g, out);
-    return CEL_OK;
-}
-
-/* Right-hand side and curvature of the fields of a subset of the cells. */
-static cel_status celi_score_subset_cells(celi_score *sc)
-{
-    int64_t n = sc->n, m = sc->m, g, s, i, j;
-    double tiny, whole;
-    int empty;
-    cel_mat none;
-    cel_status status = CEL_OK;
-    memset(&none, 0, sizeof none);
-    memcpy(sc->lin, sc->lin_all, (size_t)((m + sc->slides * (n + 1)) * n) * sizeof(double));
-    sc->included = sc->cells;
-    sc->constant = 0;
-    for (g = 0; g < sc->groups && !status; g++) {
-        int64_t count = sc->start[g + 1] - sc->start[g];
-        if (!sc->skip[g]) continue;
-        sc->included -= count;
-        status = celi_score_linear(sc, -1, sc->list + sc->start[g], count, sc->lin);
-    }
-    if (status) return status;
-    for (i = 0; i < m * n; i++) sc->g.data[i] = (cel_real)(sc->lin[i] / (double)sc->cells);
-    for (s = 0; s < sc->slides && !status; s++) {
-        const double *D = sc->lin + (m + s * (n + 1)) * n;
-        for (i = 0; i < n * n; i++) sc->g.data[i] -= (cel_real)(sc->factor[0] * D[i] / (double)sc->cells);
-        if (!sc->has_field) continue;
-        /* Kept off zero by rounding's size; of a slide that the subset leaves out any regular matrix will do. */
-        for (tiny = whole = 0, i = 0; i < n; i++) {
-            tiny += D[i * n + i];
-            whole += sc->lin_all[(m + s * (n + 1) + i) * n + i];
-        }
-        empty = !(tiny > 1e-9 * whole);
-        tiny *= sizeof(cel_real) == 4 ? 1e-6 : 1e-13;
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++)
-                sc->curv.data[(s * n + i) * n + j] = (cel_real)(empty ? i == j : D[i * n + j] + (i == j ? tiny : 0.0));
-        status = cel_mat_cholesky(cel_mat_block(sc->curv, s * n, 0, n, n));
-    }
-    if (status) return status;
-    celi_score_project(sc, sc->g, sc->rhs);
-    if (!sc->has_field) return CEL_OK;
-    status = celi_score_pass(sc, none, 1, sc->r);
-    cel_mat_axpy(-1, sc->r, sc->rhs);
-    for (s = 0; s < sc->slides; s++)
-        for (i = 0; i < n; i++)
-            sc->constant -= 0.5 * sc->lin[(m + s * (n + 1) + n) * n + i] * (double)sc->h[s * n + i];
-    return status;
-}
-
-/* ---- the forms over the cells, few genes ---- */
-
-#define CELI_SCORE_PARAMS 700
-#define CELI_SCORE_BYTES 5e8
-
-/* Unknown p moves T's entries e, e' (rows above m: the slides' fields) and so v by phi_p = z_e unit(e) + ..: its normal
- * equations are sums of phi^T diag(a) phi, from one weighted gram matrix of z a gene, less the squares of u . phi. */
-static cel_status celi_score_normals(celi_score *sc)
-{
-    int64_t n = sc->n, m = sc->m, M = m + (sc->has_field ? sc->slides : 0), P = 0, R = sc->relations;
-    int64_t r, i, j, b, p, q, g;
-    int64_t parts = sc->groups > 0 ? sc->groups : 1;
-    double unit = 1 / sc->factor[0], *cell, *H;
-    cel_mat rows, features, product;
-    cel_status status = CEL_OK;
-    for (b = 0; b < sc->blocks; b++) P += sc->transpose[b] == 0 ? n * (n + 1) / 2 : sc->transpose[b] == 1 ? n * n : 0;
-    sc->inner = P;
-    P += (M - m) * n;
-    if (P > CELI_SCORE_PARAMS || (double)parts * (double)(P * P) * 8 > CELI_SCORE_BYTES) return CEL_OK;
-    memset(&rows, 0, sizeof rows);
-    memset(&features, 0, sizeof features);
-    memset(&product, 0, sizeof product);
-    sc->place = (int64_t *)celi_alloc((size_t)(P * 6), sizeof(int64_t));
-    sc->normals = (double *)celi_alloc((size_t)(parts * (P + 1) * P), sizeof(double));
-    sc->normal = (double *)celi_alloc((size_t)((P + 1) * P), sizeof(double));
-    sc->flat = (cel_real *)celi_alloc((size_t)(2 * P), sizeof(cel_real));
-    cell = (double *)celi_alloc((size_t)(3 * n * CELI_SCORE_ROWS + n * M * M + M * n), sizeof(double));
-    H = cell ? cell + 3 * n * CELI_SCORE_ROWS : NULL;
-    if (!sc->place || !sc->normals || !sc->normal || !sc->flat || !cell) status = CEL_ERR_MEMORY;
-    if (!status) status = cel_mat_new(sc->inner, sc->inner, &sc->dense);
-    if (!status) status = cel_mat_new(2 * CELI_SCORE_ROWS, M, &rows);
-    if (!status) status = cel_mat_new(CELI_SCORE_ROWS, P, &features);
-    if (!status) status = cel_mat_new(P > M ? P : M, P > M ? P : M, &product);
-    for (p = 0, r = 0, b = 0; r < R && !status; b += sc->transpose[b] ? 2 : 1, r++) {
-        for (i = 0; i < n; i++) {
-            for (j = sc->transpose[b] ? 0 : i; j < n; j++, p++) {
-                int64_t *to = sc->place + p * 6;
-                int two = sc->transpose[b] || i != j;
-                to[0] = b * n + (two ? j : i);
-                to[1] = i;
-                to[2] = two ? (sc->transpose[b] ? b + 1 : b) * n + i : -1;
-                to[3] = j;
-                to[4] = (r * n + i) * n + j;
-                to[5] = sc->transpose[b] || i == j ? -1 : (r * n + j) * n + i;
-            }
-        }
-    }
-    for (; p < P && !status; p++) {
-        int64_t *to = sc->place + p * 6;
-        to[0] = m + (p - sc->inner) / n;
-        to[1] = (p - sc->inner) % n;
-        to[2] = to[4] = to[5] = -1;
-    }
-    for (g = 0; g < parts && !status; g++) {
-        double *A = sc->normals + g * (P + 1) * P, *l_sum = H + n * M * M;
-        int64_t first = sc->groups > 0 ? sc->start[g] : 0, end = sc->groups > 0 ? sc->start[g + 1] : sc->cells, c, k;
-        memset(H, 0, (size_t)(n * M * M + M * n) * sizeof(double));
-        for (; first < end && !status; first += CELI_SCORE_ROWS) {
-            int64_t count = end - first < CELI_SCORE_ROWS ? end - first : CELI_SCORE_ROWS;
-            cel_mat z = cel_mat_block(rows, 0, 0, count, M), weighted = cel_mat_block(rows, count, 0, count, M);
-            cel_mat square = cel_mat_block(product, 0, 0, M, M);
-            for (c = 0; c < count; c++) {
-                int64_t at = sc->groups > 0 ? sc->list[first + c] : first + c;
-                double *a = cell + c * 3 * n, *u = a + n, *l = u + n;
-                cel_real *row = z.data + c * M;
-                for (k = 0; k < M; k++) row[k] = k < m ? sc->z.data[at * m + k] : 0;
-                if (M > m) row[m + (sc->slides > 1 ? sc->slide[at] : 0)] = 1;
-                celi_score_cell(sc->form, n, row, unit, a, u, l);
-                for (p = 0; p < P; p++) {
-                    const int64_t *e = sc->place + p * 6;
-                    double value = (double)row[e[0]] * u[e[1]] + (e[2] < 0 ? 0.0 : (double)row[e[2]] * u[e[3]]);
-                    features.data[c * P + p] = (cel_real)value;
-                }
-                for (i = 0; i < M; i++)
-                    for (j = 0; j < n; j++) {
-                        l_sum[i * n + j] += (double)row[i] * l[j];
-                        if (i < n) l_sum[i * n + j] -= sc->factor[0] * ((i == j ? a[i] : 0.0) - u[i] * u[j]);
-                    }
-            }
-            for (k = 0; k < n && !status; k++) {
-                for (c = 0; c < count; c++)
-                    for (i = 0; i < M; i++)
-                        weighted.data[c * M + i] = (cel_real)sqrt(fabs(cell[c * 3 * n + k])) * z.data[c * M + i];
-                if (k == 0 || sc->form == CEL_SCORE_ORTHANT) status = cel_mat_syrk(1, 1, weighted, 0, square, sc->work);
-                for (i = 0; i < M; i++)
-                    for (j = 0; j < M; j++) H[(k * M + i) * M + j] += (double)square.data[i * square.stride + j];
-            }
-            square = cel_mat_block(product, 0, 0, P, P);
-            if (!status) status = cel_mat_syrk(1, 1, cel_mat_block(features, 0, 0, count, P), 0, square, sc->work);
-            for (p = 0; p < P; p++)
-                for (q = 0; q < P; q++) A[p * P + q] -= (double)square.data[p * square.stride + q];
-        }
-        for (p = 0; p < P; p++) {
-            const int64_t *e = sc->place + p * 6;
-            for (i = 0; i < 4 && e[i] >= 0; i += 2) {
-                A[P * P + p] += l_sum[e[i] * n + e[i + 1]];
-                for (q = 0; q < P; q++) {
-                    const int64_t *d = sc->place + q * 6;
-                    for (j = 0; j < 4 && d[j] >= 0; j += 2)
-                        if (d[j + 1] == e[i + 1]) A[p * P + q] += H[(e[i + 1] * M + e[i]) * M + d[j]];
-                }
-            }
-        }
-    }
-    celi_free(cell);
-    cel_mat_free(&rows);
-    cel_mat_free(&features);
-    cel_mat_free(&product);
-    if (!status) sc->params = P;
-    return status;
-}
-
-/* The matrices of the groups whose skip is 0, fields eliminated. */
-static void celi_score_subset_normals(celi_score *sc)
-{
-    int64_t P = sc->params, size = (P + 1) * P, g, i, j, p;
-    double *A = sc->normal, *rhs = A + P * P, inv = 1 / (double)sc->cells;
-    memset(A, 0, (size_t)size * sizeof *A);
-    sc->included = sc->cells;
-    sc->constant = 0;
-    for (g = 0; g == 0 || g < sc->groups; g++) {
-        if (sc->groups > 0 && sc->skip[g]) sc->included -= sc->start[g + 1] - sc->start[g];
-        else for (i = 0; i < size; i++) A[i] += sc->normals[g * size + i];
-    }
-    for (i = sc->inner; i < P; i++) sc->flat[i] = (cel_real)A[i * P + i];
-    for (p = P - 1; p >= sc->inner; p--) {
-        /* The reciprocal pivot takes the pivot's place; a direction without curvature stays out. */
-        double top = A[p * P + p], over = top > 1e-9 * (double)sc->flat[p] && top > 0 ? 1 / top : 0.0;
-        A[p * P + p] = over;
-        for (i = 0; i < p; i++) {
-            double c = over * A[i * P + p];
-            for (j = 0; j < p; j++) A[i * P + j] -= c * A[p * P + j];
-            rhs[i] -= c * rhs[p];
-        }
-        sc->constant -= 0.5 * over * rhs[p] * rhs[p];
-    }
-    for (p = 0; p < sc->inner; p++) {
-        const int64_t *e = sc->place + p * 6;
-        double value = inv * rhs[p] / (e[5] < 0 ? 1 : 2);
-        for (j = 0; j < sc->inner; j++) sc->dense.data[p * sc->inner + j] = (cel_real)(inv * A[p * P + j]);
-        for (i = 4; i < 6 && e[i] >= 0; i++) sc->rhs.data[e[i]] = (cel_real)value;
-    }
-}
-
-/* out = A f, or, with out.data NULL, h = the fields that go with f. */
-static cel_status celi_score_apply_normals(celi_score *sc, cel_mat f, cel_mat out)
-{
-    int64_t P = sc->params, inner = sc->inner, i, p;
-    cel_real *x = sc->flat, *y = x + P;
-    cel_status status = CEL_OK;
-    for (p = 0; p < inner; p++) x[p] = f.data[sc->place[p * 6 + 4]];
-    if (out.data) status = cel_mat_gemv(0, 1, sc->dense, cel_mat_view(x, 1, inner), 0, cel_mat_view(y, 1, inner));
-    for (p = 0; p < inner && out.data; p++) {
-        const int64_t *e = sc->place + p * 6;
-        for (i = 4; i < 6 && e[i] >= 0; i++) out.data[e[i]] = y[p] / (e[5] < 0 ? 1 : 2);
-    }
-    for (p = inner; p < P && !out.data; p++) {
-        double h = sc->normal[P * P + p];
-        for (i = 0; i < p; i++) h -= sc->normal[p * P + i] * (double)x[i];
-        x[p] = sc->h[p - inner] = (cel_real)(h * sc->normal[p * P + p]);
-    }
-    return status;
-}
-
-/* ---- both ---- */
-
-/* The problem of the groups whose skip is 0, or, inside, of the others. piece: theirs, of the moment form, if known. */
-static cel_status celi_score_subset(celi_score *sc, int inside, const celi_score_piece *piece)
-{
-    cel_status status = CEL_OK;
-    int64_t g;
-    if (sc->z.data) {
-        for (g = 0; g < sc->groups && inside; g++) sc->skip[g] = !sc->skip[g];
-        if (!sc->params) return celi_score_subset_cells(sc);
-        celi_score_subset_normals(sc);
-        return CEL_OK;
-    }
-    if (!piece) status = celi_score_measure(sc, 0, &sc->part_of);
-    if (!status) celi_score_use(sc, piece ? piece : &sc->part_of, inside);
-    return status;
-}
-
-/* out = A f of the subset, per cell of the whole, with the ridge. */
-static cel_status celi_score_apply(celi_score *sc, cel_mat f, double ridge, cel_mat out)
-{
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, m = sc->m, i, k;
+    double *a = c->cell, *u = a + n, *l = u + n, *sum = l + n, *own = celi_cells_slide(sc, lin, c->slide[at]);
+    cel_mat z = cel_mat_block(c->z, at, 0, rows, m), ls = cel_mat_block(c->l, 0, 0, rows, n);
+    cel_mat us = cel_mat_block(c->u, 0, 0, rows, n), square = cel_mat_block(c->base.half, 0, 0, n, n);
     cel_status status;
-    if (sc->params) {
-        status = celi_score_apply_normals(sc, f, out);
-    } else if (sc->z.data) {
-        status = celi_score_pass(sc, f, 0, out);
+    memset(sum, 0, (size_t)n * sizeof *sum);
+    for (i = 0; i < rows; i++) {
+        celi_score_cell(sc->form, n, z.data + i * m, 1 / sc->factor[0], a, u, l);
+        for (k = 0; k < n; k++) {
+            us.data[i * n + k] = (cel_real)u[k];
+            ls.data[i * n + k] = (cel_real)l[k];
+            own[k * n + k] += sign * a[k];
+            sum[k] += l[k];
+        }
+    }
+    status = cel_mat_gemm(1, 0, 1, z, ls, 0, c->base.g, c->base.work);
+    if (!status) status = cel_mat_syrk(1, 1, us, 0, square, c->base.work);
+    for (i = 0; i < m * n; i++) lin[i] += sign * (double)c->base.g.data[i];
+    for (i = 0; i < n; i++)
+        for (k = 0; k < n; k++) own[i * n + k] -= sign * (double)square.data[i * square.stride + k];
+    for (k = 0; k < n; k++) own[n * n + k] += sign * sum[k];
+    return status;
+}
+
+/* The same of rows first .. end - 1, any number. */
+static cel_status celi_cells_add_all(celi_cells *c, double sign, int64_t first, int64_t end, double *lin)
+{
+    cel_status status = CEL_OK;
+    while (first < end && !status) {
+        int64_t rows = 1;
+        while (rows < CELI_SCORE_ROWS && first + rows < end && c->slide[first + rows] == c->slide[first]) rows++;
+        status = celi_cells_add(c, sign, first, rows, lin);
+        first += rows;
+    }
+    return status;
+}
+
+/* The next run of the subset's rows from *at on, before end: at most ROWS of them, 0 if there is none. */
+static int64_t celi_cells_run(const celi_cells *c, int64_t *at, int64_t end)
+{
+    if (c->inside) {
+        if (*at < c->first) *at = c->first;
+        end = celi_min(end, c->end);
     } else {
-        /* Symmetric relations alone: T(f) = f. */
-        cel_mat t = sc->plain ? f : sc->t, g = sc->plain ? out : sc->g;
-        if (!sc->plain) celi_score_embed(sc, f);
-        status = cel_mat_gemm(0, 0, 1, sc->gram, t, 0, g, sc->work);
-        celi_score_project(sc, g, out);
+        if (*at >= c->first && *at < c->end) *at = c->end;
+        if (*at < c->first) end = celi_min(end, c->first);
     }
-    if (ridge > 0) cel_mat_axpy((cel_real)(ridge * (double)sc->included / (double)sc->cells), f, out);
-    return status;
+    return *at < end ? celi_min(CELI_SCORE_ROWS, end - *at) : 0;
 }
 
-/* The objective of the subset at f, without penalties, per cell of the subset. Overwrites s. */
-static cel_status celi_score_objective(celi_score *sc, cel_mat f, double *value)
+/* v = D_i times rows of Z T (move; else of 0), and each slide's sum of it where fields are to be eliminated. */
+static cel_status celi_cells_forward(celi_cells *c, int64_t chunk, int64_t at, int64_t rows, int move)
 {
-    cel_status status = celi_score_apply(sc, f, 0, sc->s);
-    *value = ((0.5 * cel_mat_dot(f, sc->s) - cel_mat_dot(f, sc->rhs)) * (double)sc->cells + sc->constant) /
-             (double)sc->included;
-    return status;
-}
-
-/* ---- solving ---- */
-
-/* The paper's model, the usual case, two symmetric relations: the inverses of the pairs' 2 x 2 matrices. */
-static void celi_score_invert(celi_score *sc, double ridge)
-{
-    int64_t n = sc->n, i;
-    const double *d = sc->diag, *w = sc->weight;
-    double extra = 2 * ridge * (double)sc->included / (double)sc->cells;
-    if (!sc->inverse.data) return;
-    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
-    for (i = 0; i < n; i++) {
-        cel_real *to = sc->inverse.data + i * n;
-        int64_t j;
-        for (j = 0; j < n; j++) {
-            double p = w[j] * d[i] + w[i] * d[j] + extra, o = w[j] * d[n + i] + w[i] * d[n + j];
-            double v = w[j] * d[3 * n + i] + w[i] * d[3 * n + j] + extra, det;
-            /* Kept positive definite; the mean curvature is 1. */
-            if (!(p > 1e-7)) p = 1e-7;
-            if (!(v > 1e-7)) v = 1e-7;
-            det = p * v - o * o;
-            if (!(det > 1e-4 * p * v)) {
-                det = 1e-4 * p * v;
-                o = (o < 0 ? -1 : 1) * sqrt(p * v - det);
-            }
-            det = 2 / det;
-            to[j] = (cel_real)(v * det);
-            to[n * n + j] = (cel_real)(-o * det);
-            to[2 * n * n + j] = (cel_real)(p * det);
-        }
-    }
-}
-
-/* out = an approximate (A + ridge)^-1 r: each pair of genes (i, j) on its own, all its unknowns together, as if the
- * blocks of the gram matrix were diagonal in the basis in use. */
-static void celi_score_precondition(celi_score *sc, double ridge, cel_mat r, cel_mat out)
-{
-    int64_t n = sc->n, R = sc->relations, c, room = 4 * R * R + 2 * R, tiles = (n + 15) / 16;
-    double extra = ridge * (double)sc->included / (double)sc->cells;
-    if (sc->inverse.data) {
-        CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
-        for (c = 0; c < n; c++) {
-            const cel_real *p = sc->inverse.data + c * n, *o = p + n * n, *v = o + n * n;
-            const cel_real *r0 = r.data + c * n, *r1 = r0 + n * n;
-            cel_real *to = out.data + c * n;
-            int64_t j;
-            for (j = 0; j < n; j++) {
-                to[j] = p[j] * r0[j] + o[j] * r1[j];
-                to[n * n + j] = o[j] * r0[j] + v[j] * r1[j];
-            }
-        }
-        return;
-    }
-    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK / 4))
-    for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
-        double *M = sc->small + c * room, *u = M + 4 * R * R;
-        int64_t tile, i, j, a, b, k, q, dim;
-        /* Squares of 16 x 16 pairs, for the sake of the columns; a chunk has every 16th of them. */
-        for (tile = c; tile < tiles * tiles; tile += CELI_SCORE_CHUNKS) {
-            int64_t row = tile / tiles * 16, column = tile % tiles * 16;
-            if (column < row) continue;
-            for (i = row; i < row + 16 && i < n; i++) {
-                for (j = i > column ? i : column; j < column + 16 && j < n; j++) {
-                    int side;
-                    dim = 0;
-                    /* Unknowns: f_ij = f_ji of a symmetric relation; f_ij, f_ji of another. */
-                    for (b = 0; b < sc->blocks; b++) {
-                        const cel_real *rb = r.data + sc->owner[b] * n * n;
-                        if (sc->transpose[b] == 0) {
-                            u[dim++] = 2 * (double)rb[i * n + j];
-                        } else if (sc->transpose[b] == 1) {
-                            u[dim++] = (double)rb[i * n + j] * (i == j ? 2 : 1);
-                            if (i != j) u[dim++] = (double)rb[j * n + i];
-                        }
-                    }
-                    for (k = 0; k < dim * dim; k++) M[k] = 0;
-                    for (side = 0; side < 2; side++) {
-                        const double *diag = sc->diag + (side ? j : i);
-                        int64_t at_a = 0, at_b;
-                        double w = sc->weight[side ? i : j];
-                        for (a = 0; a < sc->blocks; a++) {
-                            int64_t pa = at_a + (sc->transpose[a] && i != j && (sc->transpose[a] == 1) == !side);
-                            for (b = 0, at_b = 0; b < sc->blocks; b++) {
-                                int64_t pb = at_b + (sc->transpose[b] && i != j && (sc->transpose[b] == 1) == !side);
-                                M[pa * dim + pb] += w * diag[(a * sc->blocks + b) * n];
-                                if (sc->transpose[b] != 1) at_b += sc->transpose[b] == 2 && i != j ? 2 : 1;
-                            }
-                            M[pa * dim + pa] += sc->transpose[a] != 1 ? extra : 0.0;
-                            if (sc->transpose[a] != 1) at_a += sc->transpose[a] == 2 && i != j ? 2 : 1;
-                        }
-                    }
-                    /* Cholesky, pivots kept off zero, and the two substitutions. */
-                    for (k = 0; k < dim; k++) {
-                        double top = M[k * dim + k], pivot = top;
-                        for (q = 0; q < k; q++) pivot -= M[k * dim + q] * M[k * dim + q];
-                        pivot = sqrt(pivot > 1e-4 * top ? pivot : 1e-4 * top + 1e-30);
-                        M[k * dim + k] = pivot;
-                        for (a = k + 1; a < dim; a++) {
-                            double v = M[a * dim + k];
-                            for (q = 0; q < k; q++) v -= M[a * dim + q] * M[k * dim + q];
-                            M[a * dim + k] = v / pivot;
-                        }
-                        for (q = 0; q < k; q++) u[k] -= M[k * dim + q] * u[q];
-                        u[k] /= pivot;
-                    }
-                    for (k = dim - 1; k >= 0; k--) {
-                        for (q = k + 1; q < dim; q++) u[k] -= M[q * dim + k] * u[q];
-                        u[k] /= M[k * dim + k];
-                    }
-                    dim = 0;
-                    for (b = 0; b < sc->blocks; b++) {
-                        cel_real *ob = out.data + sc->owner[b] * n * n;
-                        if (sc->transpose[b] == 2) continue;
-                        ob[i * n + j] = (cel_real)u[dim++];
-                        if (i != j) ob[j * n + i] = sc->transpose[b] ? (cel_real)u[dim++] : ob[i * n + j];
-                    }
-                }
-            }
-        }
-    }
-}
-
-/* How a solution ends, and what it took. */
-typedef struct celi_score_solve {
-    double tolerance;
-    int relative; /* to the residual at the start */
-    int announce; /* progress stage "fit" */
-    int64_t limit, steps;
-    double residual;
-} celi_score_solve;
-
-static cel_status celi_score_step(celi_score *sc, celi_score_solve *how)
-{
-    how->steps++;
-    if (how->announce && sc->progress.fn &&
-        sc->progress.fn(sc->progress.user, "fit", how->steps, how->limit, how->residual))
-        return CEL_ERR_STOPPED;
-    return isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
-}
-
-/* (A + ridge) f = rhs by preconditioned conjugate gradient from f. */
-static cel_status celi_score_cg(celi_score *sc, cel_mat f, double ridge, celi_score_solve *how)
-{
-    double rz, zero, curvature;
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, m = sc->m, i, k;
+    cel_mat z = cel_mat_block(c->z, at, 0, rows, m), v = cel_mat_block(c->v, at, 0, rows, n);
     cel_status status = CEL_OK;
-    cel_mat swap;
-    cel_mat_copy(sc->rhs, sc->r);
-    celi_score_invert(sc, ridge);
-    celi_score_precondition(sc, ridge, sc->r, sc->s);
-    rz = zero = celi_score_dot(sc->r, sc->s);
-    if (celi_score_dot(f, f) > 0) {
-        status = celi_score_apply(sc, f, ridge, sc->y);
-        if (status) return status;
-        cel_mat_axpy(-1, sc->y, sc->r);
-        celi_score_precondition(sc, ridge, sc->r, sc->s);
-        rz = celi_score_dot(sc->r, sc->s);
+    cel_mat_fill(v, 0);
+    if (move) status = cel_mat_gemm(0, 0, 1, z, c->base.t, 0, v, c->chunk_work + chunk);
+    for (i = 0; i < rows && move; i++) {
+        cel_real *y = v.data + i * n;
+        double *to = c->acc_h + (chunk * sc->slides + c->slide[at + i]) * n;
+        celi_score_curve(sc->form == CEL_SCORE_ORTHANT, n, z.data + i * m, (cel_real)(1 / sc->factor[0]), y, 0, y);
+        for (k = 0; k < n && sc->has_field; k++) to[k] += (double)y[k];
     }
-    if (how->relative) zero = rz;
-    cel_mat_copy(sc->s, sc->d);
-    how->steps = 0;
-    /* zero < 0, or NaN: in rounding's hands, hence not converged */
-    how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : zero <= 0 && zero >= 0 ? 0.0 : HUGE_VAL;
-    while (how->residual > how->tolerance && how->steps < how->limit) {
-        double next;
-        status = celi_score_apply(sc, sc->d, ridge, sc->y);
-        if (status) return status;
-        curvature = celi_score_dot(sc->d, sc->y);
-        if (!(curvature > 0)) break;
-        cel_mat_axpy((cel_real)(rz / curvature), sc->d, f);
-        cel_mat_axpy((cel_real)(-rz / curvature), sc->y, sc->r);
-        celi_score_precondition(sc, ridge, sc->r, sc->s);
-        next = celi_score_dot(sc->r, sc->s);
-        cel_mat_axpy((cel_real)(next / rz), sc->d, sc->s); /* the next direction */
-        swap = sc->d;
-        sc->d = sc->s;
-        sc->s = swap;
-        rz = next;
-        how->residual = sqrt(fabs(rz) / zero);
-        status = celi_score_step(sc, how);
-        if (status) return status;
-    }
-    return isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+    return status;
 }
 
-/* f = the point of least threshold |.|_1 + 1/2 |f - .|^2, off the diagonals; with group the lengths over relations. */
-static void celi_score_shrink(const celi_score *sc, int group, double threshold, cel_mat f)
+/* The chunk's gradient += Z^T (v + D h). */
+static cel_status celi_cells_back(celi_cells *c, int64_t chunk, int64_t at, int64_t rows)
 {
-    int64_t n = sc->n, i;
-    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, m = sc->m, i;
+    cel_mat z = cel_mat_block(c->z, at, 0, rows, m), v = cel_mat_block(c->v, at, 0, rows, n);
+    cel_mat part = cel_mat_block(c->chunk_g, chunk * m, 0, m, n);
+    double *to = c->acc + chunk * m * n;
+    cel_status status;
+    for (i = 0; i < rows && sc->has_field; i++)
+        celi_score_curve(sc->form == CEL_SCORE_ORTHANT, n, z.data + i * m, (cel_real)(1 / sc->factor[0]),
+                         c->base.h.data + c->slide[at + i] * n, 1, v.data + i * n);
+    status = cel_mat_gemm(1, 0, 1, z, v, 0, part, c->chunk_work + chunk);
+    for (i = 0; i < m * n; i++) to[i] += (double)part.data[i];
+    return status;
+}
+
+/* All rows of the subset, forward, back, or both: chunks of rows, each by one thread. */
+static cel_status celi_cells_sweep(celi_cells *c, int forward, int move, int back)
+{
+    int64_t S = c->z.rows, chunk;
+    cel_status status = CEL_OK;
+    CELI_OMP(omp parallel for schedule(static) if (S * c->base.sc->m > 4 * CELI_FORK))
+    for (chunk = 0; chunk < CELI_CHUNKS; chunk++) {
+        int64_t at = chunk * S / CELI_CHUNKS, end = (chunk + 1) * S / CELI_CHUNKS, rows;
+        cel_status here = CEL_OK;
+        while (!here && (rows = celi_cells_run(c, &at, end)) > 0) {
+            if (forward) here = celi_cells_forward(c, chunk, at, rows, move);
+            if (back && !here) here = celi_cells_back(c, chunk, at, rows);
+            at += rows;
+        }
+        c->failed[chunk] = here;
+    }
+    for (chunk = 0; chunk < CELI_CHUNKS && !status; chunk++) status = c->failed[chunk];
+    return status;
+}
+
+/* h = (sum D)^-1 ((sum of l, if asked) - sum of D Z T), a slide. */
+static cel_status celi_cells_eliminate(celi_cells *c, int with_l)
+{
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, s, i, k;
+    cel_status status = CEL_OK;
+    for (s = 0; s < sc->slides && !status; s++) {
+        cel_mat h = cel_mat_view(c->base.h.data + s * n, n, 1);
+        const double *l = celi_cells_slide(sc, c->lin, s) + n * n;
+        for (i = 0; i < n; i++) {
+            double sum = 0;
+            for (k = 0; k < CELI_CHUNKS; k++) sum += c->acc_h[(k * sc->slides + s) * n + i];
+            h.data[i] = (cel_real)((with_l ? l[i] : 0.0) - sum);
+        }
+        status = cel_mat_cholesky_solve(cel_mat_block(c->curve, s * n, 0, n, n), h);
+    }
+    return status;
+}
+
+/* out = the projection of the sum over the subset of Z^T D (Z T(f) + h) / S, h as eliminated. f.data NULL: f = 0. */
+static cel_status celi_cells_pass(celi_cells *c, cel_mat f, int with_l, cel_mat out)
+{
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, size = sc->m * n, i, k;
+    int move = f.data != NULL;
+    cel_status status;
+    if (move) celi_backend_embed(&c->base, f);
+    memset(c->acc, 0, (size_t)(CELI_CHUNKS * size) * sizeof *c->acc);
+    memset(c->acc_h, 0, (size_t)(CELI_CHUNKS * sc->slides * n) * sizeof *c->acc_h);
+    status = celi_cells_sweep(c, 1, move, !sc->has_field);
+    if (!status && sc->has_field) status = celi_cells_eliminate(c, with_l);
+    if (!status && sc->has_field) status = celi_cells_sweep(c, 0, 0, 1);
+    for (i = 0; i < size; i++) {
+        double sum = 0;
+        for (k = 0; k < CELI_CHUNKS; k++) sum += c->acc[k * size + i];
+        c->base.g.data[i] = (cel_real)(sum / (double)c->z.rows);
+    }
+    celi_backend_project(&c->base, c->base.g, out);
+    return status;
+}
+
+/* The factor of slide s's sum of D, kept off singular by rounding's size. A slide without rows in the subset has
+ * no field to find: the identity will do. */
+static cel_status celi_cells_factor(celi_cells *c, int64_t s)
+{
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, i, k;
+    const double *D = celi_cells_slide(sc, c->lin, s), *all = celi_cells_slide(sc, c->lin_all, s);
+    double part = 0, whole = 0, tiny;
+    cel_mat to = cel_mat_block(c->curve, s * n, 0, n, n);
+    int empty;
     for (i = 0; i < n; i++) {
-        int64_t j, r;
-        for (j = i + 1; j < n; j++) {
-            double length = 0, keep;
-            for (r = 0; r < sc->relations; r++) {
-                double a = (double)f.data[(r * n + i) * n + j], b = (double)f.data[(r * n + j) * n + i];
-                length += a * a + b * b;
-            }
-            length = sqrt(length);
-            for (r = 0; r < sc->relations; r++) {
-                cel_real *at[2];
-                int e;
-                at[0] = f.data + (r * n + i) * n + j;
-                at[1] = f.data + (r * n + j) * n + i;
-                for (e = 0; e < 2; e++) {
-                    double size = group ? length : fabs((double)*at[e]);
-                    double cut = group ? threshold * sqrt(2.0) : threshold;
-                    keep = size > cut ? 1 - cut / size : 0.0;
-                    *at[e] = (cel_real)(keep * (double)*at[e]);
-                }
-            }
+        part += D[i * n + i];
+        whole += all[i * n + i];
+    }
+    empty = !(part > 1e-9 * whole);
+    tiny = part * (sizeof(cel_real) == 4 ? 1e-6 : 1e-13);
+    for (i = 0; i < n; i++)
+        for (k = 0; k < n; k++)
+            to.data[i * n + k] = (cel_real)(empty ? (i == k ? 1.0 : 0.0) : D[i * n + k] + (i == k ? tiny : 0.0));
+    return cel_mat_cholesky(to);
+}
+
+/* The subset's right-hand side: sums of Z l^T, of - 2 <F_0, D>, and what the fields bring. */
+static cel_status celi_cells_subset(celi_quadratic *q, celi_subset which)
+{
+    celi_cells *c = (celi_cells *)q->context;
+    const celi_score *sc = c->base.sc;
+    int64_t n = sc->side, m = sc->m, S = c->z.rows, s, i;
+    size_t bytes = (size_t)((m + sc->slides * (n + 1)) * n) * sizeof(double);
+    cel_mat none = CEL_ZERO;
+    cel_status status;
+    c->first = c->start[which.first];
+    c->end = c->start[which.end];
+    c->inside = which.inside;
+    q->constant = 0;
+    q->share = (double)(which.inside ? c->end - c->first : S - (c->end - c->first)) / (double)S;
+    for (i = 0; i < sc->relations; i++) q->unit[i] = q->share;
+    if (which.inside) memset(c->lin, 0, bytes);
+    else memcpy(c->lin, c->lin_all, bytes);
+    status = celi_cells_add_all(c, which.inside ? 1 : -1, c->first, c->end, c->lin);
+    for (i = 0; i < m * n; i++) c->base.g.data[i] = (cel_real)(c->lin[i] / (double)S);
+    for (s = 0; s < sc->slides && !status; s++) {
+        const double *D = celi_cells_slide(sc, c->lin, s);
+        for (i = 0; i < n * n; i++) c->base.g.data[i] -= (cel_real)(sc->factor[0] * D[i] / (double)S);
+        if (sc->has_field) status = celi_cells_factor(c, s);
+    }
+    if (status) return status;
+    celi_backend_project(&c->base, c->base.g, q->rhs);
+    if (!sc->has_field) return CEL_OK;
+    status = celi_cells_pass(c, none, 1, q->r);
+    cel_mat_axpy(-1, q->r, q->rhs);
+    for (s = 0; s < sc->slides; s++) {
+        const double *l = celi_cells_slide(sc, c->lin, s) + n * n;
+        for (i = 0; i < n; i++) q->constant -= 0.5 * l[i] * (double)c->base.h.data[s * n + i] / (double)S;
+    }
+    return status;
+}
+
+static cel_status celi_cells_apply(celi_quadratic *q, cel_mat f, cel_mat out)
+{
+    return celi_cells_pass((celi_cells *)q->context, f, 0, out);
+}
+
+static cel_status celi_cells_fields(celi_quadratic *q, cel_mat f)
+{
+    return celi_cells_pass((celi_cells *)q->context, f, 1, q->s);
+}
+
+static void celi_cells_drop(celi_quadratic *q)
+{
+    celi_cells *c = (celi_cells *)q->context;
+    int k;
+    for (k = 0; k < CELI_CHUNKS && c->chunk_work; k++) cel_work_free(c->chunk_work + k);
+    celi_backend_close(&c->base);
+}
+
+static const celi_actions celi_cells_actions = {celi_cells_subset, celi_cells_apply, NULL, celi_cells_drop};
+
+/* Z, by rows of B in the order `list` (NULL: their own). */
+static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
+{
+    const celi_score *sc = c->base.sc;
+    const celi_score_data *d = sc->data;
+    int64_t S = d->x.rows, n = sc->genes, first, b;
+    celi_pool pool = CEL_ZERO;
+    cel_mat rows = celi_pool_mat(&pool, CELI_MOMENTS_BLOCK, sc->w);
+    cel_status status = pool.status;
+    for (first = 0; first < S && !status; first += rows.rows) {
+        rows.rows = celi_min(CELI_MOMENTS_BLOCK, S - first);
+        status = celi_moments_rows(d->relations, d->x, list, first, rows.rows, rows);
+        for (b = 0; b < sc->blocks && !status; b++) {
+            cel_mat from = cel_mat_block(rows, 0, b * n, rows.rows, n);
+            cel_mat to = cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side);
+            const cel_real k = (cel_real)sc->factor[b];
+            if (sc->basis.data) status = cel_mat_gemm(0, 0, k, from, sc->basis, 0, to, c->base.work);
+            else cel_mat_axpy(k, from, to);
         }
     }
+    celi_pool_free(&pool);
+    return status;
 }
 
-/* Least 1/2 f A f - rhs f + ridge + l1: accelerated proximal gradient (Beck & Teboulle 2009) from f, restarted when
- * the step turns back (O'Donoghue & Candes 2015). Ends when no entry moves by more than the tolerance times l1. */
-static cel_status celi_score_prox(celi_score *sc, cel_mat f, double ridge, double l1, int group, celi_score_solve *how)
+/* A problem of the cells. */
+static cel_status celi_cells_open(celi_score *sc, cel_work *work, celi_quadratic *q)
 {
-    int64_t count = f.rows * f.cols, i, k, n = sc->n;
-    double bound = 0, t = 1;
+    const celi_score_data *d = sc->data;
+    celi_pool pool = CEL_ZERO, *p;
+    celi_cells *c = (celi_cells *)celi_pool_get(&pool, 1, sizeof *c);
+    int64_t n = sc->side, m = sc->m, S = d->x.rows, size = (m + sc->slides * (n + 1)) * n, i, s;
+    int32_t *list;
     cel_status status;
-    /* The largest row sum bounds the eigenvalues; D is at most the identity, and a subset's A at most the whole's. */
+    memset(q, 0, sizeof *q);
+    if (!c) return CEL_ERR_MEMORY;
+    c->base.pool = pool;
+    p = &c->base.pool;
+    q->act = &celi_cells_actions;
+    q->context = c;
+    q->parts = sc->groups;
+    celi_score_sizes(sc, q);
+    celi_backend_open(&c->base, sc, work);
+    c->z = celi_pool_mat(p, S, m);
+    c->v = celi_pool_mat(p, S, n);
+    c->slide = (int32_t *)celi_pool_get(p, S, sizeof(int32_t));
+    c->start = (int64_t *)celi_pool_get(p, sc->groups + 1, sizeof(int64_t));
+    c->lin_all = (double *)celi_pool_get(p, size, sizeof(double));
+    c->lin = (double *)celi_pool_get(p, size, sizeof(double));
+    c->curve = celi_pool_mat(p, sc->slides * n, n);
+    c->l = celi_pool_mat(p, CELI_SCORE_ROWS, n);
+    c->u = celi_pool_mat(p, CELI_SCORE_ROWS, n);
+    c->cell = (double *)celi_pool_get(p, 4 * n, sizeof(double));
+    c->acc = (double *)celi_pool_get(p, CELI_CHUNKS * m * n, sizeof(double));
+    c->acc_h = (double *)celi_pool_get(p, CELI_CHUNKS * sc->slides * n, sizeof(double));
+    c->chunk_g = celi_pool_mat(p, CELI_CHUNKS * m, n);
+    c->chunk_work = (cel_work *)celi_pool_get(p, CELI_CHUNKS, sizeof(cel_work));
+    list = (int32_t *)celi_pool_get(p, S, sizeof(int32_t));
+    status = p->status ? p->status : celi_quadratic_open(q);
+    if (status) return status;
+    for (i = 0; i < S; i++) list[i] = (int32_t)i;
+    if (sc->groups > 0) celi_group(d->group, celi_relation_walk(d->relations), S, sc->groups, c->start, list);
+    for (i = 0; i < S && sc->slides > 1; i++) c->slide[i] = d->slide[list[i]];
+    status = celi_cells_fill(c, list);
+    if (!status) status = celi_cells_add_all(c, 1, 0, S, c->lin_all);
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        for (s = 0; s < sc->slides; s++) sum += celi_cells_slide(sc, c->lin_all, s)[i * n + i];
+        sc->weight[i] = sum > CELI_SCORE_THIN * (double)S ? sum / (double)S : CELI_SCORE_THIN;
+    }
+    return status;
+}
+
+/* ---- a problem, opened ---- */
+
+/* Sizes, and how relations enter: by blocks, each with the scale that makes the mean curvature 1. */
+static cel_status celi_score_blocks(celi_score *sc)
+{
+    const celi_score_data *d = sc->data;
+    const int32_t *block = d->part[0].block;
+    int64_t r, b, i, n = sc->genes;
+    sc->owner = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
+    sc->kind = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
+    sc->scale = (double *)celi_pool_get(&sc->pool, sc->relations, sizeof(double));
+    sc->factor = (double *)celi_pool_get(&sc->pool, sc->blocks, sizeof(double));
+    if (sc->pool.status) return sc->pool.status;
+    for (r = 0; r < sc->relations; r++) {
+        int two = block[r + 1] - block[r] == 2;
+        double coefficient = two ? 1 : 2, trace = 0;
+        for (b = block[r]; b < block[r + 1]; b++) {
+            sc->owner[b] = (int32_t)r;
+            sc->kind[b] = !two ? CELI_SYMMETRIC : b == block[r] ? CELI_TRANSPOSED : CELI_UPRIGHT;
+            for (i = b * n; i < (b + 1) * n; i++) trace += sc->total.gram[i * sc->w + i];
+        }
+        trace *= coefficient * coefficient / ((double)n * (double)d->cells);
+        if (!isfinite(trace)) return CEL_ERR_NUMERIC;
+        sc->scale[r] = trace > 0 ? 1 / sqrt(trace) : 1;
+        for (b = block[r]; b < block[r + 1]; b++) sc->factor[b] = coefficient * sc->scale[r];
+    }
+    return CEL_OK;
+}
+
+/* How a block counts in the basis: 1 / the geometric mean of its eigenvalues, kept off zero. Where one block's are all
+ * small, it has as much to say as another about what is large and what is small. Overwrites l; 0: says nothing. */
+static double celi_score_voice(cel_mat block, cel_mat l)
+{
+    int64_t n = block.rows, i;
+    double log_det = 0, trace = 0;
+    for (i = 0; i < n; i++) trace += (double)block.data[i * block.stride + i];
+    cel_mat_copy(block, l);
+    for (i = 0; i < n; i++) l.data[i * n + i] += (cel_real)(1e-5 * trace / (double)n);
+    if (cel_mat_cholesky(l)) return 0;
+    for (i = 0; i < n; i++) log_det += 2 * log((double)l.data[i * n + i]);
+    return exp(-log_det / (double)n);
+}
+
+/* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated. */
+static cel_status celi_score_basis(celi_score *sc)
+{
+    int64_t n = sc->genes, w = sc->w, b, i, j;
+    celi_pool pool = CEL_ZERO;
+    double *gather = (double *)celi_pool_get(&pool, w * w, sizeof(double)), *values;
+    double *sums = (double *)celi_pool_get(&pool, sc->slides * w, sizeof(double));
+    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, n, n), mean = celi_pool_mat(&pool, n, n);
+    cel_status status;
+    values = (double *)celi_pool_get(&pool, n, sizeof(double));
+    sc->basis = celi_pool_mat(&sc->pool, n, n);
+    status = pool.status ? pool.status : sc->pool.status;
+    if (!status) celi_score_collect(sc, 0, sc->data->parts, gather, sums);
+    if (!status && sc->has_field) celi_score_about_means(sc, gather, sums);
+    for (b = 0; b < sc->blocks && !status; b++) {
+        double k = sc->factor[b] * sc->factor[b] / (double)sc->data->cells;
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) block.data[i * n + j] = (cel_real)(k * gather[(b * n + i) * w + b * n + j]);
+        cel_mat_axpy((cel_real)celi_score_voice(block, l), block, mean);
+    }
+    if (!status) status = cel_mat_eigen(mean, values, sc->basis);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* Everything that does not depend on the subset. */
+static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, cel_score_form form,
+                                     const cel_score_options *o, cel_work *work)
+{
+    int64_t w, s, i;
+    cel_status status;
+    sc->data = d;
+    sc->work = work;
+    sc->form = form;
+    sc->genes = sc->side = d->part[0].genes;
+    sc->relations = d->part[0].relations;
+    sc->blocks = d->part[0].blocks;
+    sc->plain = sc->blocks == sc->relations;
+    sc->w = w = celi_moments_side(d->part);
+    sc->groups = d->groups;
+    sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
+    sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? d->slides : 1;
+    sc->fields = form == CEL_SCORE_MOMENT ? celi_sums_fields : celi_cells_fields;
+    status = celi_moments_open(sc->genes, sc->relations, d->part[0].block, &sc->total);
+    for (i = 0; i < d->parts && !status; i++) status = cel_moments_sum(&sc->total, 1, d->part + i);
+    if (!status) status = celi_score_blocks(sc);
+    sc->centre = (double *)celi_pool_get(&sc->pool, sc->slides * (w - 1), sizeof(double));
+    if (!status) status = sc->pool.status;
+    for (i = 0; i < d->parts && !status; i++) {
+        double *to = sc->centre + (sc->slides > 1 ? d->part_slide[i] : 0) * (w - 1);
+        int64_t k;
+        for (k = 0; k < w - 1; k++) to[k] += 2 * d->part[i].gram[k * w + w - 1];
+    }
+    for (s = 0; s < sc->slides && !status; s++) {
+        double cells = 0;
+        for (i = 0; i < d->parts; i++)
+            if (sc->slides == 1 || d->part_slide[i] == s) cells += (double)d->part[i].cells;
+        for (i = 0; i < w - 1; i++) sc->centre[s * (w - 1) + i] /= cells > 0.5 ? cells : 1;
+    }
+    /* An l1 penalty and J+ need the genes' own. */
+    if (!status && !(o->l1 > 0) && !(o->l1 < 0) && form != CEL_SCORE_ORTHANT) status = celi_score_basis(sc);
+    sc->m = sc->blocks * sc->side;
+    sc->weight = (double *)celi_pool_get(&sc->pool, sc->side, sizeof(double));
+    sc->mean = (double *)celi_pool_get(&sc->pool, sc->slides * sc->m, sizeof(double));
+    if (!status) status = celi_piece_open(sc, &sc->pool, &sc->whole);
+    for (i = 0; i < sc->side && !status; i++) sc->weight[i] = 1;
+    for (s = 0; s < sc->slides && !status; s++) celi_score_turn(sc, sc->centre + s * (w - 1), sc->mean + s * sc->m);
+    return status;
+}
+
+/* One form's problem, set up, and how it is to be solved. */
+typedef struct celi_fit {
+    celi_score sc;
+    celi_quadratic q;
+    cel_score_options o;
+    double ridge, l1; /* as given, or picked */
+} celi_fit;
+
+static void celi_fit_close(celi_fit *fit)
+{
+    celi_quadratic_close(&fit->q);
+    cel_moments_free(&fit->sc.total);
+    celi_pool_free(&fit->sc.pool);
+    memset(fit, 0, sizeof *fit);
+}
+
+static int64_t celi_fit_folds(const celi_fit *fit)
+{
+    return celi_min(fit->o.folds > 0 ? fit->o.folds : CELI_SCORE_FOLDS, fit->q.parts);
+}
+
+/* The largest row sum of the gram matrix bounds A: D is at most the identity, a subset's A at most the whole's. */
+static double celi_sums_bound(const celi_sums *u)
+{
+    const celi_score *sc = u->base.sc;
+    double bound = 0;
+    int64_t i, k;
     for (i = 0; i < sc->m; i++) {
         double sum = 0;
-        for (k = 0; k < sc->m; k++) sum += fabs((double)sc->gram.data[i * sc->m + k]);
-        if (sum * (sc->transpose[i / n] ? 2 : 1) > bound) bound = sum * (sc->transpose[i / n] ? 2 : 1);
+        for (k = 0; k < sc->m; k++) sum += fabs((double)u->gram.data[i * sc->m + k]);
+        sum *= sc->kind[i / sc->side] == CELI_SYMMETRIC ? 1 : 2;
+        if (sum > bound) bound = sum;
     }
-    bound = bound * 1.001 + ridge;
-    cel_mat_copy(f, sc->d);
-    how->steps = 0;
-    do {
-        double turn = 0, move = 0, next = (1 + sqrt(1 + 4 * t * t)) / 2;
-        status = celi_score_apply(sc, sc->d, ridge, sc->y);
-        if (status) return status;
-        /* r = d - (A d - rhs) / bound, shrunk; d its predecessor's extrapolation; s the step. */
-        for (k = 0; k < count; k++)
-            sc->r.data[k] = sc->d.data[k] - (sc->y.data[k] - sc->rhs.data[k]) / (cel_real)bound;
-        celi_score_shrink(sc, group, l1 / bound, sc->r);
-        for (k = 0; k < count; k++) {
-            double gap = (double)sc->d.data[k] - (double)sc->r.data[k];
-            turn += gap * ((double)sc->r.data[k] - (double)f.data[k]);
-            if (!(fabs(gap) <= move)) move = fabs(gap);
-        }
-        if (turn > 0) t = next = 1;
-        for (k = 0; k < count; k++) {
-            sc->d.data[k] = sc->r.data[k] + (cel_real)((t - 1) / next) * (sc->r.data[k] - f.data[k]);
-            f.data[k] = sc->r.data[k];
-        }
-        t = next;
-        how->residual = move * bound / l1;
-        status = celi_score_step(sc, how);
-        if (status) return status;
-    } while (how->residual > how->tolerance && how->steps < how->limit);
-    return CEL_OK;
+    return bound * 1.001;
 }
 
-/* The fit of the subset in use, from f. replicate: only to a small part of the way from f. */
-static cel_status celi_score_solve_at(celi_score *sc, const cel_score_options *o, int replicate, int announce,
-                                      cel_mat f, double ridge, double l1, celi_score_solve *how)
+/* fit is zeroed. Of the cells' forms the sums make the preconditioner and the bound, and go. */
+static cel_status celi_fit_open(celi_fit *fit, const celi_score_data *d, cel_score_form form,
+                                const cel_score_options *o, cel_work *work)
 {
-    double tolerance = o->tolerance > 0 ? o->tolerance : 1e-5;
-    memset(how, 0, sizeof *how);
-    how->announce = announce;
-    how->limit = o->iterations > 0 ? o->iterations : l1 > 0 ? 5000 : 500;
-    how->relative = replicate;
-    if (l1 > 0) {
-        how->tolerance = 100 * tolerance;
-        return celi_score_prox(sc, f, ridge, l1, o->group, how);
+    celi_score *sc = &fit->sc;
+    celi_subset everything = {0, 0, 0, -1};
+    celi_quadratic sums;
+    cel_status status = celi_score_prepare(sc, d, form, o, work);
+    memset(&sums, 0, sizeof sums);
+    fit->o = *o;
+    fit->ridge = o->ridge;
+    fit->l1 = o->l1;
+    if (!status) status = celi_sums_open(sc, work, &celi_sums_actions, &sums);
+    if (!status) status = celi_sums_measure((celi_sums *)sums.context, 0, d->parts, &sc->whole);
+    if (!status) status = celi_sums_subset(&sums, everything);
+    if (!status) sums.bound = celi_sums_bound((celi_sums *)sums.context);
+    if (!status && form != CEL_SCORE_MOMENT) {
+        status = celi_cells_open(sc, work, &fit->q);
+        if (!status) memcpy(fit->q.diag, sums.diag, (size_t)(sc->blocks * sc->m) * sizeof *sums.diag);
+        fit->q.bound = sums.bound;
+        celi_quadratic_close(&sums);
+    } else {
+        fit->q = sums;
     }
-    how->tolerance = replicate ? (tolerance < 1e-5 ? 1e3 * tolerance : 0.05) : tolerance;
-    return celi_score_cg(sc, f, ridge, how);
+    return status;
 }
 
-/* force (R n x n) = the forces at f, and, if asked (data), the fields (slides x n) that go with them. */
-static cel_status celi_score_forces(celi_score *sc, cel_mat f, cel_mat force, cel_mat field)
+/* ---- from unknowns to forces ---- */
+
+/* Fixes the gauge of stacked forces: tr F_0 = 0. */
+static void celi_score_gauge(int64_t n, cel_mat force)
 {
-    int64_t n = sc->n, r, s, b, i, j;
+    cel_model view = CEL_ZERO;
+    view.genes = n;
+    view.force = force;
+    cel_model_gauge(&view);
+}
+
+/* force (R n x n) = the forces at f, gauge fixed. */
+static cel_status celi_score_forces(celi_quadratic *q, cel_mat f, void *unused, cel_mat force)
+{
+    celi_backend *base = (celi_backend *)q->context;
+    const celi_score *sc = base->sc;
+    int64_t n = sc->genes, side = sc->side, r, b;
     cel_status status = CEL_OK;
-    cel_mat none;
-    memset(&none, 0, sizeof none);
-    if (field.data && sc->z.data) {
-        status = sc->params ? celi_score_apply_normals(sc, f, none) : celi_score_pass(sc, f, 1, sc->s);
-    } else if (field.data) {
-        /* h = (n - 1) mean of x - mean of Z T. */
-        celi_score_embed(sc, f);
-        for (s = 0; s < sc->slides; s++) {
-            const double *now = sc->now + s * (sc->m + 1);
-            double over = now[sc->m] > 0.5 ? 1 / now[sc->m] : 0.0;
-            for (j = 0; j < n; j++) {
-                double h = (double)(n - 1) * now[j] / sc->factor[0];
-                for (i = 0; i < sc->m; i++) h -= now[i] * (double)sc->t.data[i * n + j];
-                sc->h[s * n + j] = (cel_real)(h * over);
-            }
-        }
-    }
-    for (s = 0; s < sc->slides && field.data && !status; s++)
-        status = sc->basis.data ? cel_mat_gemv(0, 1, sc->basis, cel_mat_view(sc->h + s * n, 1, n), 0,
-                                                  cel_mat_block(field, s, 0, 1, n))
-                                : cel_mat_copy(cel_mat_view(sc->h + s * n, 1, n), cel_mat_block(field, s, 0, 1, n));
+    (void)unused;
     for (r = 0; r < sc->relations && !status; r++) {
-        cel_mat from = cel_mat_block(f, r * n, 0, n, n), to = cel_mat_block(force, r * n, 0, n, n);
+        cel_mat from = cel_mat_block(f, r * side, 0, side, side), to = cel_mat_block(force, r * n, 0, n, n);
         if (sc->basis.data) {
-            cel_mat half = cel_mat_block(sc->r, 0, 0, n, n);
-            status = cel_mat_gemm(0, 0, (cel_real)sc->scale[r], sc->basis, from, 0, half, sc->work);
-            if (!status) status = cel_mat_gemm(0, 1, 1, half, sc->basis, 0, to, sc->work);
+            status = cel_mat_gemm(0, 0, (cel_real)sc->scale[r], sc->basis, from, 0, base->half, base->work);
+            if (!status) status = cel_mat_gemm(0, 1, 1, base->half, sc->basis, 0, to, base->work);
         } else {
             cel_mat_fill(to, 0);
             cel_mat_axpy((cel_real)sc->scale[r], from, to);
         }
     }
     for (b = 0; b < sc->blocks && !status; b++)
-        if (!sc->transpose[b]) cel_mat_symmetrise(cel_mat_block(force, sc->owner[b] * n, 0, n, n));
+        if (sc->kind[b] == CELI_SYMMETRIC) cel_mat_symmetrise(cel_mat_block(force, sc->owner[b] * n, 0, n, n));
+    if (!status) celi_score_gauge(n, force);
     return status;
 }
 
-/* Fixes the gauge of stacked forces: tr F_0 = 0. */
-static void celi_score_gauge(int64_t n, cel_mat force)
+/* The fields that go with f: report->field (slides x n), and their mean over the cells in out->field. */
+static cel_status celi_score_fields(celi_fit *fit, cel_mat f, cel_model *out, cel_score_report *report)
 {
-    double trace = 0;
-    int64_t i;
-    for (i = 0; i < n; i++) trace += (double)force.data[i * n + i];
-    for (i = 0; i < n; i++) force.data[i * n + i] -= (cel_real)(trace / (double)n);
-}
-
-/* Everything that does not depend on the subset. part: the moments by group (MOMENT), or of all cells (the others, with
- * x and relation). */
-static cel_status celi_score_new(celi_score *sc, cel_score_form form, const cel_score_options *o,
-                                 const cel_relations *relations, const cel_moments *part,
-                                 int64_t parts, const int32_t *part_slide, int64_t slides, cel_mat x,
-                                 const int32_t *slide, const int32_t *group, int64_t groups, cel_work *work)
-{
-    int64_t n = part[0].genes, b = 0, r, i, m, size, S;
-    cel_status status = CEL_OK;
-    cel_mat gather;
-    memset(sc, 0, sizeof *sc);
-    memset(&gather, 0, sizeof gather);
-    sc->work = work;
-    sc->progress = o->progress;
-    sc->form = form;
-    sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
-    sc->n = n;
-    sc->relations = part[0].relations;
-    sc->blocks = part[0].blocks;
-    sc->plain = sc->blocks == sc->relations;
-    sc->m = m = sc->blocks * n;
-    sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? slides : 1;
-    sc->groups = parts;
-    sc->part = part;
-    sc->part_slide = part_slide;
-    sc->owner = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
-    sc->transpose = (int32_t *)celi_alloc((size_t)sc->blocks, sizeof(int32_t));
-    sc->scale = (double *)celi_alloc((size_t)sc->relations, sizeof(double));
-    sc->factor = (double *)celi_alloc((size_t)sc->blocks, sizeof(double));
-    sc->weight = (double *)celi_alloc((size_t)n, sizeof(double));
-    sc->centre = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
-    sc->mean = (double *)celi_alloc((size_t)(sc->slides * m), sizeof(double));
-    if (!sc->owner || !sc->transpose || !sc->scale || !sc->factor || !sc->weight || !sc->centre || !sc->mean)
-        return CEL_ERR_MEMORY;
-    if ((status = celi_score_scratch(sc, groups > parts ? groups : parts)) ||
-        (status = celi_moments_open(n, sc->relations, part[0].block, &sc->total)) || (status = celi_score_piece_new(sc, &sc->whole)))
-        return status;
-    for (i = 0; i < parts && !status; i++) status = cel_moments_sum(&sc->total, 1, part + i);
-    if (status) return status;
-    sc->cells = S = sc->total.cells;
-    if (S < 1) return CEL_ERR_DATA;
-    /* Blocks: their relation, how the force enters, and the scale that makes the mean curvature 1. */
-    for (r = 0; r < sc->relations; r++) {
-        int64_t count = part[0].block[r + 1] - part[0].block[r], k;
-        double coefficient = count > 1 ? 1 : 2, trace = 0;
-        for (k = 0; k < count; k++, b++) {
-            sc->owner[b] = (int32_t)r;
-            sc->transpose[b] = count > 1 ? (int32_t)k + 1 : 0;
-            for (i = b * n; i < (b + 1) * n; i++) trace += sc->total.gram[i * (m + 1) + i];
-        }
-        trace *= coefficient * coefficient / ((double)n * (double)S);
-        if (!isfinite(trace)) return CEL_ERR_NUMERIC;
-        sc->scale[r] = trace > 0 ? 1 / sqrt(trace) : 1;
-        for (k = b - count; k < b; k++) sc->factor[k] = coefficient * sc->scale[r];
+    const celi_score *sc = &fit->sc;
+    const celi_backend *base = (const celi_backend *)fit->q.context;
+    int64_t n = sc->genes, s, j;
+    cel_mat field = CEL_ZERO;
+    cel_status status = sc->fields(&fit->q, f);
+    if (!status) status = cel_mat_new(sc->slides, n, &field);
+    if (!status && sc->basis.data) status = cel_mat_gemm(0, 1, 1, base->h, sc->basis, 0, field, sc->work);
+    if (!status && !sc->basis.data) cel_mat_copy(base->h, field);
+    for (s = 0; s < sc->slides && !status; s++) {
+        double share = sc->slides > 1 ? sc->data->slide_cells[s] / (double)sc->data->cells : 1;
+        for (j = 0; j < n; j++) out->field[j] += (cel_real)(share * (double)field.data[s * n + j]);
     }
-    for (i = 0; i < n; i++) sc->weight[i] = 1;
-    /* The basis: eigenvectors of a mean of the blocks, fields eliminated. An l1 penalty and J+ need the genes' own. */
-    status = celi_score_measure(sc, 1, &sc->whole);
-    if (!status) celi_score_use(sc, &sc->whole, 1);
-    if (!status && !(o->l1 > 0) && !(o->l1 < 0) && form != CEL_SCORE_ORTHANT) {
-        double *values = (double *)celi_alloc((size_t)n, sizeof(double));
-        if (!values) return CEL_ERR_MEMORY;
-        status = cel_mat_new(n, n, &gather);
-        if (!status) status = cel_mat_new(n, n, &sc->basis);
-        for (b = 0; b < sc->blocks && !status; b++) {
-            /* A block counts by the geometric mean of its eigenvalues, kept off zero: where one block's are all small,
-             * it has as much to say as another about what is large and what is small. */
-            cel_mat from = cel_mat_block(sc->gram, b * n, b * n, n, n), l = cel_mat_block(sc->r, 0, 0, n, n);
-            double log_det = 0, trace = 0;
-            for (i = 0; i < n; i++) trace += (double)from.data[i * m + i];
-            cel_mat_copy(from, l);
-            for (i = 0; i < n; i++) l.data[i * n + i] += (cel_real)(1e-5 * trace / (double)n);
-            status = cel_mat_cholesky(l);
-            for (i = 0; i < n && !status; i++) log_det += 2 * log((double)l.data[i * n + i]);
-            if (!status) cel_mat_axpy((cel_real)exp(-log_det / (double)n), from, gather);
-            if (status == CEL_ERR_NUMERIC) status = CEL_OK;
-        }
-        if (!status) status = cel_mat_eigen(gather, values, sc->basis);
-        celi_free(values);
-        cel_mat_free(&gather);
-        if (!status) status = celi_score_measure(sc, 1, &sc->whole);
-        if (!status) celi_score_use(sc, &sc->whole, 1);
-    }
-    if (status || form == CEL_SCORE_MOMENT) return status;
-
-    sc->slide = slide;
-    sc->group = groups > 0 ? group : NULL;
-    sc->groups = groups;
-    size = (m + sc->slides * (n + 1)) * n;
-    sc->lin_all = (double *)celi_alloc((size_t)size, sizeof(double));
-    sc->lin = (double *)celi_alloc((size_t)size, sizeof(double));
-    sc->acc = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * m * n), sizeof(double));
-    sc->acc_h = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * sc->slides * n), sizeof(double));
-    sc->start = (int64_t *)celi_alloc((size_t)groups + 1, sizeof(int64_t));
-    sc->list = (int32_t *)celi_alloc((size_t)S, sizeof(int32_t));
-    sc->chunk_work = (cel_work *)celi_alloc(CELI_SCORE_CHUNKS, sizeof(cel_work));
-    if (!sc->lin_all || !sc->lin || !sc->acc || !sc->acc_h || !sc->start || !sc->list || !sc->chunk_work)
-        return CEL_ERR_MEMORY;
-    if ((status = cel_mat_new(S, m, &sc->z)) || (status = cel_mat_new(S, n, &sc->v)) ||
-        (status = cel_mat_new(sc->slides * n, n, &sc->curv)) ||
-        (status = cel_mat_new(CELI_SCORE_CHUNKS * m, n, &sc->chunk_g)))
-        return status;
-    if (groups > 0) status = cel_slide_groups(group, S, groups, sc->start, sc->list, NULL);
-    if (status) return status;
-    {
-        cel_mat first = cel_mat_block(sc->z, 0, 0, S, n);
-        if (sc->basis.data) {
-            status = cel_mat_gemm(0, 0, (cel_real)sc->factor[0], x, sc->basis, 0, first, work);
-        } else {
-            cel_mat_fill(first, 0);
-            cel_mat_axpy((cel_real)sc->factor[0], x, first);
-        }
-        for (b = 1; b < sc->blocks && !status; b++) {
-            const cel_relation *one = relations->at + sc->owner[b];
-            status = cel_csr_mul((cel_real)(sc->factor[b] / sc->factor[0]), sc->transpose[b] == 2 ? one->wt : one->w,
-                                 first, 0, cel_mat_block(sc->z, 0, b * n, S, n));
-        }
-    }
-    if (!status) status = celi_score_linear(sc, 1, NULL, S, sc->lin_all);
-    for (i = 0; i < n; i++) {
-        double sum = 0;
-        for (b = 0; b < sc->slides; b++) sum += sc->lin_all[(m + b * (n + 1) + i) * n + i];
-        sc->weight[i] = sum > 1e-3 * (double)S ? sum / (double)S : 1e-3;
-    }
-    return status ? status : celi_score_normals(sc);
+    if (!status && fit->o.field == CEL_SCORE_FIELD_SLIDE) report->field = field;
+    else cel_mat_free(&field);
+    return status;
 }
 
-static cel_status celi_score_tell(const celi_score *sc, const char *stage, int64_t done, int64_t total, double value)
+/* ---- weights, errors ---- */
+
+static int celi_score_picked(double weight) { return weight < 0; }
+
+static double celi_score_tolerance(const cel_score_options *o)
 {
-    return sc->progress.fn && sc->progress.fn(sc->progress.user, stage, done, total, value) ? CEL_ERR_STOPPED : CEL_OK;
+    return o->tolerance > 0 ? o->tolerance : CELI_SCORE_TOLERANCE;
 }
 
-/* Everything. */
-static cel_status celi_score_all(celi_score *sc)
+/* How a solution of this fit ends. */
+static celi_solve celi_fit_how(const celi_fit *fit)
 {
-    memset(sc->skip, 0, (size_t)sc->groups);
-    if (sc->z.data) return celi_score_subset(sc, 0, NULL);
-    celi_score_use(sc, &sc->whole, 1);
-    return CEL_OK;
+    const cel_score_options *o = &fit->o;
+    int l1 = fit->l1 > 0 || fit->l1 < 0;
+    celi_solve how;
+    memset(&how, 0, sizeof how);
+    how.ridge = fit->ridge;
+    how.l1 = fit->l1;
+    how.together = o->together;
+    how.tolerance = celi_score_tolerance(o) * (l1 ? CELI_SCORE_LOOSE_L1 : 1);
+    how.limit = o->iterations > 0 ? o->iterations : l1 ? CELI_SCORE_STEPS_L1 : CELI_SCORE_STEPS;
+    return how;
 }
 
-/* Fold k of the groups is k groups / folds .. (k + 1) groups / folds - 1: selects it as what is skipped. */
-static void celi_score_fold(celi_score *sc, int64_t folds, int64_t k)
+/* The path's room and the pieces of its folds. */
+static cel_status celi_fit_path(celi_fit *fit, celi_pool *pool, celi_path *path)
 {
-    int64_t g;
-    for (g = 0; g < sc->groups; g++) sc->skip[g] = g >= k * sc->groups / folds && g < (k + 1) * sc->groups / folds;
+    celi_score *sc = &fit->sc;
+    int64_t k, rows = sc->relations * sc->side, folds = celi_fit_folds(fit);
+    memset(path, 0, sizeof *path);
+    path->how = celi_fit_how(fit);
+    path->folds = folds;
+    path->progress = &fit->o.progress;
+    path->trail = celi_pool_mat(pool, folds * rows, sc->side);
+    if (sc->form != CEL_SCORE_MOMENT || sc->keeps) return pool->status;
+    sc->kept = (celi_piece *)celi_pool_get(pool, folds, sizeof *sc->kept);
+    for (k = 0; k < folds && sc->kept; k++) celi_piece_open(sc, pool, sc->kept + k);
+    if (!pool->status) sc->keeps = folds;
+    return pool->status;
 }
 
-static int64_t celi_score_folds(const celi_score *sc, const cel_score_options *o)
+/* Picks the weight that is to be picked: ridges 100 .. 1e-5, two a decade, or l1 from the least that leaves nothing
+ * off the diagonals downwards, six a decade. */
+static cel_status celi_fit_pick(celi_fit *fit, cel_score_report *report)
 {
-    int64_t folds = o->folds > 0 ? o->folds : 5;
-    return folds < sc->groups ? folds : sc->groups;
-}
-
-/* Fits all but fold k, from f, and rates it on fold k: value, included. */
-static cel_status celi_score_try(celi_score *sc, const cel_score_options *o, int64_t folds, int64_t k,
-                                 const celi_score_piece *piece, cel_mat f, double ridge, double l1)
-{
-    celi_score_solve how;
+    const int pick_l1 = celi_score_picked(fit->l1);
+    const double rough = pick_l1 || fit->l1 > 0 ? CELI_SCORE_ROUGH_L1 : CELI_SCORE_ROUGH;
+    const int64_t steps = pick_l1 ? 16 : 15, rows = fit->sc.relations * fit->sc.side;
+    celi_subset everything = {0, 0, 0, -1};
+    celi_pool pool = CEL_ZERO;
+    celi_team team = CEL_ZERO;
+    celi_path path;
+    double top = 100;
+    int64_t k, best = 0;
     cel_status status;
-    celi_score_fold(sc, folds, k);
-    status = celi_score_subset(sc, 0, piece);
-    if (!status) status = celi_score_solve_at(sc, o, 0, 0, f, ridge, l1, &how);
-    if (!status) status = celi_score_subset(sc, 1, piece);
-    return status ? status : celi_score_objective(sc, f, &sc->value);
-}
-
-/* Picks the weight that is to be picked by held-out J, trying heavy penalties first, until it has risen twice in a row.
- * J is quadratic: at a residual of 1e-3 it is right to 1e-6 of itself. */
-static cel_status celi_score_pick(celi_score *sc, const cel_score_options *o, double *ridge, double *l1,
-                                  cel_score_report *report)
-{
-    int64_t folds = celi_score_folds(sc, o), n = sc->n, all = sc->relations * n, steps, k, p, i, best = 0, twins = 0;
-    double *target = *ridge < 0 ? ridge : l1, top = 100;
-    celi_score_piece *piece = (celi_score_piece *)celi_alloc((size_t)folds, sizeof *piece);
-    celi_score *twin = NULL;
-    celi_score_solve how;
-    cel_score_options rough = *o;
-    cel_mat f, trail;
-    cel_status status;
-    memset(&trail, 0, sizeof trail);
-    memset(&f, 0, sizeof f);
-    rough.tolerance = target == ridge && !(*l1 > 0) ? 1e-3 : 1e-4;
-    if (o->tolerance > rough.tolerance) rough.tolerance = o->tolerance;
-    steps = target == ridge ? 15 : 16;
-    status = piece ? cel_mat_new(all, n, &f) : CEL_ERR_MEMORY;
-    if (!status) status = cel_mat_new(folds * all, n, &trail);
-    for (k = 0; k < folds && !sc->z.data && !status; k++) {
-        celi_score_fold(sc, folds, k);
-        status = celi_score_piece_new(sc, piece + k);
-        if (!status) status = celi_score_measure(sc, 0, piece + k);
+    if (!pick_l1 && !celi_score_picked(fit->ridge)) return CEL_OK;
+    status = celi_fit_path(fit, &pool, &path);
+    path.pick_l1 = pick_l1;
+    path.how.tolerance = rough > celi_score_tolerance(&fit->o) ? rough : celi_score_tolerance(&fit->o);
+    if (pick_l1 || fit->l1 > 0) path.how.tolerance *= CELI_SCORE_LOOSE_L1;
+    if (pick_l1 && !status) {
+        celi_solve how = path.how;
+        cel_mat f = celi_pool_mat(&pool, rows, fit->sc.side);
+        how.ridge = fit->ridge;
+        status = pool.status ? pool.status : fit->q.act->subset(&fit->q, everything);
+        if (!status) status = celi_solve_l1_top(&fit->q, f, &how, &top);
     }
-    if (!status && target == l1) {
-        /* Upwards of the least weight at which every entry off the diagonals is zero: first with the diagonals zero,
-         * too, then with those fitted at that weight. */
-        int round;
-        status = celi_score_all(sc);
-        for (round = 0; round < 2 && !status; round++) {
-            if (round) status = celi_score_solve_at(sc, &rough, 0, 0, f, *ridge, top, &how);
-            if (!status) status = celi_score_apply(sc, f, *ridge, sc->y);
-            for (top = 1e-30, i = 0; i < n * n && !status; i++) {
-                double length = 0;
-                for (p = 0; p < sc->relations && i / n != i % n; p++) {
-                    double e = (double)sc->rhs.data[p * n * n + i] - (double)sc->y.data[p * n * n + i];
-                    length = o->group ? sqrt(length * length + e * e) : fabs(e) > length ? fabs(e) : length;
-                }
-                if (length > top) top = length;
-            }
-        }
-    }
-    if (!status) status = celi_score_twins(sc, folds, &twin, &twins);
-    for (p = 0; p < steps && p < best + 3 && !status; p++) {
-        double sum = 0, tested = 0;
-        *target = top * pow(10, -0.5 * (double)p * (target == l1 ? 1 / 3.0 : 1));
-        for (k = 0; k < folds && !status; k += twins) {
-            int64_t at;
-            CELI_OMP(omp parallel for schedule(static, 1) if (twins > 1))
-            for (at = k; at < k + twins; at++)
-                if (at < folds)
-                    twin[at - k].failed = celi_score_try(twin + at - k, &rough, folds, at,
-                                                         piece[at].sum ? piece + at : NULL,
-                                                         cel_mat_block(trail, at * all, 0, all, n), *ridge, *l1);
-            for (at = k; at < k + twins && at < folds && !status; at++) {
-                const celi_score *done = twin + at - k;
-                status = done->failed;
-                sum += done->value * (double)done->included;
-                tested += (double)done->included;
-                if (!status) status = celi_score_tell(sc, "pick", p * folds + at + 1, folds * steps, done->value);
-            }
-        }
-        if (status) break;
-        report->path = p + 1;
-        report->path_weight[p] = *target;
-        report->path_value[p] = sum / tested;
-        if (report->path_value[p] < report->path_value[best]) best = p;
-    }
-    *target = report->path_weight[best];
+    for (k = 0; k < steps; k++) report->path_weight[k] = top * pow(10, -(double)k / (pick_l1 ? 6 : 2));
+    if (!status) status = celi_team_new(&fit->q, path.folds, &team);
+    if (!status)
+        status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES, report->path_value,
+                                &report->path, &best);
+    for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
-    celi_score_twins_free(twin, twins);
-    for (k = 0; k < folds && piece; k++) celi_score_piece_free(piece + k);
-    celi_free(piece);
-    cel_mat_free(&f);
-    cel_mat_free(&trail);
+    fit->ridge = path.how.ridge;
+    fit->l1 = path.how.l1;
+    celi_team_free(&team);
+    fit->sc.keeps = 0;
+    celi_pool_free(&pool);
     return status;
 }
 
-/* force = the forces, gauge fixed, fitted without group g, from f; value: the residual. */
-static cel_status celi_score_replicate(celi_score *sc, const cel_score_options *o, int64_t g, double ridge, double l1,
-                                       cel_mat f, cel_mat force)
+/* z, p and q of the forces and their standard errors. */
+static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_score_report *report)
 {
-    celi_score_solve how;
-    cel_mat none;
-    cel_status status;
-    memset(&none, 0, sizeof none);
-    memset(sc->skip, 0, (size_t)sc->groups);
-    sc->skip[g] = 1;
-    cel_mat_copy(f, sc->f);
-    status = celi_score_subset(sc, 0, NULL);
-    if (!status) status = celi_score_solve_at(sc, o, 1, 0, sc->f, ridge, l1, &how);
-    if (!status) status = celi_score_forces(sc, sc->f, force, none);
-    if (!status) celi_score_gauge(sc->n, force);
-    sc->value = status ? 0 : how.residual;
-    return status;
-}
-
-/* Delete-one-group jackknife of the forces at f, whose gauge-fixed values are in force. */
-static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *o, double ridge, double l1, cel_mat f,
-                                       cel_mat force, cel_score_report *report)
-{
-    int64_t n = sc->n, all = sc->relations * n, count = all * n, G = sc->groups, twins = 0, g, i, r;
-    double *sum = (double *)celi_alloc((size_t)count, 2 * sizeof *sum), *square = sum + count;
-    double *p = (double *)celi_alloc((size_t)(n * n), sizeof *p);
-    cel_mat replicate;
-    celi_score *twin = NULL;
-    cel_status status = CEL_OK;
-    memset(&replicate, 0, sizeof replicate);
-    if (!sum || !p) status = CEL_ERR_MEMORY;
-    if (!status) status = cel_mat_new(all, n, &report->se);
-    if (!status) status = cel_mat_new(all, n, &report->z);
-    if (!status) status = cel_mat_new(all, n, &report->p);
-    if (!status) status = cel_mat_new(all, n, &report->q);
-    if (!status) status = celi_score_twins(sc, G, &twin, &twins);
-    if (!status) status = cel_mat_new(twins * all, n, &replicate);
-    for (g = 0; g < G && !status; g += twins) {
-        int64_t at;
-        CELI_OMP(omp parallel for schedule(static, 1) if (twins > 1))
-        for (at = g; at < g + twins; at++)
-            if (at < G)
-                twin[at - g].failed = celi_score_replicate(twin + at - g, o, at, ridge, l1, f,
-                                                           cel_mat_block(replicate, (at - g) * all, 0, all, n));
-        for (at = g; at < g + twins && at < G && !status; at++) {
-            const cel_real *from = replicate.data + (at - g) * count;
-            status = twin[at - g].failed;
-            if (status) break;
-            CELI_OMP(omp parallel for schedule(static) if (count > CELI_FORK))
-            for (i = 0; i < count; i++) {
-                double d = (double)from[i] - (double)force.data[i];
-                sum[i] += d;
-                square[i] += d * d;
-            }
-            status = celi_score_tell(sc, "errors", at + 1, G, twin[at - g].value);
-        }
-    }
-    report->groups = G;
-    for (r = 0; r < sc->relations && !status; r++) {
-        int64_t pairs = 0, j;
-        int symmetric = 1, b;
-        for (b = 0; b < sc->blocks; b++)
-            if (sc->owner[b] == r && sc->transpose[b]) symmetric = 0;
-        for (i = 0; i < n; i++) {
+    int64_t n = sc->genes, r, i, j, pairs, b = 0;
+    double *p = (double *)celi_alloc((size_t)(n * n), sizeof *p), df = (double)(report->groups - 1);
+    cel_status status = p ? CEL_OK : CEL_ERR_MEMORY;
+    for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
+        int symmetric = sc->kind[b] == CELI_SYMMETRIC;
+        for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++) {
                 int64_t e = (r * n + i) * n + j;
-                double var = (double)(G - 1) / (double)G * (square[e] - sum[e] * sum[e] / (double)G);
-                double se = sqrt(var > 0 ? var : 0.0), z = se > 0 ? (double)force.data[e] / se : 0.0;
-                double tail = cel_student_p(z, (double)(G - 1));
-                report->se.data[e] = (cel_real)se;
+                double se = (double)report->se.data[e], z = se > 0 ? (double)force.data[e] / se : 0.0;
+                double tail = cel_student_p(z, df);
                 report->z.data[e] = (cel_real)z;
                 report->p.data[e] = (cel_real)tail;
                 report->q.data[e] = 1;
                 if (i != j && (i < j || !symmetric)) p[pairs++] = tail;
             }
-        }
         status = cel_fdr(p, pairs, p);
         for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++)
@@ -8022,355 +8407,507 @@ static cel_status celi_score_jackknife(celi_score *sc, const cel_score_options *
         for (i = 0; i < n && symmetric; i++)
             for (j = 0; j < i; j++) report->q.data[(r * n + i) * n + j] = report->q.data[(r * n + j) * n + i];
     }
-    celi_free(sum);
     celi_free(p);
-    celi_score_twins_free(twin, twins);
-    cel_mat_free(&replicate);
     return status;
 }
 
-/* The fit of a problem that is set up: weights, forces, fields, errors. out's force exists. */
-static cel_status celi_score_run(celi_score *sc, const cel_score_options *o, cel_model *out, cel_score_report *report)
+/* Error bars of the forces at f. */
+static cel_status celi_fit_errors(celi_fit *fit, cel_mat f, cel_mat force, cel_score_report *report)
 {
-    int64_t n = sc->n, s, j, g;
-    double ridge = o->ridge, l1 = o->l1;
-    celi_score_solve how;
-    cel_mat f, field;
-    cel_status status = cel_mat_new(sc->relations * n, n, &f);
-    memset(&field, 0, sizeof field);
-    if (!status && sc->has_field) status = cel_mat_new(sc->slides, n, &field);
-    if (!status && (ridge < 0 || l1 < 0)) status = celi_score_pick(sc, o, &ridge, &l1, report);
-    if (!status) status = celi_score_all(sc);
-    if (!status) status = celi_score_solve_at(sc, o, 0, 1, f, ridge, l1, &how);
-    if (!status) {
-        report->form = sc->form;
-        report->ridge = ridge;
-        report->l1 = l1;
-        report->iterations = how.steps;
-        report->residual = how.residual;
-        report->converged = how.residual <= how.tolerance;
-        status = celi_score_objective(sc, f, &report->value);
-        if (!status && !isfinite(report->value)) status = CEL_ERR_NUMERIC;
+    const celi_score *sc = &fit->sc;
+    int64_t n = sc->genes, rows = sc->relations * n;
+    double tolerance = celi_score_tolerance(&fit->o);
+    celi_jackknife j;
+    cel_status status = cel_mat_new(rows, n, &report->se);
+    memset(&j, 0, sizeof j);
+    j.how = celi_fit_how(fit);
+    if (!(fit->l1 > 0)) {
+        j.how.relative = 1;
+        j.how.tolerance = tolerance < CELI_SCORE_TOLERANCE ? 1e3 * tolerance : CELI_SCORE_REPLICATE;
     }
-    if (!status) status = celi_score_forces(sc, f, out->force, field);
-    if (!status) {
-        celi_score_gauge(n, out->force);
-        for (s = 0; s < sc->slides && sc->has_field; s++) {
-            double share = 1;
-            if (sc->slides > 1) {
-                int64_t cells = 0;
-                if (sc->z.data) for (g = 0; g < sc->cells; g++) cells += sc->slide[g] == s;
-                else for (g = 0; g < sc->groups; g++) cells += sc->part_slide[g] == s ? sc->part[g].cells : 0;
-                share = (double)cells / (double)sc->cells;
-            }
-            for (j = 0; j < n; j++) out->field[j] += (cel_real)(share * (double)field.data[s * n + j]);
-        }
-    }
-    if (o->field == CEL_SCORE_FIELD_SLIDE) {
-        report->field = field;
-        memset(&field, 0, sizeof field);
-    }
-    if (!status && !o->no_errors && sc->groups > 1)
-        status = celi_score_jackknife(sc, o, ridge, l1, f, out->force, report);
-    cel_mat_free(&f);
-    cel_mat_free(&field);
+    j.f = f;
+    j.centre = force;
+    j.report = celi_score_forces;
+    j.progress = &fit->o.progress;
+    report->groups = fit->q.parts;
+    if (!status) status = cel_mat_new(rows, n, &report->z);
+    if (!status) status = cel_mat_new(rows, n, &report->p);
+    if (!status) status = cel_mat_new(rows, n, &report->q);
+    if (!status) status = celi_jackknife_run(&fit->q, &j, report->se);
+    return status ? status : celi_score_tests(sc, force, report);
+}
+
+/* The fit, its weights known: forces, fields, errors. out exists. */
+static cel_status celi_fit_run(celi_fit *fit, cel_model *out, cel_score_report *report)
+{
+    celi_subset everything = {0, 0, 0, -1};
+    celi_solve how = celi_fit_how(fit);
+    celi_pool pool = CEL_ZERO;
+    cel_mat f = celi_pool_mat(&pool, fit->sc.relations * fit->sc.side, fit->sc.side);
+    cel_status status = pool.status;
+    how.progress = &fit->o.progress;
+    if (!status) status = fit->q.act->subset(&fit->q, everything);
+    if (!status) status = celi_solve_from(&fit->q, f, &how);
+    report->form = fit->sc.form;
+    report->ridge = fit->ridge;
+    report->l1 = fit->l1;
+    report->iterations = how.steps;
+    report->residual = how.residual;
+    report->converged = how.residual <= how.tolerance;
+    if (!status) status = celi_quadratic_value(&fit->q, f, &report->value);
+    if (!status && !isfinite(report->value)) status = CEL_ERR_NUMERIC;
+    if (!status) status = celi_score_forces(&fit->q, f, NULL, out->force);
+    if (!status && fit->sc.has_field) status = celi_score_fields(fit, f, out, report);
+    if (!status && !fit->o.no_errors && fit->sc.groups > 1) status = celi_fit_errors(fit, f, out->force, report);
+    celi_pool_free(&pool);
     return status;
 }
 
-/* The number of labels 0, 1, .. in label (count), each used; -1 where one is negative or not used. */
-static int64_t celi_score_labels(const int32_t *label, int64_t count)
+/* ---- which form ---- */
+
+/* J+ of a fit's forces on a held-out fold, by the problem of J+. Neither changes with the gauge. */
+static cel_status celi_fit_judge(celi_quadratic *q, celi_subset fold, cel_mat f, void *arg, double *value)
+{
+    celi_fit *judge = (celi_fit *)arg;
+    int64_t n = judge->sc.genes, r;
+    cel_status status = celi_score_forces(q, f, NULL, judge->q.f);
+    for (r = 0; r < judge->sc.relations && !status; r++) {
+        cel_real *to = judge->q.f.data + r * n * n, over = (cel_real)(1 / judge->sc.scale[r]);
+        int64_t i;
+        for (i = 0; i < n * n; i++) to[i] *= over;
+    }
+    if (!status) status = judge->q.act->subset(&judge->q, fold);
+    q->share = judge->q.share;
+    return status ? status : celi_quadratic_value(&judge->q, judge->q.f, value);
+}
+
+/* The mean held-out J+ of a fit whose weights are known. */
+static cel_status celi_fit_rate(celi_fit *fit, celi_fit *judge, double *value)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_team alone = CEL_ZERO; /* there is one judge */
+    celi_path path;
+    cel_status status = celi_fit_path(fit, &pool, &path);
+    alone.first = &fit->q;
+    alone.count = 1;
+    path.rate = celi_fit_judge;
+    path.rater = judge;
+    path.total = path.folds;
+    if (!status) status = celi_path_value(&alone, &path, value);
+    fit->sc.keeps = 0;
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* PICK: each form with the weight that suits it, then the one with the better held-out J+. fit[0] is AUTO's, fit[1] J+.
+ * Returns which; the report is that of the one chosen. */
+static cel_status celi_fit_choose(celi_fit *fit, cel_score_report *report, int *chosen)
+{
+    cel_score_report one[2];
+    double value[2] = {0, 0};
+    int k;
+    cel_status status = CEL_OK;
+    memset(one, 0, sizeof one);
+    for (k = 0; k < 2 && !status; k++) {
+        status = celi_fit_pick(fit + k, one + k);
+        if (!status) status = celi_fit_rate(fit + k, fit + 1, value + k);
+    }
+    *chosen = value[1] < value[0];
+    *report = one[*chosen];
+    report->held_out = value[*chosen];
+    report->held_out_other = value[!*chosen];
+    return status;
+}
+
+/* ---- what comes in ---- */
+
+/* The number of labels 0, 1, .. in label (count), each used. */
+static cel_status celi_score_labels(const int32_t *label, int64_t count, int64_t *labels, cel_error *err)
 {
     int64_t i, top = 0;
     uint8_t *seen;
+    *labels = 0;
     for (i = 0; i < count; i++) {
-        if (label[i] < 0 || label[i] >= count) return -1;
+        if (label[i] < 0 || label[i] >= count)
+            return celi_fail(err, CEL_ERR_DATA, "a label is out of range", -1, i, -1);
         if (label[i] >= top) top = (int64_t)label[i] + 1;
     }
     seen = (uint8_t *)celi_alloc((size_t)top, 1);
-    if (!seen) return -2;
+    if (!seen) return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
     for (i = 0; i < count; i++) seen[label[i]] = 1;
     for (i = 0; i < top && seen[i]; i++) continue;
     celi_free(seen);
-    return i < top ? -1 : top;
+    if (i < top) return celi_fail(err, CEL_ERR_DATA, "no cell has this label, but one has a larger one", i, -1, -1);
+    *labels = top;
+    return CEL_OK;
 }
 
-/* What cel_score_fit was given, checked. */
-typedef struct celi_score_data {
-    const cel_relations *relations;
-    cel_mat x;
-    const int32_t *slide, *group;
-    int64_t slides, groups;
-    int negative; /* some entry is */
-    double zeros; /* share of the entries */
-} celi_score_data;
+static int celi_score_bad_weight(double w)
+{
+    return !isfinite(w) || (w < 0 && (w < CEL_SCORE_PICKED || w > CEL_SCORE_PICKED));
+}
 
-static cel_status celi_score_check(celi_score_data *d, const cel_score_options *o, int needs_groups)
+static cel_status celi_score_options_check(const cel_score_options *o, cel_error *err)
+{
+    const char *what = NULL;
+    if ((int)o->form < CEL_SCORE_AUTO || o->form > CEL_SCORE_PICK) what = "options: there is no such form";
+    else if ((int)o->field < CEL_SCORE_FIELD_NONE || o->field > CEL_SCORE_FIELD_SLIDE)
+        what = "options: there is no such field";
+    else if (celi_score_bad_weight(o->ridge) || celi_score_bad_weight(o->l1))
+        what = "options: a weight is a number from 0 on, or CEL_SCORE_PICKED";
+    else if (o->ridge < 0 && o->l1 < 0) what = "options: only one weight can be picked at a time";
+    else if (!(o->tolerance >= 0) || !(o->memory >= 0) || o->folds < 0 || o->iterations < 0)
+        what = "options: a negative number";
+    return what ? celi_fail(err, CEL_ERR_ARG, what, -1, -1, -1) : CEL_OK;
+}
+
+/* What a share of the rows says, and the first of them that is no row of unit length. */
+typedef struct celi_score_rows {
+    int64_t cell, gene; /* -1: all is well; gene -1: not of unit length */
+    int64_t negative_cell, negative_gene; /* the first negative entry, or -1 */
+    double zeros;
+} celi_score_rows;
+
+static void celi_score_rows_check(cel_mat x, int64_t first, int64_t end, celi_score_rows *out)
 {
     int64_t i, j;
-    if (d->x.cols < 2 || d->x.rows < 1) return CEL_ERR_ARG;
-    if (celi_relations_fit(d->relations, NULL, d->x.rows)) return CEL_ERR_SHAPE;
-    for (i = 0; i < d->x.rows; i++) {
-        const cel_real *x = d->x.data + i * d->x.stride;
+    out->cell = out->gene = out->negative_cell = out->negative_gene = -1;
+    out->zeros = 0;
+    for (i = first; i < end; i++) {
+        const cel_real *row = x.data + i * x.stride;
         double square = 0;
-        for (j = 0; j < d->x.cols; j++) {
-            square += (double)x[j] * (double)x[j];
-            if (x[j] < 0) d->negative = 1;
-            d->zeros += x[j] < 0 || x[j] > 0 ? 0.0 : 1 / ((double)d->x.rows * (double)d->x.cols);
+        for (j = 0; j < x.cols; j++) {
+            square += (double)row[j] * (double)row[j];
+            out->zeros += row[j] < 0 || row[j] > 0 ? 0 : 1;
+            if (row[j] < 0 && out->negative_cell < 0) {
+                out->negative_cell = i;
+                out->negative_gene = j;
+            }
         }
-        if (!(fabs(square - 1) <= 1e-3)) return CEL_ERR_DATA;
+        if (fabs(square - 1) <= CELI_SCORE_UNIT) continue;
+        out->cell = i;
+        for (j = 0; j < x.cols && isfinite(row[j]); j++) continue;
+        if (j < x.cols) out->gene = j;
+        return;
     }
-    if (o->form == CEL_SCORE_ORTHANT && d->negative) return CEL_ERR_DATA;
-    d->slides = d->groups = 0;
-    if (o->field != CEL_SCORE_FIELD_SLIDE) d->slide = NULL;
-    d->slides = d->slide ? celi_score_labels(d->slide, d->x.rows) : 1;
-    if (!needs_groups) d->group = NULL;
-    if (d->group) d->groups = celi_score_labels(d->group, d->x.rows);
-    if (d->slides == -2 || d->groups == -2) return CEL_ERR_MEMORY;
-    return d->slides < 0 || d->groups < 0 || d->groups == 1 ? CEL_ERR_DATA : CEL_OK;
 }
 
-/* Sets up sc for one form; parts and part_slide are the caller's to free. */
-static cel_status celi_score_open(celi_score *sc, const celi_score_data *d, cel_score_form form,
-                                  const cel_score_options *o, cel_moments **parts, int64_t *count, int32_t **part_slide,
-                                  cel_work *work)
+/* X's rows are of unit length. */
+static cel_status celi_score_x_check(celi_score_data *d, const cel_score_options *o, cel_error *err)
 {
+    celi_score_rows part[CELI_CHUNKS];
+    int64_t S = d->x.rows, c;
+    CELI_OMP(omp parallel for schedule(static) if (S * d->x.cols > CELI_FORK))
+    for (c = 0; c < CELI_CHUNKS; c++)
+        celi_score_rows_check(d->x, c * S / CELI_CHUNKS, (c + 1) * S / CELI_CHUNKS, part + c);
+    for (c = 0; c < CELI_CHUNKS; c++) {
+        d->zeros += part[c].zeros / ((double)S * (double)d->x.cols);
+        if (part[c].cell >= 0)
+            return celi_fail(err, CEL_ERR_DATA,
+                             part[c].gene < 0 ? "a row is not of unit length" : "a value is not finite", -1,
+                             part[c].cell, part[c].gene);
+        if (part[c].negative_cell < 0) continue;
+        d->negative = 1;
+        if (o->form == CEL_SCORE_ORTHANT)
+            return celi_fail(err, CEL_ERR_DATA, "a negative entry, but the form is ORTHANT", -1, part[c].negative_cell,
+                             part[c].negative_gene);
+    }
+    return CEL_OK;
+}
+
+/* What cel_score_fit was given, apart from its options. */
+static cel_status celi_score_given(celi_score_data *d, const cel_score_options *o, cel_error *err)
+{
+    int picks = o->form == CEL_SCORE_PICK || o->ridge < 0 || o->l1 < 0;
     int64_t i;
-    const int32_t *label = form != CEL_SCORE_MOMENT ? NULL : d->group ? d->group : d->slide;
     cel_status status = CEL_OK;
-    *count = label ? (d->group ? d->groups : d->slides) : 1;
-    *parts = (cel_moments *)celi_alloc((size_t)*count, sizeof **parts);
-    *part_slide = (int32_t *)celi_alloc((size_t)*count, sizeof **part_slide);
-    if (!*parts || !*part_slide) return CEL_ERR_MEMORY;
-    for (i = 0; i < *count && !status; i++) status = cel_moments_new(d->x.cols, d->relations, *parts + i);
-    if (!status)
-        status = label ? cel_moments_add_by_label(*parts, *count, label, d->relations, d->x, work)
-                       : cel_moments_add(*parts, d->relations, d->x, NULL, 0, work);
-    if (!status && label && d->slide) {
-        for (i = 0; i < d->x.rows; i++) (*part_slide)[label[i]] = d->slide[i];
-        for (i = 0; i < d->x.rows && !status; i++)
-            if ((*part_slide)[label[i]] != d->slide[i]) status = CEL_ERR_DATA;
-    }
-    /* Of the forms over cells the moments only make the preconditioner: one part, one field for all. */
-    if (!status)
-        status = celi_score_new(sc, form, o, d->relations, *parts, *count, *part_slide, d->slides, d->x,
-                                d->slide, d->group, d->groups, work);
+    if (d->x.cols < 2 || d->x.rows < 1)
+        return celi_fail(err, CEL_ERR_ARG, "there are no cells, or fewer than two genes", -1, -1, -1);
+    if (celi_relations_fit(d->relations, NULL, d->x.rows))
+        return celi_fail(err, CEL_ERR_SHAPE, "the expression and the relations differ in cells", -1, -1, -1);
+    if (picks && !o->group) return celi_fail(err, CEL_ERR_DATA, "to pick anything takes groups of cells", -1, -1, -1);
+    status = celi_score_x_check(d, o, err);
+    d->cells = d->x.rows;
+    d->slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
+    d->group = picks || !o->no_errors ? o->group : NULL;
+    d->slides = 1;
+    if (!status && d->slide) status = celi_score_labels(d->slide, d->cells, &d->slides, err);
+    if (!status && d->group) status = celi_score_labels(d->group, d->cells, &d->groups, err);
+    if (status) return status;
+    if (d->groups == 1) return celi_fail(err, CEL_ERR_DATA, "there is only one group", -1, -1, -1);
+    d->slide_cells = (double *)celi_pool_get(&d->pool, d->slides, sizeof(double));
+    for (i = 0; i < d->cells && d->slide && d->slide_cells; i++) d->slide_cells[d->slide[i]]++;
+    return d->pool.status ? celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1) : CEL_OK;
+}
+
+/* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
+static cel_status celi_score_sum_up(celi_score_data *d, int by_group, cel_error *err, cel_work *work)
+{
+    const int32_t *label = !by_group ? NULL : d->group ? d->group : d->slide;
+    int64_t i;
+    int32_t *part_slide;
+    cel_status status = CEL_OK;
+    d->parts = !label ? 1 : d->group ? d->groups : d->slides;
+    d->part = d->own = (cel_moments *)celi_pool_get(&d->pool, d->parts, sizeof *d->own);
+    d->part_slide = part_slide = (int32_t *)celi_pool_get(&d->pool, d->parts, sizeof *part_slide);
+    status = d->pool.status;
+    for (i = 0; i < d->parts && !status; i++) status = cel_moments_new(d->x.cols, d->relations, d->own + i);
+    for (i = 0; i < d->cells && label && d->slide && !status; i++) part_slide[label[i]] = d->slide[i];
+    for (i = 0; i < d->cells && label && d->slide && !status; i++)
+        if (part_slide[label[i]] != d->slide[i])
+            return celi_fail(err, CEL_ERR_DATA, "a group crosses slides, which have fields of their own", -1, i, -1);
+    if (!status && label) status = cel_moments_add_by_label(d->own, d->parts, label, d->relations, d->x, work);
+    if (!status && !label) status = cel_moments_add(d->own, d->relations, d->x, NULL, 0, work);
     return status;
 }
 
-static void celi_score_close(celi_score *sc, cel_moments **parts, int64_t count, int32_t **part_slide)
+static void celi_score_data_free(celi_score_data *d)
 {
     int64_t i;
-    celi_score_free(sc);
-    for (i = 0; i < count && *parts; i++) cel_moments_free(*parts + i);
-    celi_free(*parts);
-    celi_free(*part_slide);
-    *parts = NULL;
-    *part_slide = NULL;
+    for (i = 0; i < d->parts && d->own; i++) cel_moments_free(d->own + i);
+    celi_pool_free(&d->pool);
 }
 
-/* Held-out J+ per cell of a form; a weight that is to be picked is picked first, and put into o. */
-static cel_status celi_score_rate(const celi_score_data *d, cel_score_form form, cel_score_options *o, double *value,
-                                  cel_score_report *report, cel_work *work)
+/* ---- how much memory ---- */
+
+/* The scratch of a product with factors of so many columns: its packed panels. */
+static double celi_product_bytes(double columns)
 {
-    celi_score sc;
-    cel_moments *parts = NULL;
-    int32_t *part_slide = NULL;
-    int64_t count = 0, folds, k, i, n = d->x.cols;
-    double *each = (double *)celi_alloc((size_t)d->x.rows, sizeof *each), all;
-    celi_score_solve how;
-    cel_model model;
-    cel_mat f, field, none;
-    cel_status status = each ? CEL_OK : CEL_ERR_MEMORY;
-    memset(&sc, 0, sizeof sc);
-    memset(&f, 0, sizeof f);
-    memset(&none, 0, sizeof none);
-    memset(&field, 0, sizeof field);
-    memset(&model, 0, sizeof model);
-    *value = 0;
-    if (!status) status = cel_model_new(n, d->relations->count, o->field != CEL_SCORE_FIELD_NONE, &model);
-    if (!status) status = celi_score_open(&sc, d, form, o, &parts, &count, &part_slide, work);
-    if (!status) status = cel_mat_new(d->relations->count * n, n, &f);
-    if (!status) status = cel_mat_new(sc.slides, n, &field);
-    if (!status && (o->ridge < 0 || o->l1 < 0)) status = celi_score_pick(&sc, o, &o->ridge, &o->l1, report);
-    folds = status ? 0 : celi_score_folds(&sc, o);
-    for (k = 0; k < folds && !status; k++) {
-        cel_mat_fill(f, 0);
-        celi_score_fold(&sc, folds, k);
-        status = celi_score_subset(&sc, 0, NULL);
-        if (!status) status = celi_score_solve_at(&sc, o, 0, 0, f, o->ridge, o->l1, &how);
-        if (!status) status = celi_score_forces(&sc, f, model.force, model.field ? field : none);
-        for (i = 0; i < n && model.field && !status; i++) {
-            int64_t s;
-            for (model.field[i] = 0, s = 0; s < sc.slides; s++)
-                model.field[i] += field.data[s * n + i] / (cel_real)sc.slides;
-        }
-        if (!status) status = cel_score_value(&model, d->relations, d->x, CEL_SCORE_ORTHANT, &all, each, work);
-        for (i = 0; i < d->x.rows && !status; i++)
-            if (d->group[i] >= k * d->groups / folds && d->group[i] < (k + 1) * d->groups / folds)
-                *value += each[i] / (double)d->x.rows;
+    double panels = 600 * (columns + 200);
+    return (double)sizeof(cel_real) * (panels < 2e6 ? panels : 2e6);
+}
+
+CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
+                                    const cel_score_options *options)
+{
+    cel_score_options o = CEL_ZERO;
+    const double real = sizeof(cel_real), S = (double)relations->cells, n = (double)genes, R = (double)relations->count;
+    const double threads = cel_threads();
+    double blocks = 0, m, w, parts, team, folds, fields, sums, cells = 0, moments;
+    int64_t r;
+    int by_group;
+    if (options) o = *options;
+    for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
+    m = blocks * n;
+    w = m + 1;
+    fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
+    by_group = o.form == CEL_SCORE_MOMENT || ((o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) && genes >= 30);
+    parts = !by_group ? 1 : groups > 0 ? (double)groups : fields;
+    folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
+    /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
+    moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
+    if (3 * n * (n + 64) * 8 > 8 * w * w) moments += 3 * n * (n + 64) * 8;
+    /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
+    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, n, blocks) : 1;
+    sums = celi_quadratic_bytes(n, R, blocks) + (2 * m * n + 2 * n * n + 2 * m * m) * real + 8 * w * w +
+           8 * fields * (3 * w + m) + R * n * n * real + celi_product_bytes(w);
+    moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
+    if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK)
+        moments += folds * (R * n * n + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
+    /* A problem of the cells, and of J+ beside another. */
+    if (!by_group || o.form == CEL_SCORE_PICK)
+        cells = S * ((m + n) * real + 8) + (CELI_MOMENTS_BLOCK * w + 2 * CELI_SCORE_ROWS * n + fields * n * n) * real +
+                (8 + real) * CELI_CHUNKS * m * n + 8 * (CELI_CHUNKS + 2 * (n + 1)) * fields * n + 16 * m * n +
+                celi_quadratic_bytes(n, R, blocks) + (2 * m * n + n * n) * real + threads * celi_product_bytes(w);
+    if (o.form == CEL_SCORE_PICK) cells += (by_group ? 1 : 2) * cells + 8 * w * w + m * m * real;
+    return moments + cells + S * 12 + 8 * fields + 1e5;
+}
+
+/* ---- the public fits ---- */
+
+/* Hands over, or frees: the end of both fits. */
+static cel_status celi_score_end(cel_status status, cel_model *out, cel_score_report *own, cel_score_report *report,
+                                 cel_error *err)
+{
+    if (status) {
+        cel_model_free(out);
+        if (err && !err->status) celi_fail(err, status, cel_strerror(status), -1, -1, -1);
     }
-    celi_free(each);
-    cel_mat_free(&f);
-    cel_mat_free(&field);
-    cel_model_free(&model);
-    celi_score_close(&sc, &parts, count, &part_slide);
+    if (status || !report) cel_score_report_free(own);
+    else *report = *own;
     return status;
 }
 
-CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const int32_t *slide,
-                                     const int32_t *group, const cel_score_options *options, cel_model *out,
-                                     cel_score_report *report, cel_work *work)
+static cel_score_form celi_score_plain(int64_t genes) { return genes < 30 ? CEL_SCORE_EXACT : CEL_SCORE_MOMENT; }
+
+CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const cel_score_options *options,
+                                     cel_model *out, cel_score_report *report, cel_error *err, cel_work *work)
 {
-    celi_score sc;
-    celi_score_data d;
-    cel_score_options o, other;
-    cel_score_report own, own_other;
-    cel_score_form plain;
-    cel_moments *parts = NULL;
-    int32_t *part_slide = NULL;
-    int64_t count = 0;
-    cel_work temporary;
+    cel_score_options o = CEL_ZERO;
+    cel_score_report own = CEL_ZERO;
+    celi_score_data d = CEL_ZERO;
+    celi_fit fit[2];
+    cel_work temporary = CEL_ZERO;
+    int pick = 0, chosen = 0;
     cel_status status;
-    memset(&sc, 0, sizeof sc);
-    memset(&d, 0, sizeof d);
-    memset(&o, 0, sizeof o);
-    memset(&own, 0, sizeof own);
     memset(out, 0, sizeof *out);
-    memset(&temporary, 0, sizeof temporary);
+    memset(fit, 0, sizeof fit);
     if (report) memset(report, 0, sizeof *report);
+    if (err) memset(err, 0, sizeof *err);
     if (options) o = *options;
     if (!work) work = &temporary;
     d.relations = relations;
     d.x = x;
-    d.slide = slide;
-    d.group = group;
-    if ((o.ridge < 0 && o.l1 < 0) || !isfinite(o.ridge) || !isfinite(o.l1)) return CEL_ERR_ARG;
-    if (o.form == CEL_SCORE_PICK || o.ridge < 0 || o.l1 < 0) {
-        if (!group) return CEL_ERR_DATA;
-        count = 1;
+    status = celi_score_options_check(&o, err);
+    if (!status) status = celi_score_given(&d, &o, err);
+    if (!status && o.memory > 0) {
+        double bytes = cel_score_memory(relations, x.cols, d.groups, d.slides, &o);
+        if (bytes > o.memory)
+            status = celi_fail(err, CEL_ERR_MEMORY, "the fit needs more memory (offset: bytes) than options.memory "
+                               "allows: fewer genes, fewer groups or fewer threads take less", (int64_t)bytes, -1, -1);
     }
-    status = celi_score_check(&d, &o, count || !o.no_errors);
-    if (status) return status;
-    count = 0;
-    plain = x.cols < 30 ? CEL_SCORE_EXACT : CEL_SCORE_MOMENT;
-    if (o.form == CEL_SCORE_AUTO || (o.form == CEL_SCORE_PICK && d.negative)) o.form = plain;
-    if (o.form == CEL_SCORE_PICK) {
-        double value = 0, value_other = 0;
-        memset(&own_other, 0, sizeof own_other);
-        other = o;
-        status = celi_score_rate(&d, plain, &o, &value, &own, work);
-        if (!status) status = celi_score_rate(&d, CEL_SCORE_ORTHANT, &other, &value_other, &own_other, work);
-        o.form = plain;
-        if (value_other < value) {
-            o = other;
-            own = own_other;
-            o.form = CEL_SCORE_ORTHANT;
-        }
-        own.held_out = value_other < value ? value_other : value;
-        own.held_out_other = value_other < value ? value : value_other;
+    if (!status) {
+        pick = o.form == CEL_SCORE_PICK && !d.negative;
+        if (o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) o.form = celi_score_plain(x.cols);
+        own.zeros = d.zeros;
+        status = celi_score_sum_up(&d, o.form == CEL_SCORE_MOMENT, err, work);
     }
     if (!status) status = cel_model_new(x.cols, relations->count, o.field != CEL_SCORE_FIELD_NONE, out);
+    if (!status) status = celi_fit_open(fit, &d, o.form, &o, work);
+    if (!status && pick) status = celi_fit_open(fit + 1, &d, CEL_SCORE_ORTHANT, &o, work);
+    if (!status) status = pick ? celi_fit_choose(fit, &own, &chosen) : celi_fit_pick(fit, &own);
     own.zeros = d.zeros;
-    if (!status) status = celi_score_open(&sc, &d, o.form, &o, &parts, &count, &part_slide, work);
-    if (!status) status = celi_score_run(&sc, &o, out, &own);
-    celi_score_close(&sc, &parts, count, &part_slide);
-    if (status) cel_model_free(out);
-    if (status || !report) cel_score_report_free(&own);
-    else *report = own;
+    if (!status) status = celi_fit_run(fit + chosen, out, &own);
+    celi_fit_close(fit);
+    celi_fit_close(fit + 1);
+    celi_score_data_free(&d);
     cel_work_free(&temporary);
-    return status;
+    return celi_score_end(status, out, &own, report, err);
 }
 
-CEL_API_DEF cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const int32_t *slide,
-                                             const cel_score_options *options, cel_model *out,
-                                             cel_score_report *report, cel_work *work)
+/* Stored moments are of one kind, with cells in each. */
+static cel_status celi_score_given_moments(celi_score_data *d, const cel_score_options *o, cel_error *err)
 {
-    celi_score sc;
-    cel_score_options o;
-    cel_score_report own;
-    cel_work temporary;
-    cel_mat none;
-    int64_t g, slides = 1;
-    cel_status status = CEL_OK;
-    memset(&sc, 0, sizeof sc);
-    memset(&o, 0, sizeof o);
-    memset(&own, 0, sizeof own);
-    memset(&none, 0, sizeof none);
+    int64_t g;
+    int picks = o->ridge < 0 || o->l1 < 0;
+    if (o->form != CEL_SCORE_AUTO && o->form != CEL_SCORE_MOMENT)
+        return celi_fail(err, CEL_ERR_ARG, "moments alone have only the moment form", -1, -1, -1);
+    if (d->parts < 1 || d->part[0].genes < 2)
+        return celi_fail(err, CEL_ERR_ARG, "there are no moments, or fewer than two genes", -1, -1, -1);
+    if (picks && d->parts < 2) return celi_fail(err, CEL_ERR_DATA, "to pick a weight takes two groups", -1, -1, -1);
+    d->part_slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
+    d->groups = d->parts;
+    d->slides = 1;
+    for (g = 0; g < d->parts; g++) {
+        if (!celi_moments_alike(d->part, d->part + g))
+            return celi_fail(err, CEL_ERR_SHAPE, "moments of other genes or relations than the first", g, -1, -1);
+        if (d->part[g].cells < 1) return celi_fail(err, CEL_ERR_DATA, "a group without cells", g, -1, -1);
+        d->cells += d->part[g].cells;
+        if (!d->part_slide) continue;
+        if (d->part_slide[g] < 0 || d->part_slide[g] >= d->parts)
+            return celi_fail(err, CEL_ERR_DATA, "a group's slide is out of range", g, -1, -1);
+        if (d->part_slide[g] >= d->slides) d->slides = (int64_t)d->part_slide[g] + 1;
+    }
+    d->slide_cells = (double *)celi_pool_get(&d->pool, d->slides, sizeof(double));
+    for (g = 0; g < d->parts && d->slide_cells; g++)
+        d->slide_cells[d->part_slide ? d->part_slide[g] : 0] += (double)d->part[g].cells;
+    return d->pool.status;
+}
+
+CEL_API_DEF cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups,
+                                             const cel_score_options *options, cel_model *out,
+                                             cel_score_report *report, cel_error *err, cel_work *work)
+{
+    cel_score_options o = CEL_ZERO;
+    cel_score_report own = CEL_ZERO;
+    celi_score_data d = CEL_ZERO;
+    celi_fit fit;
+    cel_work temporary = CEL_ZERO;
+    cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&temporary, 0, sizeof temporary);
+    memset(&fit, 0, sizeof fit);
     if (report) memset(report, 0, sizeof *report);
+    if (err) memset(err, 0, sizeof *err);
     if (options) o = *options;
     if (!work) work = &temporary;
-    if ((o.form != CEL_SCORE_AUTO && o.form != CEL_SCORE_MOMENT) || groups < 1 ||
-        (o.ridge < 0 && o.l1 < 0) || !isfinite(o.ridge) || !isfinite(o.l1))
-        return CEL_ERR_ARG;
-    if ((o.ridge < 0 || o.l1 < 0) && groups < 2) return CEL_ERR_DATA;
-    for (g = 0; g < groups; g++) {
-        if (!celi_moments_alike(moments + g, moments)) return CEL_ERR_SHAPE;
-        if (moments[g].cells < 1) return CEL_ERR_DATA;
-    }
-    if (o.field == CEL_SCORE_FIELD_SLIDE && slide) {
-        for (g = 0; g < groups; g++) {
-            if (slide[g] < 0 || slide[g] >= groups) return CEL_ERR_ARG;
-            if (slide[g] >= slides) slides = (int64_t)slide[g] + 1;
-        }
-    }
-    status = cel_model_new(moments[0].genes, moments[0].relations, o.field != CEL_SCORE_FIELD_NONE, out);
-    if (!status)
-        status = celi_score_new(&sc, CEL_SCORE_MOMENT, &o, NULL, moments, groups, slide, slides, none,
-                                NULL, NULL, groups, work);
-    if (!status) status = celi_score_run(&sc, &o, out, &own);
-    celi_score_free(&sc);
-    if (status) cel_model_free(out);
-    if (status || !report) cel_score_report_free(&own);
-    else *report = own;
+    d.part = moments;
+    d.parts = groups;
+    status = celi_score_options_check(&o, err);
+    if (!status) status = celi_score_given_moments(&d, &o, err);
+    if (!status) status = cel_model_new(d.part->genes, d.part->relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    if (!status) status = celi_fit_open(&fit, &d, CEL_SCORE_MOMENT, &o, work);
+    if (!status) status = celi_fit_pick(&fit, &own);
+    if (!status) status = celi_fit_run(&fit, out, &own);
+    celi_fit_close(&fit);
+    celi_score_data_free(&d);
     cel_work_free(&temporary);
-    return status;
+    return celi_score_end(status, out, &own, report, err);
+}
+
+/* ---- the value ---- */
+
+/* 1/2 v^T D v - l . v + 2 <F_0, D> of one cell (of MOMENT: 2 <F_0, I - x x^T>); along = F_0 x, or F_0 x^2 with J+. */
+static double celi_score_value_cell(cel_score_form form, cel_mat F, const cel_real *x, const cel_real *v,
+                                    const cel_real *along)
+{
+    int64_t n = F.rows, k;
+    double p1 = 0, p3 = 0, square = 0, dot = 0, linear = 0, diagonal = 0, quadratic = 0;
+    if (form == CEL_SCORE_ORTHANT)
+        for (k = 0; k < n; k++) {
+            double y = (double)x[k];
+            p1 += y;
+            p3 += y * y * y;
+        }
+    for (k = 0; k < n; k++) {
+        double y = (double)x[k], g = (double)v[k], f = (double)F.data[k * F.stride + k];
+        int plus = form == CEL_SCORE_ORTHANT;
+        double a = plus ? p3 * y : 1, u = plus ? y * y : y;
+        square += a * g * g;
+        dot += u * g;
+        linear += (plus ? 2 * p1 * y * y - p3 - y * y * y : (double)(n - 1) * y) * g;
+        diagonal += a * f;
+        quadratic += u * (double)along[k];
+    }
+    if (form == CEL_SCORE_MOMENT) dot = 0;
+    return 0.5 * (square - dot * dot) - linear + 2 * (diagonal - quadratic);
 }
 
 CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                           cel_score_form form, double *value, double *each, cel_work *work)
+                                       cel_score_form form, double *value, double *each, cel_work *work)
 {
-    int64_t n = model->genes, S = x.rows, c, i;
-    double *scratch = (double *)celi_alloc((size_t)(CELI_SCORE_CHUNKS * (3 * n + 1)), sizeof *scratch);
-    cel_mat v;
-    cel_status status;
+    int64_t n = model->genes, S = x.rows, first, i, j;
+    const int64_t block = celi_min(CELI_MODEL_BLOCK, S);
+    celi_pool pool = CEL_ZERO;
+    cel_mat v, u, along, F = cel_model_force(model, 0);
+    double *sums;
+    cel_status status = CEL_OK;
     *value = 0;
-    memset(&v, 0, sizeof v);
     if (form == CEL_SCORE_AUTO) form = CEL_SCORE_EXACT;
-    status = !scratch ? CEL_ERR_MEMORY : form == CEL_SCORE_PICK || S < 1 ? CEL_ERR_ARG : cel_mat_new(S, n, &v);
+    if (S < 1 || (int)form < CEL_SCORE_MOMENT || form > CEL_SCORE_ORTHANT) status = CEL_ERR_ARG;
+    if (!status && x.cols != n) status = CEL_ERR_SHAPE;
+    v = celi_pool_mat(&pool, status ? 0 : S, n);
+    u = celi_pool_mat(&pool, block, n);
+    along = celi_pool_mat(&pool, block, n);
+    sums = (double *)celi_pool_get(&pool, block, sizeof *sums);
+    if (!status) status = pool.status;
     if (!status) status = cel_model_energy(model, relations, x, NULL, NULL, v, work);
-    if (!status) {
-        cel_mat F = cel_model_force(model, 0);
-        CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 4))
-        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
-            double *a = scratch + c * (3 * n + 1), *u = a + n, *l = u + n;
-            int64_t cell, j, k;
-            for (cell = c * S / CELI_SCORE_CHUNKS; cell < (c + 1) * S / CELI_SCORE_CHUNKS; cell++) {
-                const cel_real *y = x.data + cell * x.stride, *w = v.data + cell * n;
-                double value_i = 0, along = 0;
-                celi_score_cell(form, n, y, 1, a, u, l);
-                for (k = 0; k < n; k++) {
-                    value_i += (0.5 * a[k] * (double)w[k] - l[k]) * (double)w[k];
-                    along += u[k] * (double)w[k];
+    for (first = 0; first < S && !status; first += block) {
+        cel_mat rows = cel_mat_block(x, first, 0, celi_min(block, S - first), n), to = along;
+        to.rows = rows.rows;
+        if (form == CEL_SCORE_ORTHANT) {
+            for (i = 0; i < rows.rows; i++)
+                for (j = 0; j < n; j++) {
+                    cel_real y = rows.data[i * x.stride + j];
+                    u.data[i * n + j] = y * y;
                 }
-                value_i -= 0.5 * along * along;
-                for (k = 0; k < n; k++) {
-                    double sum = 0, from = form == CEL_SCORE_MOMENT ? (double)y[k] : u[k];
-                    for (j = 0; j < n; j++)
-                        sum += (double)F.data[k * F.stride + j] * (form == CEL_SCORE_MOMENT ? (double)y[j] : u[j]);
-                    value_i += 2 * (a[k] * (double)F.data[k * F.stride + k] - from * sum);
-                }
-                l[n] += value_i;
-                if (each) each[cell] = value_i;
-            }
+            rows = cel_mat_block(u, 0, 0, rows.rows, n);
         }
-        for (i = 0; i < CELI_SCORE_CHUNKS; i++) *value += scratch[i * (3 * n + 1) + 3 * n] / (double)S;
-        if (!isfinite(*value)) status = CEL_ERR_NUMERIC;
+        status = cel_mat_gemm(0, 1, 1, rows, F, 0, to, work);
+        CELI_OMP(omp parallel for schedule(static) if (to.rows * n > CELI_FORK / 4))
+        for (i = 0; i < to.rows; i++)
+            sums[i] = celi_score_value_cell(form, F, x.data + (first + i) * x.stride, v.data + (first + i) * n,
+                                            along.data + i * n);
+        for (i = 0; i < to.rows && !status; i++) {
+            *value += sums[i] / (double)S;
+            if (each) each[first + i] = sums[i];
+        }
     }
-    if (status) *value = 0;
-    celi_free(scratch);
-    cel_mat_free(&v);
+    if (!status && !isfinite(*value)) status = CEL_ERR_NUMERIC;
+    if (status) {
+        *value = 0;
+        for (i = 0; i < S && each; i++) each[i] = 0;
+    }
+    celi_pool_free(&pool);
     return status;
 }
 
@@ -8378,103 +8915,251 @@ CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel
 {
     /* J = 1/2 <T, G T> - <T, l> + 2 <F_0, S I - X^T X>, T the coefficients of B in v: blocks 2 F (symmetric), F^T and F
      * (else), and 2 h; l = (n - 1) B^T X. */
-    int64_t n = model->genes, m = moments->blocks * n, w = m + 1, b = 0, r, i;
+    int64_t n = model->genes, m = moments->blocks * n, w = m + 1, r, b, i;
+    celi_pool pool = CEL_ZERO;
     double *t, *share, total = 0;
     *value = 0;
     if (moments->genes != n || moments->relations != model->relations) return CEL_ERR_SHAPE;
     if (moments->cells < 1) return CEL_ERR_DATA;
-    t = (double *)celi_alloc((size_t)(w * (n + 1)), sizeof *t);
-    share = t + w * n;
-    if (!t) return CEL_ERR_MEMORY;
+    t = (double *)celi_pool_get(&pool, w * n, sizeof *t);
+    share = (double *)celi_pool_get(&pool, w, sizeof *share);
+    if (pool.status) {
+        celi_pool_free(&pool);
+        return CEL_ERR_MEMORY;
+    }
     for (r = 0; r < model->relations; r++) {
         cel_mat F = cel_model_force(model, r);
-        int64_t j, k, count = moments->block[r + 1] - b;
-        for (k = 0; k < count; k++, b++)
+        int64_t j, from = moments->block[r], end = moments->block[r + 1];
+        for (b = from; b < end; b++)
             for (i = 0; i < n; i++)
                 for (j = 0; j < n; j++) {
                     double f = (double)F.data[i * F.stride + j], ft = (double)F.data[j * F.stride + i];
-                    t[(b * n + i) * n + j] = count < 2 ? f + ft : k ? f : ft;
+                    t[(b * n + i) * n + j] = end - from == 1 ? f + ft : b > from ? f : ft;
                 }
     }
     for (i = 0; i < n; i++) t[m * n + i] = model->field ? 2 * (double)model->field[i] : 0.0;
     CELI_OMP(omp parallel for schedule(static) if (w * w * n > CELI_FORK))
     for (i = 0; i < w; i++) {
         int64_t j, k;
+        const double *gram = moments->gram + i * w;
         for (k = 0; k < w; k++) {
             const double *a = t + i * n, *c = t + k * n;
             double dot = 0;
             for (j = 0; j < n; j++) dot += a[j] * c[j];
-            share[i] += 0.5 * dot * moments->gram[i * w + k];
+            share[i] += 0.5 * dot * gram[k];
         }
-        for (j = 0; j < n; j++) share[i] -= (double)(n - 1) * t[i * n + j] * moments->gram[i * w + j];
+        for (j = 0; j < n; j++) share[i] -= (double)(n - 1) * t[i * n + j] * gram[j];
         for (j = 0; j < n && i < n; j++)
-            share[i] += t[i * n + j] * ((i == j ? (double)moments->cells : 0.0) - moments->gram[i * w + j]);
+            share[i] += t[i * n + j] * ((i == j ? (double)moments->cells : 0.0) - gram[j]);
     }
     for (i = 0; i < w; i++) total += share[i];
-    celi_free(t);
+    celi_pool_free(&pool);
     *value = total / (double)moments->cells;
-    return isfinite(*value) ? CEL_OK : CEL_ERR_NUMERIC;
+    if (isfinite(*value)) return CEL_OK;
+    *value = 0;
+    return CEL_ERR_NUMERIC;
+}
+
+/* ---- the definitions, by plain loops ---- */
+
+/* b += F (or F^T) times row i of A X, neighbour by neighbour. */
+static void celi_naive_add(cel_mat F, int transpose, const cel_csr *a, cel_mat x, int64_t i, double *b)
+{
+    int64_t e, j, k;
+    for (e = a->start[i]; e < a->start[i + 1]; e++) {
+        const cel_real *y = x.data + a->index[e] * x.stride;
+        for (k = 0; k < F.rows; k++)
+            for (j = 0; j < F.rows; j++) {
+                double f = (double)F.data[transpose ? j * F.stride + k : k * F.stride + j];
+                b[k] += (double)a->value[e] * f * (double)y[j];
+            }
+    }
+}
+
+/* b = dH/dx_i of all but the cell's own pair term: h + sum_r (F_r N+ + F_r^T N-). */
+static void celi_naive_field(const cel_model *model, const cel_relations *relations, cel_mat x, int64_t cell, double *b)
+{
+    int64_t r, k;
+    for (k = 0; k < model->genes; k++) b[k] = model->field ? (double)model->field[k] : 0.0;
+    for (r = 1; r < relations->count; r++) {
+        const cel_relation *one = relations->at + r;
+        celi_naive_add(cel_model_force(model, r), 0, one->w, x, cell, b);
+        celi_naive_add(cel_model_force(model, r), 1, one->wt ? one->wt : one->w, x, cell, b);
+    }
+}
+
+/* H as far as it depends on the cell's row y: y^T F_0 y + b . y. */
+static double celi_naive_energy(cel_mat F, const double *b, const double *y)
+{
+    double h = 0;
+    int64_t j, k;
+    for (k = 0; k < F.rows; k++) {
+        h += b[k] * y[k];
+        for (j = 0; j < F.rows; j++) h += y[k] * (double)F.data[k * F.stride + j] * y[j];
+    }
+    return h;
+}
+
+/* (weighted: y_j y_k times) the derivative of H along the rotation of y in the plane (j, k), where it is turned by
+ * `angle` there; g = dH/dy at y, which changes by (F_0 + F_0^T) times the turn. */
+static double celi_naive_turn(cel_mat F, const double *g, const double *y, int64_t j, int64_t k, double angle,
+                              int weighted)
+{
+    double yj = y[j] * cos(angle) - y[k] * sin(angle), yk = y[k] * cos(angle) + y[j] * sin(angle);
+    double cross = (double)F.data[j * F.stride + k] + (double)F.data[k * F.stride + j];
+    double gj = g[j] + 2 * (double)F.data[j * F.stride + j] * (yj - y[j]) + cross * (yk - y[k]);
+    double gk = g[k] + 2 * (double)F.data[k * F.stride + k] * (yk - y[k]) + cross * (yj - y[j]);
+    return (weighted ? yj * yk : 1) * (yj * gk - yk * gj);
+}
+
+/* J of one cell from its definition: over the rotations of pairs of axes, whose squares sum to the gradient's and whose
+ * second derivatives to the Laplacian, 1/2 w (XH)^2 + X (w XH), w = 1 or, J+, y_j y_k. MOMENT has the radial part. */
+static double celi_naive_j(cel_mat F, const double *g, const double *y, cel_score_form form)
+{
+    const double e = 1e-4;
+    const int plus = form == CEL_SCORE_ORTHANT;
+    double J = 0, radial = 0;
+    int64_t j, k;
+    for (j = 0; j < F.rows; j++) {
+        radial += g[j] * y[j];
+        for (k = j + 1; k < F.rows; k++) {
+            double slope = celi_naive_turn(F, g, y, j, k, 0, 0);
+            J += 0.5 * (plus ? y[j] * y[k] : 1) * slope * slope;
+            J += (celi_naive_turn(F, g, y, j, k, e, plus) - celi_naive_turn(F, g, y, j, k, -e, plus)) / (2 * e);
+        }
+    }
+    return form == CEL_SCORE_MOMENT ? J + 0.5 * radial * radial : J;
+}
+
+/* The larger of: the difference of the gradient (n) at the cell's row y from H's central differences, and of J. */
+static double celi_naive_compare(cel_mat F, const double *b, double *y, const cel_real *gradient, double *g, double J,
+                                 cel_score_form form)
+{
+    const double e = 1e-4;
+    double size = 0, off = 0, naive;
+    int64_t k;
+    for (k = 0; k < F.rows; k++) {
+        double here = y[k], up;
+        y[k] = here + e;
+        up = celi_naive_energy(F, b, y);
+        y[k] = here - e;
+        g[k] = (up - celi_naive_energy(F, b, y)) / (2 * e);
+        y[k] = here;
+        size += g[k] * g[k];
+        off += (g[k] - (double)gradient[k]) * (g[k] - (double)gradient[k]);
+    }
+    off = sqrt(off / (size > 0 ? size : 1));
+    naive = fabs(celi_naive_j(F, g, y, form) - J) / (1 + size + fabs(J));
+    return naive <= off ? off : naive;
+}
+
+CEL_API_DEF cel_status cel_score_check(const cel_model *model, const cel_relations *relations, cel_mat x,
+                                       cel_score_form form, int64_t cells, double *worst, cel_work *work)
+{
+    int64_t n = model->genes, c, k;
+    celi_pool pool = CEL_ZERO;
+    double *each = (double *)celi_pool_get(&pool, x.rows, sizeof *each);
+    double *b = (double *)celi_pool_get(&pool, n, sizeof *b), *y = (double *)celi_pool_get(&pool, n, sizeof *y), mean;
+    double *g = (double *)celi_pool_get(&pool, n, sizeof *g);
+    cel_mat gradient = celi_pool_mat(&pool, x.rows, n), F = cel_model_force(model, 0);
+    cel_status status = pool.status;
+    *worst = 0;
+    if (!status) status = cel_score_value(model, relations, x, form, &mean, each, work);
+    if (!status) status = cel_model_energy(model, relations, x, NULL, NULL, gradient, work);
+    cells = celi_min(cells, x.rows);
+    for (c = 0; c < cells && !status; c++) {
+        int64_t cell = c * x.rows / cells;
+        double off;
+        for (k = 0; k < n; k++) y[k] = (double)x.data[cell * x.stride + k];
+        celi_naive_field(model, relations, x, cell, b);
+        off = celi_naive_compare(F, b, y, gradient.data + cell * n, g, each[cell], form);
+        if (!(off <= *worst)) *worst = off;
+    }
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* ---- the pseudo-likelihood ---- */
+
+/* log p of cell i, and the status of its normaliser; gamma (n) scratch. */
+typedef struct celi_likelihood {
+    int64_t n;
+    const double *lambda; /* (n) minus the eigenvalues of F_0 */
+    cel_mat x, b, own, turned; /* (S x n) X, its fields, 2 F_0 x, the fields in the eigenvectors' basis */
+} celi_likelihood;
+
+static cel_status celi_likelihood_cell(const celi_likelihood *p, int64_t i, double *gamma, double *log_p)
+{
+    const cel_real *y = p->x.data + i * p->x.stride;
+    double log_c;
+    int64_t k;
+    cel_status status;
+    for (k = 0; k < p->n; k++) gamma[k] = (double)p->turned.data[i * p->n + k];
+    status = cel_sphere_log_fb(p->n, p->lambda, gamma, &log_c, NULL, NULL);
+    *log_p = cel_vec_dot(y, p->b.data + i * p->n, p->n) + 0.5 * cel_vec_dot(y, p->own.data + i * p->n, p->n) - log_c;
+    return status;
+}
+
+/* The fields b = dH/dx_i - 2 F_0 x of all but the cells' own parts, and what their normalisers need; lambda (n). */
+static cel_status celi_likelihood_open(const cel_model *model, const cel_relations *relations, celi_pool *pool,
+                                       celi_likelihood *p, double *lambda, cel_work *work)
+{
+    int64_t n = p->n, k;
+    cel_mat F = celi_pool_mat(pool, n, n), basis = celi_pool_mat(pool, n, n);
+    cel_status status;
+    p->b = celi_pool_mat(pool, p->x.rows, n);
+    p->own = celi_pool_mat(pool, p->x.rows, n);
+    p->turned = celi_pool_mat(pool, p->x.rows, n);
+    p->lambda = lambda;
+    status = pool->status;
+    if (!status) status = cel_model_energy(model, relations, p->x, NULL, NULL, p->b, work);
+    if (status) return status;
+    cel_mat_copy(cel_model_force(model, 0), F);
+    cel_mat_symmetrise(F);
+    status = cel_mat_gemm(0, 0, 2, p->x, F, 0, p->own, work);
+    cel_mat_axpy(-1, p->own, p->b);
+    if (!status) status = cel_mat_eigen(F, lambda, basis);
+    if (!status) status = cel_mat_gemm(0, 0, 1, p->b, basis, 0, p->turned, work);
+    for (k = 0; k < n; k++) lambda[k] = -lambda[k];
+    return status;
 }
 
 CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relations *relations, cel_mat x,
-                                                 double *mean, double *each, cel_work *work)
+                                                   double *mean, double *each, cel_work *work)
 {
-    /* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b), b = dH/dx_i - 2 F_0 x: all but i's own part. */
+    /* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b). */
     int64_t n = model->genes, S = x.rows, c, i;
-    double *scratch = (double *)celi_alloc((size_t)(n + CELI_SCORE_CHUNKS * (n + 1)), sizeof *scratch);
-    cel_status failed[CELI_SCORE_CHUNKS], status;
-    cel_mat v, own, turned, F, basis;
+    celi_pool pool = CEL_ZERO;
+    celi_likelihood p = CEL_ZERO;
+    cel_status failed[CELI_CHUNKS], status = S < 1 ? CEL_ERR_ARG : x.cols != n ? CEL_ERR_SHAPE : CEL_OK;
+    double *lambda = (double *)celi_pool_get(&pool, n, sizeof(double)), sum[CELI_CHUNKS] = {0};
+    double *gamma = (double *)celi_pool_get(&pool, CELI_CHUNKS * n, sizeof(double));
     *mean = 0;
-    memset(failed, 0, sizeof failed);
-    memset(&v, 0, sizeof v);
-    memset(&F, 0, sizeof F);
-    memset(&own, 0, sizeof own);
-    memset(&basis, 0, sizeof basis);
-    memset(&turned, 0, sizeof turned);
-    status = !scratch ? CEL_ERR_MEMORY : S < 1 ? CEL_ERR_ARG : cel_mat_new(S, n, &v);
-    if (!status) status = cel_mat_new(S, n, &own);
-    if (!status) status = cel_mat_new(S, n, &turned);
-    if (!status) status = cel_mat_new(n, n, &F);
-    if (!status) status = cel_mat_new(n, n, &basis);
-    if (!status) status = cel_model_energy(model, relations, x, NULL, NULL, v, work);
+    p.n = n;
+    p.x = x;
+    if (!status) status = celi_likelihood_open(model, relations, &pool, &p, lambda, work);
     if (!status) {
-        cel_mat_copy(cel_model_force(model, 0), F);
-        cel_mat_symmetrise(F);
-        status = cel_mat_gemm(0, 0, 2, x, F, 0, own, work);
-    }
-    if (!status) {
-        cel_mat_axpy(-1, own, v);
-        status = cel_mat_eigen(F, scratch, basis);
-    }
-    if (!status) status = cel_mat_gemm(0, 0, 1, v, basis, 0, turned, work);
-    if (!status) {
-        for (i = 0; i < n; i++) scratch[i] = -scratch[i];
         CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 8))
-        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
-            double *gamma = scratch + n + c * (n + 1), log_c;
-            int64_t cell, k;
-            for (cell = c * S / CELI_SCORE_CHUNKS; cell < (c + 1) * S / CELI_SCORE_CHUNKS && !failed[c]; cell++) {
-                const cel_real *y = x.data + cell * x.stride;
+        for (c = 0; c < CELI_CHUNKS; c++) {
+            int64_t cell;
+            failed[c] = CEL_OK;
+            for (cell = c * S / CELI_CHUNKS; cell < (c + 1) * S / CELI_CHUNKS && !failed[c]; cell++) {
                 double log_p;
-                for (k = 0; k < n; k++) gamma[k] = (double)turned.data[cell * n + k];
-                failed[c] = cel_sphere_log_fb(n, scratch, gamma, &log_c, NULL, NULL);
-                log_p = cel_vec_dot(y, v.data + cell * n, n) + 0.5 * cel_vec_dot(y, own.data + cell * n, n) - log_c;
-                gamma[n] += log_p;
+                failed[c] = celi_likelihood_cell(&p, cell, gamma + c * n, &log_p);
+                sum[c] += log_p;
                 if (each) each[cell] = log_p;
             }
         }
-        for (c = 0; c < CELI_SCORE_CHUNKS; c++) {
+        for (c = 0; c < CELI_CHUNKS; c++) {
             if (failed[c]) status = failed[c];
-            *mean += scratch[n + c * (n + 1) + n] / (double)S;
+            *mean += sum[c] / (double)S;
         }
     }
-    if (status) *mean = 0;
-    celi_free(scratch);
-    cel_mat_free(&v);
-    cel_mat_free(&own);
-    cel_mat_free(&turned);
-    cel_mat_free(&F);
-    cel_mat_free(&basis);
+    if (status) {
+        *mean = 0;
+        for (i = 0; i < S && each; i++) each[i] = 0;
+    }
+    celi_pool_free(&pool);
     return status;
 }
 

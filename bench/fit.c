@@ -65,8 +65,8 @@ static void score_fn(void *context)
     cel_mat_free(&t->se);
     t->own = new_relations(t->points, CEL_WEIGHTS_MEAN);
     if (t->errors) check(cel_slide_tiles(t->points, NULL, 6, t->tile, &tiles, NULL), "tiles");
-    check(cel_score_fit(&t->own, t->x, NULL, t->errors ? t->tile : NULL, &o, &t->model, &report, &t->work),
-          "the fit");
+    o.group = t->errors ? t->tile : NULL;
+    check(cel_score_fit(&t->own, t->x, &o, &t->model, &report, NULL, &t->work), "the fit");
     t->iterations = report.iterations;
     t->se = report.se;
     memset(&report.se, 0, sizeof report.se);

@@ -267,7 +267,8 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
     options.ridge = method == RIDGE ? CEL_SCORE_PICKED : 0;
     options.l1 = method == L1 ? CEL_SCORE_PICKED : 0;
     options.no_errors = report == NULL;
-    check(cel_score_fit(&s->relations, s->x, NULL, s->tile, &options, out, report, NULL), method_name[method]);
+    options.group = s->tile;
+    check(cel_score_fit(&s->relations, s->x, &options, out, report, NULL, NULL), method_name[method]);
     return clock_of(2) - start;
 }
 
@@ -781,7 +782,8 @@ static void experiment_shuffled(void)
             tile_slide(&s, 6);
             memset(&options, 0, sizeof options);
             options.ridge = ridge ? CEL_SCORE_PICKED : 0;
-            check(cel_score_fit(&s.relations, s.x, NULL, s.tile, &options, &fitted, &report, NULL), "fit");
+            options.group = s.tile;
+            check(cel_score_fit(&s.relations, s.x, &options, &fitted, &report, NULL, NULL), "fit");
             for (r = 0; r < 2; r++) {
                 double called = 0;
                 for (a = 0; a < n; a++)

@@ -24,6 +24,7 @@ int main(void)
     cel_csr graph;
     cel_relations relations;
     cel_model truth, fitted;
+    cel_score_options options = CEL_ZERO;
     cel_score_report report;
     static int32_t tile[CELLS];
     int64_t tiles;
@@ -47,7 +48,8 @@ int main(void)
 
     /* Spatial tiles, for the error bars. */
     check(cel_slide_tiles(coords, NULL, 6, tile, &tiles, NULL));
-    check(cel_score_fit(&relations, x, NULL, tile, NULL, &fitted, &report, NULL));
+    options.group = tile;
+    check(cel_score_fit(&relations, x, &options, &fitted, &report, NULL, NULL));
 
     printf("pair     within:  true    fitted +- error      q   between:  true    fitted +- error      q\n");
     for (a = 0; a < GENES; a++)

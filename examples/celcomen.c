@@ -1026,6 +1026,7 @@ static void fit_score(const tissue *t, const cel_relations *r, cel_model *model,
 {
     cel_score_options s;
     cel_work work = {0};
+    cel_error err;
     int64_t groups = 0, k;
     int32_t *group = make_groups(t, &groups);
     double clock = seconds();
@@ -1037,11 +1038,13 @@ static void fit_score(const tissue *t, const cel_relations *r, cel_model *model,
     s.field = (cel_score_field)choice("field", o.field, "none", "shared", "slide", (char *)NULL);
     s.ridge = weight("ridge", o.ridge, o.l1 || o.group ? 0 : CEL_SCORE_PICKED);
     s.l1 = weight(o.group ? "group" : "l1", o.group ? o.group : o.l1, 0);
-    s.group = o.group != NULL;
+    s.together = o.group != NULL;
+    s.slide = t->slide;
+    s.group = group;
     s.no_errors = o.no_errors;
     s.progress = progress();
     if (o.group && o.l1) die(2, "--l1 and --group exclude each other");
-    must(cel_score_fit(r, t->x, t->slide, group, &s, model, done, &work), "fit", NULL);
+    must(cel_score_fit(r, t->x, &s, model, done, &err, &work), "fit", &err);
     json_text(report, "form", form_name(done->form));
     json_text(report, "field",
               s.field == CEL_SCORE_FIELD_SLIDE    ? "slide"
@@ -1658,7 +1661,7 @@ static void command_score(void)
     cel_relations r;
     cel_model none;
     cel_work work = {0};
-    double exact[2], moment[2], likelihood[2];
+    double exact[2], moment[2], likelihood[2], off;
     int64_t k;
     need(o.model, "score", "--model DIR");
     f = load_model(o.model);
@@ -1671,6 +1674,8 @@ static void command_score(void)
         must(cel_score_value(m, &r, t.x, CEL_SCORE_MOMENT, &moment[k], NULL, &work), t.file, NULL);
         must(cel_score_pseudo_likelihood(m, &r, t.x, &likelihood[k], NULL, &work), t.file, NULL);
     }
+    must(cel_score_check(&f.model, &r, t.x, CEL_SCORE_EXACT, 8, &off, &work), t.file, NULL);
+    note("J and its gradient agree with their definitions, at 8 cells, to %.1g\n", off);
     printf("per cell                       %14s %14s\n", "this model", "no forces");
     printf("score J, exact   (lower best)  %14.6g %14.6g\n", exact[0], exact[1]);
     printf("score J, moments (lower best)  %14.6g %14.6g\n", moment[0], moment[1]);

@@ -211,7 +211,8 @@ static cel_status scenario_score(void)
         options.field = k == 1 ? CEL_SCORE_FIELD_SHARED : CEL_SCORE_FIELD_NONE;
         options.ridge = k == 0 ? CEL_SCORE_PICKED : 0.1;
         options.l1 = k == 3 ? 0.1 : 0;
-        TRY(cel_score_fit(&relations, counts, NULL, tile, &options, &fitted, &report, NULL));
+        options.group = tile;
+        TRY(cel_score_fit(&relations, counts, &options, &fitted, &report, NULL, NULL));
         TRY(cel_score_value(&fitted, &relations, counts, form[k], &value, NULL, NULL));
         TRY(cel_score_pseudo_likelihood(&fitted, &relations, counts, &value, NULL, NULL));
         cel_model_free(&fitted);

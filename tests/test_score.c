@@ -1,5 +1,6 @@
 /* Tests of score matching: values, normal equations, recovery, error bars. SPDX-License-Identifier: MIT */
 #include "test.h"
+#include <time.h>
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
@@ -131,6 +132,17 @@ static double apart(cel_mat a, cel_mat b)
         if (v > size) size = v;
     }
     return most / size;
+}
+
+/* The fit with these labels in place of the options' own. */
+static cel_status fit_labels(const cel_relations *relations, cel_mat x, const int32_t *slide, const int32_t *group,
+                             const cel_score_options *options, cel_model *out, cel_score_report *report, cel_work *work)
+{
+    cel_score_options o = CEL_ZERO;
+    if (options) o = *options;
+    o.slide = slide;
+    o.group = group;
+    return cel_score_fit(relations, x, &o, out, report, NULL, work);
 }
 
 static void student_and_fdr(void)
@@ -305,7 +317,7 @@ static void fit_is_the_minimum(void)
                 o.field = (cel_score_field)field;
                 o.tolerance = sizeof(cel_real) == 8 ? 1e-9 : 1e-6;
                 o.no_errors = 1;
-                OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, NULL, &o, &m, &report, NULL));
+                OK_OR_RETURN(fit_labels(&t.relations, t.x, t.slide, NULL, &o, &m, &report, NULL));
                 CHECK(report.converged || sizeof(cel_real) == 4);
                 if (form == CEL_SCORE_MOMENT) {
                     /* Undo the gauge: the constant at which the quadratic is least. */
@@ -369,7 +381,7 @@ static double correlation(const tissue *t, cel_score_form form, int64_t r, doubl
     memset(&o, 0, sizeof o);
     o.form = form;
     o.no_errors = 1;
-    if (CHECK(!cel_score_fit(&t->relations, t->x, NULL, NULL, &o, &m, NULL, NULL)))
+    if (CHECK(!fit_labels(&t->relations, t->x, NULL, NULL, &o, &m, NULL, NULL)))
         c = agree(cel_model_force(&m, r), cel_model_force(&t->truth, r), slope);
     cel_model_free(&m);
     return c;
@@ -399,11 +411,11 @@ static void moment_agrees_with_exact(void)
     memset(&o, 0, sizeof o);
     o.no_errors = 1;
     o.form = CEL_SCORE_EXACT;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &exact, NULL, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, NULL, &o, &exact, NULL, NULL));
     o.form = CEL_SCORE_MOMENT;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &moment, NULL, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, NULL, &o, &moment, NULL, NULL));
     o.form = CEL_SCORE_AUTO;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &automatic, &report, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, NULL, &o, &automatic, &report, NULL));
     CHECK(report.form == CEL_SCORE_MOMENT && report.converged && report.groups == 0 && !report.se.data);
     CHECK(agree(cel_model_force(&exact, 0), cel_model_force(&moment, 0), NULL) >= 0.99);
     CHECK(agree(cel_model_force(&exact, 1), cel_model_force(&moment, 1), NULL) >= 0.99);
@@ -429,19 +441,19 @@ static void orthant(void)
     memset(&o, 0, sizeof o);
     o.form = CEL_SCORE_PICK;
     o.no_errors = 1;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
     CHECK(report.form == CEL_SCORE_ORTHANT && report.held_out < report.held_out_other);
     cel_model_free(&m);
     cel_score_report_free(&report);
     tissue_free(&t);
     /* With negative entries there is nothing to pick, and J+ itself is refused. */
     if (!tissue_make(&t, 4, 8, 1, 2, 0, 1, 1, 0, 0, 3, 2)) return;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
     CHECK(report.form == CEL_SCORE_EXACT);
     cel_model_free(&m);
     cel_score_report_free(&report);
     o.form = CEL_SCORE_ORTHANT;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     tissue_free(&t);
 }
 
@@ -459,7 +471,7 @@ static void hops_types_and_single_cells(void)
     o.no_errors = 1;
     if (!tissue_make(&t, 6, 45, 1, 3, 0, 3, 1, 2, 0, 60, 3)) return;
     o.no_errors = 0;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
     CHECK(agree(cel_model_force(&m, 2), cel_model_force(&t.truth, 2), NULL) > 0.95);
     for (i = 0; i < 6; i++)
         for (j = i + 1; j < 6; j++) {
@@ -472,7 +484,7 @@ static void hops_types_and_single_cells(void)
     tissue_free(&t);
     o.no_errors = 1;
     if (!tissue_make(&t, 5, 55, 1, 4, 0, 4, 1, 0, 0, 60, 4)) return;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, NULL, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, NULL, NULL));
     for (r = 1; r < 4; r++) {
         int64_t other;
         CHECK(agree(cel_model_force(&m, r), cel_model_force(&t.truth, r), NULL) > 0.8);
@@ -509,9 +521,9 @@ static void jackknife_is_refits(void)
     OK_OR_RETURN(cel_moments_add_by_label(part, G, t.tile, &t.relations, t.x, NULL));
     o.form = CEL_SCORE_MOMENT;
     o.ridge = 0.01;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.tile, &o, &cells, &rough, &work));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, t.slide, t.tile, &o, &cells, &rough, &work));
     o.tolerance = sizeof(cel_real) == 8 ? 1e-10 : 1e-6;
-    OK_OR_RETURN(cel_score_fit_moments(part, G, NULL, &o, &m, &report, &work));
+    OK_OR_RETURN(cel_score_fit_moments(part, G, &o, &m, &report, NULL, &work));
     NEAR(apart(cells.force, m.force), 0, 1e-3);
     CHECK(report.groups == G);
     for (g = 0; g < G; g++) {
@@ -519,7 +531,7 @@ static void jackknife_is_refits(void)
         cel_score_report none;
         part[g] = part[G - 1];
         o.no_errors = 1;
-        OK_OR_RETURN(cel_score_fit_moments(part, G - 1, NULL, &o, &one, &none, &work));
+        OK_OR_RETURN(cel_score_fit_moments(part, G - 1, &o, &one, &none, NULL, &work));
         part[g] = kept;
         for (i = 0; i < count; i++) {
             double d = (double)one.force.data[i] - (double)m.force.data[i];
@@ -576,12 +588,12 @@ static void jackknife_over_slides(void)
             o.form = (cel_score_form)form;
             o.field = (cel_score_field)field;
             o.tolerance = sizeof(cel_real) == 8 ? 1e-10 : 1e-6;
-            OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.slide, &o, &m, &report, NULL));
+            OK_OR_RETURN(fit_labels(&t.relations, t.x, t.slide, t.slide, &o, &m, &report, NULL));
             o.no_errors = 1;
             for (g = 0; g < 3; g++) {
                 for (i = 0; i < 2; i++)
                     cel_mat_copy(cel_mat_block(t.x, (i + (i >= g)) * 64, 0, 64, 4), cel_mat_block(rest.x, i * 64, 0, 64, 4));
-                OK_OR_RETURN(cel_score_fit(&rest.relations, rest.x, rest.slide, NULL, &o, one + g, NULL, NULL));
+                OK_OR_RETURN(fit_labels(&rest.relations, rest.x, rest.slide, NULL, &o, one + g, NULL, NULL));
             }
             for (i = 0; i < count; i++) {
                 double a = (double)one[0].force.data[i], b = (double)one[1].force.data[i], c = (double)one[2].force.data[i];
@@ -628,9 +640,9 @@ static void field_of_a_slide(void)
         memset(&o, 0, sizeof o);
         o.form = (cel_score_form)form;
         o.no_errors = 1;
-        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.tile, &o, &m, &plain, NULL));
+        OK_OR_RETURN(fit_labels(&t.relations, t.x, t.slide, t.tile, &o, &m, &plain, NULL));
         o.field = CEL_SCORE_FIELD_SLIDE;
-        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, t.slide, t.tile, &o, &with, &report, NULL));
+        OK_OR_RETURN(fit_labels(&t.relations, t.x, t.slide, t.tile, &o, &with, &report, NULL));
         CHECK(report.field.rows == 2 && report.field.cols == 6);
         for (i = 0; i < 12; i++) {
             double h = (double)t.truth.field[i % 6] * (i < 6 ? 1 : -1), got = (double)report.field.data[i];
@@ -668,12 +680,12 @@ static void lasso_conditions(void)
             memset(&o, 0, sizeof o);
             memset(&none, 0, sizeof none);
             o.form = (cel_score_form)form;
-            o.group = group;
+            o.together = group;
             o.l1 = 0.2;
             o.tolerance = sizeof(cel_real) == 8 ? 1e-9 : 1e-6;
             o.iterations = 20000;
             o.no_errors = 1;
-            OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
+            OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
             OK_OR_RETURN(cel_moments_new(n, &t.relations, &sums));
             OK_OR_RETURN(cel_moments_add(&sums, &t.relations, t.x, NULL, 0, NULL));
             for (r = 0; r < 2; r++) {
@@ -743,7 +755,7 @@ static void picked_over_the_cells(void)
             for (i = 0; i < t.cells; i++)
                 for (j = 0; j < 30; j++) t.x.data[i * 30 + j] = (cel_real)fabs((double)t.x.data[i * 30 + j]);
         o.ridge = CEL_SCORE_PICKED;
-        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
+        OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL));
         CHECK(report.path > 2 && report.ridge > 0);
         cel_model_free(&m);
         cel_score_report_free(&report);
@@ -753,7 +765,7 @@ static void picked_over_the_cells(void)
     for (i = 0; i < t.cells; i++)
         for (j = 0; j < 15; j++) t.x.data[i * 30 + 15 + j] = t.x.data[i * 30 + j];
     OK_OR_RETURN(cel_slide_unit(t.x, NULL, NULL, NULL));
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL));
     CHECK(report.iterations > 0 || !report.converged);
     cel_model_free(&m);
     cel_score_report_free(&report);
@@ -773,11 +785,11 @@ static void picked_weights(void)
     o.ridge = CEL_SCORE_PICKED;
     o.no_errors = 1;
     if (!tissue_make(&t, 12, 18, 1, 2, 0, 0, 1, 0, 0, 3, 10)) return;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &noise, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &noise, NULL));
     cel_model_free(&m);
     tissue_free(&t);
     if (!tissue_make(&t, 12, 36, 1, 2, 0, 8, 0.2, 0, 0, 40, 10)) return;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &signal, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &signal, NULL));
     cel_model_free(&m);
     CHECK(noise.ridge > 10 * signal.ridge && noise.ridge >= 0.3);
     for (p = 0; p < signal.path; p++)
@@ -787,7 +799,7 @@ static void picked_weights(void)
     NEAR(signal.ridge, signal.path_weight[best], 0);
     o.ridge = 0;
     o.l1 = CEL_SCORE_PICKED;
-    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &sparse, NULL));
+    OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &sparse, NULL));
     CHECK(sparse.l1 > 0 && sparse.held_out < signal.held_out);
     CHECK(agree(cel_model_force(&m, 1), cel_model_force(&t.truth, 1), NULL) > 0.9);
     cel_model_free(&m);
@@ -812,18 +824,18 @@ static void invariance(void)
         memset(&o, 0, sizeof o);
         o.form = (cel_score_form)form;
         o.tolerance = sizeof(cel_real) == 8 ? 1e-11 : 1e-6;
-        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &a, &ra, NULL));
+        OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &a, &ra, NULL));
 #if defined(_OPENMP)
         omp_set_num_threads(1);
 #endif
-        OK_OR_RETURN(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &c, &rc, NULL));
+        OK_OR_RETURN(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &c, &rc, NULL));
 #if defined(_OPENMP)
         omp_set_num_threads(2);
 #endif
         CHECK(!memcmp(a.force.data, c.force.data, (size_t)(2 * n * n) * sizeof(cel_real)));
         CHECK(!memcmp(ra.se.data, rc.se.data, (size_t)(2 * n * n) * sizeof(cel_real)));
         o.no_errors = 1;
-        OK_OR_RETURN(cel_score_fit(&t.relations, turned_.x, NULL, NULL, &o, &b, NULL, NULL));
+        OK_OR_RETURN(fit_labels(&t.relations, turned_.x, NULL, NULL, &o, &b, NULL, NULL));
         for (r = 0; r < 2; r++)
             for (i = 0; i < n; i++)
                 for (j = 0; j < n; j++)
@@ -895,23 +907,23 @@ static void errors(void)
     memset(&o, 0, sizeof o);
     flat = (int32_t *)calloc((size_t)t.cells, sizeof *flat);
     o.ridge = CEL_SCORE_PICKED;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     o.l1 = CEL_SCORE_PICKED;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    CHECK(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_ARG);
     o.ridge = o.l1 = 0;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, flat, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(fit_labels(&t.relations, t.x, NULL, flat, &o, &m, &report, NULL) == CEL_ERR_DATA);
     label = t.tile[3];
     t.tile[3] = 40;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL) == CEL_ERR_DATA);
     t.tile[3] = label;
-    CHECK(cel_score_fit(&t.relations, cel_mat_block(t.x, 0, 0, 60, 4), NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_SHAPE);
+    CHECK(fit_labels(&t.relations, cel_mat_block(t.x, 0, 0, 60, 4), NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_SHAPE);
     CHECK(!m.force.data && !report.se.data);
     for (left = 0; left < 60; left += 4) {
         int budget = left;
         cel_status status;
         o.progress.fn = stop;
         o.progress.user = &budget;
-        status = cel_score_fit(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL);
+        status = fit_labels(&t.relations, t.x, NULL, t.tile, &o, &m, &report, NULL);
         CHECK(status == (budget < 0 ? CEL_ERR_STOPPED : CEL_OK));
         CHECK((status == CEL_OK) == (m.force.data != NULL) && (status == CEL_OK) == (report.se.data != NULL));
         cel_model_free(&m);
@@ -919,13 +931,228 @@ static void errors(void)
     }
     o.progress.fn = NULL;
     t.x.data[5] = (cel_real)NAN;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     t.x.data[5] = 3;
-    CHECK(cel_score_fit(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
+    CHECK(fit_labels(&t.relations, t.x, NULL, NULL, &o, &m, &report, NULL) == CEL_ERR_DATA);
     CHECK(cel_score_value(&t.truth, &t.relations, t.x, CEL_SCORE_PICK, &value, NULL, NULL) == CEL_ERR_ARG);
     o.form = CEL_SCORE_EXACT;
-    CHECK(cel_score_fit_moments(NULL, 0, NULL, &o, &m, &report, NULL) == CEL_ERR_ARG);
+    CHECK(cel_score_fit_moments(NULL, 0, &o, &m, &report, NULL, NULL) == CEL_ERR_ARG);
     free(flat);
+    tissue_free(&t);
+}
+
+/* Each cause of a refused fit has a name and the caller's place; outputs are zeroed. */
+static void H9_fit_says_what_and_where(void)
+{
+    tissue t;
+    cel_score_options o = CEL_ZERO;
+    cel_score_report report;
+    cel_model m;
+    cel_error e;
+    int32_t *label;
+    int64_t i;
+    cel_real keep;
+    if (!tissue_make(&t, 4, 8, 1, 2, 0, 1, 1, 0, 1, 3, 13)) return;
+    label = (int32_t *)calloc((size_t)t.cells, sizeof *label);
+#define REFUSED(code, at_cell, at_gene, at)                                                                            \
+    do {                                                                                                               \
+        CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL) == (code));                                  \
+        CHECK(e.status == (code) && e.what && e.cell == (at_cell) && e.gene == (at_gene) && e.offset == (at));         \
+        CHECK(!m.force.data && !report.se.data);                                                                       \
+    } while (0)
+    o.group = label;
+    REFUSED(CEL_ERR_DATA, -1, -1, -1); /* one group */
+    for (i = 0; i < t.cells; i++) label[i] = (int32_t)(i % 2 * 2);
+    REFUSED(CEL_ERR_DATA, -1, -1, 1); /* label 1 without cells */
+    label[7] = -3;
+    REFUSED(CEL_ERR_DATA, 7, -1, -1);
+    label[7] = (int32_t)t.cells;
+    REFUSED(CEL_ERR_DATA, 7, -1, -1);
+    o.group = t.tile;
+    keep = t.x.data[9 * 4 + 2];
+    t.x.data[9 * 4 + 2] = (cel_real)NAN;
+    REFUSED(CEL_ERR_DATA, 9, 2, -1);
+    t.x.data[9 * 4 + 2] = keep + 1;
+    REFUSED(CEL_ERR_DATA, 9, -1, -1);
+    t.x.data[9 * 4 + 2] = -keep;
+    o.form = CEL_SCORE_ORTHANT;
+    REFUSED(CEL_ERR_DATA, 9, 2, -1);
+    t.x.data[9 * 4 + 2] = keep;
+    o.form = CEL_SCORE_MOMENT;
+    o.field = CEL_SCORE_FIELD_SLIDE;
+    o.slide = label;
+    for (i = 0; i < t.cells; i++) label[i] = i % 2;
+    CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL) == CEL_ERR_DATA && e.cell >= 0); /* a tile in two slides */
+    o.field = CEL_SCORE_FIELD_NONE;
+    o.memory = 1000;
+    CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL) == CEL_ERR_MEMORY && e.offset > 1000);
+    NEAR((double)e.offset, cel_score_memory(&t.relations, 4, t.tiles, 1, &o), 1);
+    o.memory = (double)e.offset + 1;
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL));
+    CHECK(e.status == CEL_OK);
+#undef REFUSED
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    free(label);
+    tissue_free(&t);
+}
+
+static void H17_enums_and_weights_are_checked(void)
+{
+    tissue t;
+    cel_score_report report;
+    cel_model m;
+    double value;
+    int k;
+    if (!tissue_make(&t, 4, 6, 1, 2, 0, 1, 1, 0, 1, 3, 13)) return;
+    for (k = 0; k < 9; k++) {
+        cel_score_options o = CEL_ZERO;
+        o.group = t.tile;
+        if (k == 0) o.form = (cel_score_form)9;
+        if (k == 1) o.form = (cel_score_form)-1;
+        if (k == 2) o.field = (cel_score_field)3;
+        if (k == 3) o.ridge = -0.3;
+        if (k == 4) o.l1 = -2;
+        if (k == 5) o.ridge = (double)INFINITY;
+        if (k == 6) o.tolerance = -1;
+        if (k == 7) o.folds = -1;
+        if (k == 8) o.memory = (double)NAN;
+        CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, NULL, NULL) == CEL_ERR_ARG);
+    }
+    CHECK(cel_score_value(&t.truth, &t.relations, t.x, (cel_score_form)9, &value, NULL, NULL) == CEL_ERR_ARG);
+    tissue_free(&t);
+}
+
+/* Moments of other relations than the first, or than the model: refused, not read past their end. */
+static void H1_H2_moments_of_other_relations(void)
+{
+    tissue one, two;
+    cel_moments m[2];
+    cel_model out;
+    double value;
+    if (!tissue_make(&one, 4, 6, 1, 2, 0, 1, 1, 0, 0, 2, 13)) return;
+    if (!tissue_make(&two, 4, 6, 1, 4, 0, 1, 1, 0, 0, 2, 13)) return;
+    OK_OR_RETURN(cel_moments_new(4, &one.relations, m));
+    OK_OR_RETURN(cel_moments_new(4, &two.relations, m + 1));
+    OK_OR_RETURN(cel_moments_add(m, &one.relations, one.x, NULL, 0, NULL));
+    OK_OR_RETURN(cel_moments_add(m + 1, &two.relations, two.x, NULL, 0, NULL));
+    CHECK(cel_score_fit_moments(m, 2, NULL, &out, NULL, NULL, NULL) == CEL_ERR_SHAPE && !out.force.data);
+    CHECK(cel_score_value_moments(&two.truth, m, &value) == CEL_ERR_SHAPE);
+    CHECK(cel_score_value_moments(&one.truth, m + 1, &value) == CEL_ERR_SHAPE);
+    OK_OR_RETURN(cel_score_value_moments(&two.truth, m + 1, &value));
+    cel_moments_free(m);
+    cel_moments_free(m + 1);
+    tissue_free(&one);
+    tissue_free(&two);
+}
+
+/* What the value costs beside the energy's gradient, which it needs: two products against three. */
+static void H13_value_by_one_product(void)
+{
+    tissue t;
+    cel_model m;
+    cel_mat x, gradient;
+    double best[2] = {1e9, 1e9}, value;
+    int k, what;
+    if (test_brief) SKIP("time");
+    if (!tissue_make(&t, 4, 40, 1, 2, 0, 1, 1, 0, 0, 1, 13)) return;
+    OK_OR_RETURN(cel_mat_new(t.cells, 250, &x));
+    OK_OR_RETURN(cel_mat_new(t.cells, 250, &gradient));
+    OK_OR_RETURN(cel_model_new(250, 2, 0, &m));
+    cel_sample_uniform(1, 0, 0, x);
+    for (k = 0; k < 6; k++)
+        for (what = 0; what < 2; what++) {
+            clock_t start = clock();
+            double took;
+            if (what) OK_OR_RETURN(cel_score_value(&m, &t.relations, x, CEL_SCORE_EXACT, &value, NULL, NULL));
+            else OK_OR_RETURN(cel_model_energy(&m, &t.relations, x, NULL, NULL, gradient, NULL));
+            took = (double)(clock() - start) / CLOCKS_PER_SEC;
+            if (took < best[what]) best[what] = took;
+        }
+    CHECK(best[1] < 6 * best[0] + 0.002);
+    cel_mat_free(&x);
+    cel_mat_free(&gradient);
+    cel_model_free(&m);
+    tissue_free(&t);
+}
+
+/* 24 genes in 36 groups by the exact form: what it takes is a few passes over the cells, not unknowns squared a group. */
+static void H14_no_dense_normal_equations(void)
+{
+    tissue t;
+    cel_score_options o = CEL_ZERO;
+    if (!tissue_make(&t, 4, 30, 1, 2, 0, 1, 1, 0, 0, 1, 13)) return;
+    o.form = CEL_SCORE_EXACT;
+    CHECK(cel_score_memory(&t.relations, 24, 36, 1, &o) < 2e7);
+    o.form = CEL_SCORE_MOMENT;
+    CHECK(cel_score_memory(&t.relations, 48, 36, 1, &o) > 36 * 97.0 * 97 * 8);
+    tissue_free(&t);
+}
+
+/* PICK rates a form with slides of unequal size as picking a weight does: by each held-out fold's own field. */
+static void H23_picked_forms_and_weights_agree(void)
+{
+    tissue t;
+    cel_score_options o = CEL_ZERO;
+    cel_score_report report;
+    cel_model m;
+    int64_t i;
+    int32_t *slide;
+    if (!tissue_make(&t, 5, 15, 2, 2, 0, 3, 1, 0, 1, 10, 7)) return;
+    slide = (int32_t *)calloc((size_t)t.cells, sizeof *slide);
+    for (i = 0; i < t.cells; i++) slide[i] = t.tile[i] > 2;
+    o.form = CEL_SCORE_PICK;
+    o.field = CEL_SCORE_FIELD_SLIDE;
+    o.ridge = CEL_SCORE_PICKED;
+    o.slide = slide;
+    o.group = t.tile;
+    o.no_errors = 1;
+    OK_OR_RETURN(cel_score_fit(&t.relations, t.x, &o, &m, &report, NULL, NULL));
+    CHECK(report.form == CEL_SCORE_ORTHANT);
+    for (i = 0; i < report.path; i++)
+        if (fabs(report.path_weight[i] - report.ridge) <= 0) NEAR_REL(report.path_value[i], report.held_out, 1e-3);
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    free(slide);
+    tissue_free(&t);
+}
+
+static void H24_values_are_zeroed_on_error(void)
+{
+    tissue t;
+    cel_model m;
+    double value = 3, *each;
+    int64_t i, kept = 0;
+    if (!tissue_make(&t, 4, 6, 1, 2, 0, 1, 1, 0, 0, 2, 13)) return;
+    each = (double *)malloc((size_t)t.cells * sizeof *each);
+    for (i = 0; i < t.cells; i++) each[i] = 3;
+    t.x.data[5] = (cel_real)NAN;
+    CHECK(cel_score_value(&t.truth, &t.relations, t.x, CEL_SCORE_EXACT, &value, each, NULL) != CEL_OK);
+    for (i = 0; i < t.cells; i++) kept += fabs(each[i]) > 0;
+    CHECK(kept == 0 && !(fabs(value) > 0));
+    for (i = 0; i < t.cells; i++) each[i] = 3;
+    value = 3;
+    OK_OR_RETURN(cel_model_new(3, 2, 0, &m)); /* of other genes */
+    CHECK(cel_score_value(&m, &t.relations, t.x, CEL_SCORE_EXACT, &value, each, NULL) == CEL_ERR_SHAPE);
+    for (i = 0; i < t.cells; i++) kept += fabs(each[i]) > 0;
+    CHECK(cel_score_pseudo_likelihood(&m, &t.relations, t.x, &value, each, NULL) == CEL_ERR_SHAPE);
+    CHECK(kept == 0 && !(fabs(value) > 0));
+    free(each);
+    cel_model_free(&m);
+    tissue_free(&t);
+}
+
+/* The user's own check: every form agrees with its definition, relations that are not symmetric and a field included. */
+static void checked_by_the_user(void)
+{
+    tissue t;
+    int form;
+    if (!tissue_make(&t, 7, 9, 1, 4, 1, 2, 1, 0, 1, 5, 3)) return;
+    for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_ORTHANT; form++) {
+        double worst = 1;
+        OK_OR_RETURN(cel_score_check(&t.truth, &t.relations, t.x, (cel_score_form)form, 9, &worst, NULL));
+        CHECK(worst <= (sizeof(cel_real) == 8 ? 1e-6 : 1e-5));
+    }
     tissue_free(&t);
 }
 
@@ -963,7 +1190,7 @@ static void spurious_colocalisation(void)
     for (i = 0; i < 36; i++) square += (tile_sum[i] - mean) * (tile_sum[i] - mean) / 35;
     z = mean / sqrt(square / 36);
     CHECK(z > 4);
-    OK_OR_RETURN(cel_score_fit(&relations, x, NULL, tile, NULL, &fitted, &report, NULL));
+    OK_OR_RETURN(fit_labels(&relations, x, NULL, tile, NULL, &fitted, &report, NULL));
     CHECK((double)report.q.data[N * N + 0 * N + 1] < 1e-3);
     CHECK((double)report.q.data[N * N + 1 * N + 2] < 1e-3);
     CHECK((double)report.q.data[N * N + 0 * N + 2] > 0.05);
@@ -1000,4 +1227,12 @@ void suite_score(void)
     RUN(spurious_colocalisation);
     RUN(pseudo_likelihood);
     RUN(errors);
+    RUN(H1_H2_moments_of_other_relations);
+    RUN(H9_fit_says_what_and_where);
+    RUN(H13_value_by_one_product);
+    RUN(H14_no_dense_normal_equations);
+    RUN(H17_enums_and_weights_are_checked);
+    RUN(H23_picked_forms_and_weights_agree);
+    RUN(H24_values_are_zeroed_on_error);
+    RUN(checked_by_the_user);
 }

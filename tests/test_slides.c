@@ -99,7 +99,7 @@ static void slides_fit(void)
         options.no_errors = 1;
         options.ridge = 0.01;
         if (load_slide(names[k], 20, 0, &s) &&
-            CHECK(cel_score_fit(&s.relations, s.x, NULL, NULL, &options, &fitted, NULL, NULL) == CEL_OK) &&
+            CHECK(cel_score_fit(&s.relations, s.x, &options, &fitted, NULL, NULL, NULL) == CEL_OK) &&
             CHECK(cel_model_new(20, 2, 0, &none) == CEL_OK)) {
             for (i = 0; i < 2 * 20 * 20; i++) finite += isfinite((double)fitted.force.data[i]) != 0;
             CHECK(finite == 2 * 20 * 20);
@@ -130,8 +130,8 @@ static void positions_permuted(void)
         int64_t a, b, n = 60;
         memset(&options, 0, sizeof options);
         options.ridge = CEL_SCORE_PICKED;
-        if (load_slide("xenium_breast", n, shuffled, &s) &&
-            CHECK(cel_score_fit(&s.relations, s.x, NULL, s.tile, &options, &fitted, &report, NULL) == CEL_OK) &&
+        if (load_slide("xenium_breast", n, shuffled, &s) && (options.group = s.tile) != NULL &&
+            CHECK(cel_score_fit(&s.relations, s.x, &options, &fitted, &report, NULL, NULL) == CEL_OK) &&
             CHECK(report.groups == 36))
             for (a = 0; a < n; a++)
                 for (b = a + 1; b < n; b++) called[shuffled] += (double)report.q.data[(n + a) * n + b] < 0.05;

@@ -81,7 +81,8 @@ int main(void)
         memset(&score, 0, sizeof score);
         score.form = i == 0 ? CEL_SCORE_MOMENT : i == 1 ? CEL_SCORE_EXACT : CEL_SCORE_AUTO;
         score.l1 = i == 2 ? 0.05 : 0;
-        MUST(cel_score_fit(&relations, x, NULL, tile, &score, &fitted, &report, NULL));
+        score.group = tile;
+        MUST(cel_score_fit(&relations, x, &score, &fitted, &report, NULL, NULL));
         print_matrix(i == 0 ? "moment fit" : i == 1 ? "exact fit" : "l1 fit", fitted.force);
         print_matrix("its errors", report.se);
         cel_score_report_free(&report);
