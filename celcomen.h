@@ -1899,14 +1899,15 @@ typedef struct celi_tile {
     cel_real alpha, beta, *c;
 } celi_tile;
 
-/* One row of a sparse product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries; x's rows are
- * stride apart. */
-typedef struct celi_csr_row {
-    int64_t n, count, stride;
-    const int32_t *index;
-    const cel_real *value, *x;
-    cel_real alpha, beta, *y;
-} celi_csr_row;
+/* What the rows of a sparse product share: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y, over the count entries
+ * of a row; x's rows are stride apart. */
+typedef struct celi_spread {
+    const cel_real *x;
+    int64_t n, stride;
+    cel_real alpha, beta;
+} celi_spread;
+typedef void celi_csr_row_fn(const celi_spread *p, int64_t count, const int32_t *index, const cel_real *value,
+                             cel_real *y);
 
 enum { CELI_PANEL = 32 }; /* numbers of a row that rotations take at a time */
 
@@ -1974,10 +1975,12 @@ typedef uint32_t celi_bits;
     enum { S##_W = bytes / sizeof(cel_real), S##_D = bytes / sizeof(double) };                                        \
     T CELI_INLINE S##_v S##_set(cel_real a) { S##_v zero = {0}; return a - zero; }                                    \
     T CELI_INLINE S##_d S##_dset(double a) { S##_d zero = {0}; return a - zero; }                                     \
-    T CELI_INLINE S##_v S##_load(const cel_real *p) { S##_v a; memcpy(&a, p, sizeof a); return a; }                   \
-    T CELI_INLINE S##_d S##_dget(const double *p) { S##_d a; memcpy(&a, p, sizeof a); return a; }                     \
-    T CELI_INLINE void S##_store(cel_real *p, S##_v a) { memcpy(p, &a, sizeof a); }                                   \
-    T CELI_INLINE void S##_dput(double *p, S##_d a) { memcpy(p, &a, sizeof a); }
+    typedef cel_real S##_at __attribute__((vector_size(bytes), aligned(sizeof(cel_real)), may_alias));                \
+    typedef double S##_dat __attribute__((vector_size(bytes), aligned(sizeof(double)), may_alias));                   \
+    T CELI_INLINE S##_v S##_load(const cel_real *p) { return *(const S##_at *)p; }                                    \
+    T CELI_INLINE S##_d S##_dget(const double *p) { return *(const S##_dat *)p; }                                     \
+    T CELI_INLINE void S##_store(cel_real *p, S##_v a) { *(S##_at *)p = a; }                                          \
+    T CELI_INLINE void S##_dput(double *p, S##_d a) { *(S##_dat *)p = a; }
 
 /* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from cel_reals), S##_low (the products of
  * the low words of 64-bit integers) and, in float, S##_number (of integers below 2^31). */
@@ -2125,17 +2128,19 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
 #define CELI_CSR_EIGHT(X, S) CELI_CSR_FOUR(X, S) X(S, 4) X(S, 5) X(S, 6) X(S, 7)
 #define CELI_CSR_ZERO(S, i) S##_v u##i = {0};
 #define CELI_CSR_STEP(S, i) u##i = S##_fma(w, S##_load(from + i * S##_W), u##i);
-#define CELI_CSR_SET(S, i) S##_store(to + i * S##_W, u##i * p->alpha);
-#define CELI_CSR_ADD(S, i) S##_store(to + i * S##_W, S##_fma(b, S##_load(y + i * S##_W), u##i * p->alpha));
+#define CELI_CSR_SET(S, i) S##_store(to + i * S##_W, u##i * alpha);
+#define CELI_CSR_ADD(S, i) S##_store(to + i * S##_W, S##_fma(b, S##_load(y + i * S##_W), u##i * alpha));
 #define CELI_CSR_COLUMNS(T, S, name, COLUMNS)                                                                         \
-    T CELI_INLINE void S##_csr_##name(const celi_csr_row *p, int64_t at, cel_real *to)                                \
+    T CELI_INLINE void S##_csr_##name(const celi_spread *p, int64_t at, int64_t count, const int32_t *index,          \
+                                      const cel_real *value, const cel_real *y, cel_real *to)                         \
     {                                                                                                                 \
-        const cel_real *x = p->x + at, *y = p->y + at;                                                                \
+        const cel_real *x = p->x + at, alpha = p->alpha;                                                              \
+        const int64_t stride = p->stride;                                                                             \
         int64_t e;                                                                                                    \
         COLUMNS(CELI_CSR_ZERO, S)                                                                                     \
-        for (e = 0; e < p->count; e++) {                                                                              \
-            const cel_real *from = x + p->index[e] * p->stride;                                                       \
-            S##_v w = S##_set(p->value[e]);                                                                           \
+        for (e = 0; e < count; e++) {                                                                                 \
+            const cel_real *from = x + index[e] * stride;                                                             \
+            S##_v w = S##_set(value[e]);                                                                              \
             COLUMNS(CELI_CSR_STEP, S)                                                                                 \
         }                                                                                                             \
         if (celi_is_zero(p->beta)) {                                                                                  \
@@ -2149,22 +2154,23 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     CELI_CSR_COLUMNS(T, S, one, CELI_CSR_ONE)                                                                         \
     CELI_CSR_COLUMNS(T, S, four, CELI_CSR_FOUR)                                                                       \
     CELI_CSR_COLUMNS(T, S, eight, CELI_CSR_EIGHT)                                                                     \
-    T static void S##_csr_row(const celi_csr_row *p)                                                                  \
+    T static void S##_csr_row(const celi_spread *p, int64_t count, const int32_t *index, const cel_real *value,       \
+                              cel_real *y)                                                                            \
     {                                                                                                                 \
         enum { W = S##_W };                                                                                           \
         cel_real last[8 * W];                                                                                         \
         int64_t j, n = p->n, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                      \
         if (n < W) {                                                                                                  \
-            celi_scalar_csr_row(p);                                                                                   \
+            celi_scalar_csr_row(p, count, index, value, y);                                                           \
             return;                                                                                                   \
         }                                                                                                             \
         for (j = 0; j < n; j += step) {                                                                               \
             int64_t at = celi_min(j, n - step);                                                                       \
-            cel_real *to = at == j || celi_is_zero(p->beta) ? p->y + at : last;                                       \
-            if (step == 8 * W) S##_csr_eight(p, at, to);                                                              \
-            else if (step == 4 * W) S##_csr_four(p, at, to);                                                          \
-            else S##_csr_one(p, at, to);                                                                              \
-            if (to == last) memcpy(p->y + j, last + (j - at), (size_t)(n - j) * sizeof(cel_real));                    \
+            cel_real *to = at == j || celi_is_zero(p->beta) ? y + at : last;                                          \
+            if (step == 8 * W) S##_csr_eight(p, at, count, index, value, y + at, to);                                 \
+            else if (step == 4 * W) S##_csr_four(p, at, count, index, value, y + at, to);                             \
+            else S##_csr_one(p, at, count, index, value, y + at, to);                                                 \
+            if (to == last) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof(cel_real));                       \
         }                                                                                                             \
     }
 
@@ -2246,19 +2252,19 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     {                                                                                                                 \
         const S##_i one = (S##_i)S##_set(0) + 1, two = one + one;                                                     \
         const int sign = (int)sizeof(cel_real) * 8 - 2; /* takes bit 1 to the sign bit */                             \
-        S##_v turns = S##_fma(x, S##_set(CELI_TWO_OVER_PI), S##_set(CELI_ROUNDER)), q = turns - CELI_ROUNDER;         \
+        S##_v turns = S##_fma(x, S##_set(CELI_TWO_OVER_PI), S##_set(CELI_ROUNDER)), minus_q = CELI_ROUNDER - turns;   \
         S##_v r, z, s, c, p;                                                                                          \
         S##_i quadrant = (S##_i)turns, swap;                                                                          \
-        r = S##_fma(-q, S##_set(CELI_HALF_PI_1), x);                                                                  \
-        r = S##_fma(-q, S##_set(CELI_HALF_PI_2), r);                                                                  \
-        r = S##_fma(-q, S##_set(CELI_HALF_PI_3), r);                                                                  \
+        r = S##_fma(minus_q, S##_set(CELI_HALF_PI_1), x);                                                             \
+        r = S##_fma(minus_q, S##_set(CELI_HALF_PI_2), r);                                                             \
+        r = S##_fma(minus_q, S##_set(CELI_HALF_PI_3), r);                                                             \
         z = r * r;                                                                                                    \
         p = S##_set(0);                                                                                               \
         CELI_SIN_TERMS(S##_horner)                                                                                    \
         s = S##_fma(r * z, p, r);                                                                                     \
         p = S##_set(0);                                                                                               \
         CELI_COS_TERMS(S##_horner)                                                                                    \
-        c = S##_fma(z * z, p, S##_fma(-z, S##_set((cel_real)0.5), S##_set(1)));                                       \
+        c = S##_fma(z * z, p, S##_fma(z, S##_set((cel_real)-0.5), S##_set(1)));                                       \
         swap = ((S##_i)s ^ (S##_i)c) & -(quadrant & one);                                                             \
         *sine = (S##_v)((S##_i)s ^ swap ^ (quadrant & two) << sign);                                                  \
         *cosine = (S##_v)((S##_i)c ^ swap ^ ((quadrant + one) & two) << sign);                                        \
@@ -2280,22 +2286,24 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
         p = S##_fma(s, S##_fma(z, p, half * f), e * CELI_LN2_2);                                                      \
         return S##_fma(e, S##_set(CELI_LN2_1), f - S##_fma(half, f, -p));                                             \
     }                                                                                                                 \
-    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. */          \
+    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. Without its */\
+    /* sign a number's bits grow with it, and NaN's are the largest. */                                               \
     T static int S##_sincos(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine)                           \
     {                                                                                                                 \
-        uint64_t word[sizeof(S##_i) / 8], odd = 0;                                                                    \
-        S##_i in = ~(S##_i)S##_set(0);                                                                                \
-        size_t k;                                                                                                     \
+        const celi_bits unsign = ~(celi_bits)0 >> 1;                                                                  \
+        celi_bits lane[S##_W], any = 0;                                                                               \
+        S##_i beyond = (S##_i)S##_set(0), high = (S##_i)S##_set(CELI_SINCOS_HIGH);                                    \
+        int k;                                                                                                        \
         for (; n > 0; n -= S##_W, x += S##_W, sine += S##_W, cosine += S##_W) {                                       \
             S##_v v = S##_load(x), s, c;                                                                              \
-            in &= (S##_i)(v >= -CELI_SINCOS_HIGH) & (S##_i)(v <= CELI_SINCOS_HIGH);                                   \
+            beyond |= high - ((S##_i)v & unsign);                                                                     \
             S##_sincos_v(v, &s, &c);                                                                                  \
             S##_store(sine, s);                                                                                       \
             S##_store(cosine, c);                                                                                     \
         }                                                                                                             \
-        memcpy(word, &in, sizeof in);                                                                                 \
-        for (k = 0; k < sizeof word / 8; k++) odd |= ~word[k];                                                        \
-        return odd != 0;                                                                                              \
+        memcpy(lane, &beyond, sizeof beyond);                                                                         \
+        for (k = 0; k < S##_W; k++) any |= lane[k];                                                                   \
+        return any > unsign;                                                                                          \
     }                                                                                                                 \
     /* 32 normals from the blocks of words that begin at block: 16 pairs, cosines first. Philox as in celi_philox; */ \
     /* of a 64-bit lane only the low word counts. */                                                                  \
@@ -2364,14 +2372,16 @@ static double celi_scalar_dot(int64_t n, const cel_real *x, const cel_real *y)
 }
 
 /* Never inlined: within a vector kernel its sums would be fused. */
-CELI_NOINLINE static void celi_scalar_csr_row(const celi_csr_row *p)
+CELI_NOINLINE static void celi_scalar_csr_row(const celi_spread *p, int64_t count, const int32_t *index,
+                                              const cel_real *value, cel_real *y)
 {
+    const cel_real alpha = p->alpha, beta = p->beta;
+    const int64_t n = p->n;
     int64_t e, j;
-    for (j = 0; j < p->n; j++) p->y[j] = celi_is_zero(p->beta) ? 0 : p->beta * p->y[j];
-    for (e = 0; e < p->count; e++) {
-        const cel_real *from = p->x + p->index[e] * p->stride;
-        cel_real w = p->alpha * p->value[e];
-        for (j = 0; j < p->n; j++) p->y[j] += w * from[j];
+    for (j = 0; j < n; j++) y[j] = celi_is_zero(beta) ? 0 : beta * y[j];
+    for (e = 0; e < count; e++) {
+        const cel_real *from = p->x + index[e] * p->stride, w = alpha * value[e];
+        for (j = 0; j < n; j++) y[j] += w * from[j];
     }
 }
 
@@ -2466,7 +2476,7 @@ typedef struct celi_kernels {
     void (*tile)(const celi_tile *tile);
     void (*axpy)(int64_t n, cel_real alpha, const cel_real *x, cel_real *y);
     double (*dot)(int64_t n, const cel_real *x, const cel_real *y);
-    void (*csr_row)(const celi_csr_row *row);
+    celi_csr_row_fn *csr_row;
     double (*rank2)(int64_t n, double *row, double a, const double *w, double b, const double *v, const double *u);
     void (*givens)(int64_t count, const double *rotation, double *high);
     int (*sincos)(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine);
@@ -2510,15 +2520,18 @@ static int celi_has_level(cel_level level)
 #endif
 }
 
-/* The only mutable global: 1 + the index of the table in use and, from bit 8 on, the environment's cap; 0 before the
- * first look. Threads that race here write the same value. */
-static int celi_level_cache = 0;
+/* The only mutable global: the table in use, NULL before the first look, and the environment's cap. Threads that race
+ * here write the same values. */
+static struct celi_level_state {
+    const celi_kernels *kernels;
+    int wish;
+} celi_level_now = {NULL, 0};
 #if defined(__GNUC__) || defined(__clang__)
 #define CELI_ATOMIC_LOAD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define CELI_ATOMIC_STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #else
-#define CELI_ATOMIC_LOAD(p) (*(volatile int *)(p))
-#define CELI_ATOMIC_STORE(p, v) (*(volatile int *)(p) = (v))
+#define CELI_ATOMIC_LOAD(p) (*(p))
+#define CELI_ATOMIC_STORE(p, v) (*(p) = (v))
 #endif
 
 /* What CELCOMEN_LEVEL asks for. A name that is none counts as scalar: a library cannot print, but slow and "scalar" is
@@ -2534,31 +2547,33 @@ static int celi_level_wish(void)
     return level;
 }
 
-/* The best table up to cap and the environment's wish becomes the one in use. */
-static int celi_level_choose(int cap, int wish)
+/* The best table up to cap and the environment's wish becomes the one in use. Not inlined, for celi_kernel to be. */
+CELI_NOINLINE static const celi_kernels *celi_level_choose(int cap, int wish)
 {
-    int best = 0, i;
-    for (i = 1; i < (int)(sizeof celi_tables / sizeof celi_tables[0]); i++)
-        if ((int)celi_tables[i].level <= celi_min(cap, wish) && celi_has_level(celi_tables[i].level)) best = i;
-    CELI_ATOMIC_STORE(&celi_level_cache, (best + 1) | wish << 8);
-    return (best + 1) | wish << 8;
+    const celi_kernels *best = celi_tables;
+    size_t i;
+    for (i = 1; i < sizeof celi_tables / sizeof celi_tables[0]; i++)
+        if ((int)celi_tables[i].level <= celi_min(cap, wish) && celi_has_level(celi_tables[i].level))
+            best = celi_tables + i;
+    CELI_ATOMIC_STORE(&celi_level_now.wish, wish);
+    CELI_ATOMIC_STORE(&celi_level_now.kernels, best);
+    return best;
 }
 
 static const celi_kernels *celi_kernel(void)
 {
-    int cache = CELI_ATOMIC_LOAD(&celi_level_cache);
-    if (cache == 0) cache = celi_level_choose(CEL_LEVEL_AVX512, celi_level_wish());
-    return &celi_tables[(cache & 255) - 1];
+    const celi_kernels *kern = CELI_ATOMIC_LOAD(&celi_level_now.kernels);
+    return kern ? kern : celi_level_choose(CEL_LEVEL_AVX512, celi_level_wish());
 }
 
 CEL_API_DEF cel_level cel_level_get(void) { return celi_kernel()->level; }
 
 CEL_API_DEF cel_level cel_level_cap(cel_level cap)
 {
-    (void)celi_kernel(); /* the environment is read once, here at the latest */
+    const celi_kernels *kern = celi_kernel(); /* the environment is read once, here at the latest */
     if ((int)cap >= CEL_LEVEL_SCALAR && (int)cap <= CEL_LEVEL_AVX512)
-        celi_level_choose((int)cap, CELI_ATOMIC_LOAD(&celi_level_cache) >> 8);
-    return cel_level_get();
+        kern = celi_level_choose((int)cap, CELI_ATOMIC_LOAD(&celi_level_now.wish));
+    return kern->level;
 }
 
 CEL_API_DEF const char *cel_level_name(cel_level level)
@@ -2853,14 +2868,16 @@ typedef struct celi_product {
 } celi_product;
 
 /* A tile of which only rows x cols exist goes through a whole one. */
-static void celi_product_edge(const celi_kernels *kern, celi_tile t, int64_t rows, int64_t cols)
+static void celi_product_edge(const celi_kernels *kern, celi_tile *t, int64_t rows, int64_t cols)
 {
-    cel_real edge[512] = {0}, *c = t.c;
-    int64_t r, ldc = t.ldc;
+    cel_real edge[512], *c = t->c;
+    int64_t r, ldc = t->ldc;
+    memset(edge, 0, (size_t)(kern->mr * kern->nr) * sizeof(cel_real));
     for (r = 0; r < rows; r++) memcpy(edge + r * kern->nr, c + r * ldc, (size_t)cols * sizeof(cel_real));
-    t.c = edge;
-    t.ldc = kern->nr;
-    kern->tile(&t);
+    t->c = edge;
+    t->ldc = kern->nr;
+    kern->tile(t);
+    t->ldc = ldc;
     for (r = 0; r < rows; r++) memcpy(c + r * ldc, edge + r * kern->nr, (size_t)cols * sizeof(cel_real));
 }
 
@@ -2890,7 +2907,7 @@ static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_r
             t.cs = !g->a.trans ? 1 : packed_a ? mr : g->a.stride;
             t.c = g->c.data + (i + ir) * g->c.stride + g->j + jr;
             if (ir + mr <= m && jr + nr <= g->n) g->kern->tile(&t);
-            else celi_product_edge(g->kern, t, celi_min(mr, m - ir), celi_min(nr, g->n - jr));
+            else celi_product_edge(g->kern, &t, celi_min(mr, m - ir), celi_min(nr, g->n - jr));
         }
     }
 }
@@ -3657,14 +3674,14 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
     const int32_t *list = p->list;
     const int64_t *start = a->start, count = p->y.rows;
     int32_t recent[CELI_CSR_RECENT];
-    celi_csr_row row;
+    celi_spread spread;
     int64_t r, i, e;
     memset(recent, -1, sizeof recent);
-    row.n = p->x.cols;
-    row.x = p->x.data;
-    row.stride = p->x.stride;
-    row.alpha = p->alpha;
-    row.beta = p->beta;
+    spread.x = p->x.data;
+    spread.n = p->x.cols;
+    spread.stride = p->x.stride;
+    spread.alpha = p->alpha;
+    spread.beta = p->beta;
     for (r = first - SOON; r < last; r++) {
         if (r + LATEST < count) {
             if (list) CELI_PREFETCH(start + list[r + LATEST]);
@@ -3681,11 +3698,8 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
         }
         if (r < first) continue;
         i = list ? list[r] : r;
-        row.count = start[i + 1] - start[i];
-        row.index = a->index + start[i];
-        row.value = a->value + start[i];
-        row.y = p->y.data + (p->walk ? i : r) * p->y.stride;
-        p->kern->csr_row(&row);
+        p->kern->csr_row(&spread, start[i + 1] - start[i], a->index + start[i], a->value + start[i],
+                         p->y.data + (p->walk ? i : r) * p->y.stride);
     }
 }
 
