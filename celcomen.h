@@ -191,7 +191,7 @@
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
  *     files      cel_file_, cel_npy_, cel_npz_   .npy, .npz, lists of names
- *     tissue     cel_slide_, cel_graph_   unit rows, neighbour graphs, tiles
+ *     tissue     cel_slide_, cel_scaling_, cel_graph_   from counts to rows and back, tiles, neighbour graphs
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
  *     score      cel_score_          score matching
@@ -328,12 +328,22 @@ CEL_API double cel_rng_uniform(cel_rng *rng);
 CEL_API double cel_rng_normal(cel_rng *rng);
 /* An unbiased integer in [0, bound), bound >= 1. */
 CEL_API uint32_t cel_rng_integer(cel_rng *rng, uint32_t bound);
+/* A Poisson draw: by inversion below a mean of 10, above by transformed rejection (Hormann 1993, PTRS). A mean that is
+ * not above 0 gives 0; above 1e15 the mean itself, rounded. */
+CEL_API int64_t cel_rng_poisson(cel_rng *rng, double mean);
+/* A Gamma draw of mean `shape` > 0 and scale 1 (Marsaglia and Tsang 2000); 0 for another shape. Counts of mean m and
+ * variance m + m^2 / r (negative binomial) are cel_rng_poisson(rng, m / r * cel_rng_gamma(rng, r)). */
+CEL_API double cel_rng_gamma(cel_rng *rng, double shape);
 
 /* P(|T| >= |t|) for Student's t with df > 0 degrees of freedom; NaN for NaN. */
 CEL_API double cel_student_p(double t, double df);
 /* Benjamini & Hochberg (1995): q[i] = min over p[j] >= p[i] of p[j] count / rank(j), at most 1. q may be p.
  * Allocates count indices. */
 CEL_API cel_status cel_fdr(const double *p, int64_t count, double *q);
+
+/* Compacts items (count of `size` bytes each) in place to those whose keep is non-zero, in order, and
+ * returns how many. For the rows of a matrix, size = stride * sizeof(cel_real); for labels, 4. */
+CEL_API int64_t cel_compact(const uint8_t *keep, int64_t count, void *items, size_t size);
 
 /* ======================================================================== */
 /* kernels: what is vectorised by hand, and the level in use                */
@@ -424,6 +434,10 @@ CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
  * value needs more than 60 iterations (NaN input); w and V are then zero. */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 
+/* Keeps the columns index (count, ascending, else CEL_ERR_ARG and *a untouched) of *a in place and sets its cols;
+ * where a was contiguous it stays so. */
+CEL_API cel_status cel_mat_columns(cel_mat *a, const int32_t *index, int64_t count);
+
 /* ======================================================================== */
 /* sparse: CSR matrices                                                     */
 /* ======================================================================== */
@@ -476,6 +490,12 @@ CEL_API cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int3
 /* Pairs at exactly `hops` steps in the undirected graph of A's stored entries (square), hops >= 1: symmetric,
  * value 1, no diagonal. */
 CEL_API cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out);
+
+/* Cells by label, as rows of a CSR matrix are laid out: list[start[g] .. start[g+1]-1] are the cells of label g,
+ * ascending; start (groups + 1), list (count). CEL_ERR_ARG for a label outside 0..groups-1 (err: cell); both are then
+ * zeroed. */
+CEL_API cel_status cel_csr_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list,
+                                  cel_error *err);
 
 /* ======================================================================== */
 /* files: .npy, .npz and lists of names, in and out                         */
@@ -591,63 +611,164 @@ CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member,
 #endif
 
 /* ======================================================================== */
-/* tissue: expression, slides, neighbour graphs                             */
+/* tissue: expression, scaling there and back, places, neighbour graphs     */
 /* ======================================================================== */
 
-/* From counts to expression. All-zero: scale to 10,000 a cell, then log1p. A cell's result depends on
- * that cell alone. */
+/* Functions that change X (S x n) in place leave it untouched on error. */
+
+/* From counts to log-normalised expression. All-zero: scaled to 10,000 a cell, then log1p. */
 typedef struct cel_slide_options {
     double target_sum; /* a cell's counts are scaled to this total; 0 = 1e4 (published: 1e6), negative = not scaled */
     int no_log;        /* non-zero leaves out x <- log(1 + x) */
 } cel_slide_options;
 
-/* In place on counts X (S x n): library-size scaling and log1p. options may be NULL. Rows of zeros stay.
- * CEL_ERR_DATA for a negative, NaN or infinite count (err: cell, gene); X is then untouched. */
+/* In place on counts X (S x n): library-size scaling and log1p, cell by cell. options may be NULL. Rows of zeros
+ * stay. CEL_ERR_DATA for a negative, NaN or infinite count (err: cell, gene). */
 CEL_API cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err);
 /* In place on X (S x n): every row divided by its length. Rows of zeros stay, keep[i] (S, or NULL) tells 1
  * for a usable row and 0 for zeros, and *zeros (or NULL) counts them; where both are NULL a row of
- * zeros is CEL_ERR_DATA (err: cell). NaN or infinity is CEL_ERR_DATA (err: cell, gene), X untouched. */
+ * zeros is CEL_ERR_DATA (err: cell). NaN or infinity is CEL_ERR_DATA (err: cell, gene); keep and *zeros are then 0. */
 CEL_API cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err);
-/* Compacts items (count of `size` bytes each) in place to those whose keep is non-zero, in order, and
- * returns how many. For the rows of a matrix, size = stride * sizeof(cel_real); for labels, 4. */
-CEL_API int64_t cel_slide_keep(const uint8_t *keep, int64_t count, void *items, size_t size);
 
-/* The `top` most variable genes of log1p data X (S x n, S >= 2, not negative), the classic Seurat flavour:
- * mean and dispersion (variance / mean) of expm1(x), their logarithms, genes in 20 bins of equal width
- * in log1p(mean), score = (log dispersion - its mean in the bin) / its standard deviation in the bin. A
- * gene alone in its bin scores 1; a gene that does not vary scores -infinity. index (top) receives the
- * columns, ascending; ties go to the lower column. score (n, or NULL) receives every gene's score. */
-CEL_API cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err);
-/* Keeps the columns index (count, ascending) of *x in place and sets its cols; where x was contiguous it
- * stays so. */
-CEL_API cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64_t count);
+/* What kind of numbers a matrix holds. */
+typedef enum cel_kind {
+    CEL_KIND_COUNTS = 0, /* molecules or reads */
+    CEL_KIND_LOGNORM,    /* counts that were scaled and logged, x = log1p(q) */
+    CEL_KIND_INTENSITY,  /* fluorescence and the like: no library size */
+    CEL_KIND_UNIT        /* rows to be taken as they are, but for their length */
+} cel_kind;
 
-/* Cells by label: list[start[g] .. start[g+1]-1] are the cells of label g, ascending; start (groups + 1),
- * list (count). CEL_ERR_ARG for a label outside 0..groups-1 (err: cell). */
-CEL_API cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list,
-                                    cel_error *err);
+/* What a matrix looks like, so that a user who names another kind can be warned. */
+typedef struct cel_slide_report {
+    double whole, zeros;    /* shares of all values: whole numbers, zeros */
+    double lowest, largest; /* values */
+    int64_t empty;          /* cells of nothing but zeros */
+    double multiples;       /* of the values above 0 in a sample of cells, the share that is a whole multiple of its */
+    double log_multiples;   /* cell's smallest one: near 1 for scaled counts; the same of expm1(x): for logged ones */
+    cel_kind likely;        /* COUNTS (scaled ones if whole is not near 1), LOGNORM or INTENSITY */
+} cel_slide_report;
+
+/* Looks at X (S x n); total (S, or NULL) receives each cell's sum: what cel_scaling_fit wants, taken before genes are
+ * left out. CEL_ERR_DATA for NaN or infinity (err: cell, gene), outputs zeroed. */
+CEL_API cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err);
+
+typedef enum cel_genes_by {
+    CEL_GENES_MEAN = 0, /* the most expressed: highest mean of X. Counts say most about these */
+    CEL_GENES_VARIABLE  /* the most variable, by the classic Seurat flavour: prefers rare genes */
+} cel_genes_by;
+
+/* All-zero: every gene. */
+typedef struct cel_genes_options {
+    cel_genes_by by;
+    int64_t top;         /* so many of the highest score; 0 = all that pass */
+    int64_t min_cells;   /* leave out genes that are expressed (not 0) in fewer cells; 0 = none is left out */
+    const double *total; /* (S) VARIABLE on counts: each cell's total; NULL: X is log data, x = log1p(q) */
+} cel_genes_options;
+
+/* Genes to keep of X (S x n, S >= 2): index (top, else n) receives *count columns, ascending; ties go to the lower
+ * one. For all genes (n), or NULL: cells, in how many each is expressed; score, its mean, or for VARIABLE: mean and
+ * dispersion (variance / mean) of q (counts scaled to 1e4; expm1(x)), their logarithms, 20 bins of equal width in
+ * log1p(mean), (log dispersion - its mean in the bin) / its standard deviation in the bin. A gene alone in its bin
+ * scores 1, one that does not vary or is left out -infinity. CEL_ERR_DATA for NaN, infinity, and for VARIABLE a
+ * negative value or log data above 700 (err: cell, gene). On error *count is 0. Allocates about 6 n doubles. */
+CEL_API cel_status cel_slide_genes(cel_mat x, const cel_genes_options *options, int32_t *index, int64_t *count,
+                                   int64_t *cells, double *score, cel_error *err);
+
+/* From the user's numbers to the rows that a fit takes, and back (manual, section 6). With l_i a cell's total over
+ * ALL measured genes, t their median, g its group (slide, or slide and type):
+ *   q_ik = t y_ik / l_i,  v_ik = log(1 + q_ik)           the library size taken out, the noise of large counts evened
+ *   z_ik = (v_ik - m_gk) / s_k                            mean 0 in each group, standard deviation 1
+ *   r_i  = z_i - c_i u,  c_i = u . z_i                    without what a change of library size does to z:
+ *   x_i  = r_i / L_i,    L_i = |r_i|                      u_k ~ mean_i (dv / dlog l = q / (1 + q)) / s_k, |u| = 1
+ * log-normalised data start at v, with q = expm1(v); intensities have q = y, v = q, or log1p(q) where asked for, and
+ * no u. With L_i, c_i, l_i and g kept every step has an inverse, so that nothing is lost. */
+typedef struct cel_scaling_options {
+    cel_kind kind;
+    double target; /* COUNTS: the total t to scale to; 0 = the median of the totals, negative = not scaled, q = y */
+    int log;       /* v = log1p(q)? 1 yes, -1 no, 0 = COUNTS yes, INTENSITY no; LOGNORM is logged already */
+    int size;      /* take u out? 1 yes, -1 no, 0 = COUNTS yes, LOGNORM where all values are in 0..30, else no */
+    int plain;     /* 1: x_i = v_i / |v_i| as published: m = 0, s = 1, no u. UNIT always is */
+} cel_scaling_options;
+
+/* What was taken out of one cell's row. */
+typedef struct cel_scaling_cell {
+    double total;  /* l_i; 0 for a cell without counts */
+    double length; /* L_i; 0 for a cell without a row: no counts, no group, or nothing left after centring */
+    double size;   /* c_i */
+    int32_t group; /* g; negative: of no group */
+} cel_scaling_cell;
+
+/* All that is needed to map both ways. Free with cel_scaling_free; all-zero is none. */
+typedef struct cel_scaling {
+    cel_kind kind;
+    int log;                       /* v = log1p(q) */
+    int64_t genes, groups, cells;  /* n, G, S */
+    double target;                 /* t; 0: not scaled */
+    double *centre, *scale, *size; /* m (G x n), s (n), u (n); each NULL where that step is left out */
+    cel_scaling_cell *cell;        /* (S) */
+} cel_scaling;
+
+/* Measures X (S x n) and makes its rows in place. total (S, or NULL: row sums); group (S, labels from 0 below S, one
+ * group where NULL): cells of negative label, like those without counts, are not measured and get rows of zeros, with
+ * length 0 in scaling->cell. options may be NULL. CEL_ERR_DATA: NaN, infinity, a negative count, a total below the
+ * row's sum (err: cell), a gene that does not vary within the groups (err: gene; see cel_slide_genes). On error
+ * out is all-zero. X is read three times and written once; sums are in double, in blocks of 1,024 cells of a group: the
+ * same bits for any number of threads. Allocates about 6 n doubles a block and 80 bytes a cell. */
+CEL_API cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
+                                   const cel_scaling_options *options, cel_scaling *out, cel_error *err);
+/* The same steps on other cells of the same genes: rows in place of X, cell (S) receives what was taken out of each.
+ * total NULL (row sums) only where the fit had NULL. group as above, labels below scaling->groups. On error cell is
+ * zeroed. */
+CEL_API cel_status cel_scaling_apply(const cel_scaling *scaling, cel_mat x, const double *total, const int32_t *group,
+                                     cel_scaling_cell *cell, cel_error *err);
+CEL_API void cel_scaling_free(cel_scaling *scaling);
+
+/* Units in which a user reads and sets expression. */
+typedef enum cel_unit {
+    CEL_UNIT_GIVEN = 0, /* as X was: counts at the cell's own total, log-normalised values, intensities */
+    CEL_UNIT_LOG,       /* v: differences are log fold changes where expression is high */
+    CEL_UNIT_TYPICAL,   /* q: counts at the median total */
+    CEL_UNIT_FOLD       /* cel_scaling_hold only: times the cell's own q */
+} cel_unit;
+
+/* Values (S x n, may be rows) of rows (S x n) in a unit: v = m_g + s (L_i x_i + c_i u), then q and y. Rows that a
+ * sampler drew take the lengths and sizes of the cells they stand for; values below 0 then mean less than no
+ * expression. Cells without a row (length 0) get zeros. */
+CEL_API cel_status cel_scaling_values(const cel_scaling *scaling, cel_unit unit, cel_mat rows,
+                                      const cel_scaling_cell *cell, cel_mat values);
+/* The row (n) the cell would have had with gene[j] at value[j] (count each) in place of its own: projected and
+ * normalised again, in place, with *cell. Its coordinate x_a is what a sampler holds for "gene a at this value". With
+ * d = (z'_a - z_a) / L and w = 1 - u_a^2 it is (x_a + d w) / sqrt(1 + 2 d x_a + d^2 w) for one gene: rising in the
+ * value, within -sqrt(w) .. sqrt(w). cel_scaling_values with the new *cell gives the value back. CEL_ERR_DATA for a
+ * cell without a row and a value that is NaN, infinite or a negative count, CEL_ERR_ARG for a gene out of range (err:
+ * gene); row and *cell are then untouched. */
+CEL_API cel_status cel_scaling_hold(const cel_scaling *scaling, cel_unit unit, int64_t count, const int32_t *gene,
+                                    const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err);
+
+/* Places. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide). CEL_ERR_DATA for a coordinate that
+ * is NaN, infinite or beyond 1e150 (err: cell, gene = column). Distances are computed in double. Same result for
+ * any number of threads. */
+
 /* Cuts every slide into per_side x per_side spatial tiles of nearly equal numbers of cells: strips of equal
- * count in the first coordinate, each cut into equal counts in the second. coords (S x 2 or 3), slide
- * (S, or NULL for one slide); tile (S) receives labels, tiles of a slide numbered together, 0..*tiles-1;
- * every label is used where each slide has at least per_side squared cells, else fewer tiles are made. */
+ * count in the first coordinate, each cut into equal counts in the second. tile (S) receives labels, tiles of a slide
+ * numbered together, 0..*tiles-1; every label is used where each slide has at least per_side squared cells, else
+ * fewer tiles are made. On error both are zeroed. */
 CEL_API cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
                                    int64_t *tiles, cel_error *err);
 
-/* Neighbour graphs. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide): no edge leaves
- * its slide. Row i of the result lists the neighbours of cell i, value 1, never i itself. Distances are
- * computed in double; exact, in O(S log S), nothing of size S x S. CEL_ERR_DATA for a coordinate that is
- * NaN or infinite (err: cell, gene = column). Same result for any number of threads. */
+/* Neighbour graphs. Row i of the result lists the neighbours of cell i, never i itself; no edge leaves its slide.
+ * Exact, in O(S log S), nothing of size S x S. On error out is empty. */
 
-/* The k nearest others; equal distances go to the lower index, and cells at the same place are neighbours
+/* The k nearest others, value 1; equal distances go to the lower index, and cells at the same place are neighbours
  * like any other. A slide of k cells or fewer is CEL_ERR_DATA (err: its first cell), unless fewer is
  * non-zero: its cells then have all the others as neighbours. */
 CEL_API cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
                                  cel_error *err);
 /* All cells at a distance d with inner <= d < outer and d > 0 (the published rule: inner = 0; cells at the
  * same place are not neighbours). 0 <= inner < outer. Bands that share a border share no pair. Symmetric;
- * a cell may have no neighbour. */
-CEL_API cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, cel_csr *out,
-                                    cel_error *err);
+ * a cell may have no neighbour. Values are 1 (decay 0), or exp(-d^2 / decay^2) for what fades with distance. */
+CEL_API cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, double decay,
+                                    cel_csr *out, cel_error *err);
 /* The published simulation's grid of nx columns and ny rows: row step sqrt(1.25), even rows shifted by
  * +0.5; coords (nx ny x 2), cell = row * nx + column. */
 CEL_API cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords);
@@ -658,12 +779,26 @@ CEL_API cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, in
 typedef struct cel_graph_options {
     int64_t k;            /* nearest others, fewer on a slide that has fewer; 0: 6 unless radius is set */
     double inner, radius; /* above 0: all cells from inner to below radius instead */
+    double decay;         /* above 0: with values that fade, exp(-d^2 / decay^2) */
 } cel_graph_options;
 CEL_API cel_status cel_graph_make(cel_mat coords, const int32_t *slide, const cel_graph_options *options, cel_csr *out,
                                   cel_error *err);
 /* The cells slide by slide in the order of the leaves of a k-d tree, so that cells near in space are near in
- * memory when they are stored so: order (S) receives a permutation, cell order[r] comes r-th. */
+ * memory when they are stored so: order (S, zeroed on error) receives a permutation, cell order[r] comes r-th. */
 CEL_API cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err);
+
+/* What deserves a warning before a fit. */
+typedef struct cel_graph_report {
+    double nearest;          /* median distance of a cell to the nearest other one of its slide */
+    double resolution;       /* step of cel_real at the largest coordinate: places closer than that are one place */
+    int64_t coinciding;      /* cells that share their place with another one */
+    int64_t isolated, most;  /* of graph: cells without a neighbour; the largest number of neighbours */
+    double mean;             /* mean number of neighbours */
+} cel_graph_report;
+
+/* Looks at coords and, unless NULL, at a graph (S x S) on them. On error report is zeroed. */
+CEL_API cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, const cel_csr *graph,
+                                      cel_graph_report *report, cel_error *err);
 
 /* ======================================================================== */
 /* model: relations, forces, the Hamiltonian, log Z                         */
@@ -1790,6 +1925,45 @@ static double celi_log_gamma(double x)
     return (x - 0.5) * log(x) - x + 0.918938533204672741780 + r / x - log(moved);
 }
 
+CEL_API_DEF int64_t cel_rng_poisson(cel_rng *rng, double mean)
+{
+    double a, b, v, k = 0;
+    if (!(mean > 0)) return 0;
+    if (mean < 10) { /* the uniform falls into one of the terms, added up from 0 */
+        double term = exp(-mean), u = cel_rng_uniform(rng);
+        while (u >= term && term > 0) {
+            u -= term;
+            term *= mean / ++k;
+        }
+        return (int64_t)k;
+    }
+    if (mean > 1e15) return (int64_t)(mean < 9e18 ? mean : 9e18);
+    b = 0.931 + 2.53 * sqrt(mean);
+    a = -0.059 + 0.02483 * b;
+    for (;;) {
+        double u = cel_rng_uniform(rng) - 0.5, s = 0.5 - fabs(u);
+        v = 1 - cel_rng_uniform(rng);
+        k = s > 0 ? floor((2 * a / s + b) * u + mean + 0.43) : -1;
+        if (s >= 0.07 && v <= 0.9277 - 3.6224 / (b - 2)) return (int64_t)k;
+        if (k < 0 || (s < 0.013 && v > s)) continue;
+        if (log(v * (1.1239 + 1.1328 / (b - 3.4)) / (a / (s * s) + b)) <=
+            k * log(mean) - mean - celi_log_gamma(k + 1))
+            return (int64_t)k;
+    }
+}
+
+CEL_API_DEF double cel_rng_gamma(cel_rng *rng, double shape)
+{
+    double d = (shape < 1 ? shape + 1 : shape) - 1 / 3.0, c = 1 / sqrt(9 * d);
+    if (!(shape > 0 && shape <= DBL_MAX)) return 0;
+    for (;;) {
+        double z = cel_rng_normal(rng), v = 1 + c * z, u = 1 - cel_rng_uniform(rng);
+        v = v * v * v;
+        if (!(v > 0 && log(u) < 0.5 * z * z + d - d * v + d * log(v))) continue;
+        return shape < 1 ? d * v * pow(1 - cel_rng_uniform(rng), 1 / shape) : d * v;
+    }
+}
+
 CEL_API_DEF double cel_student_p(double t, double df)
 {
     /* I_x(a, b), x = df / (df + t^2), a = df / 2, b = 1/2, or 1 - I_{1-x}(b, a) where that converges faster, by the
@@ -1866,6 +2040,18 @@ CEL_API_DEF cel_status cel_fdr(const double *p, int64_t count, double *q)
     }
     celi_free(order);
     return CEL_OK;
+}
+
+CEL_API_DEF int64_t cel_compact(const uint8_t *keep, int64_t count, void *items, size_t size)
+{
+    unsigned char *p = (unsigned char *)items;
+    int64_t i, to = 0;
+    for (i = 0; i < count; i++) {
+        if (!keep[i]) continue;
+        if (to != i) memcpy(p + (size_t)to * size, p + (size_t)i * size, size);
+        to++;
+    }
+    return to;
 }
 
 /* ======================================================================== */
@@ -3421,6 +3607,18 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
     return status;
 }
 
+CEL_API_DEF cel_status cel_mat_columns(cel_mat *a, const int32_t *index, int64_t count)
+{
+    int64_t i, j, stride = a->stride == a->cols ? count : a->stride;
+    for (j = 0; j < count; j++)
+        if (index[j] < 0 || index[j] >= a->cols || (j && index[j] <= index[j - 1])) return CEL_ERR_ARG;
+    for (i = 0; i < a->rows; i++)
+        for (j = 0; j < count; j++) a->data[i * stride + j] = a->data[i * a->stride + index[j]];
+    a->cols = count;
+    a->stride = stride;
+    return CEL_OK;
+}
+
 /* ======================================================================== */
 /* sparse                                                                   */
 /* ======================================================================== */
@@ -3797,6 +3995,38 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
     cel_csr_free(&s);
     cel_csr_free(&found);
     return status;
+}
+
+/* cel_csr_groups without its checks, of cells in the order of a walk (NULL: their own): cells of negative label are
+ * left out; label NULL is one group. */
+static void celi_group(const int32_t *label, const int32_t *walk, int64_t count, int64_t groups, int64_t *start,
+                       int32_t *list)
+{
+    int64_t i;
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    for (i = 0; i < count; i++)
+        if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
+    celi_csr_offsets(groups, start);
+    for (i = 0; i < count; i++) {
+        int32_t cell = walk ? walk[i] : (int32_t)i;
+        if (!label || label[cell] >= 0) list[start[label ? label[cell] : 0]++] = cell;
+    }
+    celi_csr_rewind(groups, start);
+}
+
+CEL_API_DEF cel_status cel_csr_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start,
+                                      int32_t *list, cel_error *err)
+{
+    int64_t i;
+    if (groups < 0 || count < 0 || count > INT32_MAX)
+        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    memset(list, 0, (size_t)count * sizeof *list);
+    for (i = 0; i < count; i++)
+        if (label[i] < 0 || label[i] >= groups)
+            return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
+    celi_group(label, NULL, count, groups, start, list);
+    return CEL_OK;
 }
 
 /* ======================================================================== */
@@ -4828,87 +5058,295 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
 /* tissue                                                                   */
 /* ======================================================================== */
 
-/* The first value, row by row, that is not finite or, where wanted, negative. */
-static cel_status celi_scan(cel_mat x, int negative, const char *what, cel_error *err)
+/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. */
+static cel_status celi_scan(cel_mat x, double low, double high, const char *what, double *total, cel_error *err)
 {
-    const double low = negative ? -DBL_MAX : 0;
     int64_t i, j, first = x.rows;
     CELI_OMP(omp parallel for schedule(static) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
+        double sum[2] = {0, 0}; /* two, so that an addition need not wait for the one before */
         int64_t c;
         int good = 1;
-        for (c = 0; c < x.cols; c++) good &= (double)row[c] >= low && (double)row[c] <= DBL_MAX;
+        for (c = 0; c < x.cols; c++) good &= (double)row[c] >= low && (double)row[c] <= high;
         if (!good && i < first) first = i;
+        for (c = 1; total && c < x.cols; c += 2) {
+            sum[0] += (double)row[c - 1];
+            sum[1] += (double)row[c];
+        }
+        if (total) total[i] = sum[0] + sum[1] + (c == x.cols ? (double)row[c - 1] : 0);
     }
     if (first == x.rows) return CEL_OK;
     for (j = 0; j + 1 < x.cols; j++) {
         double v = (double)x.data[first * x.stride + j];
-        if (!(v >= low && v <= DBL_MAX)) break;
+        if (!(v >= low && v <= high)) break;
     }
     return celi_fail(err, CEL_ERR_DATA, what, -1, first, j);
 }
 
+/* How one cell's values become v = log(1 + factor y). Most counts are small whole numbers, of which a cell has few
+ * different ones: their logarithms are taken once. */
+enum { CELI_FEW = 64 };
+typedef struct celi_logs {
+    double factor, known[CELI_FEW];
+    int log;
+} celi_logs;
+
+static void celi_logs_at(celi_logs *l, const cel_scaling *s, double total)
+{
+    int k;
+    l->factor = s->kind == CEL_KIND_COUNTS && s->target > 0 && total > 0 ? s->target / total : 1;
+    l->log = s->log && s->kind != CEL_KIND_LOGNORM;
+    for (k = 0; k < CELI_FEW; k++) l->known[k] = -1;
+}
+
+static double celi_log(celi_logs *l, double y)
+{
+    if (!l->log) return l->factor * y;
+    if (y >= 0 && y < (double)CELI_FEW) {
+        int k = (int)y;
+        if (!(y > k)) return l->known[k] < 0 ? (l->known[k] = log1p(l->factor * y)) : l->known[k];
+    }
+    return log1p(l->factor * y);
+}
+
 CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err)
 {
-    double target = options ? options->target_sum : 0;
-    int no_log = options ? options->no_log : 0;
+    cel_scaling s = CEL_ZERO;
     int64_t i;
-    cel_status status = celi_scan(x, 0, "a count is negative or not finite", err);
+    cel_status status = celi_scan(x, 0, DBL_MAX, "a count is negative or not finite", NULL, err);
     if (status) return status;
-    if (!(target > 0 || target < 0)) target = 1e4;
+    s.target = celi_or(options ? options->target_sum : 0, 1e4);
+    s.log = !(options && options->no_log);
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
-        double total = 0, scale;
+        double total = 0;
+        celi_logs l;
         int64_t j;
         for (j = 0; j < x.cols; j++) total += (double)row[j];
-        scale = target > 0 && total > 0 ? target / total : 1;
-        for (j = 0; j < x.cols; j++)
-            if (row[j] > 0) {
-                double v = (double)row[j] * scale;
-                row[j] = (cel_real)(no_log ? v : log1p(v));
-            }
+        celi_logs_at(&l, &s, total);
+        for (j = 0; j < x.cols; j++) row[j] = (cel_real)celi_log(&l, (double)row[j]);
     }
     return CEL_OK;
+}
+
+/* Divides a row by its length, and returns that. Where squares leave the range of a double, the row is divided by its
+ * largest value first. */
+static double celi_unit_row(cel_real *row, int64_t n)
+{
+    double length = cel_vec_nrm2(row, n), top = 0;
+    int64_t j;
+    if (length > 1e-140 && length < 1e140) {
+        for (j = 0; j < n; j++) row[j] = (cel_real)((double)row[j] * (1 / length));
+        return length;
+    }
+    for (j = 0; j < n; j++)
+        if (fabs((double)row[j]) > top) top = fabs((double)row[j]);
+    for (j = 0; top > 0 && j < n; j++) row[j] = (cel_real)((double)row[j] / top);
+    return top > 0 ? top * celi_unit_row(row, n) : 0;
 }
 
 CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err)
 {
     int64_t i, none = 0, first = x.rows;
-    cel_status status;
+    cel_status status = celi_scan(x, -DBL_MAX, DBL_MAX, "an expression value is not finite", NULL, err);
     if (zeros) *zeros = 0;
     if (keep) memset(keep, 0, (size_t)x.rows);
-    status = celi_scan(x, 1, "an expression value is not finite", err);
     if (status) return status;
     CELI_OMP(omp parallel for reduction(+ : none) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
-        cel_real *row = x.data + i * x.stride;
-        double length = cel_vec_nrm2(row, x.cols);
-        int64_t j;
-        if (keep) keep[i] = length > 0;
-        if (length > 0) {
-            for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / length);
-        } else {
-            none++;
-            if (i < first) first = i;
-        }
+        const cel_real *row = x.data + i * x.stride;
+        int64_t j = 0;
+        while (j < x.cols && !(row[j] > 0 || row[j] < 0)) j++;
+        if (keep) keep[i] = j < x.cols;
+        none += j == x.cols;
+        if (j == x.cols && i < first) first = i;
     }
     if (zeros) *zeros = none;
     if (none && !zeros && !keep) return celi_fail(err, CEL_ERR_DATA, "a cell has no expression", -1, first, -1);
+    CELI_OMP(omp parallel for if (x.rows * x.cols > CELI_FORK))
+    for (i = 0; i < x.rows; i++) (void)celi_unit_row(x.data + i * x.stride, x.cols);
     return CEL_OK;
 }
 
-CEL_API_DEF int64_t cel_slide_keep(const uint8_t *keep, int64_t count, void *items, size_t size)
+/* 1 where v is within a hundredth of a whole number (in float, logged counts are no closer); huge ones tell nothing. */
+static int celi_whole(double v) { return v < 1e5 && fabs(v - floor(v + 0.5)) < 0.01; }
+
+/* Counts the values of a row above 0 but one of the smallest, those that are whole multiples of it, and the same of
+ * expm1. */
+static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
 {
-    unsigned char *p = (unsigned char *)items;
-    int64_t i, to = 0;
-    for (i = 0; i < count; i++) {
-        if (!keep[i]) continue;
-        if (to != i) memcpy(p + (size_t)to * size, p + (size_t)i * size, size);
-        to++;
+    double least = HUGE_VAL;
+    int64_t j;
+    for (j = 0; j < n; j++)
+        if (row[j] > 0 && (double)row[j] < least) least = (double)row[j];
+    if (!(least < 700)) return; /* nothing, or no logarithms */
+    for (j = 0; j < n; j++) {
+        if (!(row[j] > 0)) continue;
+        counts[0]++;
+        counts[1] += celi_whole((double)row[j] / least);
+        counts[2] += celi_whole(expm1((double)row[j]) / expm1(least));
     }
-    return to;
+    for (j = 0; j < 3; j++) counts[j]--;
+}
+
+CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err)
+{
+    enum { SAMPLE = 1000 };
+    double low = HUGE_VAL, high = -HUGE_VAL, values = (double)x.rows * (double)x.cols;
+    int64_t i, whole = 0, zeros = 0, empty = 0, counts[3] = {0, 0, 0};
+    cel_status status = celi_scan(x, -DBL_MAX, DBL_MAX, "a value is not finite", total, err);
+    memset(report, 0, sizeof *report);
+    if (status && total) memset(total, 0, (size_t)x.rows * sizeof *total);
+    if (status || !(values > 0)) return status;
+    CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty) reduction(min : low) \
+             reduction(max : high) if (values > CELI_FORK))
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        int64_t j, none = 0;
+        for (j = 0; j < x.cols; j++) {
+            double v = (double)row[j];
+            none += !(v > 0 || v < 0);
+            whole += !(v > floor(v));
+            if (v < low) low = v;
+            if (v > high) high = v;
+        }
+        zeros += none;
+        empty += none == x.cols;
+    }
+    for (i = 0; i < celi_min(x.rows, SAMPLE); i++)
+        celi_multiples(x.data + x.rows * i / celi_min(x.rows, SAMPLE) * x.stride, x.cols, counts);
+    report->whole = (double)whole / values;
+    report->zeros = (double)zeros / values;
+    report->lowest = low;
+    report->largest = high;
+    report->empty = empty;
+    if (counts[0] > 0) report->multiples = (double)counts[1] / (double)counts[0];
+    if (counts[0] > 0) report->log_multiples = (double)counts[2] / (double)counts[0];
+    if (low >= 0 && report->whole > 0.999) report->likely = CEL_KIND_COUNTS;
+    else if (low < 0 || (report->multiples < 0.6 && report->log_multiples < 0.6)) report->likely = CEL_KIND_INTENSITY;
+    else report->likely = report->log_multiples < report->multiples ? CEL_KIND_COUNTS : CEL_KIND_LOGNORM;
+    return CEL_OK;
+}
+
+/* Sums over the cells of columns from..to-1: how many express a gene, the sum of X; for VARIABLE also log(1 + mean)
+ * and log(variance / mean) of q, -infinity for a gene that varies by no more than rounding. The sums are of
+ * differences to the first cell, so that little cancels. */
+typedef struct celi_genes {
+    double *sum, *mean, *dispersion, *first; /* (n) each */
+    int64_t *cells;                          /* (n) */
+} celi_genes;
+
+static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_options *o, int64_t from, int64_t to)
+{
+    int64_t i, j;
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        double scale = o->total && o->total[i] > 0 ? 1e4 / o->total[i] : 1;
+        for (j = from; j < to; j++) {
+            g->cells[j] += row[j] > 0 || row[j] < 0;
+            g->sum[j] += (double)row[j];
+        }
+        for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
+            double q = o->total ? (double)row[j] * scale : row[j] > 0 ? expm1((double)row[j]) : 0, d;
+            if (i == 0) g->first[j] = q;
+            d = q - g->first[j];
+            g->mean[j] += d;
+            g->dispersion[j] += d * d;
+        }
+    }
+    for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
+        double s = (double)x.rows, d = g->mean[j] / s, m = g->first[j] + d;
+        double variance = (g->dispersion[j] - g->mean[j] * d) / (s - 1);
+        if (!(m > 1e-12)) m = 1e-12;
+        g->dispersion[j] = variance > 1e-20 * m * m ? log(variance / m) : -HUGE_VAL;
+        g->mean[j] = log1p(m);
+    }
+}
+
+/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. A mean of NaN is of a
+ * gene that is left out. */
+static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
+{
+    enum { BINS = 20 };
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    int64_t j;
+    int b, pass;
+    for (j = 0; j < genes; j++) {
+        if (mean[j] < low) low = mean[j];
+        if (mean[j] > high) high = mean[j];
+    }
+    for (b = 0; b < BINS; b++) {
+        double step = (high - low) / (double)BINS, count = 0, sum = 0, square = 0;
+        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
+        for (pass = 0; pass < 3; pass++)
+            for (j = 0; j < genes; j++) {
+                double d = dispersion[j] - (pass ? sum / count : 0);
+                if (!(d >= -DBL_MAX) || !(mean[j] > from && mean[j] <= to)) continue;
+                if (pass == 0) {
+                    sum += d;
+                    count++;
+                } else if (pass == 1) {
+                    square += d * d;
+                } else {
+                    dispersion[j] = count < 2 ? 1 : square > 0 ? d / sqrt(square / (count - 1)) : 0;
+                }
+            }
+    }
+}
+
+CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *options, int32_t *index, int64_t *count,
+                                       int64_t *cells, double *score, cel_error *err)
+{
+    const cel_genes_options all = CEL_ZERO, *o = options ? options : &all;
+    const int variable = o->by == CEL_GENES_VARIABLE;
+    int64_t j, strip, passed = 0, *order, strips = (x.cols + 63) / 64;
+    celi_pool pool = CEL_ZERO;
+    celi_genes g;
+    cel_status status;
+    *count = 0;
+    if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
+        return celi_fail(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells", -1, -1,
+                         -1);
+    status = celi_scan(x, variable ? 0 : -DBL_MAX, variable && !o->total ? 700 : DBL_MAX,
+                       variable ? "negative, not finite, or above 700 and so not log data" : "a value is not finite",
+                       NULL, err);
+    if (status) return status;
+    g.sum = (double *)celi_pool_get(&pool, x.cols * 4, sizeof(double));
+    g.cells = (int64_t *)celi_pool_get(&pool, x.cols, sizeof(int64_t));
+    order = (int64_t *)celi_pool_get(&pool, x.cols, sizeof *order);
+    if (pool.status) {
+        celi_pool_free(&pool);
+        return celi_fail(err, CEL_ERR_MEMORY, "genes to keep", -1, -1, -1);
+    }
+    g.mean = g.sum + x.cols;
+    g.dispersion = g.mean + x.cols;
+    g.first = g.dispersion + x.cols;
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
+    for (strip = 0; strip < strips; strip++)
+        celi_genes_add(&g, x, o, strip * 64, celi_min(strip * 64 + 64, x.cols));
+    for (j = 0; j < x.cols; j++) {
+        if (!variable) g.dispersion[j] = g.sum[j] / (double)x.rows;
+        if (g.cells[j] >= o->min_cells) {
+            order[passed++] = j;
+            continue;
+        }
+        g.mean[j] = (double)NAN;
+        g.dispersion[j] = -HUGE_VAL;
+    }
+    if (variable) celi_standardise(x.cols, g.mean, g.dispersion);
+    for (j = 0; j < x.cols; j++) {
+        if (cells) cells[j] = g.cells[j];
+        if (score) score[j] = g.dispersion[j];
+        g.sum[j] = -g.dispersion[j];
+    }
+    celi_sort_by(g.sum, order, passed);
+    for (j = 0; j < passed && (!o->top || j < o->top); j++) g.cells[order[j]] = -1; /* chosen */
+    for (j = 0; j < x.cols; j++)
+        if (g.cells[j] < 0) index[(*count)++] = (int32_t)j;
+    celi_pool_free(&pool);
+    return CEL_OK;
 }
 
 /* A cell's place, or any key, with its number. */
@@ -4950,142 +5388,349 @@ static void celi_select(celi_point *point, int64_t low, int64_t middle, int64_t 
     }
 }
 
-/* log(1 + mean) and log(variance / mean) of expm1 of columns from..to-1; -infinity for a gene that does not
- * vary. The sums are of differences to the first cell, so that such a gene has a variance of exactly 0. */
-static void celi_dispersions(cel_mat x, int64_t from, int64_t to, double *mean, double *dispersion, double *first)
+/* The median of the first coordinates, the mean of the middle two where count is even; reorders the points. */
+static double celi_median(celi_point *point, int64_t count)
 {
-    int64_t i, j;
-    for (j = from; j < to; j++) {
-        first[j] = expm1((double)x.data[j]);
-        mean[j] = dispersion[j] = 0;
-    }
-    for (i = 1; i < x.rows; i++) {
-        const cel_real *row = x.data + i * x.stride;
-        for (j = from; j < to; j++) {
-            double d = (row[j] > 0 ? expm1((double)row[j]) : 0) - first[j];
-            mean[j] += d;
-            dispersion[j] += d * d;
-        }
-    }
-    for (j = from; j < to; j++) {
-        double s = (double)x.rows, d = mean[j] / s, m = first[j] + d;
-        double variance = (dispersion[j] - mean[j] * d) / (s - 1);
-        if (!(m > 1e-12)) m = 1e-12;
-        dispersion[j] = variance > 0 ? log(variance / m) : -HUGE_VAL;
-        mean[j] = log1p(m);
-    }
+    double below = -HUGE_VAL, above = HUGE_VAL;
+    int64_t i, half = count / 2;
+    if (count == 0) return 0;
+    celi_select(point, 0, half, count, 0);
+    for (i = 0; i < half; i++)
+        if (point[i].p[0] > below) below = point[i].p[0];
+    for (; i < count; i++)
+        if (point[i].p[0] < above) above = point[i].p[0];
+    return count % 2 ? above : below + (above - below) / 2;
 }
 
-/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. */
-static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
+/* Checks X and its labels (below groups), and fills cell with totals and groups; cells of no use get a negative
+ * group. */
+static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
+                                     int64_t groups, cel_scaling_cell *cell, cel_error *err)
 {
-    enum { BINS = 20 };
-    double low = mean[0], high = mean[0];
-    int64_t j;
-    int b, pass;
-    for (j = 1; j < genes; j++) {
-        if (mean[j] < low) low = mean[j];
-        if (mean[j] > high) high = mean[j];
+    double *sum = (double *)celi_alloc((size_t)x.rows, sizeof *sum);
+    int counts = s->kind == CEL_KIND_COUNTS;
+    double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -DBL_MAX;
+    int64_t i;
+    cel_status status = sum ? CEL_OK : celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    if (!status)
+        status = celi_scan(x, low, DBL_MAX, counts ? "a count is negative or not finite" : "a value is not finite, or "
+                           "-1 or less and has no logarithm", sum, err);
+    for (i = 0; !status && i < x.rows; i++) {
+        cel_scaling_cell *c = cell + i;
+        c->total = total && counts ? total[i] : sum[i];
+        c->group = group ? group[i] : 0;
+        if (c->group >= groups) status = celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
+        if (counts && !(c->total >= sum[i] * (1 - 1e-5) && c->total <= DBL_MAX))
+            status = celi_fail(err, CEL_ERR_DATA, "a cell's total is below the sum of its genes", -1, i, -1);
+        if (s->kind != CEL_KIND_INTENSITY && !(c->total > 0 || c->total < 0)) c->group = -1;
     }
-    for (b = 0; b < BINS; b++) {
-        double step = (high - low) / (double)BINS, count = 0, sum = 0, square = 0;
-        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
-        for (pass = 0; pass < 3; pass++)
-            for (j = 0; j < genes; j++) {
-                double d = dispersion[j] - (pass ? sum / count : 0);
-                if (!(d >= -DBL_MAX) || mean[j] <= from || mean[j] > to) continue;
-                if (pass == 0) {
-                    sum += d;
-                    count++;
-                } else if (pass == 1) {
-                    square += d * d;
-                } else {
-                    dispersion[j] = count < 2 ? 1 : square > 0 ? d / sqrt(square / (count - 1)) : 0;
-                }
-            }
-    }
-}
-
-CEL_API_DEF cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err)
-{
-    int64_t j, strip, strips = (x.cols + 63) / 64;
-    double *mean;
-    celi_point *gene;
-    cel_status status;
-    if (top < 1 || top > x.cols || x.cols > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "more variable genes asked than there are, or none", -1, -1, -1);
-    memset(index, 0, (size_t)top * sizeof *index);
-    if (x.rows < 2) return celi_fail(err, CEL_ERR_ARG, "variable genes need two cells", -1, -1, -1);
-    status = celi_scan(x, 0, "a value of log data is negative or not finite", err);
-    if (status) return status;
-    mean = (double *)celi_alloc((size_t)x.cols * 3, sizeof *mean);
-    gene = (celi_point *)celi_alloc((size_t)x.cols, sizeof *gene);
-    if (mean && gene) {
-        double *dispersion = mean + x.cols;
-        CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
-        for (strip = 0; strip < strips; strip++) {
-            int64_t to = strip * 64 + 64 < x.cols ? strip * 64 + 64 : x.cols;
-            celi_dispersions(x, strip * 64, to, mean, dispersion, dispersion + x.cols);
-        }
-        celi_standardise(x.cols, mean, dispersion);
-        for (j = 0; j < x.cols; j++) {
-            gene[j].p[0] = -dispersion[j];
-            gene[j].cell = (int32_t)j;
-            if (score) score[j] = dispersion[j];
-            mean[j] = 0;
-        }
-        celi_select(gene, 0, top, x.cols, 0);
-        for (j = 0; j < top; j++) mean[gene[j].cell] = 1;
-        for (j = 0; j < x.cols; j++)
-            if (mean[j] > 0) *index++ = (int32_t)j;
-    } else {
-        status = celi_fail(err, CEL_ERR_MEMORY, "variable genes", -1, -1, -1);
-    }
-    celi_free(mean);
-    celi_free(gene);
+    celi_free(sum);
     return status;
 }
 
-CEL_API_DEF cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64_t count)
+/* What a block of cells of one group adds: sums of d = v - first and of d squared, and of dv / dlog q; (n) each. v is
+ * scratch. Differences to the first cell lose nothing where the mean is large, and a gene of one value gives 0. */
+typedef struct celi_span {
+    int64_t from, to, group; /* places in the list of cells by group */
+    double *first, *sum, *square, *slope, *v;
+} celi_span;
+
+static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *list, const celi_span *b)
 {
-    int64_t i, j, stride = x->stride == x->cols ? count : x->stride;
-    for (j = 0; j < count; j++)
-        if (index[j] < 0 || index[j] >= x->cols || (j && index[j] <= index[j - 1])) return CEL_ERR_ARG;
-    for (i = 0; i < x->rows; i++)
-        for (j = 0; j < count; j++) x->data[i * stride + j] = x->data[i * x->stride + index[j]];
-    x->cols = count;
-    x->stride = stride;
+    int64_t i, j, n = s->genes;
+    for (i = b->from; i < b->to; i++) {
+        const cel_real *row = x.data + list[i] * x.stride;
+        celi_logs l;
+        celi_logs_at(&l, s, s->cell[list[i]].total);
+        for (j = 0; j < n; j++) b->v[j] = celi_log(&l, (double)row[j]);
+        if (i == b->from) memcpy(b->first, b->v, (size_t)n * sizeof *b->v);
+        for (j = 0; j < n; j++) {
+            double d = b->v[j] - b->first[j];
+            b->sum[j] += d;
+            b->square[j] += d * d;
+        }
+        if (!s->size) continue;
+        if (s->kind == CEL_KIND_LOGNORM)
+            for (j = 0; j < n; j++) b->slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-b->v[j]) : 0;
+        else if (s->log)
+            for (j = 0; j < n; j++) b->slope[j] += 1 - 1 / (1 + l.factor * (double)row[j]);
+        else
+            for (j = 0; j < n; j++) b->slope[j] += b->v[j];
+    }
+}
+
+/* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. Then
+ * scales and the size direction. */
+static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, int64_t blocks, cel_error *err)
+{
+    double seen = 0, all = 0, length = 0;
+    int64_t b, j, n = s->genes;
+    for (b = 0; b < blocks; b++) {
+        double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
+        if (b == 0 || block[b].group != block[b - 1].group) seen = 0;
+        for (j = 0; j < n; j++) {
+            double d = block[b].sum[j] / here, off = block[b].first[j] + d - centre[j];
+            centre[j] += off * (here / (seen + here));
+            s->scale[j] += block[b].square[j] - block[b].sum[j] * d + off * off * (seen * here / (seen + here));
+            if (s->size) s->size[j] += block[b].slope[j];
+        }
+        seen += here;
+        all += here;
+    }
+    for (j = 0; j < n; j++) {
+        s->scale[j] = sqrt(s->scale[j] / all);
+        if (!(s->scale[j] > 0 && s->scale[j] <= DBL_MAX))
+            return celi_fail(err, CEL_ERR_DATA, "a gene does not vary, or has values too large to square", -1, -1, j);
+        if (s->size) s->size[j] /= s->scale[j];
+        if (s->size) length += s->size[j] * s->size[j];
+    }
+    for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
+    if (s->size && !(length > 0)) return celi_fail(err, CEL_ERR_DATA, "size has no direction", -1, -1, -1);
     return CEL_OK;
 }
 
-/* cel_slide_groups without its checks, of cells in the order of a walk (NULL: their own): cells of negative label are
- * left out; label NULL is one group. */
-static void celi_group(const int32_t *label, const int32_t *walk, int64_t count, int64_t groups, int64_t *start,
-                       int32_t *list)
+enum { CELI_SPAN = 1024 }; /* cells of a block, whose sums are one thread's */
+
+/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. */
+static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err)
 {
-    int64_t i;
-    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
-    for (i = 0; i < count; i++)
-        if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
-    celi_csr_offsets(groups, start);
-    for (i = 0; i < count; i++) {
-        int32_t cell = walk ? walk[i] : (int32_t)i;
-        if (!label || label[cell] >= 0) list[start[label ? label[cell] : 0]++] = cell;
+    celi_pool pool = CEL_ZERO;
+    int64_t i, g, b, n = s->genes, most = x.rows / CELI_SPAN + s->groups, blocks = 0;
+    int32_t *label = (int32_t *)celi_pool_get(&pool, x.rows, sizeof *label);
+    int32_t *list = (int32_t *)celi_pool_get(&pool, x.rows, sizeof *list);
+    int64_t *start = (int64_t *)celi_pool_get(&pool, s->groups + 1, sizeof *start);
+    celi_span *block = (celi_span *)celi_pool_get(&pool, most, sizeof *block);
+    double *sums;
+    cel_status status = pool.status;
+    for (i = 0; !status && i < x.rows; i++) label[i] = s->cell[i].group;
+    if (!status) celi_group(label, NULL, x.rows, s->groups, start, list);
+    for (g = 0; !status && g < s->groups; g++)
+        for (i = start[g]; i < start[g + 1]; i += CELI_SPAN, blocks++) {
+            block[blocks].from = i;
+            block[blocks].to = celi_min(i + CELI_SPAN, start[g + 1]);
+            block[blocks].group = g;
+        }
+    if (!status && blocks == 0) status = celi_fail(err, CEL_ERR_DATA, "no cell has counts and a group", -1, -1, -1);
+    sums = status ? NULL : (double *)celi_pool_get(&pool, blocks * 5 * n, sizeof *sums);
+    for (b = 0; sums && b < blocks; b++, sums += 5 * n) {
+        block[b].first = sums;
+        block[b].sum = sums + n;
+        block[b].square = sums + 2 * n;
+        block[b].slope = sums + 3 * n;
+        block[b].v = sums + 4 * n;
     }
-    celi_csr_rewind(groups, start);
+    if (pool.status) status = celi_fail(err, pool.status, "a scaling", -1, -1, -1);
+    if (!status) {
+        CELI_OMP(omp parallel for schedule(dynamic) if (x.rows * x.cols > CELI_FORK))
+        for (b = 0; b < blocks; b++) celi_scaling_span(s, x, list, block + b);
+        status = celi_scaling_finish(s, block, blocks, err);
+    }
+    celi_pool_free(&pool);
+    return status;
 }
 
-CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start,
-                                        int32_t *list, cel_error *err)
+/* One row of X becomes a row of the fit; inverse (n) is 1 / s, v (n) scratch. What rounding alone leaves after the
+ * projection is no row. */
+static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_real *row, cel_scaling_cell *cell,
+                             double *v)
+{
+    int64_t j, n = s->genes;
+    double size[2] = {0, 0};
+    celi_logs l;
+    celi_logs_at(&l, s, cell->total);
+    for (j = 0; j < n; j++) v[j] = cell->group < 0 ? 0 : celi_log(&l, (double)row[j]);
+    if (s->centre && cell->group >= 0) {
+        const double *centre = s->centre + cell->group * n;
+        for (j = 0; j < n; j++) v[j] = (v[j] - centre[j]) * inverse[j];
+    }
+    for (j = 0; s->size && j < n; j++) size[j & 1] += s->size[j] * v[j];
+    cell->size = size[0] + size[1];
+    for (j = 0; j < n; j++) row[j] = (cel_real)(s->size ? v[j] - cell->size * s->size[j] : v[j]);
+    cell->length = celi_unit_row(row, n);
+    if (cell->length > 1e-12 * fabs(cell->size)) return;
+    cell->length = 0;
+    for (j = 0; j < n; j++) row[j] = 0;
+}
+
+static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling_cell *cell, cel_error *err)
+{
+    int64_t b, j, n = s->genes, blocks = (x.rows + CELI_SPAN - 1) / CELI_SPAN;
+    double *v = (double *)celi_alloc((size_t)((blocks + 1) * n), sizeof *v), *inverse;
+    if (!v) return celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    inverse = v + blocks * n;
+    for (j = 0; s->scale && j < n; j++) inverse[j] = 1 / s->scale[j];
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
+    for (b = 0; b < blocks; b++) {
+        int64_t i;
+        for (i = b * CELI_SPAN; i < celi_min((b + 1) * CELI_SPAN, x.rows); i++)
+            celi_scaling_row(s, inverse, x.data + i * x.stride, cell + i, v + b * n);
+    }
+    celi_free(v);
+    return CEL_OK;
+}
+
+/* The options completed, and room for what will be measured. */
+static cel_status celi_scaling_open(const cel_scaling_options *o, cel_mat x, int64_t groups, cel_scaling *s)
+{
+    int plain = o->plain || o->kind == CEL_KIND_UNIT, counts = o->kind == CEL_KIND_COUNTS, size = o->size > 0;
+    s->kind = o->kind;
+    s->log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (counts && o->log == 0);
+    s->genes = x.cols;
+    s->groups = groups;
+    s->cells = x.rows;
+    if (o->size == 0) size = counts || o->kind == CEL_KIND_LOGNORM;
+    if (size && !o->size && !counts) size = !celi_scan(x, 0, 30, "", NULL, NULL); /* as logarithms of counts are */
+    s->cell = (cel_scaling_cell *)celi_alloc((size_t)x.rows, sizeof *s->cell);
+    if (!plain) s->centre = (double *)celi_alloc((size_t)groups * (size_t)x.cols, sizeof *s->centre);
+    if (!plain) s->scale = (double *)celi_alloc((size_t)x.cols, sizeof *s->scale);
+    if (!plain && size) s->size = (double *)celi_alloc((size_t)x.cols, sizeof *s->size);
+    return s->cell && (plain || (s->centre && s->scale && (s->size || !size))) ? CEL_OK : CEL_ERR_MEMORY;
+}
+
+/* The median total of the cells that have counts. */
+static cel_status celi_scaling_target(cel_scaling *s)
+{
+    celi_point *point = (celi_point *)celi_alloc((size_t)s->cells, sizeof *point);
+    int64_t i, count = 0;
+    if (!point) return CEL_ERR_MEMORY;
+    for (i = 0; i < s->cells; i++)
+        if (s->cell[i].total > 0) point[count++].p[0] = s->cell[i].total;
+    s->target = celi_median(point, count);
+    celi_free(point);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
+                                       const cel_scaling_options *options, cel_scaling *out, cel_error *err)
+{
+    const cel_scaling_options standard = CEL_ZERO, *o = options ? options : &standard;
+    cel_scaling s = CEL_ZERO;
+    int64_t i, groups = 1;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if ((int)o->kind < 0 || o->kind > CEL_KIND_UNIT || !(o->target <= DBL_MAX))
+        return celi_fail(err, CEL_ERR_ARG, "a scaling of an unknown kind or target", -1, -1, -1);
+    if (x.rows < 1 || x.cols < 1 || x.rows > INT32_MAX || x.cols > INT32_MAX)
+        return celi_fail(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many", -1, -1, -1);
+    for (i = 0; group && i < x.rows; i++) {
+        if (group[i] >= x.rows) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
+        if (group[i] >= groups) groups = group[i] + 1;
+    }
+    status = celi_scaling_open(o, x, groups, &s);
+    if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    if (!status) status = celi_scaling_cells(&s, x, total, group, groups, s.cell, err);
+    if (o->target > 0) s.target = o->target;
+    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) {
+        status = celi_scaling_target(&s);
+        if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    }
+    if (!status && s.centre) status = celi_scaling_measure(&s, x, err);
+    if (!status) status = celi_scaling_rows(&s, x, s.cell, err);
+    if (status) cel_scaling_free(&s);
+    *out = s;
+    return status;
+}
+
+CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
+                                         cel_scaling_cell *cell, cel_error *err)
+{
+    cel_status status = x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE;
+    if (status) celi_fail(err, status, "a scaling of other genes", -1, -1, -1);
+    if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
+    if (!status) status = celi_scaling_rows(s, x, cell, err);
+    if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
+    return status;
+}
+
+CEL_API_DEF void cel_scaling_free(cel_scaling *s)
+{
+    celi_free(s->centre);
+    celi_free(s->scale);
+    celi_free(s->size);
+    celi_free(s->cell);
+    memset(s, 0, sizeof *s);
+}
+
+/* 1 for units of v itself. */
+static int celi_unit_is_log(const cel_scaling *s, cel_unit unit)
+{
+    return unit == CEL_UNIT_LOG || (unit == CEL_UNIT_GIVEN && s->kind == CEL_KIND_LOGNORM);
+}
+
+/* v of a value in a unit, and the value of v. */
+static double celi_unit_in(const cel_scaling *s, cel_unit unit, double factor, double value)
+{
+    if (celi_unit_is_log(s, unit)) return value;
+    if (unit == CEL_UNIT_GIVEN) value *= factor;
+    return s->log ? log1p(value) : value;
+}
+
+static double celi_unit_out(const cel_scaling *s, cel_unit unit, double factor, double v)
+{
+    if (celi_unit_is_log(s, unit)) return v;
+    if (s->log) v = expm1(v);
+    return unit == CEL_UNIT_GIVEN ? v / factor : v;
+}
+
+/* v of a row's coordinate k. */
+static double celi_scaling_undo(const cel_scaling *s, const cel_scaling_cell *cell, double x, int64_t k)
+{
+    double z = cell->length * x + (s->size ? cell->size * s->size[k] : 0);
+    return s->centre ? s->centre[cell->group * s->genes + k] + s->scale[k] * z : z;
+}
+
+CEL_API_DEF cel_status cel_scaling_values(const cel_scaling *s, cel_unit unit, cel_mat rows,
+                                          const cel_scaling_cell *cell, cel_mat values)
 {
     int64_t i;
-    if (groups < 0 || count < 0 || count > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
-    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
-    for (i = 0; i < count; i++)
-        if (label[i] < 0 || label[i] >= groups)
-            return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
-    celi_group(label, NULL, count, groups, start, list);
+    if ((int)unit < 0 || unit > CEL_UNIT_TYPICAL) return CEL_ERR_ARG;
+    if (rows.cols != s->genes || values.cols != s->genes || rows.rows != values.rows) return CEL_ERR_SHAPE;
+    CELI_OMP(omp parallel for schedule(static) if (rows.rows * rows.cols > CELI_FORK))
+    for (i = 0; i < rows.rows; i++) {
+        const cel_real *row = rows.data + i * rows.stride;
+        cel_real *to = values.data + i * values.stride;
+        int64_t k;
+        celi_logs l;
+        celi_logs_at(&l, s, cell[i].total);
+        for (k = 0; k < s->genes; k++)
+            to[k] = cell[i].length > 0
+                        ? (cel_real)celi_unit_out(s, unit, l.factor, celi_scaling_undo(s, cell + i, (double)row[k], k))
+                        : 0;
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int64_t count, const int32_t *gene,
+                                        const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err)
+{
+    const int may_be_negative =
+        celi_unit_is_log(s, unit) || (unit != CEL_UNIT_FOLD && !s->log && s->kind != CEL_KIND_COUNTS);
+    double shift = 0;
+    int64_t j, k;
+    celi_logs l;
+    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_fail(err, CEL_ERR_ARG, "an unknown unit", -1, -1, -1);
+    if (!(cell->length > 0)) return celi_fail(err, CEL_ERR_DATA, "a cell without a row", -1, -1, -1);
+    for (j = 0; j < count; j++) {
+        if (gene[j] < 0 || gene[j] >= s->genes)
+            return celi_fail(err, CEL_ERR_ARG, "a gene out of range", -1, -1, gene[j]);
+        if (!(value[j] >= (may_be_negative ? -DBL_MAX : 0) && value[j] <= DBL_MAX))
+            return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
+    }
+    celi_logs_at(&l, s, cell->total);
+    for (j = 0; j < count; j++) {
+        int64_t a = gene[j];
+        double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
+        if (unit == CEL_UNIT_FOLD)
+            v = celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value[j] * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now));
+        else v = celi_unit_in(s, unit, l.factor, value[j]);
+        d = (v - now) / (s->scale ? s->scale[a] : 1);
+        row[a] = (cel_real)((double)row[a] + d / cell->length);
+        if (s->size) shift += d * s->size[a];
+    }
+    for (k = 0; s->size && k < s->genes; k++)
+        row[k] = (cel_real)((double)row[k] - shift / cell->length * s->size[k]);
+    cell->size += shift;
+    cell->length *= celi_unit_row(row, s->genes);
     return CEL_OK;
 }
 
@@ -5105,23 +5750,14 @@ typedef struct celi_tree {
 } celi_tree;
 
 /* The places of all cells, sorted by slide: those of slide g are point[start[g] .. start[g+1]-1]. tree (slides)
- * and box are there where they were asked for. */
+ * is there where it was asked for. Free the pool. */
 typedef struct celi_slides {
     celi_point *point;
     int64_t *start;
     int64_t slides;
     celi_tree *tree;
-    celi_box *box;
+    celi_pool pool;
 } celi_slides;
-
-static void celi_slides_free(celi_slides *s)
-{
-    celi_free(s->point);
-    celi_free(s->start);
-    celi_free(s->tree);
-    celi_free(s->box);
-    memset(s, 0, sizeof *s);
-}
 
 enum { CELI_LEAF = 16 };
 
@@ -5178,17 +5814,18 @@ static cel_status celi_slides_trees(celi_slides *s)
 {
     int64_t g, j, boxes = 0;
     int level;
+    celi_box *box;
     for (g = 0; g < s->slides; g++) boxes += (int64_t)2 << celi_tree_depth(s->start[g + 1] - s->start[g]);
-    s->tree = (celi_tree *)celi_alloc((size_t)s->slides, sizeof *s->tree);
-    s->box = (celi_box *)celi_alloc((size_t)boxes, sizeof *s->box);
-    if (!s->tree || !s->box) return CEL_ERR_MEMORY;
-    for (boxes = 0, g = 0; g < s->slides; g++) {
+    s->tree = (celi_tree *)celi_pool_get(&s->pool, s->slides, sizeof *s->tree);
+    box = (celi_box *)celi_pool_get(&s->pool, boxes, sizeof *box);
+    if (s->pool.status) return s->pool.status;
+    for (g = 0; g < s->slides; g++) {
         celi_tree *t = s->tree + g;
         t->point = s->point + s->start[g];
-        t->box = s->box + boxes;
+        t->box = box;
         t->count = s->start[g + 1] - s->start[g];
         t->depth = celi_tree_depth(t->count);
-        boxes += (int64_t)2 << t->depth;
+        box += (int64_t)2 << t->depth;
         for (level = 0; level <= t->depth; level++) {
             int64_t nodes = (int64_t)1 << level;
             CELI_OMP(omp parallel for schedule(static) if (t->count > 4096))
@@ -5208,7 +5845,7 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     if (coords.cols < 2 || coords.cols > 3)
         return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
     if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
-    status = celi_scan(coords, 1, "a coordinate is not finite", err);
+    status = celi_scan(coords, -1e150, 1e150, "a coordinate is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     out->slides = 1;
     for (i = 0; slide && i < cells; i++) {
@@ -5216,20 +5853,50 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
             return celi_fail(err, CEL_ERR_DATA, "a slide label is out of range", -1, i, -1);
         if (slide[i] >= out->slides) out->slides = slide[i] + 1;
     }
-    out->point = (celi_point *)celi_alloc((size_t)cells, sizeof *out->point);
-    out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
-    list = (int32_t *)celi_alloc((size_t)cells, sizeof *list);
-    if (!out->point || !out->start || !list) status = CEL_ERR_MEMORY;
+    out->point = (celi_point *)celi_pool_get(&out->pool, cells, sizeof *out->point);
+    out->start = (int64_t *)celi_pool_get(&out->pool, out->slides + 1, sizeof *out->start);
+    list = (int32_t *)celi_pool_get(&out->pool, cells, sizeof *list);
+    status = out->pool.status;
     if (!status) celi_group(slide, NULL, cells, out->slides, out->start, list);
     for (i = 0; !status && i < cells; i++) {
         out->point[i].cell = list[i];
         for (j = 0; j < coords.cols; j++) out->point[i].p[j] = (double)coords.data[list[i] * coords.stride + j];
     }
-    celi_free(list);
     if (!status && trees) status = celi_slides_trees(out);
     if (!status) return CEL_OK;
-    celi_slides_free(out);
-    return celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    celi_pool_free(&out->pool);
+    return celi_fail(err, status, "places of cells", -1, -1, -1);
+}
+
+CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
+                                       int64_t *tiles, cel_error *err)
+{
+    celi_slides s;
+    int64_t g, i, a, b, made = 0;
+    cel_status status;
+    *tiles = 0;
+    memset(tile, 0, (size_t)coords.rows * sizeof *tile);
+    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
+    status = celi_slides_new(coords, slide, 0, &s, err);
+    for (g = 0; !status && g < s.slides; g++) {
+        celi_point *p = s.point + s.start[g];
+        int64_t n = s.start[g + 1] - s.start[g], side = per_side;
+        while (side > 1 && side * side > n) side--;
+        if (n == 0) continue;
+        for (a = 0; a < side; a++) {
+            int64_t from = n * a / side, to = n * (a + 1) / side;
+            celi_select(p, from, to, n, 0);
+            for (b = 0; b < side; b++) {
+                int64_t low = from + (to - from) * b / side, high = from + (to - from) * (b + 1) / side;
+                celi_select(p, low, high, to, 1);
+                for (i = low; i < high; i++) tile[p[i].cell] = (int32_t)(made + a * side + b);
+            }
+        }
+        made += side * side;
+    }
+    if (!status) *tiles = made;
+    celi_pool_free(&s.pool);
+    return status;
 }
 
 /* The squared distance between the nearest places of two boxes, low[..] to high[..]; a point is a box of its
@@ -5404,32 +6071,32 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
 {
     enum { CHUNKS = 64 };
     celi_slides s;
-    celi_found *heap = NULL;
+    celi_found *heap;
     int64_t g, i, chunk, count = 0, most = 0;
+    const char *what = "a neighbour graph";
+    int64_t at = -1;
     cel_status status;
     memset(out, 0, sizeof *out);
     if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
-    for (g = 0; g < s.slides; g++) {
+    for (g = 0; !status && g < s.slides; g++) {
         int64_t n = s.tree[g].count, degree = celi_min(k, n - 1);
-        if (n > 0 && degree < k && !fewer)
-            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
-        if (status) goto done;
         if (n > 0) count += n * degree;
         if (degree > most) most = degree;
+        if (n == 0 || degree == k || fewer) continue;
+        status = CEL_ERR_DATA;
+        what = "a slide has no more than k cells";
+        at = s.tree[g].box->first;
     }
-    heap = (celi_found *)celi_alloc((size_t)most * CHUNKS * CELI_LEAF, sizeof *heap);
-    status = heap ? celi_csr_new(coords.rows, coords.rows, count, out) : CEL_ERR_MEMORY;
-    if (status) {
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-        goto done;
-    }
-    for (g = 0; g < s.slides; g++)
+    heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CHUNKS * CELI_LEAF, sizeof *heap);
+    if (!status) status = s.pool.status;
+    if (!status) status = celi_csr_new(coords.rows, coords.rows, count, out);
+    for (g = 0; !status && g < s.slides; g++)
         for (i = s.start[g]; i < s.start[g + 1]; i++)
             out->start[s.point[i].cell + 1] = celi_min(k, s.tree[g].count - 1);
-    celi_csr_offsets(out->rows, out->start);
-    for (g = 0; g < s.slides; g++) {
+    if (!status) celi_csr_offsets(out->rows, out->start);
+    for (g = 0; !status && g < s.slides; g++) {
         const celi_tree *t = s.tree + g;
         CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
         for (chunk = 0; chunk < CHUNKS; chunk++) {
@@ -5438,66 +6105,74 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
                 celi_nearest_leaf(t, leaf, heap + most * chunk * CELI_LEAF, celi_min(k, t->count - 1), out);
         }
     }
-    for (i = 0; i < count; i++) out->value[i] = 1;
-    status = celi_slides_walk(&s, out);
+    for (i = 0; !status && i < count; i++) out->value[i] = 1;
+    if (!status) status = celi_slides_walk(&s, out);
     if (status) {
         cel_csr_free(out);
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+        celi_fail(err, status, what, -1, at, -1);
     }
-done:
-    celi_free(heap);
-    celi_slides_free(&s);
+    celi_pool_free(&s.pool);
     return status;
 }
 
-CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, cel_csr *out,
-                                        cel_error *err)
+/* Weights of the edges of cell i that fade with distance. */
+static void celi_decay(cel_mat coords, double decay, int64_t i, cel_csr *graph)
+{
+    int64_t e, c;
+    for (e = graph->start[i]; e < graph->start[i + 1]; e++) {
+        double sum = 0;
+        for (c = 0; c < coords.cols; c++) {
+            double d = (double)coords.data[i * coords.stride + c] -
+                       (double)coords.data[graph->index[e] * coords.stride + c];
+            sum += d * d;
+        }
+        graph->value[e] = decay > 0 ? (cel_real)exp(-sum / decay / decay) : 1;
+    }
+}
+
+CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, double decay,
+                                        cel_csr *out, cel_error *err)
 {
     celi_slides s;
-    cel_csr a;
-    int64_t g, i;
+    int64_t g, i, *start = NULL;
     int fill;
     cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&a, 0, sizeof a);
-    if (!(inner >= 0 && inner < outer))
-        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer", -1, -1, -1);
+    if (!(inner >= 0 && inner < outer && decay >= 0))
+        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more", -1, -1,
+                         -1);
     status = celi_slides_new(coords, slide, 1, &s, err);
-    if (!status) status = celi_csr_new(coords.rows, coords.rows, 0, &a);
+    if (status) return status;
+    start = (int64_t *)celi_pool_get(&s.pool, coords.rows + 1, sizeof *start); /* degrees, then offsets */
+    status = s.pool.status;
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
-            celi_csr_offsets(a.rows, a.start);
-            status = celi_csr_new(a.rows, a.rows, a.start[a.rows], out);
+            celi_csr_offsets(coords.rows, start);
+            status = celi_csr_new(coords.rows, coords.rows, start[coords.rows], out);
             if (status) break;
-            memcpy(out->start, a.start, (size_t)(a.rows + 1) * sizeof *a.start);
+            memcpy(out->start, start, (size_t)(coords.rows + 1) * sizeof *start);
         }
         for (g = 0; g < s.slides; g++) {
             const celi_tree *t = s.tree + g;
             CELI_OMP(omp parallel for schedule(dynamic, 256) if (t->count > 4096))
             for (i = 0; i < t->count; i++) {
-                int32_t cell = t->point[i].cell, *to = fill ? out->index + out->start[cell] : NULL;
+                int32_t cell = t->point[i].cell, *to = fill ? out->index + start[cell] : NULL;
                 int64_t n = celi_within(t, 0, 0, t->point[i].p, inner * inner, outer * outer, to);
-                if (fill) celi_sort_cells(to, n);
-                else a.start[cell + 1] = n;
+                if (!fill) {
+                    start[cell + 1] = n;
+                    continue;
+                }
+                celi_sort_cells(to, n);
+                celi_decay(coords, decay, cell, out);
             }
         }
     }
-    for (i = 0; !status && i < out->start[out->rows]; i++) out->value[i] = 1;
     if (!status) status = celi_slides_walk(&s, out);
-    if (status) cel_csr_free(out);
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-    cel_csr_free(&a);
-    celi_slides_free(&s);
-    return status;
-}
-
-CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err)
-{
-    celi_slides s;
-    int64_t i;
-    cel_status status = celi_slides_new(coords, slide, 1, &s, err);
-    for (i = 0; i < coords.rows; i++) order[i] = status ? 0 : s.point[i].cell;
-    celi_slides_free(&s);
+    if (status) {
+        cel_csr_free(out);
+        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    }
+    celi_pool_free(&s.pool);
     return status;
 }
 
@@ -5539,41 +6214,69 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
 {
     cel_graph_options o = CEL_ZERO;
     if (options) o = *options;
-    if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, out, err);
+    if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
-    if (o.k < 0 || o.inner > 0 || o.radius > 0 || o.radius < 0)
+    if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
         return celi_fail(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both", -1, -1, -1);
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
 
-CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
-                                       int64_t *tiles, cel_error *err)
+CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err)
 {
     celi_slides s;
-    int64_t g, i, a, b, made = 0;
-    cel_status status;
-    *tiles = 0;
-    memset(tile, 0, (size_t)coords.rows * sizeof *tile);
-    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
-    status = celi_slides_new(coords, slide, 0, &s, err);
-    for (g = 0; !status && g < s.slides; g++) {
-        celi_point *p = s.point + s.start[g];
-        int64_t n = s.start[g + 1] - s.start[g], side = per_side;
-        while (side > 1 && side * side > n) side--;
-        if (n == 0) continue;
-        for (a = 0; a < side; a++) {
-            int64_t from = n * a / side, to = n * (a + 1) / side;
-            celi_select(p, from, to, n, 0);
-            for (b = 0; b < side; b++) {
-                int64_t low = from + (to - from) * b / side, high = from + (to - from) * (b + 1) / side;
-                celi_select(p, low, high, to, 1);
-                for (i = low; i < high; i++) tile[p[i].cell] = (int32_t)(made + a * side + b);
-            }
+    int64_t i;
+    cel_status status = celi_slides_new(coords, slide, 1, &s, err);
+    for (i = 0; i < coords.rows; i++) order[i] = status ? 0 : s.point[i].cell;
+    celi_pool_free(&s.pool);
+    return status;
+}
+
+/* The largest coordinate's size, and the median of the distances along a graph of one nearest neighbour; counts those
+ * of 0. point (S) is scratch. */
+static void celi_nearest(cel_mat coords, const cel_csr *near_, celi_point *point, cel_graph_report *report)
+{
+    int64_t i, c, count = 0;
+    double largest = 0;
+    for (i = 0; i < coords.rows; i++) {
+        double sum = 0;
+        for (c = 0; c < coords.cols; c++) {
+            double p = (double)coords.data[i * coords.stride + c], d = p;
+            if (fabs(p) > largest) largest = fabs(p);
+            if (near_->start[i] < near_->start[i + 1])
+                d -= (double)coords.data[near_->index[near_->start[i]] * coords.stride + c];
+            sum += d * d;
         }
-        made += side * side;
+        if (near_->start[i] == near_->start[i + 1]) continue; /* alone on its slide */
+        report->coinciding += !(sum > 0);
+        point[count++].p[0] = sqrt(sum);
     }
-    if (!status) *tiles = made;
-    celi_slides_free(&s);
+    report->nearest = celi_median(point, count);
+    report->resolution = largest * (sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
+}
+
+CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, const cel_csr *graph,
+                                          cel_graph_report *report, cel_error *err)
+{
+    cel_csr one;
+    celi_point *point;
+    int64_t i;
+    cel_status status;
+    memset(report, 0, sizeof *report);
+    if (graph && graph->rows != coords.rows)
+        return celi_fail(err, CEL_ERR_SHAPE, "a graph of another number of cells", -1, -1, -1);
+    status = cel_graph_knn(coords, slide, 1, 1, &one, err);
+    if (status) return status;
+    point = (celi_point *)celi_alloc((size_t)coords.rows, sizeof *point);
+    if (point) celi_nearest(coords, &one, point, report);
+    else status = celi_fail(err, CEL_ERR_MEMORY, "nearest distances", -1, -1, -1);
+    for (i = 0; graph && !status && i < graph->rows; i++) {
+        int64_t degree = graph->start[i + 1] - graph->start[i];
+        report->isolated += degree == 0;
+        if (degree > report->most) report->most = degree;
+        report->mean += (double)degree / (double)graph->rows;
+    }
+    celi_free(point);
+    cel_csr_free(&one);
     return status;
 }
 
@@ -6192,6 +6895,7 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
     number[3] = (double)record->graph.k;
     number[4] = record->graph.inner;
     number[5] = record->graph.radius;
+    number[6] = record->graph.decay;
     celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
     celi_model_put(&w, "force", m->force.data, real, R, n, n);
     celi_model_put(&w, "field", m->field, real, 0, 0, n);
@@ -6310,6 +7014,7 @@ static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, 
     out->graph.k = (int64_t)number[3];
     out->graph.inner = number[4];
     out->graph.radius = number[5];
+    out->graph.decay = number[6];
     out->model.genes = n;
     out->model.relations = relations;
     out->model.force = celi_model_get_mat(r, "force", relations, n);

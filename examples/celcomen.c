@@ -513,30 +513,13 @@ static void build_graph(tissue *t)
         check_degrees(t, o.edges);
     } else if (t->coords.data) {
         if (o.radius > 0)
-            must(cel_graph_radius(t->coords, t->slide, 0, o.radius, &t->graph, &err), o.coords, &err);
+            must(cel_graph_radius(t->coords, t->slide, 0, o.radius, 0, &t->graph, &err), o.coords, &err);
         else
             must(cel_graph_knn(t->coords, t->slide, o.k ? o.k : 6, o.allow_isolated, &t->graph, &err), o.coords, &err);
         check_degrees(t, o.coords);
     }
     for (i = 0; i < cells; i++) sum += (double)(t->graph.start ? t->graph.start[i + 1] - t->graph.start[i] : 0);
     t->mean_degree = sum / (double)cells;
-}
-
-/* The columns (top) of the genes of the highest mean, ascending. */
-static void most_expressed(cel_mat x, int64_t top, int32_t *index)
-{
-    pair *list = (pair *)get((size_t)x.cols, sizeof(pair));
-    uint8_t *keep = (uint8_t *)get((size_t)x.cols, 1);
-    int64_t i, j;
-    for (j = 0; j < x.cols; j++) list[j].a = j;
-    for (i = 0; i < x.rows; i++)
-        for (j = 0; j < x.cols; j++) list[j].key -= (double)x.data[i * x.stride + j];
-    qsort(list, (size_t)x.cols, sizeof(pair), compare_pairs);
-    for (j = 0; j < top; j++) keep[list[j].a] = 1;
-    for (i = j = 0; j < x.cols; j++)
-        if (keep[j]) index[i++] = (int32_t)j;
-    free(list);
-    free(keep);
 }
 
 /* Reads what the options name and prepares it: counts are scaled, logged, cut to --top-genes and
@@ -579,6 +562,7 @@ static tissue load_tissue(const char *command, const names *wanted)
     if (o.top_genes || wanted) {
         int64_t top = wanted ? wanted->count : (int64_t)parse_number("top-genes", o.top_genes, 1);
         int32_t *index = (int32_t *)get((size_t)(top > 0 ? top : 1), sizeof(int32_t));
+        cel_genes_options by = CEL_ZERO;
         names cut;
         if (wanted) {
             for (i = 0; i < top; i++) {
@@ -588,13 +572,14 @@ static tissue load_tissue(const char *command, const names *wanted)
         } else {
             if (top < 2 || top > t.x.cols)
                 die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t.file, (long long)t.x.cols);
-            if (by_mean) most_expressed(t.x, top, index);
-            else must(cel_slide_variable(t.x, top, index, NULL, &err), t.file, &err);
+            by.by = by_mean ? CEL_GENES_MEAN : CEL_GENES_VARIABLE;
+            by.top = top;
+            must(cel_slide_genes(t.x, &by, index, &top, NULL, NULL, &err), t.file, &err);
         }
         cut.count = top;
         cut.name = (char **)get((size_t)top, sizeof(char *));
         for (i = 0; i < top; i++) cut.name[i] = t.genes.name[index[i]];
-        must(cel_slide_columns(&t.x, index, top), t.file, NULL);
+        must(cel_mat_columns(&t.x, index, top), t.file, NULL);
         t.genes = cut;
         free(index);
     }
@@ -612,12 +597,12 @@ static tissue load_tissue(const char *command, const names *wanted)
         for (i = 0; keep[i]; i++) continue;
         note("%s: %lld cells without counts are left out, the first is cell %lld", t.file, (long long)zeros,
              (long long)i);
-        t.x.rows = cel_slide_keep(keep, t.rows, t.x.data, (size_t)t.x.stride * sizeof(cel_real));
-        cel_slide_keep(keep, t.rows, t.row, sizeof(int64_t));
-        if (t.slide) cel_slide_keep(keep, t.rows, t.slide, sizeof(int32_t));
-        if (t.type) cel_slide_keep(keep, t.rows, t.type, sizeof(int32_t));
+        t.x.rows = cel_compact(keep, t.rows, t.x.data, (size_t)t.x.stride * sizeof(cel_real));
+        cel_compact(keep, t.rows, t.row, sizeof(int64_t));
+        if (t.slide) cel_compact(keep, t.rows, t.slide, sizeof(int32_t));
+        if (t.type) cel_compact(keep, t.rows, t.type, sizeof(int32_t));
         if (t.coords.data)
-            t.coords.rows = cel_slide_keep(keep, t.rows, t.coords.data, (size_t)t.coords.stride * sizeof(cel_real));
+            t.coords.rows = cel_compact(keep, t.rows, t.coords.data, (size_t)t.coords.stride * sizeof(cel_real));
     }
     free(keep);
     build_graph(&t);
@@ -952,7 +937,7 @@ static void fit_paper(const tissue *t, const cel_relations *r, cel_model *model,
     int32_t *list = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     double *q = (double *)get((size_t)slides, sizeof(double)), clock = seconds();
     moments = (cel_moments *)get((size_t)slides, sizeof(cel_moments));
-    if (t->slide) must(cel_slide_groups(t->slide, t->x.rows, slides, start, list, &err), o.slides, &err);
+    if (t->slide) must(cel_csr_groups(t->slide, t->x.rows, slides, start, list, &err), o.slides, &err);
     for (s = 0; s < slides; s++) {
         int64_t n = t->slide ? start[s + 1] - start[s] : t->x.rows;
         must(cel_moments_new(t->x.cols, r, &moments[s]), "moments", NULL);

@@ -124,16 +124,27 @@ done:
 static cel_status scenario_tissue(void)
 {
     cel_csr a = {0}, b = {0}, c = {0};
-    int32_t order[CELLS], label[CELLS], top[2];
+    int32_t order[CELLS], label[CELLS], top[GENES];
     int64_t many;
+    cel_graph_report report;
+    cel_scaling scaling = CEL_ZERO;
+    cel_mat rows = CEL_ZERO;
     cel_status status;
     TRY(cel_graph_knn(coords, NULL, 5, 0, &a, NULL));
-    TRY(cel_graph_radius(coords, NULL, 0, 1.2, &b, NULL));
+    TRY(cel_graph_radius(coords, NULL, 0, 1.2, 0, &b, NULL));
     TRY(cel_graph_types(&w, tile, 0, 1, &c));
     TRY(cel_graph_order(coords, NULL, order, NULL));
     TRY(cel_slide_tiles(coords, NULL, 2, label, &many, NULL));
-    TRY(cel_slide_variable(counts, 2, top, NULL, NULL));
+    TRY(cel_slide_genes(counts, NULL, top, &many, NULL, NULL, NULL));
+    TRY(cel_graph_describe(coords, NULL, &a, &report, NULL));
+    TRY(cel_mat_new(CELLS, GENES, &rows));
+    TRY(cel_mat_copy(counts, rows));
+    TRY(cel_scaling_fit(rows, NULL, tile, NULL, &scaling, NULL));
+    TRY(cel_mat_copy(counts, rows));
+    TRY(cel_scaling_apply(&scaling, rows, NULL, tile, scaling.cell, NULL));
 done:
+    cel_scaling_free(&scaling);
+    cel_mat_free(&rows);
     cel_csr_free(&a);
     cel_csr_free(&b);
     cel_csr_free(&c);
@@ -151,7 +162,7 @@ static cel_status scenario_walk(void)
     cel_status status;
     for (i = 0; i < 2 * MANY; i++) place[i] = (cel_real)cel_rng_uniform(&rng);
     TRY(cel_graph_knn(cel_mat_view(place, MANY, 2), NULL, 2, 0, &a, NULL));
-    TRY(cel_graph_radius(cel_mat_view(place, MANY, 2), NULL, 0, 0.01, &b, NULL));
+    TRY(cel_graph_radius(cel_mat_view(place, MANY, 2), NULL, 0, 0.01, 0, &b, NULL));
     TRY(cel_csr_symmetrise(&a, &c));
     TRY(cel_csr_hop(&a, 2, &d));
     if (!a.order || !b.order || !c.order || !d.order) status = CEL_ERR_NUMERIC;

@@ -230,7 +230,7 @@ static int ties(int cells, cel_relations *out)
     cel_csr graph;
     int i, ok = cel_mat_new(cells, 2, &line) == CEL_OK;
     for (i = 0; i < cells && ok; i++) line.data[2 * i] = (cel_real)i;
-    ok = ok && cel_graph_radius(line, NULL, 0, 1.5, &graph, NULL) == CEL_OK &&
+    ok = ok && cel_graph_radius(line, NULL, 0, 1.5, 0, &graph, NULL) == CEL_OK &&
          cel_relations_from_graph(&graph, NULL, out, NULL) == CEL_OK;
     cel_csr_free(&graph);
     cel_mat_free(&line);
