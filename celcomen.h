@@ -1198,7 +1198,8 @@ typedef struct cel_logz_report {
 
 /* log Z by annealed importance sampling (Neal, 2001): each run anneals a uniform tissue up to exp(H). Z is the
  * integral over the product of the spheres (orthants) with their surface measure, so that without forces it is
- * S cel_sphere_log_area(n). The rungs needed grow with the cells and the forces. Allocates as the sampler, and (S x n). */
+ * S cel_sphere_log_area(n). The rungs needed grow with the cells and the forces. Allocates as the sampler,
+ * and (S x n). */
 CEL_API cel_status cel_logz_ais(const cel_model *model, const cel_relations *relations,
                                 const cel_logz_options *options, cel_logz_report *report, cel_error *err);
 
@@ -9539,7 +9540,7 @@ typedef struct celi_batch {
 typedef void celi_batch_fn(const cel_sample *s, celi_lane *lane, const celi_batch *batch);
 
 /* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
- * a function of the count alone. */
+ * a function of the count alone, or bits would depend on the number of threads. */
 static int64_t celi_sampler_block(const cel_sample *s, int64_t count)
 {
     int64_t block = (count + 7) / 8, least = 32 + s->genes / 4, blocks;
@@ -9727,7 +9728,8 @@ static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
         if (s->options.domain.hold[cell * s->genes + j]) row[j] = 0;
 }
 
-/* Writes the free part `row` to cell `cell` of x, rescaled to the radius; sign is 1 or -1. */
+/* Writes the free part `row` to cell `cell` of x, rescaled to the radius, so that rounding cannot pile up over the
+ * sweeps; sign is 1 or -1. Held values are not touched: they keep their bits. */
 static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64_t cell, const cel_real *row,
                              double radius, double sign)
 {
@@ -9762,9 +9764,11 @@ static void celi_turn(int64_t width, cel_real *x, cel_real *u, cel_real a, cel_r
     }
 }
 
-/* Geodesic Hamiltonian Monte Carlo (Byrne and Girolami, 2013) of a block of cells given the others. u is the
- * momentum divided by the cell's step, so that a kick is u += x G2 + b: the product adds to u itself. After a
- * kick by alpha from a tangent u, x.u = alpha (x.G2 x + x.b): the energy costs no further product. */
+/* Geodesic Hamiltonian Monte Carlo (Byrne and Girolami, 2013) of a block of cells given the others: kicks along the
+ * gradient in turn with great circles, which are exact. u is the momentum divided by the cell's step, so that a kick is
+ * u += x G2 + b: the product adds to u itself. After a kick by alpha from a tangent u, x.u = alpha (x.G2 x + x.b): the
+ * energy costs no further product. A kick leaves u with a part along x; it is taken out where it is needed, in the
+ * length of u and in the coefficients of the turn, rather than by another pass over the row. */
 static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
@@ -9778,6 +9782,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
                                  s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
         cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride;
         double r2 = l->radius[i] * l->radius[i], along;
+        /* A step of random length, or trajectories of a period would come back to where they began. */
         step[i] = s->step * l->radius[i] * (0.8 + 0.4 * cel_rng_uniform(&rng));
         pick[i] = cel_rng_uniform(&rng);
         side[i] = cel_rng_uniform(&rng);
@@ -9801,6 +9806,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
             along = cel_vec_dot(s->width, xi, ui);
             length = cel_vec_dot(s->width, ui, ui) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
+            /* change: H less the kinetic energy, at the end less at the start. */
             if (k == 0) change[i] -= along + cel_vec_dot(s->width, xi, bi) / 2;
             if (k == moves) {
                 double field = cel_vec_dot(s->width, xi, bi), kinetic = step[i] * length;
@@ -9833,8 +9839,8 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
 }
 
 /* The orthant: a pair of values is rotated within its quarter circle by slice sampling with shrinkage (Neal,
- * 2003), at most 15 proposals. g is the gradient, kept up to date. Every pair draws from its own place of the
- * stream, so that paired runs stay in step. */
+ * 2003), at most 15 proposals, each of which costs O(1): H is quadratic in the pair, and g is its gradient, kept up to
+ * date. Every pair draws from its own place of the stream, so that paired runs stay in step. */
 static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_t j, int64_t k, cel_rng *rng,
                            double *share)
 {
@@ -9843,7 +9849,7 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
     double jj = (double)gj[j] * s->scale / 2, kk = (double)gk[k] * s->scale / 2, jk = (double)gj[k] * s->scale;
     int tries;
     if (!(r > 0)) return;
-    least = log(1 - cel_rng_uniform(rng));
+    least = log(1 - cel_rng_uniform(rng)); /* the slice: H may fall by this much */
     now = atan2(xk, xj);
     high = 1.570796326794896619;
     for (tries = 0; tries < 15; tries++) {
@@ -9903,7 +9909,9 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
 /* Multiplications of a colour up to which threads cost more than they bring. */
 #define CELI_SAMPLE_SMALL 200000
 
-/* fn for every block of every colour. Which lane works on which block does not matter to the result. */
+/* fn for every block of every colour. The cells of a colour do not act on each other, so that its blocks may go at
+ * once: which lane works on which block, and when, does not matter to the result. Acceptance is summed block by block in
+ * their order, for the same reason. */
 static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn, void *context)
 {
     int64_t c, k;
@@ -9939,7 +9947,7 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
     return CEL_OK;
 }
 
-/* Robbins-Monro on log step towards an acceptance of 0.8. */
+/* Robbins-Monro on log step towards an acceptance of 0.8, near the best for Hamiltonian moves. */
 static void celi_sampler_adapt(cel_sample *s, double gain)
 {
     s->step *= exp(gain * (s->acceptance - 0.8));
@@ -10149,7 +10157,8 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
 /* ======================================================================== */
 
 /* The eigenvalues and the basis of F_0 + F_0^T, and the gauge of the ascent: adds c I to the quadratic form so that
- * it is positive. *half receives c / 2. */
+ * it is positive, which on rows of unit length changes H by a constant. A convex function rises at least as fast as its
+ * tangent, so the maximiser of the tangent never lowers it. *half receives c / 2. */
 static cel_status celi_ascent_gauge(cel_sample *s, double *half)
 {
     int64_t n = s->genes, i;
@@ -10432,8 +10441,9 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     return status;
 }
 
-/* One cell's law in the mean field: von Mises-Fisher, concentration k, direction mu. Its share of the bound, but
- * for the field, is A/k tr G + (1 - n A/k) mu.G mu + phi - k A. */
+/* One cell's law in the mean field: von Mises-Fisher, concentration k, direction mu, so that E x = A mu and
+ * E x x^T = A/k I + (1 - n A/k) mu mu^T. Its share of the bound, E x.G x plus its entropy but without the field, is
+ * A/k tr G + (1 - n A/k) mu.G mu + phi - k A. */
 typedef struct celi_bound {
     double trace, gauge; /* of the quadratic form as shifted, and the shift */
     double *k, *share;   /* (cells) */
@@ -10463,6 +10473,8 @@ static double celi_bound_concentration(const celi_bound *c, int64_t n, double q,
     return k;
 }
 
+/* Two rounds for each cell's direction and then its concentration, given the means of the others, which are what x
+ * holds; or, to measure, its share. */
 static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     celi_bound *c = (celi_bound *)batch->context;
@@ -10669,40 +10681,38 @@ static int celi_text_place(celi_text *t, const char *rest, double *place)
     return 1;
 }
 
-/* Reads what the capital at *form stands for: C and L a cell, T a type, G a gene, V a value, R a radius, P a place. NULL,
- * or what is wrong: *status is ARG where the text is well formed. */
-static const char *celi_text_field(celi_text *t, const char *form, const cel_intervention_names *names,
-                                   cel_intervention *v, cel_status *status)
+/* Reads what the capital at *form stands for: C and L a cell, T a type, G a gene, V a value, R a radius, P a place.
+ * FORMAT where it is none, ARG and the reason in *wrong where it is one that cannot be. */
+static cel_status celi_text_field(celi_text *t, const char *form, const cel_intervention_names *names,
+                                  cel_intervention *v, const char **wrong)
 {
-    int64_t *index = *form == 'L' ? &v->like : &v->cell, type;
-    int ok = 0;
-    *status = CEL_ERR_ARG;
+    int64_t *cell = *form == 'L' ? &v->like : &v->cell, type = 0;
+    int read = 1, fits = 1;
     switch (*form) {
-    case 'C':
-    case 'L':
-        ok = celi_text_index(t, names->cells, index);
-        if (ok && *index < 0) return "a cell out of range";
-        break;
     case 'T':
         type = celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
-        if (type < 0) return "unknown type";
         v->type = (int32_t)type;
-        ok = 1;
+        fits = type >= 0;
+        *wrong = "unknown type";
         break;
     case 'G':
         v->gene = celi_text_name(t, names->genes, names->gene_count);
-        if (v->gene < 0) return "unknown gene";
-        ok = 1;
+        fits = v->gene >= 0;
+        *wrong = "unknown gene";
         break;
     case 'V':
-        ok = celi_text_number(t, &v->value);
-        if (ok && !(fabs(v->value) <= 1)) return "a value beyond 1";
+        read = celi_text_number(t, &v->value);
+        fits = fabs(v->value) <= 1;
+        *wrong = "a value beyond 1";
         break;
-    case 'R': ok = celi_text_number(t, &v->radius); break;
-    case 'P': ok = celi_text_place(t, form, v->place); break;
+    case 'R': read = celi_text_number(t, &v->radius); break;
+    case 'P': read = celi_text_place(t, form, v->place); break;
+    default: /* C, L */
+        read = celi_text_index(t, names->cells, cell);
+        fits = *cell >= 0;
+        *wrong = "a cell out of range";
     }
-    *status = ok ? CEL_OK : CEL_ERR_FORMAT;
-    return ok ? NULL : "a line of no known form";
+    return !read ? CEL_ERR_FORMAT : fits ? CEL_OK : CEL_ERR_ARG;
 }
 
 /* One line, neither empty nor a comment. */
@@ -10729,13 +10739,14 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
     v->what = forms[k].what;
     v->who = forms[k].who;
     v->gene = -1;
-    while (!wrong && form && *form) {
-        wrong = celi_text_field(&t, form, names, v, &status);
-        if (!wrong) form = celi_text_words(&t, form + 1);
+    while (!status && form && *form) {
+        status = celi_text_field(&t, form, names, v, &wrong);
+        if (!status) form = celi_text_words(&t, form + 1);
     }
-    if (!wrong && form && !celi_text_peek(&t)) return CEL_OK;
-    if (!wrong) wrong = "a line of no known form", status = CEL_ERR_FORMAT;
-    return celi_fail(err, status, wrong, v->line, v->who == CEL_WHO_CELLS && !celi_adds(v) ? v->cell : -1, v->gene);
+    if (!status && (!form || celi_text_peek(&t))) status = CEL_ERR_FORMAT;
+    if (!status) return CEL_OK;
+    return celi_fail(err, status, status == CEL_ERR_FORMAT ? "a line of no known form" : wrong, v->line,
+                     v->who == CEL_WHO_CELLS && !celi_adds(v) ? v->cell : -1, v->gene);
 }
 
 CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const cel_intervention_names *names,
@@ -10774,12 +10785,14 @@ CEL_API_DEF void cel_intervention_free(cel_intervention *list) { celi_free(list)
 /* ---- preparing ---- */
 
 enum { CELI_HELD = 1, CELI_GONE = 2 };
+static const char celi_preparing[] = "preparing a perturbation";
 
 /* All that preparing needs, over the U = S + A observed and added cells. */
 typedef struct celi_prep {
     const cel_tissue *tissue;
     const cel_intervention *list;
     int64_t count, cells;           /* interventions; U */
+    const cel_relations *after;     /* as given, or NULL */
     const cel_relations *arm[2];    /* sham, of S cells; after, of U */
     uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
     int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
@@ -10827,7 +10840,7 @@ static cel_status celi_prep_each(celi_prep *c, celi_prep_fn *fn)
 }
 
 /* Checks an intervention by itself. */
-static cel_status celi_prep_check(const celi_prep *c, int64_t k, int places)
+static cel_status celi_prep_check(const celi_prep *c, int64_t k)
 {
     const cel_intervention *v = &c->list[k];
     int adds = celi_adds(v), profile = v->what == CEL_DO_ROW || adds;
@@ -10837,9 +10850,11 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k, int places)
         return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
     if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
         return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
+    if (adds && !c->after)
+        return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
     if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
         return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
-    if (!adds && ((v->who == CEL_WHO_TYPE && !c->tissue->type) || (v->who == CEL_WHO_DISC && !places)))
+    if (!adds && ((v->who == CEL_WHO_TYPE && !c->tissue->type) || (v->who == CEL_WHO_DISC && !c->tissue->coords.data)))
         return celi_refuse(c, CEL_ERR_ARG, k, "a tissue without the types or coordinates asked for", -1, -1);
     return CEL_OK;
 }
@@ -10886,8 +10901,8 @@ static void celi_prep_hops(celi_prep *c)
     }
 }
 
-/* The part of A among the listed cells (count, ascending) that are present (NULL: all are); map is the list's inverse (-1:
- * not in it), defined for all of A's rows. */
+/* The part of A among the listed cells (count, ascending) that are present (NULL: all are); map is the list's
+ * inverse (-1: not in it), defined for all of A's rows. */
 static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const uint8_t *present,
                                 const int32_t *map, cel_csr *out)
 {
@@ -10955,7 +10970,8 @@ static cel_status celi_prep_local(celi_prep *c)
         p->present[0][to] = i < S;
         p->present[1][to] = !(c->mark[i] & CELI_GONE);
         for (d = 0; d < dims; d++)
-            p->coords.data[to * dims + d] = v ? (cel_real)v->place[d] : tissue->coords.data[i * tissue->coords.stride + d];
+            p->coords.data[to * dims + d] =
+                v ? (cel_real)v->place[d] : tissue->coords.data[i * tissue->coords.stride + d];
         if (p->type) p->type[to] = !v ? tissue->type[i] : v->row ? -1 : tissue->type[v->like];
     }
     for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
@@ -11059,66 +11075,58 @@ static cel_status celi_prep_rows(celi_prep *c)
     return status;
 }
 
-/* What is asked for, as a whole. */
-static cel_status celi_prep_begin(celi_prep *c, const cel_model *model, const cel_relations *after)
+/* What is asked for, as a whole and each by itself. */
+static cel_status celi_prep_begin(celi_prep *c)
 {
     const cel_tissue *t = c->tissue;
-    int64_t k, n = model->genes;
-    int places = t->coords.data != NULL;
+    const cel_model *model = c->p->model;
+    int64_t k;
     cel_status status = CEL_OK;
-    if (t->x.cols != n || (places && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
-        return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     c->arm[0] = t->relations;
-    c->arm[1] = c->p->added && after ? after : t->relations;
+    c->arm[1] = c->p->added && c->after ? c->after : t->relations;
+    if (t->x.cols != model->genes || (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
+        return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        (c->p->added && after && celi_relations_fit(after, model, c->cells)))
+        celi_relations_fit(c->arm[1], model, c->p->added && c->after ? c->cells : t->x.rows))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
-    for (k = 0; k < c->count && !status; k++) {
-        status = celi_prep_check(c, k, places);
-        if (!status && celi_adds(&c->list[k]) && !after)
-            status = celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
-    }
-    return status;
+    for (k = 0; k < c->count && !status; k++) status = celi_prep_check(c, k);
+    c->mark = (uint8_t *)celi_pool_get(&c->scratch, c->cells, 1);
+    c->hop = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->hop);
+    c->queue = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->queue);
+    c->map = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->map);
+    c->by = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->by);
+    return status ? status : c->scratch.status ? celi_refuse(c, c->scratch.status, -1, celi_preparing, -1, -1) : CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
                                        int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err)
 {
-    cel_perturb_setup o = CEL_ZERO;
     celi_prep c = CEL_ZERO;
+    int reach = setup ? setup->reach : 0;
     int64_t k;
     cel_status status;
     memset(out, 0, sizeof *out);
-    if (setup) o = *setup;
     out->model = model;
     out->observed = tissue->x.rows;
     out->genes = model->genes;
-    out->open = o.reach < 0;
-    out->reach = out->open ? -o.reach : o.reach ? o.reach : 3;
+    out->open = reach < 0;
+    out->reach = reach < 0 ? -reach : reach ? reach : 3;
     for (k = 0; k < count; k++) out->added += celi_adds(&list[k]);
     c.tissue = tissue;
     c.list = list;
     c.count = count;
     c.cells = out->observed + out->added;
+    c.after = setup ? setup->after : NULL;
     c.p = out;
     c.err = err;
-    status = celi_prep_begin(&c, model, o.after);
-    if (!status) {
-        c.mark = (uint8_t *)celi_pool_get(&c.scratch, c.cells, 1);
-        c.hop = (int32_t *)celi_pool_get(&c.scratch, c.cells, sizeof *c.hop);
-        c.queue = (int32_t *)celi_pool_get(&c.scratch, c.cells, sizeof *c.queue);
-        c.map = (int32_t *)celi_pool_get(&c.scratch, c.cells, sizeof *c.map);
-        c.by = (int32_t *)celi_pool_get(&c.scratch, c.cells, sizeof *c.by);
-        status = c.scratch.status;
-        if (status) celi_refuse(&c, status, -1, "preparing a perturbation", -1, -1);
-    }
+    status = celi_prep_begin(&c);
     if (!status) status = celi_prep_each(&c, celi_prep_mark);
     if (!status) {
         celi_prep_hops(&c);
         status = celi_prep_local(&c);
-        if (status) celi_refuse(&c, status, -1, "preparing a perturbation", -1, -1);
+        if (status) celi_refuse(&c, status, -1, celi_preparing, -1, -1);
     }
     if (!status) status = celi_prep_rows(&c);
     celi_pool_free(&c.scratch);
@@ -11414,8 +11422,8 @@ static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, c
     return CEL_OK;
 }
 
-/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts. On the orthant what is
- * at the bound and pushed against it stays there. */
+/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts. On the orthant what
+ * is at the bound and pushed against it stays there. */
 static cel_status celi_newton(celi_effect_run *run, cel_mat x)
 {
     const cel_perturb *p = run->p;

@@ -1,7 +1,8 @@
 /* The most likely tissue, and log Z against quadrature. SPDX-License-Identifier: MIT */
 #include "law.h"
 
-static void check_ascent(const cel_model *m, const cel_relations *relations, const cel_ascent_options *options, cel_mat x)
+static void check_ascent(const cel_model *m, const cel_relations *relations, const cel_ascent_options *options,
+                         cel_mat x)
 {
     cel_ascent_options o = *options;
     cel_ascent_report r;

@@ -307,7 +307,8 @@ static void large_tissue(void)
     cel_model_free(&m);
 }
 
-/* Cells draw by their id: the same tissue without one cell that touches nobody, ids and colours given, goes the same way. */
+/* Cells draw by their id: the same tissue without one cell that touches nobody, ids and colours given, goes the same
+ * way. */
 static void identity_of_cells(void)
 {
     double s[] = {2, 1};
@@ -377,7 +378,8 @@ static void bad_input(void)
     memset(&o, 0, sizeof o);
     CHECK(cel_csr_from_edges(3, 3, 2, row, col, NULL, &w, NULL) == CEL_OK);
     CHECK(test_relations(&relations, 3, NULL, NULL, NULL));
-    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler); /* two forces, one relation */
+    /* Two forces, one relation. */
+    CHECK(cel_sample_new(&m, &relations, &o, &sampler, &err) == CEL_ERR_SHAPE && !sampler);
     cel_relations_free(&relations);
     CHECK(test_relations(&relations, 3, &w, NULL, NULL));
     colour[0] = colour[1] = 0;
