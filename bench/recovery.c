@@ -351,7 +351,7 @@ static void draw(const setting *set, uint64_t seed, const cel_model *truth, slid
     memset(&options, 0, sizeof options);
     options.seed = seed;
     options.stream = 1;
-    options.orthant = set->orthant;
+    options.domain.orthant = set->orthant;
     options.sweeps = set->orthant ? 300 : 150;
     options.warmup = 50;
     options.thin = options.sweeps;

@@ -1353,10 +1353,14 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
     int64_t i;
     if (o.interventions) {
         cel_file file;
+        cel_intervention_names known = CEL_ZERO;
+        known.genes = (const char *const *)t->genes.name;
+        known.gene_count = t->genes.count;
+        known.types = (const char *const *)t->types.name;
+        known.type_count = t->types.count;
+        known.cells = t->rows;
         must(cel_file_open(o.interventions, 0, &file, &err), o.interventions, &err);
-        must(cel_intervention_parse((const char *)file.bytes, file.size, (const char *const *)t->genes.name,
-                                    t->genes.count, (const char *const *)t->types.name, t->types.count, t->rows, &list,
-                                    count, &err),
+        must(cel_intervention_parse((const char *)file.bytes, file.size, &known, &list, count, &err),
              o.interventions, &err);
         cel_file_close(&file);
         if (!*count) die(1, "%s: no intervention", o.interventions);
@@ -1507,7 +1511,7 @@ static void print_effects(char *const *label, const cel_effect_table *t, const n
         if (label) printf("distance %s", label[g]);
         else printf("hop %lld", (long long)g);
         printf(", %lld cell%s:", (long long)t->cells[g], t->cells[g] > 1 ? "s" : "");
-        cel_effect_rank(t, g, order);
+        must(cel_effect_rank(t, g, order), "perturb", NULL);
         for (i = 0; i < 5 && i < genes->count; i++) {
             int64_t at = g * t->columns + order[i];
             printf("  %s %+.3g", genes->name[order[i]], t->mean[at]);
@@ -1565,7 +1569,6 @@ static void command_perturb(void)
     observed.x = t.x;
     observed.relations = &r;
     observed.coords = t.coords;
-    observed.slide = t.slide;
     observed.type = t.type;
     must(cel_perturb_new(&f.model, &observed, list, count, &setup, &p, &err),
          o.interventions ? o.interventions : "--cell, --gene", &err);
@@ -1791,7 +1794,7 @@ static void generate_sample(const fitted *f, int ascent)
     json_number(&report, "cells", (double)t.rows);
     json_number(&report, "genes", (double)f->model.genes);
     if (ascent) {
-        up.orthant = o.orthant;
+        up.domain.orthant = o.orthant;
         up.sweeps = o.sweeps > 0 ? o.sweeps : 200;
         up.progress = progress();
         up.trace = trace = (double *)get((size_t)up.sweeps + 1, sizeof(double));
@@ -1804,7 +1807,7 @@ static void generate_sample(const fitted *f, int ascent)
     } else {
         s.seed = (uint64_t)o.seed;
         s.stream = 1;
-        s.orthant = o.orthant;
+        s.domain.orthant = o.orthant;
         s.sweeps = o.sweeps > 0 ? o.sweeps : 200;
         s.warmup = o.warmup;
         s.progress = progress();
@@ -1863,11 +1866,13 @@ static void command_logz(void)
     a.rungs = o.sweeps;
     a.progress = progress();
     must(cel_logz_ais(&f.model, &r, &a, &done, &err), "logz", &err);
-    must(cel_logz_bound(&f.model, &r, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
+    must(cel_logz_bound(&f.model, &r, &a, &bound, &err), "logz", &err);
     printf("log Z of %lld cells, %lld genes; without forces it is %.6g\n", (long long)t.rows, (long long)n,
            (double)t.rows * cel_sphere_log_area(n));
-    printf("annealed importance sampling  %14.6g +- %.2g (single runs %.6g to %.6g)\n", done.logz, done.se, done.least,
-           done.most);
+    printf("annealed importance sampling  %14.6g ", done.logz);
+    if (done.converged) printf("+- %.2g (single runs %.6g to %.6g)\n", done.se, done.least, done.most);
+    else
+        printf("not converged: single runs %.6g to %.6g; more --sweeps bring them together\n", done.least, done.most);
     printf("rigorous lower bound          %14.6g\n", bound);
     if (f.model.relations != 2) return;
     /* The mean-field formulas want a mean expression: that of the most likely tissue. */

@@ -248,14 +248,15 @@ static cel_status scenario_sample(void)
     options.warmup = options.sweeps = 3;
     z.runs = 2;
     z.rungs = 3;
+    z.sweeps = 3;
     TRY(cel_mat_new(CELLS, GENES, &y));
-    for (options.orthant = 0; options.orthant < 2; options.orthant++) {
-        cel_sample_uniform(1, 1, options.orthant, y);
+    for (options.domain.orthant = 0; options.domain.orthant < 2; options.domain.orthant++) {
+        cel_sample_uniform(1, 1, options.domain.orthant, y);
         TRY(cel_sample_run(&model, &relations, &options, y, NULL, NULL, NULL));
     }
     TRY(cel_ascent_run(&model, &relations, NULL, y, NULL, NULL));
     TRY(cel_logz_ais(&model, &relations, &z, &report, NULL));
-    TRY(cel_logz_bound(&model, &relations, 1, 3, &bound, NULL));
+    TRY(cel_logz_bound(&model, &relations, &z, &bound, NULL));
 done:
     cel_mat_free(&y);
     return status;
@@ -265,6 +266,7 @@ static cel_status scenario_perturb(void)
 {
     static const char text[] = "5, 1, 0.5\nremove cell 9\nadd cell at 2.2,2.3 with profile of cell 4\n";
     cel_intervention *list = NULL;
+    cel_intervention_names names = CEL_ZERO;
     cel_perturb plan;
     cel_effect effect;
     cel_tissue tissue;
@@ -280,6 +282,8 @@ static cel_status scenario_perturb(void)
     memset(&tissue, 0, sizeof tissue);
     memset(&setup, 0, sizeof setup);
     setup.after = &after;
+    names.gene_count = GENES;
+    names.cells = CELLS;
     tissue.x = x;
     tissue.coords = coords;
     tissue.relations = &relations;
@@ -289,7 +293,7 @@ static cel_status scenario_perturb(void)
     more.data[2 * CELLS + 1] = (cel_real)2.3;
     TRY(cel_graph_knn(more, NULL, 6, 0, &near, NULL));
     TRY(cel_relations_from_graph(&near, NULL, &after, NULL));
-    TRY(cel_intervention_parse(text, sizeof text - 1, NULL, GENES, NULL, 0, CELLS, &list, &count, NULL));
+    TRY(cel_intervention_parse(text, sizeof text - 1, &names, &list, &count, NULL));
     TRY(cel_perturb_new(&model, &tissue, list, count, &setup, &plan, NULL));
     for (k = 0; k < 3; k++) {
         cel_perturb_options options;
