@@ -5451,14 +5451,16 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
         if (c->group >= groups) status = celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (counts && !(c->total >= sum[i] * (1 - 1e-5) && c->total <= DBL_MAX))
             status = celi_fail(err, CEL_ERR_DATA, "a cell's total is below the sum of its genes", -1, i, -1);
-        if (s->kind != CEL_KIND_INTENSITY && !(c->total > 0 || c->total < 0)) c->group = -1;
+        /* no counts, or none before they were logged; other numbers may well sum to 0 */
+        if ((counts || (s->size && s->kind == CEL_KIND_LOGNORM)) && !(c->total > 0)) c->group = -1;
     }
     celi_free(sum);
     return status;
 }
 
-/* What a block of cells of one group adds: sums of d = v - first and of d squared, and of dv / dlog q; (n) each. v is
- * scratch. Differences to the first cell lose nothing where the mean is large, and a gene of one value gives 0. */
+/* What a block of cells of one group adds, (n) each: sums of d = v - first and of d squared, and of dv / dlog q, which
+ * is q / (1 + q) under a logarithm, else q. v is scratch. Differences to the first cell lose nothing where the mean is
+ * large, and a gene of one value gives exactly 0. */
 typedef struct celi_span {
     int64_t from, to, group; /* places in the list of cells by group */
     double *first, *sum, *square, *slope, *v;
@@ -5492,7 +5494,7 @@ static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *li
  * scales and the size direction. */
 static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, int64_t blocks, cel_error *err)
 {
-    double seen = 0, all = 0, length = 0;
+    double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
     int64_t b, j, n = s->genes;
     for (b = 0; b < blocks; b++) {
         double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
@@ -5506,6 +5508,7 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
         seen += here;
         all += here;
     }
+    /* A gene that is alike everywhere has no scale. It would be noise of rounding blown up to full size. */
     for (j = 0; j < n; j++) {
         s->scale[j] = sqrt(s->scale[j] / all);
         if (!(s->scale[j] > 0 && s->scale[j] <= DBL_MAX))
@@ -5633,7 +5636,7 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
                                        const cel_scaling_options *options, cel_scaling *out, cel_error *err)
 {
     const cel_scaling_options standard = CEL_ZERO, *o = options ? options : &standard;
-    cel_scaling s = CEL_ZERO;
+    cel_scaling s = CEL_ZERO; /* X is written last, when nothing but memory for scratch can fail, and that is first */
     int64_t i, groups = 1;
     cel_status status;
     memset(out, 0, sizeof *out);
@@ -5746,6 +5749,7 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
             return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
     }
     celi_logs_at(&l, s, cell->total);
+    /* In units of the old length: z' = z + d e_a for each gene, then once for all r' = r + sum d (e_a - u_a u). */
     for (j = 0; j < count; j++) {
         int64_t a = gene[j];
         double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
