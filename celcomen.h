@@ -896,12 +896,15 @@ CEL_API cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const doub
 /* The mean-field log partition function of the paper (manual, section 2: the sphere integral of three
  * dimensions whatever n is), or with the right sphere (manual, section 7). */
 typedef enum cel_sphere { CEL_SPHERE_PAPER = 0, CEL_SPHERE_RIGHT = 1 } cel_sphere;
+typedef struct cel_mean_field {
+    double logz, kappa;
+} cel_mean_field;
 /* log Z = -S m.A m + S f(k), A = F_0 + (q/2) F_1, M = q F_1 + 2 F_0, k = |M m|, for a model of two
  * relations (intra, inter); mean (n). f is log((e^k - e^-k)/k) of the paper (CEL_SPHERE_PAPER), or
- * log |S^{n-1}| + phi_n(k) (CEL_SPHERE_RIGHT). Derivatives, each may be absent (data NULL):
- * d_intra, d_inter (n x n) and d_mean (n). kappa (or NULL) receives k. */
+ * log |S^{n-1}| + phi_n(k) (CEL_SPHERE_RIGHT). Derivatives, each may be absent (data NULL): d_force (2 n x n),
+ * by F_0 above that by F_1, and d_mean (n). */
 CEL_API cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double q, int64_t cells, const double *mean,
-                                  double *logz, cel_mat d_intra, cel_mat d_inter, double *d_mean, double *kappa);
+                                  cel_mean_field *out, cel_mat d_force, double *d_mean);
 
 /* A model, and all that must be known to use it on another slide: what model.npz holds. Whoever fills one in may point
  * into its own arrays; only what cel_model_read made is freed with cel_model_record_free. */
@@ -6592,34 +6595,43 @@ static int celi_force_symmetric(cel_mat f)
     return 1;
 }
 
-/* One block of cells of one relation: its share of H, and its part of the gradient (or data NULL), added, or set
- * where t is the gradient. With N = W X and W symmetric, N (F + F^T) is the gradient and half its product with X
- * the energy: one product; `both` holds F + F^T. So it is with F symmetric and N = (W + W^T) X / 2. Else N F^T and
- * (W^T X) F are taken in turn. */
-static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relation *relation, cel_mat x, int64_t first,
-                                   cel_mat n, cel_mat t, double *sums, double *share, cel_mat gradient, cel_work *work)
+/* Cells at a time, and what their share of H and of its gradient is made from. */
+typedef struct celi_energy_block {
+    cel_mat x;        /* (S x n) all cells */
+    int64_t first;    /* the block's first */
+    cel_mat n, t;     /* (block x n) N = W X, and its product with the force */
+    cel_mat gradient; /* (block x n), or data NULL */
+    double *sums;     /* (block) */
+    cel_work *work;
+} celi_energy_block;
+
+/* Adds a relation's part of the gradient (set, where `set` is not 0) and returns its share of H. With N = W X and W
+ * symmetric, N (F + F^T) is the gradient and half its product with X the energy: one product; `both` holds F + F^T. So
+ * it is with F symmetric and N = (W + W^T) X / 2. Else N F^T and (W^T X) F are taken in turn. */
+static cel_status celi_model_block(const celi_energy_block *b, cel_mat force, cel_mat both, const cel_relation *relation,
+                                   int set, double *share)
 {
-    cel_mat here = cel_mat_block(x, first, 0, n.rows, x.cols), side = here, add;
+    cel_mat here = cel_mat_block(b->x, b->first, 0, b->n.rows, b->x.cols), side = here, add = b->gradient;
+    cel_mat t = set ? b->gradient : b->t;
     cel_status status = CEL_OK;
     if (relation->w) {
-        cel_csr w = celi_csr_rows(relation->w, first, n.rows);
+        cel_csr w = celi_csr_rows(relation->w, b->first, b->n.rows);
         int halves = both.data && relation->wt;
-        status = cel_csr_mul(halves ? (cel_real)0.5 : 1, &w, x, 0, n);
+        status = cel_csr_mul(halves ? (cel_real)0.5 : 1, &w, b->x, 0, b->n);
         if (!status && halves) {
-            cel_csr wt = celi_csr_rows(relation->wt, first, n.rows);
-            status = cel_csr_mul((cel_real)0.5, &wt, x, 1, n);
+            cel_csr wt = celi_csr_rows(relation->wt, b->first, b->n.rows);
+            status = cel_csr_mul((cel_real)0.5, &wt, b->x, 1, b->n);
         }
-        side = n;
+        side = b->n;
     }
-    if (!status) status = cel_mat_gemm(0, !both.data, 1, side, both.data ? both : force, 0, t, work);
+    if (!status) status = cel_mat_gemm(0, !both.data, 1, side, both.data ? both : force, 0, t, b->work);
     if (status) return status;
-    add = gradient;
-    if (t.data == gradient.data) add.data = NULL;
-    *share += (both.data ? 0.5 : 1.0) * celi_rows_dot(here, t, sums, add);
-    if (gradient.data && relation->wt && !both.data) {
-        cel_csr wt = celi_csr_rows(relation->wt, first, n.rows);
-        status = cel_csr_mul(1, &wt, x, 0, n);
-        if (!status) status = cel_mat_gemm(0, 0, 1, n, force, 1, gradient, work);
+    if (set) add.data = NULL;
+    *share += (both.data ? 0.5 : 1.0) * celi_rows_dot(here, t, b->sums, add);
+    if (b->gradient.data && relation->wt && !both.data) {
+        cel_csr wt = celi_csr_rows(relation->wt, b->first, b->n.rows);
+        status = cel_csr_mul(1, &wt, b->x, 0, b->n);
+        if (!status) status = cel_mat_gemm(0, 0, 1, b->n, force, 1, b->gradient, b->work);
     }
     return status;
 }
@@ -6627,14 +6639,13 @@ static cel_status celi_model_block(cel_mat force, cel_mat both, const cel_relati
 CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations *relations, cel_mat x, double *h,
                                         double *energy, cel_mat gradient, cel_work *work)
 {
-    int64_t genes = m->genes, block = x.rows < CELI_MODEL_BLOCK ? x.rows : CELI_MODEL_BLOCK, first, r, i;
+    int64_t genes = m->genes, block = celi_min(x.rows, CELI_MODEL_BLOCK), r, i;
     int64_t forces = gradient.data ? m->relations : 0;
     cel_status status = celi_relations_fit(relations, m, x.rows);
-    cel_work temporary;
-    cel_mat both, scratch, none;
+    cel_work temporary = CEL_ZERO;
+    celi_energy_block b = CEL_ZERO;
+    cel_mat both, scratch;
     double *sums, total = 0;
-    memset(&temporary, 0, sizeof temporary);
-    memset(&none, 0, sizeof none);
     if (!work) work = &temporary;
     if (h) *h = 0;
     if (energy) memset(energy, 0, (size_t)(m->relations + 1) * sizeof *energy);
@@ -6648,26 +6659,28 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations 
     both = cel_mat_view((cel_real *)(sums + block + m->relations + 1), forces * genes, genes);
     scratch = cel_mat_view(both.data + both.rows * genes, 2 * block, genes);
     for (r = 0; r < forces; r++) {
-        cel_mat f = cel_model_force(m, r), b = cel_mat_block(both, r * genes, 0, genes, genes);
-        cel_mat_transpose(f, b);
-        cel_mat_axpy(1, f, b);
+        cel_mat f = cel_model_force(m, r), pair = cel_mat_block(both, r * genes, 0, genes, genes);
+        cel_mat_transpose(f, pair);
+        cel_mat_axpy(1, f, pair);
     }
     memset(sums + block, 0, (size_t)(m->relations + 1) * sizeof(double));
-    for (first = 0; first < x.rows && !status; first += block) {
-        int64_t count = x.rows - first < block ? x.rows - first : block;
-        cel_mat n = cel_mat_block(scratch, 0, 0, count, genes), t = cel_mat_block(scratch, block, 0, count, genes);
-        cel_mat g = none;
-        if (gradient.data) g = cel_mat_block(gradient, first, 0, count, genes);
+    b.x = x;
+    b.sums = sums;
+    b.work = celi_work_inner(work);
+    for (; b.first < x.rows && !status; b.first += block) {
+        int64_t count = celi_min(block, x.rows - b.first);
+        b.n = cel_mat_block(scratch, 0, 0, count, genes);
+        b.t = cel_mat_block(scratch, block, 0, count, genes);
+        if (gradient.data) b.gradient = cel_mat_block(gradient, b.first, 0, count, genes);
         for (r = 0; r < m->relations && !status; r++) {
-            cel_mat force = cel_model_force(m, r), pair = none;
+            cel_mat force = cel_model_force(m, r), pair = CEL_ZERO;
             if (forces && (!relations->at[r].wt || celi_force_symmetric(force)))
                 pair = cel_mat_block(both, r * genes, 0, genes, genes);
-            status = celi_model_block(force, pair, relations->at + r, x, first, n,
-                                      r == 0 && g.data ? g : t, sums, sums + block + r, g, celi_work_inner(work));
+            status = celi_model_block(&b, force, pair, relations->at + r, r == 0 && gradient.data, sums + block + r);
         }
         for (i = 0; i < count && m->field; i++) {
-            sums[block + m->relations] += cel_vec_dot(m->field, x.data + (first + i) * x.stride, genes);
-            if (g.data) cel_vec_axpy(1, m->field, g.data + i * g.stride, genes);
+            sums[block + m->relations] += cel_vec_dot(m->field, x.data + (b.first + i) * x.stride, genes);
+            if (gradient.data) cel_vec_axpy(1, m->field, b.gradient.data + i * gradient.stride, genes);
         }
     }
     for (r = 0; r <= m->relations && !status; r++) {
@@ -6847,18 +6860,14 @@ static double celi_mean_force(cel_mat intra, cel_mat inter, double q, const doub
 }
 
 CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, double q, int64_t cells,
-                                      const double *mean, double *logz, cel_mat d_intra, cel_mat d_inter,
-                                      double *d_mean, double *kappa)
+                                      const double *mean, cel_mean_field *out, cel_mat d_force, double *d_mean)
 {
     int64_t n = m->genes, i, j;
     cel_mat intra, inter;
     double k = 0, ama = 0, s, slope, f, count = (double)cells;
-    if (logz) *logz = 0;
-    if (kappa) *kappa = 0;
+    memset(out, 0, sizeof *out);
     if (d_mean) memset(d_mean, 0, (size_t)n * sizeof *d_mean);
-    if (m->relations != 2 || (d_intra.data && (d_intra.rows != n || d_intra.cols != n)) ||
-        (d_inter.data && (d_inter.rows != n || d_inter.cols != n)))
-        return CEL_ERR_SHAPE;
+    if (m->relations != 2 || (d_force.data && (d_force.rows != 2 * n || d_force.cols != n))) return CEL_ERR_SHAPE;
     if (cells < 0 || (sphere != CEL_SPHERE_PAPER && (sphere != CEL_SPHERE_RIGHT || n < 2))) return CEL_ERR_ARG;
     intra = cel_model_force(m, 0);
     inter = cel_model_force(m, 1);
@@ -6873,14 +6882,16 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
     /* The paper's f is that of three dimensions: log 2 + phi_3. */
     f = sphere == CEL_SPHERE_PAPER ? log(2.0) + celi_sphere(3, k, &s, &slope)
                                    : cel_sphere_log_area(n) + celi_sphere(n, k, &s, &slope);
-    if (logz) *logz = count * (f - ama);
-    if (kappa) *kappa = k;
-    for (i = 0; i < n && (d_mean || d_intra.data || d_inter.data); i++) {
+    out->logz = count * (f - ama);
+    out->kappa = k;
+    for (i = 0; i < n && (d_mean || d_force.data); i++) {
         /* dlog Z / dA_ij = S (2 s u_i - m_i) m_j with u = 2 A m, s = f'(k) / k. */
         double a = celi_mean_force(intra, inter, q, mean, i), by_a = count * (4 * s * a - mean[i]);
         for (j = 0; j < n; j++) {
-            if (d_intra.data) d_intra.data[i * d_intra.stride + j] = (cel_real)(by_a * mean[j]);
-            if (d_inter.data) d_inter.data[i * d_inter.stride + j] = (cel_real)(by_a * q / 2 * mean[j]);
+            if (d_force.data) {
+                d_force.data[i * d_force.stride + j] = (cel_real)(by_a * mean[j]);
+                d_force.data[(n + i) * d_force.stride + j] = (cel_real)(by_a * q / 2 * mean[j]);
+            }
             if (d_mean) d_mean[j] += by_a * celi_force_at(intra, inter, q, i, j);
         }
         if (d_mean) d_mean[i] -= count * a;
@@ -10502,6 +10513,7 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
                                                const cel_paper_options *options, cel_paper_value *loss, cel_mat d_x,
                                                cel_error *err, cel_work *work)
 {
+    cel_mean_field at;
     cel_paper_options o = CEL_ZERO;
     int64_t n = model->genes, i;
     double zmft, h = 0, *mean, *d_mean, *energy;
@@ -10529,8 +10541,9 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
     if (!status && !o.no_log_z) {
         celi_paper_mean(x, mean);
-        status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &loss->log_z, none, none, d_mean,
-                                &loss->kappa);
+        status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, none, d_mean);
+        loss->log_z = at.logz;
+        loss->kappa = at.kappa;
     }
     if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
     if (status) {

@@ -270,7 +270,8 @@ static void model_errors(void)
     tissue t;
     cel_mat wrong, none;
     cel_model m;
-    double h = 1, share[3] = {1, 1, 1}, mean[5] = {0}, logz = 1;
+    double h = 1, share[3] = {1, 1, 1}, mean[5] = {0};
+    cel_mean_field at;
     memset(&none, 0, sizeof none);
     CHECK(cel_model_new(0, 1, 0, &m) == CEL_ERR_ARG && !m.force.data);
     CHECK(cel_model_new(3, 0, 0, &m) == CEL_ERR_ARG);
@@ -279,14 +280,14 @@ static void model_errors(void)
     CHECK(cel_model_energy(&t.model, &t.tie, wrong, &h, share, none, NULL) == CEL_ERR_SHAPE);
     CHECK(!(fabs(h) > 0) && !(fabs(share[0]) > 0) && !(fabs(share[2]) > 0));
     CHECK(cel_model_energy(&t.model, &t.tie, t.x, &h, NULL, wrong, NULL) == CEL_ERR_SHAPE);
-    CHECK(cel_model_logz(&t.model, (cel_sphere)7, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_ARG);
-    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, wrong, none, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_logz(&t.model, (cel_sphere)7, 6, 10, mean, &at, none, NULL) == CEL_ERR_ARG);
+    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &at, wrong, NULL) == CEL_ERR_SHAPE);
     t.model.relations = 1;
-    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_SHAPE);
+    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &at, none, NULL) == CEL_ERR_SHAPE);
     t.model.relations = 2;
     mean[1] = (double)NAN;
-    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &logz, none, none, NULL, NULL) == CEL_ERR_NUMERIC);
-    CHECK(!(fabs(logz) > 0));
+    CHECK(cel_model_logz(&t.model, CEL_SPHERE_PAPER, 6, 10, mean, &at, none, NULL) == CEL_ERR_NUMERIC);
+    CHECK(!(fabs(at.logz) > 0));
     cel_mat_free(&wrong);
     tissue_free(&t);
     CHECK(!t.model.force.data && !t.model.field);
@@ -415,15 +416,16 @@ static void sphere_limits(void)
 /* A model of 3 genes whose M m is (k, 0, 0): log Z / S = f(k) - k / 2 with m = (1, 0, 0). */
 static double paper_f(cel_model *m, cel_sphere sphere, double k)
 {
-    double mean[3] = {1, 0, 0}, logz, kappa;
+    double mean[3] = {1, 0, 0};
+    cel_mean_field at;
     cel_mat none;
     memset(&none, 0, sizeof none);
     cel_mat_fill(m->force, 0);
     m->force.data[0] = (cel_real)(k / 2);
     k = 2 * (double)m->force.data[0];
-    CHECK(cel_model_logz(m, sphere, 6, 1, mean, &logz, none, none, NULL, &kappa) == CEL_OK);
-    NEAR(kappa, k, 1e-15 * k);
-    return logz + k / 2;
+    CHECK(cel_model_logz(m, sphere, 6, 1, mean, &at, none, NULL) == CEL_OK);
+    NEAR(at.kappa, k, 1e-15 * k);
+    return at.logz + k / 2;
 }
 
 static void logz_paper_formula(void)
@@ -450,7 +452,8 @@ static void logz_differences(void)
     for (sphere = 0; sphere < 2; sphere++)
         for (c = 0; c < 4; c++) {
             int64_t n = c == 3 ? 40 : 3 + c, i;
-            double mean[40], d_mean[40], up, down, logz, kappa, h = c == 2 ? 3e-3 : 1e-3;
+            double mean[40], d_mean[40], h = c == 2 ? 3e-3 : 1e-3;
+            cel_mean_field at, up, down;
             cel_real normals[40];
             cel_rng rng = cel_rng_at(8, 2, (uint32_t)c, 0);
             cel_model m;
@@ -461,33 +464,31 @@ static void logz_differences(void)
             fill(&rng, m.force);
             cel_rng_normals(&rng, normals, n);
             for (i = 0; i < n; i++) mean[i] = 0.3 * (double)normals[i] * (c == 2 ? 0.02 : 1);
-            CHECK(cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &logz, cel_mat_block(d, 0, 0, n, n),
-                                 cel_mat_block(d, n, 0, n, n), d_mean, &kappa) == CEL_OK);
+            CHECK(cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &at, d, d_mean) == CEL_OK);
             for (i = 0; i < 2 * n * n; i += n > 10 ? 17 : 1) {
                 cel_real keep = m.force.data[i], high = keep + (cel_real)h, low = keep - (cel_real)h;
                 double slope;
                 m.force.data[i] = high;
-                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &up, none, none, NULL, NULL);
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &up, none, NULL);
                 m.force.data[i] = low;
-                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &down, none, none, NULL, NULL);
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &down, none, NULL);
                 m.force.data[i] = keep;
-                slope = (up - down) / ((double)high - (double)low);
+                slope = (up.logz - down.logz) / ((double)high - (double)low);
                 NEAR(d.data[i], slope, tol * (1 + fabs(slope)));
             }
             for (i = 0; i < n; i++) {
                 double keep = mean[i], step = 1e-4 * (c == 2 ? 0.1 : 1);
                 mean[i] = keep + step;
-                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &up, none, none, NULL, NULL);
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &up, none, NULL);
                 mean[i] = keep - step;
-                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &down, none, none, NULL, NULL);
+                cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &down, none, NULL);
                 mean[i] = keep;
-                NEAR(d_mean[i], (up - down) / (2 * step), 2e-6 * (100 + fabs(d_mean[i])));
+                NEAR(d_mean[i], (up.logz - down.logz) / (2 * step), 2e-6 * (100 + fabs(d_mean[i])));
             }
             /* At the mean zero everything is finite, and flat in the forces. */
             memset(mean, 0, sizeof mean);
-            CHECK(cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &logz, cel_mat_block(d, 0, 0, n, n),
-                                 cel_mat_block(d, n, 0, n, n), d_mean, &kappa) == CEL_OK);
-            NEAR_REL(logz, 100 * (sphere ? cel_sphere_log_area(n) : log(2.0)), 1e-14);
+            CHECK(cel_model_logz(&m, (cel_sphere)sphere, 5.5, 100, mean, &at, d, d_mean) == CEL_OK);
+            NEAR_REL(at.logz, 100 * (sphere ? cel_sphere_log_area(n) : log(2.0)), 1e-14);
             for (i = 0; i < 2 * n * n; i++) NEAR(d.data[i], 0, 0);
             for (i = 0; i < n; i++) NEAR(d_mean[i], 0, 0);
             cel_mat_free(&d);
