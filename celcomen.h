@@ -2117,8 +2117,8 @@ typedef struct celi_tile {
     cel_real alpha, beta, *c;
 } celi_tile;
 
-/* What the rows of a sparse product share: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y, over the count entries
- * of a row; x's rows are stride apart. */
+/* What the rows of a sparse product share: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y, over the count
+ * entries of a row; x's rows are stride apart. */
 typedef struct celi_spread {
     const cel_real *x;
     int64_t n, stride;
@@ -2504,8 +2504,8 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
         p = S##_fma(s, S##_fma(z, p, half * f), e * CELI_LN2_2);                                                      \
         return S##_fma(e, S##_set(CELI_LN2_1), f - S##_fma(half, f, -p));                                             \
     }                                                                                                                 \
-    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. Without its */\
-    /* sign a number's bits grow with it, and NaN's are the largest. */                                               \
+    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. Without */  \
+    /* its sign a number's bits grow with it, and NaN's are the largest. */                                           \
     T static int S##_sincos(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine)                           \
     {                                                                                                                 \
         const celi_bits unsign = ~(celi_bits)0 >> 1;                                                                  \
@@ -2940,7 +2940,8 @@ static void celi_scale(cel_mat c, cel_real beta)
             for (j = 0; j < c.cols; j++) c.data[i * c.stride + j] *= beta;
 }
 
-/* Squares that are transposed in registers, of side CELI_FLIP: b = a^T. SSE2 is part of x86-64. */
+/* Squares that are transposed in registers, of side CELI_FLIP: b = a^T. SSE2 is part of x86-64, so that this needs no
+ * dispatch. */
 #if defined(CELI_X86) && defined(CELCOMEN_DOUBLE)
 enum { CELI_FLIP = 2 };
 static void celi_flip(const double *a, int64_t lda, double *b, int64_t ldb)
@@ -2970,7 +2971,8 @@ static void celi_flip(const cel_real *a, int64_t lda, cel_real *b, int64_t ldb)
 }
 #endif
 
-/* b (cols x rows) = a^T, a (rows x cols), not overlapping. */
+/* b (cols x rows) = a^T, a (rows x cols), not overlapping: whole squares in registers, what is left at the right and
+ * at the bottom one by one. */
 static void celi_transpose(int64_t rows, int64_t cols, const cel_real *a, int64_t lda, cel_real *b, int64_t ldb)
 {
     int64_t i, j, r;
@@ -3054,7 +3056,8 @@ static void celi_pack(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t
     }
 }
 
-/* The same for A, whose panel may keep rows as runs of k, since tiles take any two strides. */
+/* The same for A, whose panel may keep rows as runs of k, since tiles take any two strides: copying runs is cheaper
+ * than transposing. */
 static void celi_pack_a(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t k, int width, cel_real *dst)
 {
     int64_t r;
@@ -3147,7 +3150,8 @@ static int celi_thread(void)
 #endif
 }
 
-/* C = alpha op(A) op(B) + beta C, of k terms; a and b as in celi_product; shapes have been checked. */
+/* C = alpha op(A) op(B) + beta C, of k terms; a and b as in celi_product; shapes have been checked. Small products are
+ * made by one thread: to wake others would take longer. */
 static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_real alpha, cel_real beta, cel_mat c,
                                    int lower, cel_work *work)
 {
@@ -3181,6 +3185,8 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
     /* Packing pays where a panel is used often, and where rows far apart would evict each other. */
     g.pack_a = size > CELI_PRODUCT_PACK;
     g.pack_b = !b.trans || size > CELI_PRODUCT_PACK;
+    /* The first block of terms scales C by beta, the others add to what is there. Panels of B are written before any
+     * thread reads them; after that rows of C belong to one thread each, so nothing depends on how many there are. */
     for (g.j = 0; g.j < n; g.j += nc) {
         g.n = celi_min(nc, n - g.j);
         for (g.p = 0; g.p < k; g.p += kc) {
@@ -3235,7 +3241,8 @@ CEL_API_DEF cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, ce
     return celi_product_run(celi_factor_of(a, trans_a), celi_factor_of(b, !trans_b), k, alpha, beta, c, 0, work);
 }
 
-/* cel_mat_syrk, but only the lower triangle of c holds the result: for sums over many calls. */
+/* cel_mat_syrk, but only the lower triangle of c holds the result: for sums over many calls, of which the last is
+ * mirrored. */
 static cel_status celi_syrk_lower(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work)
 {
     int64_t n = trans ? a.cols : a.rows, k = trans ? a.rows : a.cols;
@@ -3300,7 +3307,7 @@ CEL_API_DEF cel_status cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
 
 CEL_API_DEF cel_status cel_mat_transpose(cel_mat a, cel_mat b)
 {
-    enum { BLOCK = 32 };
+    enum { BLOCK = 32 }; /* of both matrices, so that the lines of the cache that one side touches are used up */
     int64_t i, j;
     if (a.rows != b.cols || a.cols != b.rows) return CEL_ERR_SHAPE;
     for (i = 0; i < a.rows; i += BLOCK)
@@ -3336,7 +3343,9 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
     cel_status status = CEL_OK;
     int64_t j0;
     if (n != a.cols) return CEL_ERR_SHAPE;
-    /* Left-looking: a block of columns is brought up to date from the finished ones, then factored. */
+    /* Left-looking: a block of columns is brought up to date from the finished ones by a product, which is nearly all
+     * of the work, then factored: the square on the diagonal, and what is below it, a row of which needs only that
+     * square. Inner products are in double, as everything that is subtracted from a pivot should be. */
     for (j0 = 0; j0 < n && !status; j0 += BLOCK) {
         const int64_t end = celi_min(j0 + BLOCK, n);
         int64_t i, j;
@@ -3356,6 +3365,7 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
             else status = CEL_ERR_NUMERIC;
         }
         if (status) break;
+        /* What is below the square: every row by itself. */
         CELI_OMP(omp parallel for schedule(static) if (n - end > 64))
         for (i = end; i < n; i++) {
             cel_real *li = a.data + i * a.stride;
@@ -3378,6 +3388,8 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     cel_status status = CEL_OK;
     int64_t i0, i, j;
     if (n != l.cols || b.rows != n) return CEL_ERR_SHAPE;
+    /* L Y = B from the top, then L^T X = Y from the bottom, both in place: a block of rows takes off what the finished
+     * rows contribute by one product, then is solved within itself. */
     for (i0 = 0; i0 < n && !status; i0 += BLOCK) {
         const int64_t end = celi_min(i0 + BLOCK, n);
         if (i0 > 0)
@@ -3444,8 +3456,10 @@ typedef struct celi_eigen {
     int sweeps;
 } celi_eigen;
 
-/* d and e: the diagonal and, from 0, what is beside it. The rows are brought up to date with step k - 1 (v, w) in the
- * same pass that multiplies them with the reflection of step k. */
+/* Householder: d and e become the diagonal and, from 0, what is beside it. Reflection k, I - beta u u^T, takes row k
+ * to (d, e, 0, ..); on both sides of A it is A - u w^T - w u^T with p = beta A u and w = p - (beta / 2) (p . u) u.
+ * The rows are brought up to date with step k - 1 (v is its u, w) in the same pass that multiplies them with the
+ * reflection of step k, so the matrix goes through the cache once a step and not twice. */
 static void celi_eigen_reduce(celi_eigen *q, double *d)
 {
     const int64_t n = q->n;
@@ -3481,6 +3495,8 @@ static void celi_eigen_reduce(celi_eigen *q, double *d)
     }
 }
 
+/* Applies the sweeps listed to the vectors. A panel is CELI_PANEL columns of all of them and fits the cache, so it
+ * takes every rotation before the next panel is looked at; panels are independent, so threads share them. */
 static void celi_eigen_rotate(celi_eigen *q)
 {
     int64_t p;
@@ -3557,7 +3573,8 @@ static cel_status celi_eigen_ql(celi_eigen *q, double *d)
     return CEL_OK;
 }
 
-/* Rows of a = the eigenvectors: the panels' rows, reflected, some at a time. */
+/* Rows of a = the eigenvectors: the panels' rows, reflected. Some at a time, so that a reflection that has been loaded
+ * serves them all; each row is its own, so threads share them. */
 static void celi_eigen_reflect(celi_eigen *q)
 {
     enum { ROWS = 4 };
@@ -3588,7 +3605,7 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
     int64_t i, j, k;
     celi_pool pool = CEL_ZERO;
     celi_eigen q = CEL_ZERO;
-    double top = 0; /* the largest entry, which is made 1 */
+    double top = 0; /* the largest entry, which is made 1: squares then neither overflow nor vanish */
     cel_status status;
     if (a.cols != n || v.rows != n || v.cols != n) return CEL_ERR_SHAPE;
     if (n > 0 && stride > PTRDIFF_MAX / n) return CEL_ERR_MEMORY;
@@ -3670,7 +3687,7 @@ CEL_API_DEF int64_t cel_csr_count(const cel_csr *a)
     return a->start ? a->start[a->rows] : 0;
 }
 
-/* A matrix of zeros with room for count entries, no row holding any. */
+/* A matrix of zeros with room for count entries, no row holding any: start is all 0, which callers count in. */
 static cel_status celi_csr_new(int64_t rows, int64_t cols, int64_t count, cel_csr *out)
 {
     memset(out, 0, sizeof *out);
@@ -3723,7 +3740,8 @@ static void celi_csr_rewind(int64_t rows, int64_t *start)
     start[0] = 0;
 }
 
-/* Sums entries of one place in sorted rows, in place. */
+/* Sums entries of one place in sorted rows, in place: reading runs ahead of writing. In double, since a pair of cells
+ * may be listed many times. */
 static void celi_csr_merge(cel_csr *a)
 {
     int64_t i, e = 0, to = 0;
@@ -3765,6 +3783,7 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
         status = cel_csr_transpose(&t, out);
         cel_csr_free(&t);
     }
+    /* What is one place in the matrix now stands side by side, in the order of the edges. */
     if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
     celi_csr_merge(out);
     return CEL_OK;
@@ -3844,6 +3863,7 @@ CEL_API_DEF cel_status cel_csr_normalise(cel_csr *a, cel_csr_norm kind)
     if (kind != CEL_NORM_ROW && kind != CEL_NORM_SYM && kind != CEL_NORM_GCN) return CEL_ERR_ARG;
     row = (double *)celi_alloc((size_t)(a->rows + a->cols), sizeof *row);
     if (!row) return CEL_ERR_MEMORY;
+    /* GCN divides by the row sums on both sides. Checked before anything is changed. */
     col = kind == CEL_NORM_GCN ? row : row + a->rows;
     for (i = 0; i < a->rows; i++)
         for (e = a->start[i]; e < a->start[i + 1]; e++) {
@@ -3872,6 +3892,8 @@ typedef struct celi_csr_product {
     int walk;
 } celi_csr_product;
 
+/* How many fetched rows are remembered, by their number's last bits, so that neighbours that neighbours share are not
+ * asked for again; and how many results a thread makes before it takes the next lot. */
 enum { CELI_CSR_RECENT = 256, CELI_CSR_RUN = 256 };
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -3933,45 +3955,41 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
     }
 }
 
-static cel_status celi_csr_product_run(celi_csr_product *p)
+/* The product that celi_csr_product describes, begun. */
+static cel_status celi_csr_product_run(cel_real alpha, const cel_csr *a, const int32_t *list, int walk, cel_mat x,
+                                       cel_real beta, cel_mat y)
 {
-    int64_t r, count = p->y.rows;
-    if (p->a->cols != p->x.rows || p->x.cols != p->y.cols) return CEL_ERR_SHAPE;
-    p->kern = celi_kernel();
-    CELI_OMP(omp parallel for schedule(static) if (count * p->x.cols > CELI_FORK))
-    for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(p, r, celi_min(r + CELI_CSR_RUN, count));
-    return CEL_OK;
-}
-
-CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
-{
-    celi_csr_product p = CEL_ZERO;
-    if (y.rows != a->rows) return CEL_ERR_SHAPE;
-    p.a = a;
-    p.list = a->order; /* its owner made it a permutation */
-    p.walk = 1;
-    p.alpha = alpha;
-    p.beta = beta;
-    p.x = x;
-    p.y = y;
-    return celi_csr_product_run(&p);
-}
-
-CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
-                                        cel_real beta, cel_mat y)
-{
-    celi_csr_product p = CEL_ZERO;
-    int64_t r;
-    if (y.rows != count || (!list && count > a->rows)) return CEL_ERR_SHAPE;
-    for (r = 0; list && r < count; r++)
-        if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
+    celi_csr_product p;
+    int64_t r, count = y.rows;
+    if (a->cols != x.rows || x.cols != y.cols) return CEL_ERR_SHAPE;
+    p.kern = celi_kernel();
     p.a = a;
     p.list = list;
     p.alpha = alpha;
     p.beta = beta;
     p.x = x;
     p.y = y;
-    return celi_csr_product_run(&p);
+    p.walk = walk;
+    /* A row of the result is one thread's and is summed in A's order: the same bits for any number of threads. */
+    CELI_OMP(omp parallel for schedule(static) if (count * x.cols > CELI_FORK))
+    for (r = 0; r < count; r += CELI_CSR_RUN) celi_csr_run(&p, r, celi_min(r + CELI_CSR_RUN, count));
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_csr_mul(cel_real alpha, const cel_csr *a, cel_mat x, cel_real beta, cel_mat y)
+{
+    /* order needs no check: its maker made it a permutation */
+    return y.rows == a->rows ? celi_csr_product_run(alpha, a, a->order, 1, x, beta, y) : CEL_ERR_SHAPE;
+}
+
+CEL_API_DEF cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int32_t *list, int64_t count, cel_mat x,
+                                        cel_real beta, cel_mat y)
+{
+    int64_t r;
+    if (y.rows != count || (!list && count > a->rows)) return CEL_ERR_SHAPE;
+    for (r = 0; list && r < count; r++)
+        if (list[r] < 0 || list[r] >= a->rows) return CEL_ERR_ARG;
+    return celi_csr_product_run(alpha, a, list, 0, x, beta, y);
 }
 
 /* Breadth-first from cell i. seen holds 1 + the last cell that a node was reached from; the nodes at exactly `hops`
