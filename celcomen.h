@@ -187,18 +187,19 @@
  * 10  ROOMS OF THIS FILE, twice in this order: interface, then implementation. A room calls rooms above it.
  *
  *     base       cel_, cel_rng_      status, memory, threads, random numbers, statistics
- *     kernels    cel_level_, cel_vec_   what is vectorised by hand
+ *     kernels    cel_level_, cel_vec_, cel_rng_   what is vectorised by hand
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
  *     files      cel_file_, cel_npy_, cel_npz_   .npy, .npz, lists of names
  *     tissue     cel_slide_, cel_scaling_, cel_graph_   from counts to rows and back, tiles, neighbour graphs
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
+ *     solve      celi_               one quadratic problem and its solutions; nothing public
  *     score      cel_score_          score matching
  *     published  cel_adam_, cel_paper_   the paper's estimator and generator
  *     sampler    cel_sample_         exact samples
  *     optimum    cel_ascent_, cel_logz_   the most likely tissue, log Z by sampling
- *     perturb    cel_perturb_, cel_effect_   interventions, sham, paired effects
+ *     perturb    cel_intervention_, cel_perturb_, cel_effect_   interventions, sham, paired effects
  */
 #ifndef CELCOMEN_H
 #define CELCOMEN_H
@@ -321,6 +322,7 @@ typedef struct cel_rng {
     int left;                     /* words of it not yet used */
 } cel_rng;
 
+/* The generator of one such place; its first draw is that of index 0. Any number of them may be in use. */
 CEL_API cel_rng cel_rng_at(uint64_t seed, uint32_t stream, uint32_t cell, uint32_t sweep);
 /* Uniform on [0, 1), 53 bits (two words a draw). */
 CEL_API double cel_rng_uniform(cel_rng *rng);
@@ -400,8 +402,6 @@ CEL_API cel_status cel_mat_new(int64_t rows, int64_t cols, cel_mat *out);
 CEL_API void cel_mat_free(cel_mat *a);
 /* A view of the caller's (rows x cols) array, stride == cols. */
 CEL_API cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t cols);
-/* No matrix: all-zero, for an argument that may be left out. */
-CEL_API cel_mat cel_mat_none(void);
 /* The window of a that starts at (row, col). */
 CEL_API cel_mat cel_mat_block(cel_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* b = a, same shape; a and b may be views into larger matrices, not overlapping. */
@@ -456,6 +456,7 @@ typedef struct cel_csr {
     int32_t *order;  /* (rows) or NULL */
 } cel_csr;
 
+/* Frees what a matrix owns; all-zero afterwards, and fine before. */
 CEL_API void cel_csr_free(cel_csr *a);
 /* The number of stored entries. */
 CEL_API int64_t cel_csr_count(const cel_csr *a);
@@ -471,6 +472,7 @@ CEL_API cel_status cel_csr_symmetrise(const cel_csr *a, cel_csr *out);
 /* 1 if A equals its transpose exactly, else 0. */
 CEL_API int cel_csr_is_symmetric(const cel_csr *a);
 
+/* How cel_csr_normalise scales the entries. */
 typedef enum cel_csr_norm {
     CEL_NORM_ROW,  /* each row divided by its sum: the mean over neighbours */
     CEL_NORM_SYM,  /* A_ij / sqrt(r_i c_j), r and c the row and column sums */
@@ -549,6 +551,8 @@ typedef struct cel_npz_member {
     cel_npy array;
 } cel_npz_member;
 
+/* Reads the directory of an archive of `size` bytes, which must outlive *out. Copies nothing, allocates nothing.
+ * CEL_ERR_FORMAT where it is none or damaged (err->offset: the byte). */
 CEL_API cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *out, cel_error *err);
 /* The name of member i without ".npy", cut to capacity - 1 bytes and terminated. Returns its full length. */
 CEL_API size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t capacity);
@@ -586,6 +590,7 @@ typedef struct cel_file {
     int mapped;
 } cel_file;
 
+/* Opens, and frees or unmaps. CEL_ERR_IO for what cannot be opened or read, CEL_ERR_MEMORY; *out is then all-zero. */
 CEL_API cel_status cel_file_open(const char *path, int map, cel_file *out, cel_error *err);
 CEL_API void cel_file_close(cel_file *file);
 /* Writes to a temporary name in the same folder, then renames: path holds the whole content or what it held
@@ -601,6 +606,7 @@ CEL_API cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *r
 CEL_API cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *err);
 CEL_API cel_status cel_file_lines(const char *path, char ***lines, int64_t *count, cel_error *err);
 
+/* An array as an .npy file. CEL_ERR_ARG for a description that no such file can have, CEL_ERR_IO. */
 CEL_API cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err);
 /* A matrix or view as a 2-D array of cel_real. */
 CEL_API cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *err);
@@ -652,6 +658,7 @@ typedef struct cel_slide_report {
  * left out. CEL_ERR_DATA for NaN or infinity (err: cell, gene), outputs zeroed. */
 CEL_API cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err);
 
+/* What makes a gene worth keeping. */
 typedef enum cel_genes_by {
     CEL_GENES_MEAN = 0, /* the most expressed: highest mean of X. Counts say most about these */
     CEL_GENES_VARIABLE  /* the most variable, by the classic Seurat flavour: prefers rare genes */
@@ -832,7 +839,7 @@ typedef enum cel_weights {
 /* All-zero, or NULL: one relation, "inter". */
 typedef struct cel_relations_options {
     cel_weights weights;
-    int64_t hops;          /* 0: 1; one relation for each number of steps, unweighted from the second on: "inter_hop2" */
+    int64_t hops;          /* 0: 1; a relation for each number of steps, unweighted from the second on: "inter_hop2" */
     const int32_t *type;   /* (S), or NULL: one relation for each unordered pair of types, "inter A | B"; from one type
                               to another it is not symmetric */
     int64_t types;         /* labels are 0 .. types - 1 */
@@ -1122,6 +1129,7 @@ typedef struct cel_adam_options {
     double lr, beta1, beta2, eps, weight_decay;
 } cel_adam_options;
 
+/* The state of an optimiser: running means of the gradient and of its square. */
 typedef struct cel_adam {
     int64_t count; /* parameters */
     int64_t step;  /* steps taken */
@@ -1134,6 +1142,7 @@ CEL_API void cel_adam_free(cel_adam *a);
 /* One step on param down grad, both of one shape with rows x cols = count. options may be NULL. Allocates nothing. */
 CEL_API void cel_adam_step(cel_adam *a, cel_mat grad, const cel_adam_options *options, cel_mat param);
 
+/* How the published method steps: plain gradient descent, or Adam. */
 typedef enum cel_optimiser { CEL_OPTIMISER_SGD = 0, CEL_OPTIMISER_ADAM = 1 } cel_optimiser;
 
 /* Of the fit and of the generator. All-zero means the published settings; a negative or NaN setting is CEL_ERR_ARG. */
@@ -1168,6 +1177,7 @@ typedef struct cel_paper_value {
     double kappa;        /* |(q F_1 + 2 F_0) m|; of several slides the largest */
 } cel_paper_value;
 
+/* What a published fit came to. */
 typedef struct cel_paper_report {
     int64_t epochs;        /* epochs run */
     cel_paper_value final; /* at the fitted forces, summed over slides */
@@ -1301,6 +1311,7 @@ CEL_API double cel_sample_acceptance(const cel_sample *s);
 CEL_API cel_status cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess,
                                        double *rhat);
 
+/* What a run of the sampler was like, and what H it found. */
 typedef struct cel_sample_report {
     double step, acceptance;  /* the step used, and the mean acceptance after the warm-up */
     int64_t sweeps, recorded; /* done after the warm-up; entries of the trace */
@@ -1329,6 +1340,7 @@ typedef struct cel_ascent_options {
     cel_progress progress; /* stage "ascent", a step a sweep, H */
 } cel_ascent_options;
 
+/* What an ascent came to. */
 typedef struct cel_ascent_report {
     double start, energy; /* H before and after */
     int64_t sweeps;
@@ -1356,6 +1368,7 @@ typedef struct cel_logz_options {
     cel_progress progress; /* stage "logz", a step a rung, log Z of the runs so far; or "bound", a step a sweep */
 } cel_logz_options;
 
+/* An estimate of log Z, and whether to believe it. */
 typedef struct cel_logz_report {
     double logz;        /* log of the mean weight of the runs */
     double se;          /* its standard error over the runs; NaN where it has not converged */
@@ -1400,6 +1413,7 @@ typedef enum cel_who {
     CEL_WHO_DISC       /* all observed cells within `radius` of `place`, on every slide */
 } cel_who;
 
+/* One thing done to one or more cells: `what`, to `who`, and the fields that these two call for. */
 typedef struct cel_intervention {
     cel_do what;
     cel_who who;
@@ -1445,6 +1459,7 @@ typedef struct cel_tissue {
     const int32_t *type;            /* (S), or NULL where no intervention needs types */
 } cel_tissue;
 
+/* How far a perturbation may reach. All-zero means the defaults. */
 typedef struct cel_perturb_setup {
     int reach;                  /* R: cells further than R hops from every intervened cell are held as observed.
                                    0: the default, 3, so the least is 1. Negative: nothing is held, R = -reach
@@ -1499,6 +1514,7 @@ CEL_API int64_t cel_perturb_by_hop(const cel_perturb *p, int32_t *label);
 CEL_API int64_t cel_perturb_by_distance(const cel_perturb *p, const double *edge, int64_t bands, int32_t *label);
 CEL_API int64_t cel_perturb_by_type(const cel_perturb *p, int32_t *label);
 
+/* How both arms find their way from the start to where they are compared. */
 typedef enum cel_method {
     CEL_METHOD_PAIRED = 0, /* sampling in both arms on the same random numbers, repeated: the one to use */
     CEL_METHOD_RELAX,      /* both arms ascend to their most likely tissue */
@@ -1536,6 +1552,7 @@ typedef struct cel_effect_table {
     double *mean, *se, *z, *p, *q; /* (groups x columns) each */
 } cel_effect_table;
 
+/* What an intervention did: both arms, their difference, and tables of it. Free with cel_effect_free. */
 typedef struct cel_effect {
     cel_mat after, sham; /* (L x n) the arms' rows: averages over repeats and sweeps (PAIRED) or final (the others) */
     cel_mat mean, se;    /* (L x n) their difference, 0 for cells that an arm lacks; its standard error over repeats,
@@ -2200,7 +2217,7 @@ typedef uint32_t celi_bits;
     T CELI_INLINE void S##_store(cel_real *p, S##_v a) { *(S##_at *)p = a; }                                          \
     T CELI_INLINE void S##_dput(double *p, S##_d a) { *(S##_dat *)p = a; }
 
-/* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from cel_reals), S##_low (the products of
+/* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from as many cel_real), S##_low (the products of
  * the low words of 64-bit integers) and, in float, S##_number (of integers below 2^31). */
 #if defined(CELI_X86)
 #define CELI_AVX2 __attribute__((target("avx2,fma")))
@@ -2898,12 +2915,6 @@ CEL_API_DEF cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t col
     return a;
 }
 
-CEL_API_DEF cel_mat cel_mat_none(void)
-{
-    cel_mat a = CEL_ZERO;
-    return a;
-}
-
 CEL_API_DEF cel_mat cel_mat_block(cel_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols)
 {
     if (a.data) a.data += row * a.stride + col; /* not even zero may be added to NULL */
@@ -3416,29 +3427,6 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     }
     cel_work_free(&work);
     return status;
-}
-
-/* m u = given u, in place, m (dim x dim) symmetric positive definite and small; only its lower triangle is read, and
- * becomes its Cholesky factor. A pivot below 1e-4 of its diagonal entry is raised to that: for preconditioners, where
- * a nearly singular system wants a bounded answer rather than a refusal. */
-static CEL_UNUSED void celi_small_solve(double *m, double *u, int dim)
-{
-    int i, j, k;
-    for (k = 0; k < dim; k++) {
-        double *row = m + k * dim, top = row[k], pivot = top;
-        for (j = 0; j < k; j++) pivot -= row[j] * row[j];
-        row[k] = pivot = sqrt(pivot > 1e-4 * top ? pivot : 1e-4 * top + 1e-30);
-        for (i = k + 1; i < dim; i++) {
-            for (j = 0; j < k; j++) m[i * dim + k] -= m[i * dim + j] * row[j];
-            m[i * dim + k] /= pivot;
-        }
-        for (j = 0; j < k; j++) u[k] -= row[j] * u[j]; /* L y = u goes along */
-        u[k] /= pivot;
-    }
-    for (k = dim - 1; k >= 0; k--) { /* L^T u = y */
-        for (i = k + 1; i < dim; i++) u[k] -= m[i * dim + k] * u[i];
-        u[k] /= m[k * dim + k];
-    }
 }
 
 /* Eigenvectors in three steps, all in double: reflections make the matrix tridiagonal, implicit QL finds its
@@ -6343,7 +6331,7 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
 {
     int64_t i, e;
     if (w->rows != cells || w->cols != cells || (cells > 0 && !w->start))
-        return celi_fail(err, CEL_ERR_SHAPE, "a relation has not as many rows and columns as there are cells", -1, -1, -1);
+        return celi_fail(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells", -1, -1, -1);
     for (i = 0; i < cells; i++) {
         if (w->start[0] != 0 || w->start[i + 1] < w->start[i])
             return celi_fail(err, CEL_ERR_DATA, "a relation's rows are out of order", -1, i, -1);
@@ -6626,8 +6614,8 @@ typedef struct celi_energy_block {
 /* Adds a relation's part of the gradient (set, where `set` is not 0) and returns its share of H. With N = W X and W
  * symmetric, N (F + F^T) is the gradient and half its product with X the energy: one product; `both` holds F + F^T. So
  * it is with F symmetric and N = (W + W^T) X / 2. Else N F^T and (W^T X) F are taken in turn. */
-static cel_status celi_model_block(const celi_energy_block *b, cel_mat force, cel_mat both, const cel_relation *relation,
-                                   int set, double *share)
+static cel_status celi_model_block(const celi_energy_block *b, cel_mat force, cel_mat both,
+                                   const cel_relation *relation, int set, double *share)
 {
     cel_mat here = cel_mat_block(b->x, b->first, 0, b->n.rows, b->x.cols), side = here, add = b->gradient;
     cel_mat t = set ? b->gradient : b->t;
@@ -7124,7 +7112,8 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
     if (r.status) return r.status;
     r.status = cel_npz_parse(file.bytes, file.size, &r.archive, err);
     if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) ||
-                      cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 || force.shape[1] != force.shape[2]))
+                      cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 ||
+                      force.shape[1] < 1 || force.shape[1] != force.shape[2]))
         r.status = celi_fail(err, CEL_ERR_FORMAT, "an archive, but not of a model", -1, -1, -1);
     out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
     r.pool = (celi_pool *)out->owned;
@@ -11154,8 +11143,8 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
 #define CELI_SAMPLE_SMALL 200000
 
 /* fn for every block of every colour. The cells of a colour do not act on each other, so that its blocks may go at
- * once: which lane works on which block, and when, does not matter to the result. Acceptance is summed block by block in
- * their order, for the same reason. */
+ * once: which lane works on which block, and when, does not matter to the result. Acceptance is summed block by block
+ * in their order, for the same reason. */
 static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn, void *context)
 {
     int64_t c, k;

@@ -580,7 +580,7 @@ static void H18_level_is_read_once(void)
 /* Nothing is added to NULL, which clang's sanitizer sees. */
 static void H11_no_arithmetic_on_null(void)
 {
-    cel_mat none = cel_mat_none(), part = cel_mat_block(none, 0, 0, 0, 0);
+    cel_mat none = CEL_ZERO, part = cel_mat_block(none, 0, 0, 0, 0);
     cel_csr empty = CEL_ZERO, out;
     CHECK(part.data == NULL && cel_mat_copy(part, none) == CEL_OK && cel_mat_transpose(none, none) == CEL_OK);
     cel_vec_axpy(1, NULL, NULL, 0);
