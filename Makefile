@@ -36,12 +36,12 @@ $(B)/impl_float.o:  tests/impl.c $(HEADER) | $(B)
 	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) -c $< -o $@
 $(B)/impl_double.o: tests/impl.c $(HEADER) | $(B)
 	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) -DCELCOMEN_DOUBLE -c $< -o $@
-$(B)/tests_float: $(B)/impl_float.o tests/run.c tests/test.h $(SUITES)
+$(B)/tests_float: $(B)/impl_float.o tests/run.c tests/test.h tests/law.h $(SUITES)
 	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) $(B)/impl_float.o tests/run.c $(SUITES) -o $@ -lm
-$(B)/tests_double: $(B)/impl_double.o tests/run.c tests/test.h $(SUITES)
+$(B)/tests_double: $(B)/impl_double.o tests/run.c tests/test.h tests/law.h $(SUITES)
 	$(CC) $(CFLAGS) $(OPENMP) $(TESTFLAGS) -DCELCOMEN_DOUBLE $(B)/impl_double.o tests/run.c $(SUITES) -o $@ -lm
 SANFLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-$(B)/tests_san: tests/impl.c tests/run.c tests/test.h $(SUITES) $(HEADER) | $(B)
+$(B)/tests_san: tests/impl.c tests/run.c tests/test.h tests/law.h $(SUITES) $(HEADER) | $(B)
 	$(CC) $(SANFLAGS) $(TESTFLAGS) tests/impl.c tests/run.c $(SUITES) -o $@ -lm
 $(B)/alloc: tests/alloc.c tests/test.h $(HEADER) | $(B)
 	$(CC) $(SANFLAGS) $(TESTFLAGS) $< -o $@ -lm

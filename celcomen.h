@@ -191,7 +191,7 @@
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
  *     files      cel_file_, cel_npy_, cel_npz_   .npy, .npz, lists of names
- *     tissue     cel_slide_, cel_graph_   unit rows, neighbour graphs, tiles
+ *     tissue     cel_slide_, cel_scaling_, cel_graph_   from counts to rows and back, tiles, neighbour graphs
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
  *     score      cel_score_          score matching
@@ -328,12 +328,22 @@ CEL_API double cel_rng_uniform(cel_rng *rng);
 CEL_API double cel_rng_normal(cel_rng *rng);
 /* An unbiased integer in [0, bound), bound >= 1. */
 CEL_API uint32_t cel_rng_integer(cel_rng *rng, uint32_t bound);
+/* A Poisson draw: by inversion below a mean of 10, above by transformed rejection (Hormann 1993, PTRS). A mean that is
+ * not above 0 gives 0; above 1e15 the mean itself, rounded. */
+CEL_API int64_t cel_rng_poisson(cel_rng *rng, double mean);
+/* A Gamma draw of mean `shape` > 0 and scale 1 (Marsaglia and Tsang 2000); 0 for another shape. Counts of mean m and
+ * variance m + m^2 / r (negative binomial) are cel_rng_poisson(rng, m / r * cel_rng_gamma(rng, r)). */
+CEL_API double cel_rng_gamma(cel_rng *rng, double shape);
 
 /* P(|T| >= |t|) for Student's t with df > 0 degrees of freedom; NaN for NaN. */
 CEL_API double cel_student_p(double t, double df);
 /* Benjamini & Hochberg (1995): q[i] = min over p[j] >= p[i] of p[j] count / rank(j), at most 1. q may be p.
  * Allocates count indices. */
 CEL_API cel_status cel_fdr(const double *p, int64_t count, double *q);
+
+/* Compacts items (count of `size` bytes each) in place to those whose keep is non-zero, in order, and
+ * returns how many. For the rows of a matrix, size = stride * sizeof(cel_real); for labels, 4. */
+CEL_API int64_t cel_compact(const uint8_t *keep, int64_t count, void *items, size_t size);
 
 /* ======================================================================== */
 /* kernels: what is vectorised by hand, and the level in use                */
@@ -424,6 +434,10 @@ CEL_API cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b);
  * value needs more than 60 iterations (NaN input); w and V are then zero. */
 CEL_API cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v);
 
+/* Keeps the columns index (count, ascending, else CEL_ERR_ARG and *a untouched) of *a in place and sets its cols;
+ * where a was contiguous it stays so. */
+CEL_API cel_status cel_mat_columns(cel_mat *a, const int32_t *index, int64_t count);
+
 /* ======================================================================== */
 /* sparse: CSR matrices                                                     */
 /* ======================================================================== */
@@ -476,6 +490,12 @@ CEL_API cel_status cel_csr_mul_rows(cel_real alpha, const cel_csr *a, const int3
 /* Pairs at exactly `hops` steps in the undirected graph of A's stored entries (square), hops >= 1: symmetric,
  * value 1, no diagonal. */
 CEL_API cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out);
+
+/* Cells by label, as rows of a CSR matrix are laid out: list[start[g] .. start[g+1]-1] are the cells of label g,
+ * ascending; start (groups + 1), list (count). CEL_ERR_ARG for a label outside 0..groups-1 (err: cell); both are then
+ * zeroed. */
+CEL_API cel_status cel_csr_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list,
+                                  cel_error *err);
 
 /* ======================================================================== */
 /* files: .npy, .npz and lists of names, in and out                         */
@@ -591,63 +611,164 @@ CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member,
 #endif
 
 /* ======================================================================== */
-/* tissue: expression, slides, neighbour graphs                             */
+/* tissue: expression, scaling there and back, places, neighbour graphs     */
 /* ======================================================================== */
 
-/* From counts to expression. All-zero: scale to 10,000 a cell, then log1p. A cell's result depends on
- * that cell alone. */
+/* Functions that change X (S x n) in place leave it untouched on error. */
+
+/* From counts to log-normalised expression. All-zero: scaled to 10,000 a cell, then log1p. */
 typedef struct cel_slide_options {
     double target_sum; /* a cell's counts are scaled to this total; 0 = 1e4 (published: 1e6), negative = not scaled */
     int no_log;        /* non-zero leaves out x <- log(1 + x) */
 } cel_slide_options;
 
-/* In place on counts X (S x n): library-size scaling and log1p. options may be NULL. Rows of zeros stay.
- * CEL_ERR_DATA for a negative, NaN or infinite count (err: cell, gene); X is then untouched. */
+/* In place on counts X (S x n): library-size scaling and log1p, cell by cell. options may be NULL. Rows of zeros
+ * stay. CEL_ERR_DATA for a negative, NaN or infinite count (err: cell, gene). */
 CEL_API cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err);
 /* In place on X (S x n): every row divided by its length. Rows of zeros stay, keep[i] (S, or NULL) tells 1
  * for a usable row and 0 for zeros, and *zeros (or NULL) counts them; where both are NULL a row of
- * zeros is CEL_ERR_DATA (err: cell). NaN or infinity is CEL_ERR_DATA (err: cell, gene), X untouched. */
+ * zeros is CEL_ERR_DATA (err: cell). NaN or infinity is CEL_ERR_DATA (err: cell, gene); keep and *zeros are then 0. */
 CEL_API cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err);
-/* Compacts items (count of `size` bytes each) in place to those whose keep is non-zero, in order, and
- * returns how many. For the rows of a matrix, size = stride * sizeof(cel_real); for labels, 4. */
-CEL_API int64_t cel_slide_keep(const uint8_t *keep, int64_t count, void *items, size_t size);
 
-/* The `top` most variable genes of log1p data X (S x n, S >= 2, not negative), the classic Seurat flavour:
- * mean and dispersion (variance / mean) of expm1(x), their logarithms, genes in 20 bins of equal width
- * in log1p(mean), score = (log dispersion - its mean in the bin) / its standard deviation in the bin. A
- * gene alone in its bin scores 1; a gene that does not vary scores -infinity. index (top) receives the
- * columns, ascending; ties go to the lower column. score (n, or NULL) receives every gene's score. */
-CEL_API cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err);
-/* Keeps the columns index (count, ascending) of *x in place and sets its cols; where x was contiguous it
- * stays so. */
-CEL_API cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64_t count);
+/* What kind of numbers a matrix holds. */
+typedef enum cel_kind {
+    CEL_KIND_COUNTS = 0, /* molecules or reads */
+    CEL_KIND_LOGNORM,    /* counts that were scaled and logged, x = log1p(q) */
+    CEL_KIND_INTENSITY,  /* fluorescence and the like: no library size */
+    CEL_KIND_UNIT        /* rows to be taken as they are, but for their length */
+} cel_kind;
 
-/* Cells by label: list[start[g] .. start[g+1]-1] are the cells of label g, ascending; start (groups + 1),
- * list (count). CEL_ERR_ARG for a label outside 0..groups-1 (err: cell). */
-CEL_API cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start, int32_t *list,
-                                    cel_error *err);
+/* What a matrix looks like, so that a user who names another kind can be warned. */
+typedef struct cel_slide_report {
+    double whole, zeros;    /* shares of all values: whole numbers, zeros */
+    double lowest, largest; /* values */
+    int64_t empty;          /* cells of nothing but zeros */
+    double multiples;       /* of the values above 0 in a sample of cells, the share that is a whole multiple of its */
+    double log_multiples;   /* cell's smallest one: near 1 for scaled counts; the same of expm1(x): for logged ones */
+    cel_kind likely;        /* COUNTS (scaled ones if whole is not near 1), LOGNORM or INTENSITY */
+} cel_slide_report;
+
+/* Looks at X (S x n); total (S, or NULL) receives each cell's sum: what cel_scaling_fit wants, taken before genes are
+ * left out. CEL_ERR_DATA for NaN or infinity (err: cell, gene), outputs zeroed. */
+CEL_API cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err);
+
+typedef enum cel_genes_by {
+    CEL_GENES_MEAN = 0, /* the most expressed: highest mean of X. Counts say most about these */
+    CEL_GENES_VARIABLE  /* the most variable, by the classic Seurat flavour: prefers rare genes */
+} cel_genes_by;
+
+/* All-zero: every gene. */
+typedef struct cel_genes_options {
+    cel_genes_by by;
+    int64_t top;         /* so many of the highest score; 0 = all that pass */
+    int64_t min_cells;   /* leave out genes that are expressed (not 0) in fewer cells; 0 = none is left out */
+    const double *total; /* (S) VARIABLE on counts: each cell's total; NULL: X is log data, x = log1p(q) */
+} cel_genes_options;
+
+/* Genes to keep of X (S x n, S >= 2): index (top, else n) receives *count columns, ascending; ties go to the lower
+ * one. For all genes (n), or NULL: cells, in how many each is expressed; score, its mean, or for VARIABLE: mean and
+ * dispersion (variance / mean) of q (counts scaled to 1e4; expm1(x)), their logarithms, 20 bins of equal width in
+ * log1p(mean), (log dispersion - its mean in the bin) / its standard deviation in the bin. A gene alone in its bin
+ * scores 1, one that does not vary or is left out -infinity. CEL_ERR_DATA for NaN, infinity, and for VARIABLE a
+ * negative value or log data above 700 (err: cell, gene). On error *count is 0. Allocates about 6 n doubles. */
+CEL_API cel_status cel_slide_genes(cel_mat x, const cel_genes_options *options, int32_t *index, int64_t *count,
+                                   int64_t *cells, double *score, cel_error *err);
+
+/* From the user's numbers to the rows that a fit takes, and back (manual, section 6). With l_i a cell's total over
+ * ALL measured genes, t their median, g its group (slide, or slide and type):
+ *   q_ik = t y_ik / l_i,  v_ik = log(1 + q_ik)           the library size taken out, the noise of large counts evened
+ *   z_ik = (v_ik - m_gk) / s_k                            mean 0 in each group, standard deviation 1
+ *   r_i  = z_i - c_i u,  c_i = u . z_i                    without what a change of library size does to z:
+ *   x_i  = r_i / L_i,    L_i = |r_i|                      u_k ~ mean_i (dv / dlog l = q / (1 + q)) / s_k, |u| = 1
+ * log-normalised data start at v, with q = expm1(v); intensities have q = y, v = q, or log1p(q) where asked for, and
+ * no u. With L_i, c_i, l_i and g kept every step has an inverse, so that nothing is lost. */
+typedef struct cel_scaling_options {
+    cel_kind kind;
+    double target; /* COUNTS: the total t to scale to; 0 = the median of the totals, negative = not scaled, q = y */
+    int log;       /* v = log1p(q)? 1 yes, -1 no, 0 = COUNTS yes, INTENSITY no; LOGNORM is logged already */
+    int size;      /* take u out? 1 yes, -1 no, 0 = COUNTS yes, LOGNORM where all values are in 0..30, else no */
+    int plain;     /* 1: x_i = v_i / |v_i| as published: m = 0, s = 1, no u. UNIT always is */
+} cel_scaling_options;
+
+/* What was taken out of one cell's row. */
+typedef struct cel_scaling_cell {
+    double total;  /* l_i; 0 for a cell without counts */
+    double length; /* L_i; 0 for a cell without a row: no counts, no group, or nothing left after centring */
+    double size;   /* c_i */
+    int32_t group; /* g; negative: of no group */
+} cel_scaling_cell;
+
+/* All that is needed to map both ways. Free with cel_scaling_free; all-zero is none. */
+typedef struct cel_scaling {
+    cel_kind kind;
+    int log;                       /* v = log1p(q) */
+    int64_t genes, groups, cells;  /* n, G, S */
+    double target;                 /* t; 0: not scaled */
+    double *centre, *scale, *size; /* m (G x n), s (n), u (n); each NULL where that step is left out */
+    cel_scaling_cell *cell;        /* (S) */
+} cel_scaling;
+
+/* Measures X (S x n) and makes its rows in place. total (S, or NULL: row sums); group (S, labels from 0 below S, one
+ * group where NULL): cells of negative label, like those without counts, are not measured and get rows of zeros, with
+ * length 0 in scaling->cell. options may be NULL. CEL_ERR_DATA: NaN, infinity, a negative count, a total below the
+ * row's sum (err: cell), a gene that does not vary within the groups (err: gene; see cel_slide_genes). On error
+ * out is all-zero. X is read three times and written once; sums are in double, in blocks of 1,024 cells of a group: the
+ * same bits for any number of threads. Allocates about 6 n doubles a block and 80 bytes a cell. */
+CEL_API cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
+                                   const cel_scaling_options *options, cel_scaling *out, cel_error *err);
+/* The same steps on other cells of the same genes: rows in place of X, cell (S) receives what was taken out of each.
+ * total NULL (row sums) only where the fit had NULL. group as above, labels below scaling->groups. On error cell is
+ * zeroed. */
+CEL_API cel_status cel_scaling_apply(const cel_scaling *scaling, cel_mat x, const double *total, const int32_t *group,
+                                     cel_scaling_cell *cell, cel_error *err);
+CEL_API void cel_scaling_free(cel_scaling *scaling);
+
+/* Units in which a user reads and sets expression. */
+typedef enum cel_unit {
+    CEL_UNIT_GIVEN = 0, /* as X was: counts at the cell's own total, log-normalised values, intensities */
+    CEL_UNIT_LOG,       /* v: differences are log fold changes where expression is high */
+    CEL_UNIT_TYPICAL,   /* q: counts at the median total */
+    CEL_UNIT_FOLD       /* cel_scaling_hold only: times the cell's own q */
+} cel_unit;
+
+/* Values (S x n, may be rows) of rows (S x n) in a unit: v = m_g + s (L_i x_i + c_i u), then q and y. Rows that a
+ * sampler drew take the lengths and sizes of the cells they stand for; values below 0 then mean less than no
+ * expression. Cells without a row (length 0) get zeros. */
+CEL_API cel_status cel_scaling_values(const cel_scaling *scaling, cel_unit unit, cel_mat rows,
+                                      const cel_scaling_cell *cell, cel_mat values);
+/* The row (n) the cell would have had with gene[j] at value[j] (count each) in place of its own: projected and
+ * normalised again, in place, with *cell. Its coordinate x_a is what a sampler holds for "gene a at this value". With
+ * d = (z'_a - z_a) / L and w = 1 - u_a^2 it is (x_a + d w) / sqrt(1 + 2 d x_a + d^2 w) for one gene: rising in the
+ * value, within -sqrt(w) .. sqrt(w). cel_scaling_values with the new *cell gives the value back. CEL_ERR_DATA for a
+ * cell without a row and a value that is NaN, infinite or a negative count, CEL_ERR_ARG for a gene out of range (err:
+ * gene); row and *cell are then untouched. */
+CEL_API cel_status cel_scaling_hold(const cel_scaling *scaling, cel_unit unit, int64_t count, const int32_t *gene,
+                                    const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err);
+
+/* Places. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide). CEL_ERR_DATA for a coordinate that
+ * is NaN, infinite or beyond 1e150 (err: cell, gene = column). Distances are computed in double. Same result for
+ * any number of threads. */
+
 /* Cuts every slide into per_side x per_side spatial tiles of nearly equal numbers of cells: strips of equal
- * count in the first coordinate, each cut into equal counts in the second. coords (S x 2 or 3), slide
- * (S, or NULL for one slide); tile (S) receives labels, tiles of a slide numbered together, 0..*tiles-1;
- * every label is used where each slide has at least per_side squared cells, else fewer tiles are made. */
+ * count in the first coordinate, each cut into equal counts in the second. tile (S) receives labels, tiles of a slide
+ * numbered together, 0..*tiles-1; every label is used where each slide has at least per_side squared cells, else
+ * fewer tiles are made. On error both are zeroed. */
 CEL_API cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
                                    int64_t *tiles, cel_error *err);
 
-/* Neighbour graphs. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide): no edge leaves
- * its slide. Row i of the result lists the neighbours of cell i, value 1, never i itself. Distances are
- * computed in double; exact, in O(S log S), nothing of size S x S. CEL_ERR_DATA for a coordinate that is
- * NaN or infinite (err: cell, gene = column). Same result for any number of threads. */
+/* Neighbour graphs. Row i of the result lists the neighbours of cell i, never i itself; no edge leaves its slide.
+ * Exact, in O(S log S), nothing of size S x S. On error out is empty. */
 
-/* The k nearest others; equal distances go to the lower index, and cells at the same place are neighbours
+/* The k nearest others, value 1; equal distances go to the lower index, and cells at the same place are neighbours
  * like any other. A slide of k cells or fewer is CEL_ERR_DATA (err: its first cell), unless fewer is
  * non-zero: its cells then have all the others as neighbours. */
 CEL_API cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
                                  cel_error *err);
 /* All cells at a distance d with inner <= d < outer and d > 0 (the published rule: inner = 0; cells at the
  * same place are not neighbours). 0 <= inner < outer. Bands that share a border share no pair. Symmetric;
- * a cell may have no neighbour. */
-CEL_API cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, cel_csr *out,
-                                    cel_error *err);
+ * a cell may have no neighbour. Values are 1 (decay 0), or exp(-d^2 / decay^2) for what fades with distance. */
+CEL_API cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, double decay,
+                                    cel_csr *out, cel_error *err);
 /* The published simulation's grid of nx columns and ny rows: row step sqrt(1.25), even rows shifted by
  * +0.5; coords (nx ny x 2), cell = row * nx + column. */
 CEL_API cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords);
@@ -658,12 +779,26 @@ CEL_API cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, in
 typedef struct cel_graph_options {
     int64_t k;            /* nearest others, fewer on a slide that has fewer; 0: 6 unless radius is set */
     double inner, radius; /* above 0: all cells from inner to below radius instead */
+    double decay;         /* above 0: with values that fade, exp(-d^2 / decay^2) */
 } cel_graph_options;
 CEL_API cel_status cel_graph_make(cel_mat coords, const int32_t *slide, const cel_graph_options *options, cel_csr *out,
                                   cel_error *err);
 /* The cells slide by slide in the order of the leaves of a k-d tree, so that cells near in space are near in
- * memory when they are stored so: order (S) receives a permutation, cell order[r] comes r-th. */
+ * memory when they are stored so: order (S, zeroed on error) receives a permutation, cell order[r] comes r-th. */
 CEL_API cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err);
+
+/* What deserves a warning before a fit. */
+typedef struct cel_graph_report {
+    double nearest;          /* median distance of a cell to the nearest other one of its slide */
+    double resolution;       /* step of cel_real at the largest coordinate: places closer than that are one place */
+    int64_t coinciding;      /* cells that share their place with another one */
+    int64_t isolated, most;  /* of graph: cells without a neighbour; the largest number of neighbours */
+    double mean;             /* mean number of neighbours */
+} cel_graph_report;
+
+/* Looks at coords and, unless NULL, at a graph (S x S) on them. On error report is zeroed. */
+CEL_API cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, const cel_csr *graph,
+                                      cel_graph_report *report, cel_error *err);
 
 /* ======================================================================== */
 /* model: relations, forces, the Hamiltonian, log Z                         */
@@ -1097,27 +1232,33 @@ CEL_API cel_status cel_paper_generate(const cel_model *model, const cel_relation
 /* Rows uniform on the sphere, or on its non-negative part. Row i is a function of (seed, stream, i). */
 CEL_API void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant, cel_mat x);
 
-/* Colours 0 .. *colours - 1 of the cells (S), such that no relation (count of them) joins two cells of a colour:
- * greedy in the order of the cells. Relations of several tissues on the same cells may be given together. */
+/* Colours 0 .. *colours - 1 of the cells (S), such that no relation joins two cells of a colour: greedy in the order
+ * of the cells. also: further relations of the same cells, or NULL. CEL_ERR_SHAPE where the cells differ. */
 CEL_API cel_status cel_sample_colour(const cel_relations *relations, const cel_relations *also, int32_t *colour,
-                                  int32_t *colours, cel_error *err);
+                                     int32_t *colours, cel_error *err);
 
-/* All-zero means the defaults. The arrays stay the caller's, and must outlive the sampler. */
-typedef struct cel_sample_options {
-    uint64_t seed;
-    uint32_t stream;
-    int orthant;           /* 1: the law is that on the non-negative part of the sphere; x must be there */
-    int64_t sweeps;        /* of cel_sample_run, after the warm-up; 0: 100 */
-    int64_t warmup;        /* sweeps in which the step is adapted; 0: 50, negative: none */
-    int64_t thin;          /* the energy is recorded, and `each` called, every so many sweeps; 0: 1 */
-    int moves;             /* a sweep's leapfrog steps of a cell, or on the orthant its rounds of pairs; 0: 6 */
-    double step;           /* leapfrog step; 0: adapted in warm-up to an acceptance of 0.8, then frozen */
+/* Where rows live and who may move, of the sampler and of the ascent. All-zero: every cell, on the whole sphere. The
+ * arrays stay the caller's, and must outlive what uses them. */
+typedef struct cel_sample_domain {
+    int orthant;           /* 1: the non-negative part of the sphere; x must be there */
     const uint8_t *hold;   /* (S x n) 1: the value is held. The free part of such a row lives on its smaller
                               sphere; held values keep their bits. NULL: none */
     const uint8_t *frozen; /* (S) 1: the cell does not move. NULL: none */
+    const int32_t *colour; /* (S) as of cel_sample_colour, so that paired runs visit in one order; NULL: computed */
     const uint32_t *id;    /* (S) whose random numbers a cell draws, so that paired runs on different cells draw the
                               same; NULL: its row */
-    const int32_t *colour; /* (S) as of cel_sample_colour, so that paired runs visit in one order; NULL: computed */
+} cel_sample_domain;
+
+/* All-zero means the defaults. */
+typedef struct cel_sample_options {
+    uint64_t seed;
+    uint32_t stream;
+    int moves;             /* a sweep's leapfrog steps of a cell, or on the orthant its rounds of pairs; 0: 6 */
+    int64_t sweeps;        /* of cel_sample_run, after the warm-up; 0: 100 */
+    int64_t warmup;        /* sweeps in which the step is adapted; 0: 50, negative: none */
+    int64_t thin;          /* the energy is recorded, and `each` called, every so many sweeps; 0: 1 */
+    double step;           /* leapfrog step; 0: adapted in warm-up to an acceptance of 0.8, then frozen */
+    cel_sample_domain domain;
     int (*each)(void *user, int64_t sweep, cel_mat x); /* after every thin-th sweep that counts, from 0 on; a
                               non-zero return ends the run with CEL_ERR_STOPPED */
     void *each_user;
@@ -1126,12 +1267,15 @@ typedef struct cel_sample_options {
 
 /* A sampler of P(X) = exp(H(X)) / Z (manual, section 5): colour by colour, geodesic Hamiltonian Monte Carlo for
  * each cell given the others and a reflection of its free part; on the orthant rotations of random pairs of genes
- * by slice sampling. Every relation's W must have a zero diagonal. It copies the forces; model and relation must
- * outlive it. Allocates O(S + n^2) and a block of rows per thread and for the largest colour; a sweep allocates
- * nothing. CEL_ERR_DATA with err->cell for a diagonal entry or an edge within a given colour. */
+ * by slice sampling. Model and relations must outlive it. Allocates O(S + R n^2) and a block of rows for each thread;
+ * what follows allocates nothing:
+ *     cel_sample_new(&model, &relations, &options, &s, &err);
+ *     for (t = 0; t < 200 && !status; t++) status = cel_sample_sweep(s, x);
+ * CEL_ERR_SHAPE where model and relations do not fit, CEL_ERR_ARG for an option or err->cell's colour out of range,
+ * CEL_ERR_DATA with err->cell for an edge within a given colour. */
 typedef struct cel_sample cel_sample;
 CEL_API cel_status cel_sample_new(const cel_model *model, const cel_relations *relations,
-                                       const cel_sample_options *options, cel_sample **out, cel_error *err);
+                                  const cel_sample_options *options, cel_sample **out, cel_error *err);
 CEL_API void cel_sample_free(cel_sample *s);
 /* One sweep over all cells of x (S x n), in place; rows of unit length stay so to 1e-6. The first `warmup` sweeps
  * adapt the step. Rows are not checked. Same bits for any number of threads. */
@@ -1140,14 +1284,19 @@ CEL_API cel_status cel_sample_sweep(cel_sample *s, cel_mat x);
 CEL_API void cel_sample_restart(cel_sample *s, uint32_t stream);
 /* The law becomes exp(scale H): 1 at first. */
 CEL_API void cel_sample_temper(cel_sample *s, double scale);
-/* The leapfrog step, the number of sweeps done, and the share of moves accepted in the last sweep. */
+/* Reads the model's forces and field again, after the caller changed them in place; the step and the random numbers
+ * go on as they were. O(R n^2). */
+CEL_API void cel_sample_refresh(cel_sample *s);
+/* The leapfrog step, and the share of moves accepted in the last sweep. */
 CEL_API double cel_sample_step(const cel_sample *s);
 CEL_API double cel_sample_acceptance(const cel_sample *s);
 
 /* Effective sample size and split R-hat of chains (chains x length, one after the other) of a scalar, by the
  * autocorrelations of the half chains and Geyer's initial monotone sequence (Gelman et al., Bayesian Data
- * Analysis, 3rd ed., section 11.4). length >= 8, else both are NaN; both too for a constant. */
-CEL_API void cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat);
+ * Analysis, 3rd ed., section 11.4). Both are NaN for a length below 8 and for a constant. O(chains x length), with a
+ * copy of the chains; CEL_ERR_MEMORY. */
+CEL_API cel_status cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess,
+                                       double *rhat);
 
 typedef struct cel_sample_report {
     double step, acceptance;  /* the step used, and the mean acceptance after the warm-up */
@@ -1158,8 +1307,8 @@ typedef struct cel_sample_report {
 } cel_sample_report;
 
 /* Warm-up and sweeps from and to x (S x n, rows of unit length to 1e-3; CEL_ERR_DATA with err->cell, also for a
- * negative entry with `orthant`). trace (sweeps / thin, or NULL) receives H after every thin-th sweep. report may
- * be NULL. */
+ * negative entry on the orthant). trace (sweeps / thin, or NULL) receives H after every thin-th sweep. report may
+ * be NULL. Errors as of cel_sample_new. */
 CEL_API cel_status cel_sample_run(const cel_model *model, const cel_relations *relations,
                                   const cel_sample_options *options, cel_mat x, double *trace,
                                   cel_sample_report *report, cel_error *err);
@@ -1168,11 +1317,9 @@ CEL_API cel_status cel_sample_run(const cel_model *model, const cel_relations *r
 /* optimum: the most likely tissue, log Z by sampling                       */
 /* ======================================================================== */
 
+/* All-zero means the defaults. */
 typedef struct cel_ascent_options {
-    int orthant;           /* as of the sampler, like the next three */
-    const uint8_t *hold;
-    const uint8_t *frozen;
-    const int32_t *colour;
+    cel_sample_domain domain; /* its id is not used */
     int64_t sweeps;        /* at most; 0: 500 */
     double tolerance;      /* ends when a sweep raises H by less than this, relative to |H|; 0: 1e-7 */
     double *trace;         /* (sweeps + 1, or NULL) H at the start and after every sweep */
@@ -1190,37 +1337,44 @@ typedef struct cel_ascent_report {
  * (over-relaxation) as far as H does not fall, far in the first 15 sweeps. Cells with held values and the orthant
  * take steps to the maximiser of ((F_0 + F_0^T + c I) x_i + b_i) . y, c the gauge that makes the quadratic form
  * positive. H never falls (manual, section 5). A local maximum. Allocates as the sampler. Options and report may be
- * NULL. Errors as of the sampler. */
+ * NULL. Errors as of cel_sample_run. */
 CEL_API cel_status cel_ascent_run(const cel_model *model, const cel_relations *relations,
                                   const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
                                   cel_error *err);
 
+/* All-zero means the defaults. */
 typedef struct cel_logz_options {
     uint64_t seed;
-    int orthant;
-    int64_t runs;  /* independent; 0: 16, at least 2 */
-    int64_t rungs; /* temperatures, a sweep at each; 0: 200 */
+    int orthant;   /* the annealing's; the bound refuses it */
+    int64_t runs;  /* of the annealing, independent; 0: 16, at least 2 */
+    int64_t rungs; /* of the annealing: temperatures, a sweep at each; 0: 200 */
     int moves;     /* as of the sampler */
-    cel_progress progress; /* stage "logz", a step a rung, log Z of the runs so far */
+    int64_t sweeps; /* of the bound, at most; 0: 100 */
+    cel_progress progress; /* stage "logz", a step a rung, log Z of the runs so far; or "bound", a step a sweep */
 } cel_logz_options;
 
 typedef struct cel_logz_report {
-    double logz, se;    /* log of the mean weight, and its standard error over the runs */
-    double least, most; /* of single runs: where they differ by much more than 1, more rungs are needed */
+    double logz;        /* log of the mean weight of the runs */
+    double se;          /* its standard error over the runs; NaN where it has not converged */
+    double spread;      /* standard deviation of single runs' log weights */
+    double least, most; /* of them */
     double acceptance;  /* the lowest of a rung */
+    int converged;      /* 1: spread is at most 1. Else one run stands for all, the error would come out near 1 however
+                           far the runs are apart, and log Z is most likely too low: it needs more rungs */
 } cel_logz_report;
 
 /* log Z by annealed importance sampling (Neal, 2001): each run anneals a uniform tissue up to exp(H). Z is the
  * integral over the product of the spheres (orthants) with their surface measure, so that without forces it is
- * S cel_sphere_log_area(n). Allocates as the sampler, and (S x n). */
+ * S cel_sphere_log_area(n). The rungs needed grow with the cells and the forces. Allocates as the sampler,
+ * and (S x n). */
 CEL_API cel_status cel_logz_ais(const cel_model *model, const cel_relations *relations,
-                                    const cel_logz_options *options, cel_logz_report *report, cel_error *err);
+                                const cel_logz_options *options, cel_logz_report *report, cel_error *err);
 
 /* A rigorous lower bound of the same log Z (mean field; Gibbs, Bogoliubov): a product of von Mises-Fisher laws,
- * one per cell, improved for at most `sweeps` sweeps (0: 100) from a start that the seed gives. Allocates as the
- * ascent, and (S x n). */
+ * one per cell, improved from a start that the seed gives. CEL_ERR_ARG on the orthant. Allocates as the ascent,
+ * and (S x n). */
 CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *relations,
-                                      uint64_t seed, int64_t sweeps, double *bound, cel_error *err);
+                                  const cel_logz_options *options, double *bound, cel_error *err);
 
 /* ======================================================================== */
 /* perturb: interventions, sham control, paired effects                     */
@@ -1253,9 +1407,18 @@ typedef struct cel_intervention {
     int64_t gene;            /* of HOLD */
     double value;            /* of HOLD */
     const cel_real *row;     /* (n) the profile of ROW and ADD, of any length above 0: it is rescaled; NULL: that of */
-    int64_t like;            /* this observed cell. A new cell joins the slide and the type of cell `like` */
+    int64_t like;            /* this observed cell, whose type a new cell takes */
     int64_t line;            /* line of the text it came from, 0 for none; errors repeat it in err->offset */
 } cel_intervention;
+
+/* Whom a text of interventions may name. */
+typedef struct cel_intervention_names {
+    const char *const *genes; /* (gene_count), or NULL: columns as numbers */
+    int64_t gene_count;
+    const char *const *types; /* (type_count) label t is types[t], or NULL: labels as numbers */
+    int64_t type_count;
+    int64_t cells;            /* S */
+} cel_intervention_names;
 
 /* Interventions from text, one a line; spaces around fields do not matter, # starts a comment:
  *     cell, gene, value
@@ -1264,23 +1427,19 @@ typedef struct cel_intervention {
  *     cell i with profile of cell j               (the row is held)
  *     add cell at x,y with profile of cell j      (or x,y,z; "add free cell": the row is not held)
  *     remove cell i
- * Cells count from 0. genes (n names) and types (type_count names, label t being types[t]; NULL: labels are
- * written as numbers) resolve names, genes NULL means columns as numbers; cells is S. *out (free with
- * cel_intervention_free) receives *count interventions. On failure err->offset is the line, from 1, and cell
- * and gene the culprits: CEL_ERR_FORMAT for a line of no known form, CEL_ERR_ARG for an unknown gene or type,
- * a cell out of range, a value beyond 1. */
-CEL_API cel_status cel_intervention_parse(const char *text, size_t length, const char *const *genes, int64_t n,
-                                          const char *const *types, int64_t type_count, int64_t cells,
+ * Cells count from 0. *out (free with cel_intervention_free) receives *count interventions. On failure err->offset
+ * is the line, from 1, and cell and gene the culprits: CEL_ERR_FORMAT for a line of no known form, CEL_ERR_ARG for
+ * an unknown gene or type, a cell out of range, a value beyond 1. */
+CEL_API cel_status cel_intervention_parse(const char *text, size_t length, const cel_intervention_names *names,
                                           cel_intervention **out, int64_t *count, cel_error *err);
 CEL_API void cel_intervention_free(cel_intervention *list);
 
 /* The observed tissue. Nothing of it is copied or kept by cel_perturb_new but the rows it needs. */
 typedef struct cel_tissue {
-    cel_mat x;                    /* (S x n) rows of unit length */
+    cel_mat x;                      /* (S x n) rows of unit length */
     const cel_relations *relations; /* as many as the model has */
-    cel_mat coords;               /* (S x 2 or 3), or data NULL where no intervention needs places */
-    const int32_t *slide;         /* (S), or NULL for one slide */
-    const int32_t *type;          /* (S), or NULL where no intervention needs types */
+    cel_mat coords;                 /* (S x 2 or 3), or data NULL where no intervention needs places */
+    const int32_t *type;            /* (S), or NULL where no intervention needs types */
 } cel_tissue;
 
 typedef struct cel_perturb_setup {
@@ -1308,6 +1467,7 @@ typedef struct cel_perturb {
     uint8_t *fixed[2];      /* (L) 1 where the arm does not move the row: beyond R, held whole, or absent */
     uint8_t *hold;          /* (L x n) 1 where arm [1] holds the value */
     cel_relations relations[2]; /* of L cells */
+    void *memory;           /* owns the arrays */
 } cel_perturb;
 
 /* Prepares any number of interventions at once. The model must outlive it. Allocates what is above; O(S) and
@@ -1360,7 +1520,7 @@ typedef struct cel_perturb_options {
     const cel_grouping *grouping;   /* (groupings) to tabulate; NULL: by hop */
     int64_t groupings;
     cel_mat sets;                   /* (sets x n) gene-set scores: the weights of the genes' effects; or data NULL */
-    cel_progress progress;          /* stage "perturb", a step a repeat (PAIRED), 1 or 2 steps else */
+    cel_progress progress;          /* stage "perturb", a step a repeat (PAIRED) or an arm */
 } cel_perturb_options;
 
 /* Effects averaged over the cells of each group, in columns: n genes, then the sets. Errors are those of the
@@ -1388,18 +1548,22 @@ typedef struct cel_effect {
     int64_t iterations; /* RELAX: sweeps of both arms; LINEAR: of conjugate gradient */
     int converged;      /* RELAX: both arms; LINEAR: the sham and the solve (0 also where the Hessian is not negative
                            definite: the step so far is then reported) */
+    void *memory;       /* owns the arrays */
 } cel_effect;
 
 /* The effect of a prepared perturbation. In PAIRED each repeat starts both arms at start[] and averages their
  * difference over the measured sweeps; repeats differ in their random numbers only, so that the error is that of
- * the sampling, not of the forces or of the tissue. Held values keep their bits. Allocates a few (L x n) arrays;
- * a sweep allocates nothing. A small local part runs on the calling thread only. CEL_ERR_ARG for PAPER with cells
- * held beyond R. Free with cel_effect_free. */
+ * the sampling, not of the forces or of the tissue. Held values keep their bits. Allocates four (L x n) arrays, and
+ * in PAIRED three a thread, in LINEAR four; a sweep allocates nothing. A small local part runs on the calling thread
+ * only. CEL_ERR_ARG for an option out of range and PAPER with cells held beyond R; CEL_ERR_DATA, with the tissue's
+ * number of the cell in err->cell, for a start that is not on the orthant where `orthant` asks for it. Free with
+ * cel_effect_free. */
 CEL_API cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_options *options, cel_effect *out,
                                    cel_error *err);
 CEL_API void cel_effect_free(cel_effect *e);
-/* order (genes) receives the genes of a group by falling |z| (by |mean| where there are no errors). */
-CEL_API void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *order);
+/* order (genes) receives the genes of a group by falling |z| (by |mean| where there are no errors), ties by number;
+ * zeros where memory ran out. */
+CEL_API cel_status cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *order);
 
 #ifdef __cplusplus
 }
@@ -1790,6 +1954,45 @@ static double celi_log_gamma(double x)
     return (x - 0.5) * log(x) - x + 0.918938533204672741780 + r / x - log(moved);
 }
 
+CEL_API_DEF int64_t cel_rng_poisson(cel_rng *rng, double mean)
+{
+    double a, b, v, k = 0;
+    if (!(mean > 0)) return 0;
+    if (mean < 10) { /* the uniform falls into one of the terms, added up from 0 */
+        double term = exp(-mean), u = cel_rng_uniform(rng);
+        while (u >= term && term > 0) {
+            u -= term;
+            term *= mean / ++k;
+        }
+        return (int64_t)k;
+    }
+    if (mean > 1e15) return (int64_t)(mean < 9e18 ? mean : 9e18);
+    b = 0.931 + 2.53 * sqrt(mean);
+    a = -0.059 + 0.02483 * b;
+    for (;;) {
+        double u = cel_rng_uniform(rng) - 0.5, s = 0.5 - fabs(u);
+        v = 1 - cel_rng_uniform(rng);
+        k = s > 0 ? floor((2 * a / s + b) * u + mean + 0.43) : -1;
+        if (s >= 0.07 && v <= 0.9277 - 3.6224 / (b - 2)) return (int64_t)k;
+        if (k < 0 || (s < 0.013 && v > s)) continue;
+        if (log(v * (1.1239 + 1.1328 / (b - 3.4)) / (a / (s * s) + b)) <=
+            k * log(mean) - mean - celi_log_gamma(k + 1))
+            return (int64_t)k;
+    }
+}
+
+CEL_API_DEF double cel_rng_gamma(cel_rng *rng, double shape)
+{
+    double d = (shape < 1 ? shape + 1 : shape) - 1 / 3.0, c = 1 / sqrt(9 * d);
+    if (!(shape > 0 && shape <= DBL_MAX)) return 0;
+    for (;;) {
+        double z = cel_rng_normal(rng), v = 1 + c * z, u = 1 - cel_rng_uniform(rng);
+        v = v * v * v;
+        if (!(v > 0 && log(u) < 0.5 * z * z + d - d * v + d * log(v))) continue;
+        return shape < 1 ? d * v * pow(1 - cel_rng_uniform(rng), 1 / shape) : d * v;
+    }
+}
+
 CEL_API_DEF double cel_student_p(double t, double df)
 {
     /* I_x(a, b), x = df / (df + t^2), a = df / 2, b = 1/2, or 1 - I_{1-x}(b, a) where that converges faster, by the
@@ -1868,6 +2071,18 @@ CEL_API_DEF cel_status cel_fdr(const double *p, int64_t count, double *q)
     return CEL_OK;
 }
 
+CEL_API_DEF int64_t cel_compact(const uint8_t *keep, int64_t count, void *items, size_t size)
+{
+    unsigned char *p = (unsigned char *)items;
+    int64_t i, to = 0;
+    for (i = 0; i < count; i++) {
+        if (!keep[i]) continue;
+        if (to != i) memcpy(p + (size_t)to * size, p + (size_t)i * size, size);
+        to++;
+    }
+    return to;
+}
+
 /* ======================================================================== */
 /* kernels                                                                  */
 /* ======================================================================== */
@@ -1899,14 +2114,15 @@ typedef struct celi_tile {
     cel_real alpha, beta, *c;
 } celi_tile;
 
-/* One row of a sparse product: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y over count entries; x's rows are
- * stride apart. */
-typedef struct celi_csr_row {
-    int64_t n, count, stride;
-    const int32_t *index;
-    const cel_real *value, *x;
-    cel_real alpha, beta, *y;
-} celi_csr_row;
+/* What the rows of a sparse product share: y (n) = alpha sum_e value[e] x.row(index[e]) + beta y, over the count entries
+ * of a row; x's rows are stride apart. */
+typedef struct celi_spread {
+    const cel_real *x;
+    int64_t n, stride;
+    cel_real alpha, beta;
+} celi_spread;
+typedef void celi_csr_row_fn(const celi_spread *p, int64_t count, const int32_t *index, const cel_real *value,
+                             cel_real *y);
 
 enum { CELI_PANEL = 32 }; /* numbers of a row that rotations take at a time */
 
@@ -1974,10 +2190,12 @@ typedef uint32_t celi_bits;
     enum { S##_W = bytes / sizeof(cel_real), S##_D = bytes / sizeof(double) };                                        \
     T CELI_INLINE S##_v S##_set(cel_real a) { S##_v zero = {0}; return a - zero; }                                    \
     T CELI_INLINE S##_d S##_dset(double a) { S##_d zero = {0}; return a - zero; }                                     \
-    T CELI_INLINE S##_v S##_load(const cel_real *p) { S##_v a; memcpy(&a, p, sizeof a); return a; }                   \
-    T CELI_INLINE S##_d S##_dget(const double *p) { S##_d a; memcpy(&a, p, sizeof a); return a; }                     \
-    T CELI_INLINE void S##_store(cel_real *p, S##_v a) { memcpy(p, &a, sizeof a); }                                   \
-    T CELI_INLINE void S##_dput(double *p, S##_d a) { memcpy(p, &a, sizeof a); }
+    typedef cel_real S##_at __attribute__((vector_size(bytes), aligned(sizeof(cel_real)), may_alias));                \
+    typedef double S##_dat __attribute__((vector_size(bytes), aligned(sizeof(double)), may_alias));                   \
+    T CELI_INLINE S##_v S##_load(const cel_real *p) { return *(const S##_at *)p; }                                    \
+    T CELI_INLINE S##_d S##_dget(const double *p) { return *(const S##_dat *)p; }                                     \
+    T CELI_INLINE void S##_store(cel_real *p, S##_v a) { *(S##_at *)p = a; }                                          \
+    T CELI_INLINE void S##_dput(double *p, S##_d a) { *(S##_dat *)p = a; }
 
 /* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from cel_reals), S##_low (the products of
  * the low words of 64-bit integers) and, in float, S##_number (of integers below 2^31). */
@@ -2125,17 +2343,19 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
 #define CELI_CSR_EIGHT(X, S) CELI_CSR_FOUR(X, S) X(S, 4) X(S, 5) X(S, 6) X(S, 7)
 #define CELI_CSR_ZERO(S, i) S##_v u##i = {0};
 #define CELI_CSR_STEP(S, i) u##i = S##_fma(w, S##_load(from + i * S##_W), u##i);
-#define CELI_CSR_SET(S, i) S##_store(to + i * S##_W, u##i * p->alpha);
-#define CELI_CSR_ADD(S, i) S##_store(to + i * S##_W, S##_fma(b, S##_load(y + i * S##_W), u##i * p->alpha));
+#define CELI_CSR_SET(S, i) S##_store(to + i * S##_W, u##i * alpha);
+#define CELI_CSR_ADD(S, i) S##_store(to + i * S##_W, S##_fma(b, S##_load(y + i * S##_W), u##i * alpha));
 #define CELI_CSR_COLUMNS(T, S, name, COLUMNS)                                                                         \
-    T CELI_INLINE void S##_csr_##name(const celi_csr_row *p, int64_t at, cel_real *to)                                \
+    T CELI_INLINE void S##_csr_##name(const celi_spread *p, int64_t at, int64_t count, const int32_t *index,          \
+                                      const cel_real *value, const cel_real *y, cel_real *to)                         \
     {                                                                                                                 \
-        const cel_real *x = p->x + at, *y = p->y + at;                                                                \
+        const cel_real *x = p->x + at, alpha = p->alpha;                                                              \
+        const int64_t stride = p->stride;                                                                             \
         int64_t e;                                                                                                    \
         COLUMNS(CELI_CSR_ZERO, S)                                                                                     \
-        for (e = 0; e < p->count; e++) {                                                                              \
-            const cel_real *from = x + p->index[e] * p->stride;                                                       \
-            S##_v w = S##_set(p->value[e]);                                                                           \
+        for (e = 0; e < count; e++) {                                                                                 \
+            const cel_real *from = x + index[e] * stride;                                                             \
+            S##_v w = S##_set(value[e]);                                                                              \
             COLUMNS(CELI_CSR_STEP, S)                                                                                 \
         }                                                                                                             \
         if (celi_is_zero(p->beta)) {                                                                                  \
@@ -2149,22 +2369,23 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     CELI_CSR_COLUMNS(T, S, one, CELI_CSR_ONE)                                                                         \
     CELI_CSR_COLUMNS(T, S, four, CELI_CSR_FOUR)                                                                       \
     CELI_CSR_COLUMNS(T, S, eight, CELI_CSR_EIGHT)                                                                     \
-    T static void S##_csr_row(const celi_csr_row *p)                                                                  \
+    T static void S##_csr_row(const celi_spread *p, int64_t count, const int32_t *index, const cel_real *value,       \
+                              cel_real *y)                                                                            \
     {                                                                                                                 \
         enum { W = S##_W };                                                                                           \
         cel_real last[8 * W];                                                                                         \
         int64_t j, n = p->n, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                      \
         if (n < W) {                                                                                                  \
-            celi_scalar_csr_row(p);                                                                                   \
+            celi_scalar_csr_row(p, count, index, value, y);                                                           \
             return;                                                                                                   \
         }                                                                                                             \
         for (j = 0; j < n; j += step) {                                                                               \
             int64_t at = celi_min(j, n - step);                                                                       \
-            cel_real *to = at == j || celi_is_zero(p->beta) ? p->y + at : last;                                       \
-            if (step == 8 * W) S##_csr_eight(p, at, to);                                                              \
-            else if (step == 4 * W) S##_csr_four(p, at, to);                                                          \
-            else S##_csr_one(p, at, to);                                                                              \
-            if (to == last) memcpy(p->y + j, last + (j - at), (size_t)(n - j) * sizeof(cel_real));                    \
+            cel_real *to = at == j || celi_is_zero(p->beta) ? y + at : last;                                          \
+            if (step == 8 * W) S##_csr_eight(p, at, count, index, value, y + at, to);                                 \
+            else if (step == 4 * W) S##_csr_four(p, at, count, index, value, y + at, to);                             \
+            else S##_csr_one(p, at, count, index, value, y + at, to);                                                 \
+            if (to == last) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof(cel_real));                       \
         }                                                                                                             \
     }
 
@@ -2246,19 +2467,19 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     {                                                                                                                 \
         const S##_i one = (S##_i)S##_set(0) + 1, two = one + one;                                                     \
         const int sign = (int)sizeof(cel_real) * 8 - 2; /* takes bit 1 to the sign bit */                             \
-        S##_v turns = S##_fma(x, S##_set(CELI_TWO_OVER_PI), S##_set(CELI_ROUNDER)), q = turns - CELI_ROUNDER;         \
+        S##_v turns = S##_fma(x, S##_set(CELI_TWO_OVER_PI), S##_set(CELI_ROUNDER)), minus_q = CELI_ROUNDER - turns;   \
         S##_v r, z, s, c, p;                                                                                          \
         S##_i quadrant = (S##_i)turns, swap;                                                                          \
-        r = S##_fma(-q, S##_set(CELI_HALF_PI_1), x);                                                                  \
-        r = S##_fma(-q, S##_set(CELI_HALF_PI_2), r);                                                                  \
-        r = S##_fma(-q, S##_set(CELI_HALF_PI_3), r);                                                                  \
+        r = S##_fma(minus_q, S##_set(CELI_HALF_PI_1), x);                                                             \
+        r = S##_fma(minus_q, S##_set(CELI_HALF_PI_2), r);                                                             \
+        r = S##_fma(minus_q, S##_set(CELI_HALF_PI_3), r);                                                             \
         z = r * r;                                                                                                    \
         p = S##_set(0);                                                                                               \
         CELI_SIN_TERMS(S##_horner)                                                                                    \
         s = S##_fma(r * z, p, r);                                                                                     \
         p = S##_set(0);                                                                                               \
         CELI_COS_TERMS(S##_horner)                                                                                    \
-        c = S##_fma(z * z, p, S##_fma(-z, S##_set((cel_real)0.5), S##_set(1)));                                       \
+        c = S##_fma(z * z, p, S##_fma(z, S##_set((cel_real)-0.5), S##_set(1)));                                       \
         swap = ((S##_i)s ^ (S##_i)c) & -(quadrant & one);                                                             \
         *sine = (S##_v)((S##_i)s ^ swap ^ (quadrant & two) << sign);                                                  \
         *cosine = (S##_v)((S##_i)c ^ swap ^ ((quadrant + one) & two) << sign);                                        \
@@ -2280,22 +2501,24 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
         p = S##_fma(s, S##_fma(z, p, half * f), e * CELI_LN2_2);                                                      \
         return S##_fma(e, S##_set(CELI_LN2_1), f - S##_fma(half, f, -p));                                             \
     }                                                                                                                 \
-    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. */          \
+    /* Non-zero where some of x is beyond CELI_SINCOS_HIGH, or NaN: what stands in its place is nonsense. Without its */\
+    /* sign a number's bits grow with it, and NaN's are the largest. */                                               \
     T static int S##_sincos(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine)                           \
     {                                                                                                                 \
-        uint64_t word[sizeof(S##_i) / 8], odd = 0;                                                                    \
-        S##_i in = ~(S##_i)S##_set(0);                                                                                \
-        size_t k;                                                                                                     \
+        const celi_bits unsign = ~(celi_bits)0 >> 1;                                                                  \
+        celi_bits lane[S##_W], any = 0;                                                                               \
+        S##_i beyond = (S##_i)S##_set(0), high = (S##_i)S##_set(CELI_SINCOS_HIGH);                                    \
+        int k;                                                                                                        \
         for (; n > 0; n -= S##_W, x += S##_W, sine += S##_W, cosine += S##_W) {                                       \
             S##_v v = S##_load(x), s, c;                                                                              \
-            in &= (S##_i)(v >= -CELI_SINCOS_HIGH) & (S##_i)(v <= CELI_SINCOS_HIGH);                                   \
+            beyond |= high - ((S##_i)v & unsign);                                                                     \
             S##_sincos_v(v, &s, &c);                                                                                  \
             S##_store(sine, s);                                                                                       \
             S##_store(cosine, c);                                                                                     \
         }                                                                                                             \
-        memcpy(word, &in, sizeof in);                                                                                 \
-        for (k = 0; k < sizeof word / 8; k++) odd |= ~word[k];                                                        \
-        return odd != 0;                                                                                              \
+        memcpy(lane, &beyond, sizeof beyond);                                                                         \
+        for (k = 0; k < S##_W; k++) any |= lane[k];                                                                   \
+        return any > unsign;                                                                                          \
     }                                                                                                                 \
     /* 32 normals from the blocks of words that begin at block: 16 pairs, cosines first. Philox as in celi_philox; */ \
     /* of a 64-bit lane only the low word counts. */                                                                  \
@@ -2364,14 +2587,16 @@ static double celi_scalar_dot(int64_t n, const cel_real *x, const cel_real *y)
 }
 
 /* Never inlined: within a vector kernel its sums would be fused. */
-CELI_NOINLINE static void celi_scalar_csr_row(const celi_csr_row *p)
+CELI_NOINLINE static void celi_scalar_csr_row(const celi_spread *p, int64_t count, const int32_t *index,
+                                              const cel_real *value, cel_real *y)
 {
+    const cel_real alpha = p->alpha, beta = p->beta;
+    const int64_t n = p->n;
     int64_t e, j;
-    for (j = 0; j < p->n; j++) p->y[j] = celi_is_zero(p->beta) ? 0 : p->beta * p->y[j];
-    for (e = 0; e < p->count; e++) {
-        const cel_real *from = p->x + p->index[e] * p->stride;
-        cel_real w = p->alpha * p->value[e];
-        for (j = 0; j < p->n; j++) p->y[j] += w * from[j];
+    for (j = 0; j < n; j++) y[j] = celi_is_zero(beta) ? 0 : beta * y[j];
+    for (e = 0; e < count; e++) {
+        const cel_real *from = p->x + index[e] * p->stride, w = alpha * value[e];
+        for (j = 0; j < n; j++) y[j] += w * from[j];
     }
 }
 
@@ -2466,7 +2691,7 @@ typedef struct celi_kernels {
     void (*tile)(const celi_tile *tile);
     void (*axpy)(int64_t n, cel_real alpha, const cel_real *x, cel_real *y);
     double (*dot)(int64_t n, const cel_real *x, const cel_real *y);
-    void (*csr_row)(const celi_csr_row *row);
+    celi_csr_row_fn *csr_row;
     double (*rank2)(int64_t n, double *row, double a, const double *w, double b, const double *v, const double *u);
     void (*givens)(int64_t count, const double *rotation, double *high);
     int (*sincos)(int64_t n, const cel_real *x, cel_real *sine, cel_real *cosine);
@@ -2510,15 +2735,18 @@ static int celi_has_level(cel_level level)
 #endif
 }
 
-/* The only mutable global: 1 + the index of the table in use and, from bit 8 on, the environment's cap; 0 before the
- * first look. Threads that race here write the same value. */
-static int celi_level_cache = 0;
+/* The only mutable global: the table in use, NULL before the first look, and the environment's cap. Threads that race
+ * here write the same values. */
+static struct celi_level_state {
+    const celi_kernels *kernels;
+    int wish;
+} celi_level_now = {NULL, 0};
 #if defined(__GNUC__) || defined(__clang__)
 #define CELI_ATOMIC_LOAD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define CELI_ATOMIC_STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #else
-#define CELI_ATOMIC_LOAD(p) (*(volatile int *)(p))
-#define CELI_ATOMIC_STORE(p, v) (*(volatile int *)(p) = (v))
+#define CELI_ATOMIC_LOAD(p) (*(p))
+#define CELI_ATOMIC_STORE(p, v) (*(p) = (v))
 #endif
 
 /* What CELCOMEN_LEVEL asks for. A name that is none counts as scalar: a library cannot print, but slow and "scalar" is
@@ -2534,31 +2762,33 @@ static int celi_level_wish(void)
     return level;
 }
 
-/* The best table up to cap and the environment's wish becomes the one in use. */
-static int celi_level_choose(int cap, int wish)
+/* The best table up to cap and the environment's wish becomes the one in use. Not inlined, for celi_kernel to be. */
+CELI_NOINLINE static const celi_kernels *celi_level_choose(int cap, int wish)
 {
-    int best = 0, i;
-    for (i = 1; i < (int)(sizeof celi_tables / sizeof celi_tables[0]); i++)
-        if ((int)celi_tables[i].level <= celi_min(cap, wish) && celi_has_level(celi_tables[i].level)) best = i;
-    CELI_ATOMIC_STORE(&celi_level_cache, (best + 1) | wish << 8);
-    return (best + 1) | wish << 8;
+    const celi_kernels *best = celi_tables;
+    size_t i;
+    for (i = 1; i < sizeof celi_tables / sizeof celi_tables[0]; i++)
+        if ((int)celi_tables[i].level <= celi_min(cap, wish) && celi_has_level(celi_tables[i].level))
+            best = celi_tables + i;
+    CELI_ATOMIC_STORE(&celi_level_now.wish, wish);
+    CELI_ATOMIC_STORE(&celi_level_now.kernels, best);
+    return best;
 }
 
 static const celi_kernels *celi_kernel(void)
 {
-    int cache = CELI_ATOMIC_LOAD(&celi_level_cache);
-    if (cache == 0) cache = celi_level_choose(CEL_LEVEL_AVX512, celi_level_wish());
-    return &celi_tables[(cache & 255) - 1];
+    const celi_kernels *kern = CELI_ATOMIC_LOAD(&celi_level_now.kernels);
+    return kern ? kern : celi_level_choose(CEL_LEVEL_AVX512, celi_level_wish());
 }
 
 CEL_API_DEF cel_level cel_level_get(void) { return celi_kernel()->level; }
 
 CEL_API_DEF cel_level cel_level_cap(cel_level cap)
 {
-    (void)celi_kernel(); /* the environment is read once, here at the latest */
+    const celi_kernels *kern = celi_kernel(); /* the environment is read once, here at the latest */
     if ((int)cap >= CEL_LEVEL_SCALAR && (int)cap <= CEL_LEVEL_AVX512)
-        celi_level_choose((int)cap, CELI_ATOMIC_LOAD(&celi_level_cache) >> 8);
-    return cel_level_get();
+        kern = celi_level_choose((int)cap, CELI_ATOMIC_LOAD(&celi_level_now.wish));
+    return kern->level;
 }
 
 CEL_API_DEF const char *cel_level_name(cel_level level)
@@ -2853,14 +3083,16 @@ typedef struct celi_product {
 } celi_product;
 
 /* A tile of which only rows x cols exist goes through a whole one. */
-static void celi_product_edge(const celi_kernels *kern, celi_tile t, int64_t rows, int64_t cols)
+static void celi_product_edge(const celi_kernels *kern, celi_tile *t, int64_t rows, int64_t cols)
 {
-    cel_real edge[512] = {0}, *c = t.c;
-    int64_t r, ldc = t.ldc;
+    cel_real edge[512], *c = t->c;
+    int64_t r, ldc = t->ldc;
+    memset(edge, 0, (size_t)(kern->mr * kern->nr) * sizeof(cel_real));
     for (r = 0; r < rows; r++) memcpy(edge + r * kern->nr, c + r * ldc, (size_t)cols * sizeof(cel_real));
-    t.c = edge;
-    t.ldc = kern->nr;
-    kern->tile(&t);
+    t->c = edge;
+    t->ldc = kern->nr;
+    kern->tile(t);
+    t->ldc = ldc;
     for (r = 0; r < rows; r++) memcpy(c + r * ldc, edge + r * kern->nr, (size_t)cols * sizeof(cel_real));
 }
 
@@ -2890,7 +3122,7 @@ static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_r
             t.cs = !g->a.trans ? 1 : packed_a ? mr : g->a.stride;
             t.c = g->c.data + (i + ir) * g->c.stride + g->j + jr;
             if (ir + mr <= m && jr + nr <= g->n) g->kern->tile(&t);
-            else celi_product_edge(g->kern, t, celi_min(mr, m - ir), celi_min(nr, g->n - jr));
+            else celi_product_edge(g->kern, &t, celi_min(mr, m - ir), celi_min(nr, g->n - jr));
         }
     }
 }
@@ -3404,6 +3636,18 @@ CEL_API_DEF cel_status cel_mat_eigen(cel_mat a, double *w, cel_mat v)
     return status;
 }
 
+CEL_API_DEF cel_status cel_mat_columns(cel_mat *a, const int32_t *index, int64_t count)
+{
+    int64_t i, j, stride = a->stride == a->cols ? count : a->stride;
+    for (j = 0; j < count; j++)
+        if (index[j] < 0 || index[j] >= a->cols || (j && index[j] <= index[j - 1])) return CEL_ERR_ARG;
+    for (i = 0; i < a->rows; i++)
+        for (j = 0; j < count; j++) a->data[i * stride + j] = a->data[i * a->stride + index[j]];
+    a->cols = count;
+    a->stride = stride;
+    return CEL_OK;
+}
+
 /* ======================================================================== */
 /* sparse                                                                   */
 /* ======================================================================== */
@@ -3657,14 +3901,14 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
     const int32_t *list = p->list;
     const int64_t *start = a->start, count = p->y.rows;
     int32_t recent[CELI_CSR_RECENT];
-    celi_csr_row row;
+    celi_spread spread;
     int64_t r, i, e;
     memset(recent, -1, sizeof recent);
-    row.n = p->x.cols;
-    row.x = p->x.data;
-    row.stride = p->x.stride;
-    row.alpha = p->alpha;
-    row.beta = p->beta;
+    spread.x = p->x.data;
+    spread.n = p->x.cols;
+    spread.stride = p->x.stride;
+    spread.alpha = p->alpha;
+    spread.beta = p->beta;
     for (r = first - SOON; r < last; r++) {
         if (r + LATEST < count) {
             if (list) CELI_PREFETCH(start + list[r + LATEST]);
@@ -3681,11 +3925,8 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
         }
         if (r < first) continue;
         i = list ? list[r] : r;
-        row.count = start[i + 1] - start[i];
-        row.index = a->index + start[i];
-        row.value = a->value + start[i];
-        row.y = p->y.data + (p->walk ? i : r) * p->y.stride;
-        p->kern->csr_row(&row);
+        p->kern->csr_row(&spread, start[i + 1] - start[i], a->index + start[i], a->value + start[i],
+                         p->y.data + (p->walk ? i : r) * p->y.stride);
     }
 }
 
@@ -3783,6 +4024,38 @@ CEL_API_DEF cel_status cel_csr_hop(const cel_csr *a, int hops, cel_csr *out)
     cel_csr_free(&s);
     cel_csr_free(&found);
     return status;
+}
+
+/* cel_csr_groups without its checks, of cells in the order of a walk (NULL: their own): cells of negative label are
+ * left out; label NULL is one group. */
+static void celi_group(const int32_t *label, const int32_t *walk, int64_t count, int64_t groups, int64_t *start,
+                       int32_t *list)
+{
+    int64_t i;
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    for (i = 0; i < count; i++)
+        if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
+    celi_csr_offsets(groups, start);
+    for (i = 0; i < count; i++) {
+        int32_t cell = walk ? walk[i] : (int32_t)i;
+        if (!label || label[cell] >= 0) list[start[label ? label[cell] : 0]++] = cell;
+    }
+    celi_csr_rewind(groups, start);
+}
+
+CEL_API_DEF cel_status cel_csr_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start,
+                                      int32_t *list, cel_error *err)
+{
+    int64_t i;
+    if (groups < 0 || count < 0 || count > INT32_MAX)
+        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
+    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
+    memset(list, 0, (size_t)count * sizeof *list);
+    for (i = 0; i < count; i++)
+        if (label[i] < 0 || label[i] >= groups)
+            return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
+    celi_group(label, NULL, count, groups, start, list);
+    return CEL_OK;
 }
 
 /* ======================================================================== */
@@ -4819,87 +5092,295 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
 /* tissue                                                                   */
 /* ======================================================================== */
 
-/* The first value, row by row, that is not finite or, where wanted, negative. */
-static cel_status celi_scan(cel_mat x, int negative, const char *what, cel_error *err)
+/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. */
+static cel_status celi_scan(cel_mat x, double low, double high, const char *what, double *total, cel_error *err)
 {
-    const double low = negative ? -DBL_MAX : 0;
     int64_t i, j, first = x.rows;
     CELI_OMP(omp parallel for schedule(static) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
+        double sum[2] = {0, 0}; /* two, so that an addition need not wait for the one before */
         int64_t c;
         int good = 1;
-        for (c = 0; c < x.cols; c++) good &= (double)row[c] >= low && (double)row[c] <= DBL_MAX;
+        for (c = 0; c < x.cols; c++) good &= (double)row[c] >= low && (double)row[c] <= high;
         if (!good && i < first) first = i;
+        for (c = 1; total && c < x.cols; c += 2) {
+            sum[0] += (double)row[c - 1];
+            sum[1] += (double)row[c];
+        }
+        if (total) total[i] = sum[0] + sum[1] + (c == x.cols ? (double)row[c - 1] : 0);
     }
     if (first == x.rows) return CEL_OK;
     for (j = 0; j + 1 < x.cols; j++) {
         double v = (double)x.data[first * x.stride + j];
-        if (!(v >= low && v <= DBL_MAX)) break;
+        if (!(v >= low && v <= high)) break;
     }
     return celi_fail(err, CEL_ERR_DATA, what, -1, first, j);
 }
 
+/* How one cell's values become v = log(1 + factor y). Most counts are small whole numbers, of which a cell has few
+ * different ones: their logarithms are taken once. */
+enum { CELI_FEW = 64 };
+typedef struct celi_logs {
+    double factor, known[CELI_FEW];
+    int log;
+} celi_logs;
+
+static void celi_logs_at(celi_logs *l, const cel_scaling *s, double total)
+{
+    int k;
+    l->factor = s->kind == CEL_KIND_COUNTS && s->target > 0 && total > 0 ? s->target / total : 1;
+    l->log = s->log && s->kind != CEL_KIND_LOGNORM;
+    for (k = 0; k < CELI_FEW; k++) l->known[k] = -1;
+}
+
+static double celi_log(celi_logs *l, double y)
+{
+    if (!l->log) return l->factor * y;
+    if (y >= 0 && y < (double)CELI_FEW) {
+        int k = (int)y;
+        if (!(y > k)) return l->known[k] < 0 ? (l->known[k] = log1p(l->factor * y)) : l->known[k];
+    }
+    return log1p(l->factor * y);
+}
+
 CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err)
 {
-    double target = options ? options->target_sum : 0;
-    int no_log = options ? options->no_log : 0;
+    cel_scaling s = CEL_ZERO;
     int64_t i;
-    cel_status status = celi_scan(x, 0, "a count is negative or not finite", err);
+    cel_status status = celi_scan(x, 0, DBL_MAX, "a count is negative or not finite", NULL, err);
     if (status) return status;
-    if (!(target > 0 || target < 0)) target = 1e4;
+    s.target = celi_or(options ? options->target_sum : 0, 1e4);
+    s.log = !(options && options->no_log);
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
-        double total = 0, scale;
+        double total = 0;
+        celi_logs l;
         int64_t j;
         for (j = 0; j < x.cols; j++) total += (double)row[j];
-        scale = target > 0 && total > 0 ? target / total : 1;
-        for (j = 0; j < x.cols; j++)
-            if (row[j] > 0) {
-                double v = (double)row[j] * scale;
-                row[j] = (cel_real)(no_log ? v : log1p(v));
-            }
+        celi_logs_at(&l, &s, total);
+        for (j = 0; j < x.cols; j++) row[j] = (cel_real)celi_log(&l, (double)row[j]);
     }
     return CEL_OK;
+}
+
+/* Divides a row by its length, and returns that. Where squares leave the range of a double, the row is divided by its
+ * largest value first. */
+static double celi_unit_row(cel_real *row, int64_t n)
+{
+    double length = cel_vec_nrm2(row, n), top = 0;
+    int64_t j;
+    if (length > 1e-140 && length < 1e140) {
+        for (j = 0; j < n; j++) row[j] = (cel_real)((double)row[j] * (1 / length));
+        return length;
+    }
+    for (j = 0; j < n; j++)
+        if (fabs((double)row[j]) > top) top = fabs((double)row[j]);
+    for (j = 0; top > 0 && j < n; j++) row[j] = (cel_real)((double)row[j] / top);
+    return top > 0 ? top * celi_unit_row(row, n) : 0;
 }
 
 CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err)
 {
     int64_t i, none = 0, first = x.rows;
-    cel_status status;
+    cel_status status = celi_scan(x, -DBL_MAX, DBL_MAX, "an expression value is not finite", NULL, err);
     if (zeros) *zeros = 0;
     if (keep) memset(keep, 0, (size_t)x.rows);
-    status = celi_scan(x, 1, "an expression value is not finite", err);
     if (status) return status;
     CELI_OMP(omp parallel for reduction(+ : none) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
-        cel_real *row = x.data + i * x.stride;
-        double length = cel_vec_nrm2(row, x.cols);
-        int64_t j;
-        if (keep) keep[i] = length > 0;
-        if (length > 0) {
-            for (j = 0; j < x.cols; j++) row[j] = (cel_real)((double)row[j] / length);
-        } else {
-            none++;
-            if (i < first) first = i;
-        }
+        const cel_real *row = x.data + i * x.stride;
+        int64_t j = 0;
+        while (j < x.cols && !(row[j] > 0 || row[j] < 0)) j++;
+        if (keep) keep[i] = j < x.cols;
+        none += j == x.cols;
+        if (j == x.cols && i < first) first = i;
     }
     if (zeros) *zeros = none;
     if (none && !zeros && !keep) return celi_fail(err, CEL_ERR_DATA, "a cell has no expression", -1, first, -1);
+    CELI_OMP(omp parallel for if (x.rows * x.cols > CELI_FORK))
+    for (i = 0; i < x.rows; i++) (void)celi_unit_row(x.data + i * x.stride, x.cols);
     return CEL_OK;
 }
 
-CEL_API_DEF int64_t cel_slide_keep(const uint8_t *keep, int64_t count, void *items, size_t size)
+/* 1 where v is within a hundredth of a whole number (in float, logged counts are no closer); huge ones tell nothing. */
+static int celi_whole(double v) { return v < 1e5 && fabs(v - floor(v + 0.5)) < 0.01; }
+
+/* Counts the values of a row above 0 but one of the smallest, those that are whole multiples of it, and the same of
+ * expm1. */
+static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
 {
-    unsigned char *p = (unsigned char *)items;
-    int64_t i, to = 0;
-    for (i = 0; i < count; i++) {
-        if (!keep[i]) continue;
-        if (to != i) memcpy(p + (size_t)to * size, p + (size_t)i * size, size);
-        to++;
+    double least = HUGE_VAL;
+    int64_t j;
+    for (j = 0; j < n; j++)
+        if (row[j] > 0 && (double)row[j] < least) least = (double)row[j];
+    if (!(least < 700)) return; /* nothing, or no logarithms */
+    for (j = 0; j < n; j++) {
+        if (!(row[j] > 0)) continue;
+        counts[0]++;
+        counts[1] += celi_whole((double)row[j] / least);
+        counts[2] += celi_whole(expm1((double)row[j]) / expm1(least));
     }
-    return to;
+    for (j = 0; j < 3; j++) counts[j]--;
+}
+
+CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err)
+{
+    enum { SAMPLE = 1000 };
+    double low = HUGE_VAL, high = -HUGE_VAL, values = (double)x.rows * (double)x.cols;
+    int64_t i, whole = 0, zeros = 0, empty = 0, counts[3] = {0, 0, 0};
+    cel_status status = celi_scan(x, -DBL_MAX, DBL_MAX, "a value is not finite", total, err);
+    memset(report, 0, sizeof *report);
+    if (status && total) memset(total, 0, (size_t)x.rows * sizeof *total);
+    if (status || !(values > 0)) return status;
+    CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty) reduction(min : low) \
+             reduction(max : high) if (values > CELI_FORK))
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        int64_t j, none = 0;
+        for (j = 0; j < x.cols; j++) {
+            double v = (double)row[j];
+            none += !(v > 0 || v < 0);
+            whole += !(v > floor(v));
+            if (v < low) low = v;
+            if (v > high) high = v;
+        }
+        zeros += none;
+        empty += none == x.cols;
+    }
+    for (i = 0; i < celi_min(x.rows, SAMPLE); i++)
+        celi_multiples(x.data + x.rows * i / celi_min(x.rows, SAMPLE) * x.stride, x.cols, counts);
+    report->whole = (double)whole / values;
+    report->zeros = (double)zeros / values;
+    report->lowest = low;
+    report->largest = high;
+    report->empty = empty;
+    if (counts[0] > 0) report->multiples = (double)counts[1] / (double)counts[0];
+    if (counts[0] > 0) report->log_multiples = (double)counts[2] / (double)counts[0];
+    if (low >= 0 && report->whole > 0.999) report->likely = CEL_KIND_COUNTS;
+    else if (low < 0 || (report->multiples < 0.6 && report->log_multiples < 0.6)) report->likely = CEL_KIND_INTENSITY;
+    else report->likely = report->log_multiples < report->multiples ? CEL_KIND_COUNTS : CEL_KIND_LOGNORM;
+    return CEL_OK;
+}
+
+/* Sums over the cells of columns from..to-1: how many express a gene, the sum of X; for VARIABLE also log(1 + mean)
+ * and log(variance / mean) of q, -infinity for a gene that varies by no more than rounding. The sums are of
+ * differences to the first cell, so that little cancels. */
+typedef struct celi_genes {
+    double *sum, *mean, *dispersion, *first; /* (n) each */
+    int64_t *cells;                          /* (n) */
+} celi_genes;
+
+static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_options *o, int64_t from, int64_t to)
+{
+    int64_t i, j;
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        double scale = o->total && o->total[i] > 0 ? 1e4 / o->total[i] : 1;
+        for (j = from; j < to; j++) {
+            g->cells[j] += row[j] > 0 || row[j] < 0;
+            g->sum[j] += (double)row[j];
+        }
+        for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
+            double q = o->total ? (double)row[j] * scale : row[j] > 0 ? expm1((double)row[j]) : 0, d;
+            if (i == 0) g->first[j] = q;
+            d = q - g->first[j];
+            g->mean[j] += d;
+            g->dispersion[j] += d * d;
+        }
+    }
+    for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
+        double s = (double)x.rows, d = g->mean[j] / s, m = g->first[j] + d;
+        double variance = (g->dispersion[j] - g->mean[j] * d) / (s - 1);
+        if (!(m > 1e-12)) m = 1e-12;
+        g->dispersion[j] = variance > 1e-20 * m * m ? log(variance / m) : -HUGE_VAL;
+        g->mean[j] = log1p(m);
+    }
+}
+
+/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. A mean of NaN is of a
+ * gene that is left out. */
+static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
+{
+    enum { BINS = 20 };
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    int64_t j;
+    int b, pass;
+    for (j = 0; j < genes; j++) {
+        if (mean[j] < low) low = mean[j];
+        if (mean[j] > high) high = mean[j];
+    }
+    for (b = 0; b < BINS; b++) {
+        double step = (high - low) / (double)BINS, count = 0, sum = 0, square = 0;
+        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
+        for (pass = 0; pass < 3; pass++)
+            for (j = 0; j < genes; j++) {
+                double d = dispersion[j] - (pass ? sum / count : 0);
+                if (!(d >= -DBL_MAX) || !(mean[j] > from && mean[j] <= to)) continue;
+                if (pass == 0) {
+                    sum += d;
+                    count++;
+                } else if (pass == 1) {
+                    square += d * d;
+                } else {
+                    dispersion[j] = count < 2 ? 1 : square > 0 ? d / sqrt(square / (count - 1)) : 0;
+                }
+            }
+    }
+}
+
+CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *options, int32_t *index, int64_t *count,
+                                       int64_t *cells, double *score, cel_error *err)
+{
+    const cel_genes_options all = CEL_ZERO, *o = options ? options : &all;
+    const int variable = o->by == CEL_GENES_VARIABLE;
+    int64_t j, strip, passed = 0, *order, strips = (x.cols + 63) / 64;
+    celi_pool pool = CEL_ZERO;
+    celi_genes g;
+    cel_status status;
+    *count = 0;
+    if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
+        return celi_fail(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells", -1, -1,
+                         -1);
+    status = celi_scan(x, variable ? 0 : -DBL_MAX, variable && !o->total ? 700 : DBL_MAX,
+                       variable ? "negative, not finite, or above 700 and so not log data" : "a value is not finite",
+                       NULL, err);
+    if (status) return status;
+    g.sum = (double *)celi_pool_get(&pool, x.cols * 4, sizeof(double));
+    g.cells = (int64_t *)celi_pool_get(&pool, x.cols, sizeof(int64_t));
+    order = (int64_t *)celi_pool_get(&pool, x.cols, sizeof *order);
+    if (pool.status) {
+        celi_pool_free(&pool);
+        return celi_fail(err, CEL_ERR_MEMORY, "genes to keep", -1, -1, -1);
+    }
+    g.mean = g.sum + x.cols;
+    g.dispersion = g.mean + x.cols;
+    g.first = g.dispersion + x.cols;
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
+    for (strip = 0; strip < strips; strip++)
+        celi_genes_add(&g, x, o, strip * 64, celi_min(strip * 64 + 64, x.cols));
+    for (j = 0; j < x.cols; j++) {
+        if (!variable) g.dispersion[j] = g.sum[j] / (double)x.rows;
+        if (g.cells[j] >= o->min_cells) {
+            order[passed++] = j;
+            continue;
+        }
+        g.mean[j] = (double)NAN;
+        g.dispersion[j] = -HUGE_VAL;
+    }
+    if (variable) celi_standardise(x.cols, g.mean, g.dispersion);
+    for (j = 0; j < x.cols; j++) {
+        if (cells) cells[j] = g.cells[j];
+        if (score) score[j] = g.dispersion[j];
+        g.sum[j] = -g.dispersion[j];
+    }
+    celi_sort_by(g.sum, order, passed);
+    for (j = 0; j < passed && (!o->top || j < o->top); j++) g.cells[order[j]] = -1; /* chosen */
+    for (j = 0; j < x.cols; j++)
+        if (g.cells[j] < 0) index[(*count)++] = (int32_t)j;
+    celi_pool_free(&pool);
+    return CEL_OK;
 }
 
 /* A cell's place, or any key, with its number. */
@@ -4941,142 +5422,353 @@ static void celi_select(celi_point *point, int64_t low, int64_t middle, int64_t 
     }
 }
 
-/* log(1 + mean) and log(variance / mean) of expm1 of columns from..to-1; -infinity for a gene that does not
- * vary. The sums are of differences to the first cell, so that such a gene has a variance of exactly 0. */
-static void celi_dispersions(cel_mat x, int64_t from, int64_t to, double *mean, double *dispersion, double *first)
+/* The median of the first coordinates, the mean of the middle two where count is even; reorders the points. */
+static double celi_median(celi_point *point, int64_t count)
 {
-    int64_t i, j;
-    for (j = from; j < to; j++) {
-        first[j] = expm1((double)x.data[j]);
-        mean[j] = dispersion[j] = 0;
-    }
-    for (i = 1; i < x.rows; i++) {
-        const cel_real *row = x.data + i * x.stride;
-        for (j = from; j < to; j++) {
-            double d = (row[j] > 0 ? expm1((double)row[j]) : 0) - first[j];
-            mean[j] += d;
-            dispersion[j] += d * d;
-        }
-    }
-    for (j = from; j < to; j++) {
-        double s = (double)x.rows, d = mean[j] / s, m = first[j] + d;
-        double variance = (dispersion[j] - mean[j] * d) / (s - 1);
-        if (!(m > 1e-12)) m = 1e-12;
-        dispersion[j] = variance > 0 ? log(variance / m) : -HUGE_VAL;
-        mean[j] = log1p(m);
-    }
+    double below = -HUGE_VAL, above = HUGE_VAL;
+    int64_t i, half = count / 2;
+    if (count == 0) return 0;
+    celi_select(point, 0, half, count, 0);
+    for (i = 0; i < half; i++)
+        if (point[i].p[0] > below) below = point[i].p[0];
+    for (; i < count; i++)
+        if (point[i].p[0] < above) above = point[i].p[0];
+    return count % 2 ? above : below + (above - below) / 2;
 }
 
-/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. */
-static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
+/* Checks X and its labels (below groups), and fills cell with totals and groups; cells of no use get a negative
+ * group. */
+static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
+                                     int64_t groups, cel_scaling_cell *cell, cel_error *err)
 {
-    enum { BINS = 20 };
-    double low = mean[0], high = mean[0];
-    int64_t j;
-    int b, pass;
-    for (j = 1; j < genes; j++) {
-        if (mean[j] < low) low = mean[j];
-        if (mean[j] > high) high = mean[j];
+    double *sum = (double *)celi_alloc((size_t)x.rows, sizeof *sum);
+    int counts = s->kind == CEL_KIND_COUNTS;
+    double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -DBL_MAX;
+    int64_t i;
+    cel_status status = sum ? CEL_OK : celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    if (!status)
+        status = celi_scan(x, low, DBL_MAX, counts ? "a count is negative or not finite" : "a value is not finite, or "
+                           "-1 or less and has no logarithm", sum, err);
+    for (i = 0; !status && i < x.rows; i++) {
+        cel_scaling_cell *c = cell + i;
+        c->total = total && counts ? total[i] : sum[i];
+        c->group = group ? group[i] : 0;
+        if (c->group >= groups) status = celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
+        if (counts && !(c->total >= sum[i] * (1 - 1e-5) && c->total <= DBL_MAX))
+            status = celi_fail(err, CEL_ERR_DATA, "a cell's total is below the sum of its genes", -1, i, -1);
+        /* no counts, or none before they were logged; other numbers may well sum to 0 */
+        if ((counts || (s->size && s->kind == CEL_KIND_LOGNORM)) && !(c->total > 0)) c->group = -1;
     }
-    for (b = 0; b < BINS; b++) {
-        double step = (high - low) / (double)BINS, count = 0, sum = 0, square = 0;
-        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
-        for (pass = 0; pass < 3; pass++)
-            for (j = 0; j < genes; j++) {
-                double d = dispersion[j] - (pass ? sum / count : 0);
-                if (!(d >= -DBL_MAX) || mean[j] <= from || mean[j] > to) continue;
-                if (pass == 0) {
-                    sum += d;
-                    count++;
-                } else if (pass == 1) {
-                    square += d * d;
-                } else {
-                    dispersion[j] = count < 2 ? 1 : square > 0 ? d / sqrt(square / (count - 1)) : 0;
-                }
-            }
-    }
-}
-
-CEL_API_DEF cel_status cel_slide_variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err)
-{
-    int64_t j, strip, strips = (x.cols + 63) / 64;
-    double *mean;
-    celi_point *gene;
-    cel_status status;
-    if (top < 1 || top > x.cols || x.cols > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "more variable genes asked than there are, or none", -1, -1, -1);
-    memset(index, 0, (size_t)top * sizeof *index);
-    if (x.rows < 2) return celi_fail(err, CEL_ERR_ARG, "variable genes need two cells", -1, -1, -1);
-    status = celi_scan(x, 0, "a value of log data is negative or not finite", err);
-    if (status) return status;
-    mean = (double *)celi_alloc((size_t)x.cols * 3, sizeof *mean);
-    gene = (celi_point *)celi_alloc((size_t)x.cols, sizeof *gene);
-    if (mean && gene) {
-        double *dispersion = mean + x.cols;
-        CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
-        for (strip = 0; strip < strips; strip++) {
-            int64_t to = strip * 64 + 64 < x.cols ? strip * 64 + 64 : x.cols;
-            celi_dispersions(x, strip * 64, to, mean, dispersion, dispersion + x.cols);
-        }
-        celi_standardise(x.cols, mean, dispersion);
-        for (j = 0; j < x.cols; j++) {
-            gene[j].p[0] = -dispersion[j];
-            gene[j].cell = (int32_t)j;
-            if (score) score[j] = dispersion[j];
-            mean[j] = 0;
-        }
-        celi_select(gene, 0, top, x.cols, 0);
-        for (j = 0; j < top; j++) mean[gene[j].cell] = 1;
-        for (j = 0; j < x.cols; j++)
-            if (mean[j] > 0) *index++ = (int32_t)j;
-    } else {
-        status = celi_fail(err, CEL_ERR_MEMORY, "variable genes", -1, -1, -1);
-    }
-    celi_free(mean);
-    celi_free(gene);
+    celi_free(sum);
     return status;
 }
 
-CEL_API_DEF cel_status cel_slide_columns(cel_mat *x, const int32_t *index, int64_t count)
+/* What a block of cells of one group adds, (n) each: sums of d = v - first and of d squared, and of dv / dlog q, which
+ * is q / (1 + q) under a logarithm, else q. v is scratch. Differences to the first cell lose nothing where the mean is
+ * large, and a gene of one value gives exactly 0. */
+typedef struct celi_span {
+    int64_t from, to, group; /* places in the list of cells by group */
+    double *first, *sum, *square, *slope, *v;
+} celi_span;
+
+static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *list, const celi_span *b)
 {
-    int64_t i, j, stride = x->stride == x->cols ? count : x->stride;
-    for (j = 0; j < count; j++)
-        if (index[j] < 0 || index[j] >= x->cols || (j && index[j] <= index[j - 1])) return CEL_ERR_ARG;
-    for (i = 0; i < x->rows; i++)
-        for (j = 0; j < count; j++) x->data[i * stride + j] = x->data[i * x->stride + index[j]];
-    x->cols = count;
-    x->stride = stride;
+    int64_t i, j, n = s->genes;
+    for (i = b->from; i < b->to; i++) {
+        const cel_real *row = x.data + list[i] * x.stride;
+        celi_logs l;
+        celi_logs_at(&l, s, s->cell[list[i]].total);
+        for (j = 0; j < n; j++) b->v[j] = celi_log(&l, (double)row[j]);
+        if (i == b->from) memcpy(b->first, b->v, (size_t)n * sizeof *b->v);
+        for (j = 0; j < n; j++) {
+            double d = b->v[j] - b->first[j];
+            b->sum[j] += d;
+            b->square[j] += d * d;
+        }
+        if (!s->size) continue;
+        if (s->kind == CEL_KIND_LOGNORM)
+            for (j = 0; j < n; j++) b->slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-b->v[j]) : 0;
+        else if (s->log)
+            for (j = 0; j < n; j++) b->slope[j] += 1 - 1 / (1 + l.factor * (double)row[j]);
+        else
+            for (j = 0; j < n; j++) b->slope[j] += b->v[j];
+    }
+}
+
+/* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. Then
+ * scales and the size direction. */
+static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, int64_t blocks, cel_error *err)
+{
+    double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
+    int64_t b, j, n = s->genes;
+    for (b = 0; b < blocks; b++) {
+        double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
+        if (b == 0 || block[b].group != block[b - 1].group) seen = 0;
+        for (j = 0; j < n; j++) {
+            double d = block[b].sum[j] / here, off = block[b].first[j] + d - centre[j];
+            centre[j] += off * (here / (seen + here));
+            s->scale[j] += block[b].square[j] - block[b].sum[j] * d + off * off * (seen * here / (seen + here));
+            if (s->size) s->size[j] += block[b].slope[j];
+        }
+        seen += here;
+        all += here;
+    }
+    /* A gene that is alike everywhere has no scale. It would be noise of rounding blown up to full size. */
+    for (j = 0; j < n; j++) {
+        s->scale[j] = sqrt(s->scale[j] / all);
+        if (!(s->scale[j] > 0 && s->scale[j] <= DBL_MAX))
+            return celi_fail(err, CEL_ERR_DATA, "a gene does not vary, or has values too large to square", -1, -1, j);
+        if (s->size) s->size[j] /= s->scale[j];
+        if (s->size) length += s->size[j] * s->size[j];
+    }
+    for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
+    if (s->size && !(length > 0)) return celi_fail(err, CEL_ERR_DATA, "size has no direction", -1, -1, -1);
     return CEL_OK;
 }
 
-/* cel_slide_groups without its checks, of cells in the order of a walk (NULL: their own): cells of negative label are
- * left out; label NULL is one group. */
-static void celi_group(const int32_t *label, const int32_t *walk, int64_t count, int64_t groups, int64_t *start,
-                       int32_t *list)
+enum { CELI_SPAN = 1024 }; /* cells of a block, whose sums are one thread's */
+
+/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. */
+static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err)
 {
-    int64_t i;
-    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
-    for (i = 0; i < count; i++)
-        if (!label || label[i] >= 0) start[label ? label[i] + 1 : 1]++;
-    celi_csr_offsets(groups, start);
-    for (i = 0; i < count; i++) {
-        int32_t cell = walk ? walk[i] : (int32_t)i;
-        if (!label || label[cell] >= 0) list[start[label ? label[cell] : 0]++] = cell;
+    celi_pool pool = CEL_ZERO;
+    int64_t i, g, b, n = s->genes, most = x.rows / CELI_SPAN + s->groups, blocks = 0;
+    int32_t *label = (int32_t *)celi_pool_get(&pool, x.rows, sizeof *label);
+    int32_t *list = (int32_t *)celi_pool_get(&pool, x.rows, sizeof *list);
+    int64_t *start = (int64_t *)celi_pool_get(&pool, s->groups + 1, sizeof *start);
+    celi_span *block = (celi_span *)celi_pool_get(&pool, most, sizeof *block);
+    double *sums;
+    cel_status status = pool.status;
+    for (i = 0; !status && i < x.rows; i++) label[i] = s->cell[i].group;
+    if (!status) celi_group(label, NULL, x.rows, s->groups, start, list);
+    for (g = 0; !status && g < s->groups; g++)
+        for (i = start[g]; i < start[g + 1]; i += CELI_SPAN, blocks++) {
+            block[blocks].from = i;
+            block[blocks].to = celi_min(i + CELI_SPAN, start[g + 1]);
+            block[blocks].group = g;
+        }
+    if (!status && blocks == 0) status = celi_fail(err, CEL_ERR_DATA, "no cell has counts and a group", -1, -1, -1);
+    sums = status ? NULL : (double *)celi_pool_get(&pool, blocks * 5 * n, sizeof *sums);
+    for (b = 0; sums && b < blocks; b++, sums += 5 * n) {
+        block[b].first = sums;
+        block[b].sum = sums + n;
+        block[b].square = sums + 2 * n;
+        block[b].slope = sums + 3 * n;
+        block[b].v = sums + 4 * n;
     }
-    celi_csr_rewind(groups, start);
+    if (pool.status) status = celi_fail(err, pool.status, "a scaling", -1, -1, -1);
+    if (!status) {
+        CELI_OMP(omp parallel for schedule(dynamic) if (x.rows * x.cols > CELI_FORK))
+        for (b = 0; b < blocks; b++) celi_scaling_span(s, x, list, block + b);
+        status = celi_scaling_finish(s, block, blocks, err);
+    }
+    celi_pool_free(&pool);
+    return status;
 }
 
-CEL_API_DEF cel_status cel_slide_groups(const int32_t *label, int64_t count, int64_t groups, int64_t *start,
-                                        int32_t *list, cel_error *err)
+/* One row of X becomes a row of the fit; inverse (n) is 1 / s, v (n) scratch. What rounding alone leaves after the
+ * projection is no row. */
+static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_real *row, cel_scaling_cell *cell,
+                             double *v)
+{
+    int64_t j, n = s->genes;
+    double size[2] = {0, 0};
+    celi_logs l;
+    celi_logs_at(&l, s, cell->total);
+    for (j = 0; j < n; j++) v[j] = cell->group < 0 ? 0 : celi_log(&l, (double)row[j]);
+    if (s->centre && cell->group >= 0) {
+        const double *centre = s->centre + cell->group * n;
+        for (j = 0; j < n; j++) v[j] = (v[j] - centre[j]) * inverse[j];
+    }
+    for (j = 0; s->size && j < n; j++) size[j & 1] += s->size[j] * v[j];
+    cell->size = size[0] + size[1];
+    for (j = 0; j < n; j++) row[j] = (cel_real)(s->size ? v[j] - cell->size * s->size[j] : v[j]);
+    cell->length = celi_unit_row(row, n);
+    if (cell->length > 1e-12 * fabs(cell->size)) return;
+    cell->length = 0;
+    for (j = 0; j < n; j++) row[j] = 0;
+}
+
+static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling_cell *cell, cel_error *err)
+{
+    int64_t b, j, n = s->genes, blocks = (x.rows + CELI_SPAN - 1) / CELI_SPAN;
+    double *v = (double *)celi_alloc((size_t)((blocks + 1) * n), sizeof *v), *inverse;
+    if (!v) return celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    inverse = v + blocks * n;
+    for (j = 0; s->scale && j < n; j++) inverse[j] = 1 / s->scale[j];
+    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
+    for (b = 0; b < blocks; b++) {
+        int64_t i;
+        for (i = b * CELI_SPAN; i < celi_min((b + 1) * CELI_SPAN, x.rows); i++)
+            celi_scaling_row(s, inverse, x.data + i * x.stride, cell + i, v + b * n);
+    }
+    celi_free(v);
+    return CEL_OK;
+}
+
+/* The options completed, and room for what will be measured. */
+static cel_status celi_scaling_open(const cel_scaling_options *o, cel_mat x, int64_t groups, cel_scaling *s)
+{
+    int plain = o->plain || o->kind == CEL_KIND_UNIT, counts = o->kind == CEL_KIND_COUNTS, size = o->size > 0;
+    s->kind = o->kind;
+    s->log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (counts && o->log == 0);
+    s->genes = x.cols;
+    s->groups = groups;
+    s->cells = x.rows;
+    if (o->size == 0) size = counts || o->kind == CEL_KIND_LOGNORM;
+    if (size && !o->size && !counts) size = !celi_scan(x, 0, 30, "", NULL, NULL); /* as logarithms of counts are */
+    s->cell = (cel_scaling_cell *)celi_alloc((size_t)x.rows, sizeof *s->cell);
+    if (!plain) s->centre = (double *)celi_alloc((size_t)groups * (size_t)x.cols, sizeof *s->centre);
+    if (!plain) s->scale = (double *)celi_alloc((size_t)x.cols, sizeof *s->scale);
+    if (!plain && size) s->size = (double *)celi_alloc((size_t)x.cols, sizeof *s->size);
+    return s->cell && (plain || (s->centre && s->scale && (s->size || !size))) ? CEL_OK : CEL_ERR_MEMORY;
+}
+
+/* The median total of the cells that have counts. */
+static cel_status celi_scaling_target(cel_scaling *s)
+{
+    celi_point *point = (celi_point *)celi_alloc((size_t)s->cells, sizeof *point);
+    int64_t i, count = 0;
+    if (!point) return CEL_ERR_MEMORY;
+    for (i = 0; i < s->cells; i++)
+        if (s->cell[i].total > 0) point[count++].p[0] = s->cell[i].total;
+    s->target = celi_median(point, count);
+    celi_free(point);
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
+                                       const cel_scaling_options *options, cel_scaling *out, cel_error *err)
+{
+    const cel_scaling_options standard = CEL_ZERO, *o = options ? options : &standard;
+    cel_scaling s = CEL_ZERO; /* X is written last, when nothing but memory for scratch can fail, and that is first */
+    int64_t i, groups = 1;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if ((int)o->kind < 0 || o->kind > CEL_KIND_UNIT || !(o->target <= DBL_MAX))
+        return celi_fail(err, CEL_ERR_ARG, "a scaling of an unknown kind or target", -1, -1, -1);
+    if (x.rows < 1 || x.cols < 1 || x.rows > INT32_MAX || x.cols > INT32_MAX)
+        return celi_fail(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many", -1, -1, -1);
+    for (i = 0; group && i < x.rows; i++) {
+        if (group[i] >= x.rows) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
+        if (group[i] >= groups) groups = group[i] + 1;
+    }
+    status = celi_scaling_open(o, x, groups, &s);
+    if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    if (!status) status = celi_scaling_cells(&s, x, total, group, groups, s.cell, err);
+    if (o->target > 0) s.target = o->target;
+    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) {
+        status = celi_scaling_target(&s);
+        if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    }
+    if (!status && s.centre) status = celi_scaling_measure(&s, x, err);
+    if (!status) status = celi_scaling_rows(&s, x, s.cell, err);
+    if (status) cel_scaling_free(&s);
+    *out = s;
+    return status;
+}
+
+CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
+                                         cel_scaling_cell *cell, cel_error *err)
+{
+    cel_status status = x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE;
+    if (status) celi_fail(err, status, "a scaling of other genes", -1, -1, -1);
+    if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
+    if (!status) status = celi_scaling_rows(s, x, cell, err);
+    if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
+    return status;
+}
+
+CEL_API_DEF void cel_scaling_free(cel_scaling *s)
+{
+    celi_free(s->centre);
+    celi_free(s->scale);
+    celi_free(s->size);
+    celi_free(s->cell);
+    memset(s, 0, sizeof *s);
+}
+
+/* 1 for units of v itself. */
+static int celi_unit_is_log(const cel_scaling *s, cel_unit unit)
+{
+    return unit == CEL_UNIT_LOG || (unit == CEL_UNIT_GIVEN && s->kind == CEL_KIND_LOGNORM);
+}
+
+/* v of a value in a unit, and the value of v. */
+static double celi_unit_in(const cel_scaling *s, cel_unit unit, double factor, double value)
+{
+    if (celi_unit_is_log(s, unit)) return value;
+    if (unit == CEL_UNIT_GIVEN) value *= factor;
+    return s->log ? log1p(value) : value;
+}
+
+static double celi_unit_out(const cel_scaling *s, cel_unit unit, double factor, double v)
+{
+    if (celi_unit_is_log(s, unit)) return v;
+    if (s->log) v = expm1(v);
+    return unit == CEL_UNIT_GIVEN ? v / factor : v;
+}
+
+/* v of a row's coordinate k. */
+static double celi_scaling_undo(const cel_scaling *s, const cel_scaling_cell *cell, double x, int64_t k)
+{
+    double z = cell->length * x + (s->size ? cell->size * s->size[k] : 0);
+    return s->centre ? s->centre[cell->group * s->genes + k] + s->scale[k] * z : z;
+}
+
+CEL_API_DEF cel_status cel_scaling_values(const cel_scaling *s, cel_unit unit, cel_mat rows,
+                                          const cel_scaling_cell *cell, cel_mat values)
 {
     int64_t i;
-    if (groups < 0 || count < 0 || count > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
-    memset(start, 0, (size_t)(groups + 1) * sizeof *start);
-    for (i = 0; i < count; i++)
-        if (label[i] < 0 || label[i] >= groups)
-            return celi_fail(err, CEL_ERR_ARG, "a label is out of range", -1, i, -1);
-    celi_group(label, NULL, count, groups, start, list);
+    if ((int)unit < 0 || unit > CEL_UNIT_TYPICAL) return CEL_ERR_ARG;
+    if (rows.cols != s->genes || values.cols != s->genes || rows.rows != values.rows) return CEL_ERR_SHAPE;
+    CELI_OMP(omp parallel for schedule(static) if (rows.rows * rows.cols > CELI_FORK))
+    for (i = 0; i < rows.rows; i++) {
+        const cel_real *row = rows.data + i * rows.stride;
+        cel_real *to = values.data + i * values.stride;
+        int64_t k;
+        celi_logs l;
+        celi_logs_at(&l, s, cell[i].total);
+        for (k = 0; k < s->genes; k++)
+            to[k] = cell[i].length > 0
+                        ? (cel_real)celi_unit_out(s, unit, l.factor, celi_scaling_undo(s, cell + i, (double)row[k], k))
+                        : 0;
+    }
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int64_t count, const int32_t *gene,
+                                        const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err)
+{
+    const int may_be_negative =
+        celi_unit_is_log(s, unit) || (unit != CEL_UNIT_FOLD && !s->log && s->kind != CEL_KIND_COUNTS);
+    double shift = 0;
+    int64_t j, k;
+    celi_logs l;
+    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_fail(err, CEL_ERR_ARG, "an unknown unit", -1, -1, -1);
+    if (!(cell->length > 0)) return celi_fail(err, CEL_ERR_DATA, "a cell without a row", -1, -1, -1);
+    for (j = 0; j < count; j++) {
+        if (gene[j] < 0 || gene[j] >= s->genes)
+            return celi_fail(err, CEL_ERR_ARG, "a gene out of range", -1, -1, gene[j]);
+        if (!(value[j] >= (may_be_negative ? -DBL_MAX : 0) && value[j] <= DBL_MAX))
+            return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
+    }
+    celi_logs_at(&l, s, cell->total);
+    /* In units of the old length: z' = z + d e_a for each gene, then once for all r' = r + sum d (e_a - u_a u). */
+    for (j = 0; j < count; j++) {
+        int64_t a = gene[j];
+        double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
+        if (unit == CEL_UNIT_FOLD)
+            v = celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value[j] * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now));
+        else v = celi_unit_in(s, unit, l.factor, value[j]);
+        d = (v - now) / (s->scale ? s->scale[a] : 1);
+        row[a] = (cel_real)((double)row[a] + d / cell->length);
+        if (s->size) shift += d * s->size[a];
+    }
+    for (k = 0; s->size && k < s->genes; k++)
+        row[k] = (cel_real)((double)row[k] - shift / cell->length * s->size[k]);
+    cell->size += shift;
+    cell->length *= celi_unit_row(row, s->genes);
     return CEL_OK;
 }
 
@@ -5096,23 +5788,14 @@ typedef struct celi_tree {
 } celi_tree;
 
 /* The places of all cells, sorted by slide: those of slide g are point[start[g] .. start[g+1]-1]. tree (slides)
- * and box are there where they were asked for. */
+ * is there where it was asked for. Free the pool. */
 typedef struct celi_slides {
     celi_point *point;
     int64_t *start;
     int64_t slides;
     celi_tree *tree;
-    celi_box *box;
+    celi_pool pool;
 } celi_slides;
-
-static void celi_slides_free(celi_slides *s)
-{
-    celi_free(s->point);
-    celi_free(s->start);
-    celi_free(s->tree);
-    celi_free(s->box);
-    memset(s, 0, sizeof *s);
-}
 
 enum { CELI_LEAF = 16 };
 
@@ -5169,17 +5852,18 @@ static cel_status celi_slides_trees(celi_slides *s)
 {
     int64_t g, j, boxes = 0;
     int level;
+    celi_box *box;
     for (g = 0; g < s->slides; g++) boxes += (int64_t)2 << celi_tree_depth(s->start[g + 1] - s->start[g]);
-    s->tree = (celi_tree *)celi_alloc((size_t)s->slides, sizeof *s->tree);
-    s->box = (celi_box *)celi_alloc((size_t)boxes, sizeof *s->box);
-    if (!s->tree || !s->box) return CEL_ERR_MEMORY;
-    for (boxes = 0, g = 0; g < s->slides; g++) {
+    s->tree = (celi_tree *)celi_pool_get(&s->pool, s->slides, sizeof *s->tree);
+    box = (celi_box *)celi_pool_get(&s->pool, boxes, sizeof *box);
+    if (s->pool.status) return s->pool.status;
+    for (g = 0; g < s->slides; g++) {
         celi_tree *t = s->tree + g;
         t->point = s->point + s->start[g];
-        t->box = s->box + boxes;
+        t->box = box;
         t->count = s->start[g + 1] - s->start[g];
         t->depth = celi_tree_depth(t->count);
-        boxes += (int64_t)2 << t->depth;
+        box += (int64_t)2 << t->depth;
         for (level = 0; level <= t->depth; level++) {
             int64_t nodes = (int64_t)1 << level;
             CELI_OMP(omp parallel for schedule(static) if (t->count > 4096))
@@ -5199,7 +5883,7 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     if (coords.cols < 2 || coords.cols > 3)
         return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
     if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
-    status = celi_scan(coords, 1, "a coordinate is not finite", err);
+    status = celi_scan(coords, -1e150, 1e150, "a coordinate is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     out->slides = 1;
     for (i = 0; slide && i < cells; i++) {
@@ -5207,20 +5891,50 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
             return celi_fail(err, CEL_ERR_DATA, "a slide label is out of range", -1, i, -1);
         if (slide[i] >= out->slides) out->slides = slide[i] + 1;
     }
-    out->point = (celi_point *)celi_alloc((size_t)cells, sizeof *out->point);
-    out->start = (int64_t *)celi_alloc((size_t)out->slides + 1, sizeof *out->start);
-    list = (int32_t *)celi_alloc((size_t)cells, sizeof *list);
-    if (!out->point || !out->start || !list) status = CEL_ERR_MEMORY;
+    out->point = (celi_point *)celi_pool_get(&out->pool, cells, sizeof *out->point);
+    out->start = (int64_t *)celi_pool_get(&out->pool, out->slides + 1, sizeof *out->start);
+    list = (int32_t *)celi_pool_get(&out->pool, cells, sizeof *list);
+    status = out->pool.status;
     if (!status) celi_group(slide, NULL, cells, out->slides, out->start, list);
     for (i = 0; !status && i < cells; i++) {
         out->point[i].cell = list[i];
         for (j = 0; j < coords.cols; j++) out->point[i].p[j] = (double)coords.data[list[i] * coords.stride + j];
     }
-    celi_free(list);
     if (!status && trees) status = celi_slides_trees(out);
     if (!status) return CEL_OK;
-    celi_slides_free(out);
-    return celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    celi_pool_free(&out->pool);
+    return celi_fail(err, status, "places of cells", -1, -1, -1);
+}
+
+CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
+                                       int64_t *tiles, cel_error *err)
+{
+    celi_slides s;
+    int64_t g, i, a, b, made = 0;
+    cel_status status;
+    *tiles = 0;
+    memset(tile, 0, (size_t)coords.rows * sizeof *tile);
+    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
+    status = celi_slides_new(coords, slide, 0, &s, err);
+    for (g = 0; !status && g < s.slides; g++) {
+        celi_point *p = s.point + s.start[g];
+        int64_t n = s.start[g + 1] - s.start[g], side = per_side;
+        while (side > 1 && side * side > n) side--;
+        if (n == 0) continue;
+        for (a = 0; a < side; a++) {
+            int64_t from = n * a / side, to = n * (a + 1) / side;
+            celi_select(p, from, to, n, 0);
+            for (b = 0; b < side; b++) {
+                int64_t low = from + (to - from) * b / side, high = from + (to - from) * (b + 1) / side;
+                celi_select(p, low, high, to, 1);
+                for (i = low; i < high; i++) tile[p[i].cell] = (int32_t)(made + a * side + b);
+            }
+        }
+        made += side * side;
+    }
+    if (!status) *tiles = made;
+    celi_pool_free(&s.pool);
+    return status;
 }
 
 /* The squared distance between the nearest places of two boxes, low[..] to high[..]; a point is a box of its
@@ -5395,32 +6109,32 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
 {
     enum { CHUNKS = 64 };
     celi_slides s;
-    celi_found *heap = NULL;
+    celi_found *heap;
     int64_t g, i, chunk, count = 0, most = 0;
+    const char *what = "a neighbour graph";
+    int64_t at = -1;
     cel_status status;
     memset(out, 0, sizeof *out);
     if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
-    for (g = 0; g < s.slides; g++) {
+    for (g = 0; !status && g < s.slides; g++) {
         int64_t n = s.tree[g].count, degree = celi_min(k, n - 1);
-        if (n > 0 && degree < k && !fewer)
-            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
-        if (status) goto done;
         if (n > 0) count += n * degree;
         if (degree > most) most = degree;
+        if (n == 0 || degree == k || fewer) continue;
+        status = CEL_ERR_DATA;
+        what = "a slide has no more than k cells";
+        at = s.tree[g].box->first;
     }
-    heap = (celi_found *)celi_alloc((size_t)most * CHUNKS * CELI_LEAF, sizeof *heap);
-    status = heap ? celi_csr_new(coords.rows, coords.rows, count, out) : CEL_ERR_MEMORY;
-    if (status) {
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-        goto done;
-    }
-    for (g = 0; g < s.slides; g++)
+    heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CHUNKS * CELI_LEAF, sizeof *heap);
+    if (!status) status = s.pool.status;
+    if (!status) status = celi_csr_new(coords.rows, coords.rows, count, out);
+    for (g = 0; !status && g < s.slides; g++)
         for (i = s.start[g]; i < s.start[g + 1]; i++)
             out->start[s.point[i].cell + 1] = celi_min(k, s.tree[g].count - 1);
-    celi_csr_offsets(out->rows, out->start);
-    for (g = 0; g < s.slides; g++) {
+    if (!status) celi_csr_offsets(out->rows, out->start);
+    for (g = 0; !status && g < s.slides; g++) {
         const celi_tree *t = s.tree + g;
         CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
         for (chunk = 0; chunk < CHUNKS; chunk++) {
@@ -5429,66 +6143,74 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
                 celi_nearest_leaf(t, leaf, heap + most * chunk * CELI_LEAF, celi_min(k, t->count - 1), out);
         }
     }
-    for (i = 0; i < count; i++) out->value[i] = 1;
-    status = celi_slides_walk(&s, out);
+    for (i = 0; !status && i < count; i++) out->value[i] = 1;
+    if (!status) status = celi_slides_walk(&s, out);
     if (status) {
         cel_csr_free(out);
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+        celi_fail(err, status, what, -1, at, -1);
     }
-done:
-    celi_free(heap);
-    celi_slides_free(&s);
+    celi_pool_free(&s.pool);
     return status;
 }
 
-CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, cel_csr *out,
-                                        cel_error *err)
+/* Weights of the edges of cell i that fade with distance. */
+static void celi_decay(cel_mat coords, double decay, int64_t i, cel_csr *graph)
+{
+    int64_t e, c;
+    for (e = graph->start[i]; e < graph->start[i + 1]; e++) {
+        double sum = 0;
+        for (c = 0; c < coords.cols; c++) {
+            double d = (double)coords.data[i * coords.stride + c] -
+                       (double)coords.data[graph->index[e] * coords.stride + c];
+            sum += d * d;
+        }
+        graph->value[e] = decay > 0 ? (cel_real)exp(-sum / decay / decay) : 1;
+    }
+}
+
+CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, double inner, double outer, double decay,
+                                        cel_csr *out, cel_error *err)
 {
     celi_slides s;
-    cel_csr a;
-    int64_t g, i;
+    int64_t g, i, *start = NULL;
     int fill;
     cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&a, 0, sizeof a);
-    if (!(inner >= 0 && inner < outer))
-        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer", -1, -1, -1);
+    if (!(inner >= 0 && inner < outer && decay >= 0))
+        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more", -1, -1,
+                         -1);
     status = celi_slides_new(coords, slide, 1, &s, err);
-    if (!status) status = celi_csr_new(coords.rows, coords.rows, 0, &a);
+    if (status) return status;
+    start = (int64_t *)celi_pool_get(&s.pool, coords.rows + 1, sizeof *start); /* degrees, then offsets */
+    status = s.pool.status;
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
-            celi_csr_offsets(a.rows, a.start);
-            status = celi_csr_new(a.rows, a.rows, a.start[a.rows], out);
+            celi_csr_offsets(coords.rows, start);
+            status = celi_csr_new(coords.rows, coords.rows, start[coords.rows], out);
             if (status) break;
-            memcpy(out->start, a.start, (size_t)(a.rows + 1) * sizeof *a.start);
+            memcpy(out->start, start, (size_t)(coords.rows + 1) * sizeof *start);
         }
         for (g = 0; g < s.slides; g++) {
             const celi_tree *t = s.tree + g;
             CELI_OMP(omp parallel for schedule(dynamic, 256) if (t->count > 4096))
             for (i = 0; i < t->count; i++) {
-                int32_t cell = t->point[i].cell, *to = fill ? out->index + out->start[cell] : NULL;
+                int32_t cell = t->point[i].cell, *to = fill ? out->index + start[cell] : NULL;
                 int64_t n = celi_within(t, 0, 0, t->point[i].p, inner * inner, outer * outer, to);
-                if (fill) celi_sort_cells(to, n);
-                else a.start[cell + 1] = n;
+                if (!fill) {
+                    start[cell + 1] = n;
+                    continue;
+                }
+                celi_sort_cells(to, n);
+                celi_decay(coords, decay, cell, out);
             }
         }
     }
-    for (i = 0; !status && i < out->start[out->rows]; i++) out->value[i] = 1;
     if (!status) status = celi_slides_walk(&s, out);
-    if (status) cel_csr_free(out);
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-    cel_csr_free(&a);
-    celi_slides_free(&s);
-    return status;
-}
-
-CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err)
-{
-    celi_slides s;
-    int64_t i;
-    cel_status status = celi_slides_new(coords, slide, 1, &s, err);
-    for (i = 0; i < coords.rows; i++) order[i] = status ? 0 : s.point[i].cell;
-    celi_slides_free(&s);
+    if (status) {
+        cel_csr_free(out);
+        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
+    }
+    celi_pool_free(&s.pool);
     return status;
 }
 
@@ -5530,41 +6252,69 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
 {
     cel_graph_options o = CEL_ZERO;
     if (options) o = *options;
-    if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, out, err);
+    if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
-    if (o.k < 0 || o.inner > 0 || o.radius > 0 || o.radius < 0)
+    if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
         return celi_fail(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both", -1, -1, -1);
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
 
-CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
-                                       int64_t *tiles, cel_error *err)
+CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int32_t *order, cel_error *err)
 {
     celi_slides s;
-    int64_t g, i, a, b, made = 0;
-    cel_status status;
-    *tiles = 0;
-    memset(tile, 0, (size_t)coords.rows * sizeof *tile);
-    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
-    status = celi_slides_new(coords, slide, 0, &s, err);
-    for (g = 0; !status && g < s.slides; g++) {
-        celi_point *p = s.point + s.start[g];
-        int64_t n = s.start[g + 1] - s.start[g], side = per_side;
-        while (side > 1 && side * side > n) side--;
-        if (n == 0) continue;
-        for (a = 0; a < side; a++) {
-            int64_t from = n * a / side, to = n * (a + 1) / side;
-            celi_select(p, from, to, n, 0);
-            for (b = 0; b < side; b++) {
-                int64_t low = from + (to - from) * b / side, high = from + (to - from) * (b + 1) / side;
-                celi_select(p, low, high, to, 1);
-                for (i = low; i < high; i++) tile[p[i].cell] = (int32_t)(made + a * side + b);
-            }
+    int64_t i;
+    cel_status status = celi_slides_new(coords, slide, 1, &s, err);
+    for (i = 0; i < coords.rows; i++) order[i] = status ? 0 : s.point[i].cell;
+    celi_pool_free(&s.pool);
+    return status;
+}
+
+/* The largest coordinate's size, and the median of the distances along a graph of one nearest neighbour; counts those
+ * of 0. point (S) is scratch. */
+static void celi_nearest(cel_mat coords, const cel_csr *near_, celi_point *point, cel_graph_report *report)
+{
+    int64_t i, c, count = 0;
+    double largest = 0;
+    for (i = 0; i < coords.rows; i++) {
+        double sum = 0;
+        for (c = 0; c < coords.cols; c++) {
+            double p = (double)coords.data[i * coords.stride + c], d = p;
+            if (fabs(p) > largest) largest = fabs(p);
+            if (near_->start[i] < near_->start[i + 1])
+                d -= (double)coords.data[near_->index[near_->start[i]] * coords.stride + c];
+            sum += d * d;
         }
-        made += side * side;
+        if (near_->start[i] == near_->start[i + 1]) continue; /* alone on its slide */
+        report->coinciding += !(sum > 0);
+        point[count++].p[0] = sqrt(sum);
     }
-    if (!status) *tiles = made;
-    celi_slides_free(&s);
+    report->nearest = celi_median(point, count);
+    report->resolution = largest * (sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
+}
+
+CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, const cel_csr *graph,
+                                          cel_graph_report *report, cel_error *err)
+{
+    cel_csr one;
+    celi_point *point;
+    int64_t i;
+    cel_status status;
+    memset(report, 0, sizeof *report);
+    if (graph && graph->rows != coords.rows)
+        return celi_fail(err, CEL_ERR_SHAPE, "a graph of another number of cells", -1, -1, -1);
+    status = cel_graph_knn(coords, slide, 1, 1, &one, err);
+    if (status) return status;
+    point = (celi_point *)celi_alloc((size_t)coords.rows, sizeof *point);
+    if (point) celi_nearest(coords, &one, point, report);
+    else status = celi_fail(err, CEL_ERR_MEMORY, "nearest distances", -1, -1, -1);
+    for (i = 0; graph && !status && i < graph->rows; i++) {
+        int64_t degree = graph->start[i + 1] - graph->start[i];
+        report->isolated += degree == 0;
+        if (degree > report->most) report->most = degree;
+        report->mean += (double)degree / (double)graph->rows;
+    }
+    celi_free(point);
+    cel_csr_free(&one);
     return status;
 }
 
@@ -5800,6 +6550,21 @@ CEL_API_DEF double cel_model_gauge(cel_model *m)
 static cel_status celi_relations_fit(const cel_relations *relations, const cel_model *model, int64_t cells)
 {
     return relations->cells == cells && (!model || model->relations == relations->count) ? CEL_OK : CEL_ERR_SHAPE;
+}
+
+/* What every function that moves or perturbs a tissue relies on: rows of unit length to 1e-3, on the orthant none
+ * with a negative value. */
+static CEL_UNUSED cel_status celi_rows_unit(cel_mat x, int orthant, cel_error *err)
+{
+    int64_t i, j;
+    for (i = 0; i < x.rows; i++) {
+        const cel_real *row = x.data + i * x.stride;
+        if (!(fabs(cel_vec_nrm2(row, x.cols) - 1) <= 1e-3))
+            return celi_fail(err, CEL_ERR_DATA, "a row is not of unit length", -1, i, -1);
+        for (j = 0; orthant && j < x.cols; j++)
+            if (row[j] < 0) return celi_fail(err, CEL_ERR_DATA, "a negative value on the orthant", -1, i, j);
+    }
+    return CEL_OK;
 }
 
 /* Cells at a time in the sums over cells: the scratch stays in cache. */
@@ -6183,6 +6948,7 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
     number[3] = (double)record->graph.k;
     number[4] = record->graph.inner;
     number[5] = record->graph.radius;
+    number[6] = record->graph.decay;
     celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
     celi_model_put(&w, "force", m->force.data, real, R, n, n);
     celi_model_put(&w, "field", m->field, real, 0, 0, n);
@@ -6301,6 +7067,7 @@ static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, 
     out->graph.k = (int64_t)number[3];
     out->graph.inner = number[4];
     out->graph.radius = number[5];
+    out->graph.decay = number[6];
     out->model.genes = n;
     out->model.relations = relations;
     out->model.force = celi_model_get_mat(r, "force", relations, n);
@@ -9896,52 +10663,57 @@ CEL_API_DEF void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant,
     }
 }
 
-/* Colours the neighbours of cell i in W: marks them, or where `mark` is NULL checks that none has i's. Returns 0
- * where i is its own neighbour or one has its colour. */
-static int celi_colour_row(const cel_csr *w, int64_t i, const int32_t *colour, int32_t *mark)
+/* Marks the colours of cell i's neighbours in W with i + 1. */
+static void celi_colour_mark(const cel_csr *w, int64_t i, const int32_t *colour, int32_t *mark)
 {
     int64_t e;
-    if (!w) return 1;
-    for (e = w->start[i]; e < w->start[i + 1]; e++) {
-        int32_t j = w->index[e];
-        if (j == i) return 0;
-        if (mark) {
-            if (colour[j] >= 0) mark[colour[j]] = (int32_t)i + 1;
-        } else if (colour[j] == colour[i]) {
-            return 0;
-        }
-    }
-    return 1;
+    if (!w) return;
+    for (e = w->start[i]; e < w->start[i + 1]; e++)
+        if (colour[w->index[e]] >= 0) mark[colour[w->index[e]]] = (int32_t)i + 1;
 }
 
 CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const cel_relations *also, int32_t *colour,
-                                      int32_t *colours, cel_error *err)
+                                         int32_t *colours, cel_error *err)
 {
     int64_t i, r, cells = relations->cells, count = relations->count + (also ? also->count : 0);
     int32_t *mark;
-    cel_status status = also ? celi_relations_fit(also, NULL, cells) : CEL_OK;
     *colours = 0;
-    if (status) return celi_fail(err, status, "the relations are not of the same cells", -1, -1, -1);
+    for (i = 0; i < cells; i++) colour[i] = -1;
+    if (also && celi_relations_fit(also, NULL, cells))
+        return celi_fail(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1, -1, -1);
     mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
     if (!mark) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
-    for (i = 0; i < cells; i++) colour[i] = -1;
-    for (i = 0; i < cells && !status; i++) {
+    for (i = 0; i < cells; i++) {
         int32_t c = 0;
         for (r = 0; r < count; r++) {
             const cel_relation *one = r < relations->count ? relations->at + r : also->at + (r - relations->count);
-            celi_colour_row(one->w, i, colour, mark);
-            celi_colour_row(one->wt, i, colour, mark);
+            celi_colour_mark(one->w, i, colour, mark);
+            celi_colour_mark(one->wt, i, colour, mark);
         }
         while (mark[c] == (int32_t)i + 1) c++;
         colour[i] = c;
         if (c >= *colours) *colours = c + 1;
     }
     celi_free(mark);
-    if (status) {
-        memset(colour, 0, (size_t)cells * sizeof *colour);
-        *colours = 0;
-    }
-    return status;
+    return CEL_OK;
+}
+
+/* Colours that the caller brings must be in range and keep neighbours apart, or two cells that act on each other
+ * would be drawn at once. W suffices: an edge of its transpose is one of W. */
+static cel_status celi_colours_check(const cel_relations *relations, const int32_t *colour, cel_error *err)
+{
+    int64_t i, r, e;
+    for (i = 0; i < relations->cells; i++)
+        if (colour[i] < 0 || colour[i] >= relations->cells)
+            return celi_fail(err, CEL_ERR_ARG, "a colour is out of range", -1, i, -1);
+    for (i = 0; i < relations->cells; i++)
+        for (r = 0; r < relations->count; r++) {
+            const cel_csr *w = relations->at[r].w;
+            for (e = w ? w->start[i] : 0; w && e < w->start[i + 1]; e++)
+                if (colour[w->index[e]] == colour[i])
+                    return celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
+        }
+    return CEL_OK;
 }
 
 /* Scratch of one thread: a block of cells of a colour. Rows are padded with zeros to whole vectors. */
@@ -9955,6 +10727,7 @@ typedef struct celi_lane {
 } celi_lane;
 
 struct cel_sample {
+    celi_pool pool;
     const cel_model *model;
     const cel_relations *relations;
     cel_sample_options options;
@@ -9965,7 +10738,7 @@ struct cel_sample {
     uint8_t *held;     /* (cells) 1 where some value is held */
     cel_mat g2;        /* (n x n) F + F^T of all identity relations together */
     cel_mat right;     /* (2 R n x n) what W X, and W^T X, are multiplied with */
-    cel_mat basis;     /* (n x n) and (n), of the ascent: eigenvectors of g2 and their values */
+    cel_mat basis;     /* (n x n) and (n): eigenvectors of g2 and their values, where the ascent made them */
     double *value;
     celi_lane *lane;
     double *share;     /* (2 x most blocks of a colour) moves accepted and made */
@@ -9985,7 +10758,7 @@ typedef struct celi_batch {
 typedef void celi_batch_fn(const cel_sample *s, celi_lane *lane, const celi_batch *batch);
 
 /* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
- * a function of the count alone. */
+ * a function of the count alone, or bits would depend on the number of threads. */
 static int64_t celi_sampler_block(const cel_sample *s, int64_t count)
 {
     int64_t block = (count + 7) / 8, least = 32 + s->genes / 4, blocks;
@@ -9996,134 +10769,68 @@ static int64_t celi_sampler_block(const cel_sample *s, int64_t count)
     return blocks > 0 ? (count + blocks - 1) / blocks : 1;
 }
 
-CEL_API_DEF void cel_sample_free(cel_sample *s)
+/* Lists the cells that move by their colours. held is 1 where a value of the cell is held, 2 where it does not move. */
+static void celi_sampler_list(cel_sample *s, const int32_t *colour)
 {
-    int64_t k;
-    if (!s) return;
-    for (k = 0; k < s->lanes && s->lane; k++) {
-        celi_free(s->lane[k].x.data);
-        celi_free(s->lane[k].radius);
-        celi_free(s->lane[k].order);
-        cel_work_free(&s->lane[k].work);
+    const cel_sample_domain *d = &s->options.domain;
+    int64_t i, j, c;
+    for (i = 0; i < s->cells; i++)
+        if (colour[i] >= s->colours) s->colours = colour[i] + 1;
+    s->first = (int64_t *)celi_pool_get(&s->pool, s->colours + 2, sizeof *s->first);
+    s->list = (int32_t *)celi_pool_get(&s->pool, s->cells + 1, sizeof *s->list);
+    s->held = (uint8_t *)celi_pool_get(&s->pool, s->cells + 1, 1);
+    if (s->pool.status) return;
+    for (i = 0; i < s->cells; i++) {
+        int64_t held = 0;
+        for (j = 0; d->hold && j < s->genes; j++) held += d->hold[i * s->genes + j] != 0;
+        s->held[i] = held > 0;
+        if (held == s->genes || (d->frozen && d->frozen[i])) s->held[i] = 2;
+        else s->first[colour[i] + 2]++;
     }
-    celi_free(s->lane);
-    celi_free(s->first);
-    celi_free(s->list);
-    celi_free(s->held);
-    celi_free(s->share);
-    cel_mat_free(&s->g2);
-    cel_mat_free(&s->right);
-    cel_mat_free(&s->basis);
-    celi_free(s->value);
-    celi_free(s);
-}
-
-/* The forces as the products need them: G2, and for each relation F + F^T where W is symmetric, else F^T and F. */
-static cel_status celi_sampler_forces(cel_sample *s)
-{
-    int64_t n = s->genes, r;
-    cel_status status = cel_mat_new(n, s->width, &s->g2);
-    if (!status) status = cel_mat_new(2 * s->model->relations * n, n, &s->right);
-    if (status) return status;
-    s->g2.cols = n;
-    for (r = 0; r < s->model->relations; r++) {
-        cel_mat f = cel_model_force(s->model, r);
-        cel_mat a = cel_mat_block(s->right, 2 * r * n, 0, n, n), b = cel_mat_block(s->right, (2 * r + 1) * n, 0, n, n);
-        cel_mat_transpose(f, a);
-        cel_mat_copy(f, b);
-        if (s->relations->at[r].w && s->relations->at[r].wt) continue;
-        cel_mat_axpy(1, b, a);
-        if (!s->relations->at[r].w) cel_mat_axpy(1, a, s->g2);
-    }
-    return CEL_OK;
-}
-
-/* The list of the cells that move, by colour. */
-static cel_status celi_sampler_list(cel_sample *s, cel_error *err)
-{
-    const cel_sample_options *o = &s->options;
-    int64_t i, j, r, c;
-    int32_t *own = NULL, colours = 0;
-    const int32_t *colour = o->colour;
-    cel_status status = CEL_OK;
-    if (!colour) {
-        own = (int32_t *)celi_alloc((size_t)s->cells, sizeof *own);
-        if (!own) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
-        status = cel_sample_colour(s->relations, NULL, own, &colours, err);
-        colour = own;
-    }
-    for (i = 0; i < s->cells && !status && !own; i++) {
-        if (colour[i] < 0 || colour[i] >= s->cells) status = CEL_ERR_ARG;
-        else if (colour[i] >= colours) colours = colour[i] + 1;
-        if (status) celi_fail(err, status, "a colour is out of range", -1, i, -1);
-    }
-    for (i = 0; i < s->cells && !status; i++)
-        for (r = 0; r < s->model->relations && !status; r++)
-            if (!celi_colour_row(s->relations->at[r].w, i, colour, NULL) ||
-                !celi_colour_row(s->relations->at[r].wt, i, colour, NULL))
-                status = celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
-    s->colours = colours;
-    s->first = status ? NULL : (int64_t *)celi_alloc((size_t)colours + 2, sizeof *s->first);
-    s->list = status ? NULL : (int32_t *)celi_alloc((size_t)s->cells + 1, sizeof *s->list);
-    s->held = status ? NULL : (uint8_t *)celi_alloc((size_t)s->cells + 1, 1);
-    if (!status && (!s->first || !s->list || !s->held))
-        status = celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
-    for (i = 0; i < s->cells && !status; i++) {
-        int64_t free_values = s->genes;
-        if (o->hold)
-            for (j = 0; j < s->genes; j++) free_values -= o->hold[i * s->genes + j] != 0;
-        s->held[i] = free_values < s->genes;
-        if (free_values > 0 && !(o->frozen && o->frozen[i])) s->first[colour[i] + 2]++;
-        else s->held[i] = 2;
-    }
-    for (c = 0; c < colours && !status; c++) s->first[c + 2] += s->first[c + 1];
-    for (i = 0; i < s->cells && !status; i++)
+    for (c = 0; c < s->colours; c++) s->first[c + 2] += s->first[c + 1];
+    for (i = 0; i < s->cells; i++)
         if (s->held[i] < 2) s->list[s->first[colour[i] + 1]++] = (int32_t)i;
-    celi_free(own);
-    return status;
 }
 
 /* One lane a thread, with the products' own scratch taken once, so that a sweep allocates nothing. */
 static cel_status celi_sampler_lanes(cel_sample *s)
 {
     int64_t k, c, blocks = 1;
-    cel_status status = CEL_OK;
+    s->block = 1;
     for (c = 0; c < s->colours; c++) {
-        int64_t count = s->first[c + 1] - s->first[c], block = celi_sampler_block(s, count);
-        if (block > count) block = count;
+        int64_t count = s->first[c + 1] - s->first[c], block = celi_min(celi_sampler_block(s, count), count);
         if (block > s->block) s->block = block;
         if (block && (count + block - 1) / block > blocks) blocks = (count + block - 1) / block;
     }
-    if (s->block < 1) s->block = 1;
-    s->share = (double *)celi_alloc((size_t)(2 * blocks), sizeof(double));
-    s->lanes = cel_threads() < blocks ? cel_threads() : blocks;
-    s->lane = (celi_lane *)celi_alloc((size_t)s->lanes, sizeof *s->lane);
-    if (!s->share || !s->lane) return CEL_ERR_MEMORY;
-    for (k = 0; k < s->lanes && !status; k++) {
+    s->share = (double *)celi_pool_get(&s->pool, 2 * blocks, sizeof *s->share);
+    s->lanes = celi_min(cel_threads(), blocks);
+    s->lane = (celi_lane *)celi_pool_get(&s->pool, s->lanes, sizeof *s->lane);
+    for (k = 0; k < s->lanes && !s->pool.status; k++) {
         celi_lane *l = s->lane + k;
-        status = cel_mat_new(4 * s->block, s->width, &l->x);
-        l->radius = (double *)celi_alloc((size_t)(5 * s->block), sizeof(double));
-        l->order = (int32_t *)celi_alloc((size_t)s->genes, sizeof(int32_t));
-        if (status || !l->radius || !l->order) return CEL_ERR_MEMORY;
+        cel_mat all = celi_pool_mat(&s->pool, 4 * s->block, s->width);
+        l->radius = (double *)celi_pool_get(&s->pool, 5 * s->block, sizeof *l->radius);
+        l->order = (int32_t *)celi_pool_get(&s->pool, s->genes, sizeof *l->order);
+        if (s->pool.status) break;
         l->scalar = l->radius + s->block;
-        l->x.rows = s->block;
-        l->x.cols = s->genes;
-        l->u = l->b = l->t = l->x;
-        l->u.data += s->block * s->width;
-        l->b.data += 2 * s->block * s->width;
-        l->t.data += 3 * s->block * s->width;
-        status = cel_mat_gemm(0, 0, 1, l->x, s->g2, 0, l->u, &l->work);
+        l->x = cel_mat_block(all, 0, 0, s->block, s->genes);
+        l->u = cel_mat_block(all, s->block, 0, s->block, s->genes);
+        l->b = cel_mat_block(all, 2 * s->block, 0, s->block, s->genes);
+        l->t = cel_mat_block(all, 3 * s->block, 0, s->block, s->genes);
+        s->pool.status = cel_mat_gemm(0, 0, 1, l->x, s->g2, 0, l->u, &l->work);
     }
-    return status;
+    return s->pool.status;
 }
 
-CEL_API_DEF cel_status cel_sample_new(const cel_model *model, const cel_relations *relations,
-                                           const cel_sample_options *options, cel_sample **out, cel_error *err)
+/* cel_sample_new for colours that are known to be right, as of samplers that share them. */
+static cel_status celi_sampler_open(const cel_model *model, const cel_relations *relations,
+                                    const cel_sample_options *options, cel_sample **out, cel_error *err)
 {
     cel_sample *s;
-    cel_status status = celi_relations_fit(relations, model, relations->cells);
+    int32_t *own = NULL, colours;
+    cel_status status = CEL_OK;
     *out = NULL;
-    if (status) return celi_fail(err, status, "the model has another number of relations", -1, -1, -1);
+    if (celi_relations_fit(relations, model, relations->cells))
+        return celi_fail(err, CEL_ERR_SHAPE, "the model has another number of relations", -1, -1, -1);
     if (options && (options->moves < 0 || !(options->step >= 0)))
         return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
     s = (cel_sample *)celi_alloc(1, sizeof *s);
@@ -10135,21 +10842,51 @@ CEL_API_DEF cel_status cel_sample_new(const cel_model *model, const cel_relation
     if (!s->options.warmup) s->options.warmup = 50;
     s->cells = relations->cells;
     s->genes = model->genes;
-    s->width = (s->genes + 15) / 16 * 16;
+    s->width = celi_round_up(s->genes, 16);
     s->scale = 1;
     /* A whole trajectory turns a free cell by a right angle, which makes the next draw independent; never more. */
     s->step_most = 1.5707963 / (s->options.moves * sqrt(s->genes > 1 ? (double)(s->genes - 1) : 1.0));
     s->step = s->options.step > 0 ? s->options.step : s->step_most / 2;
-    s->adapt = s->options.step > 0 || s->options.orthant || s->options.warmup < 0 ? 0 : s->options.warmup;
-    status = celi_sampler_list(s, err);
-    if (!status) {
-        status = celi_sampler_forces(s);
-        if (!status) status = celi_sampler_lanes(s);
-        if (status) celi_fail(err, status, "a sampler", -1, -1, -1);
+    s->adapt = s->options.step > 0 || s->options.domain.orthant || s->options.warmup < 0 ? 0 : s->options.warmup;
+    if (!s->options.domain.colour) {
+        own = (int32_t *)celi_pool_get(&s->pool, s->cells, sizeof *own);
+        if (own) status = cel_sample_colour(relations, NULL, own, &colours, NULL);
     }
-    if (status) cel_sample_free(s);
-    else *out = s;
-    return status;
+    s->g2 = celi_pool_mat(&s->pool, s->genes, s->width);
+    s->g2.cols = s->genes;
+    s->right = celi_pool_mat(&s->pool, 2 * model->relations * s->genes, s->genes);
+    if (!status) status = s->pool.status;
+    if (!status) {
+        cel_sample_refresh(s);
+        celi_sampler_list(s, own ? own : s->options.domain.colour);
+        status = s->pool.status ? s->pool.status : celi_sampler_lanes(s);
+    }
+    if (status) {
+        cel_sample_free(s);
+        return celi_fail(err, status, "a sampler", -1, -1, -1);
+    }
+    *out = s;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_sample_new(const cel_model *model, const cel_relations *relations,
+                                      const cel_sample_options *options, cel_sample **out, cel_error *err)
+{
+    *out = NULL;
+    if (options && options->domain.colour) {
+        cel_status status = celi_colours_check(relations, options->domain.colour, err);
+        if (status) return status;
+    }
+    return celi_sampler_open(model, relations, options, out, err);
+}
+
+CEL_API_DEF void cel_sample_free(cel_sample *s)
+{
+    int64_t k;
+    if (!s) return;
+    for (k = 0; k < s->lanes && s->lane; k++) cel_work_free(&s->lane[k].work);
+    celi_pool_free(&s->pool);
+    celi_free(s);
 }
 
 /* Loads a block: free parts into lane->x, their radii, and into lane->b
@@ -10159,7 +10896,7 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
                                   cel_mat *b)
 {
     int64_t n = s->genes, m = batch->count, i, j, r;
-    const uint8_t *hold = s->options.hold;
+    const uint8_t *hold = s->options.domain.hold;
     cel_mat t = cel_mat_block(l->t, 0, 0, m, n);
     cel_real scale = (cel_real)s->scale;
     int any = 0, side;
@@ -10204,17 +10941,17 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
 /* Sets to zero what is held of a row of cell `cell`. */
 static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 {
-    const uint8_t *hold = s->options.hold + cell * s->genes;
     int64_t j;
     for (j = 0; s->held[cell] && j < s->genes; j++)
-        if (hold[j]) row[j] = 0;
+        if (s->options.domain.hold[cell * s->genes + j]) row[j] = 0;
 }
 
-/* Writes the free part `row` to cell `cell` of x, rescaled to the radius; sign is 1 or -1. */
+/* Writes the free part `row` to cell `cell` of x, rescaled to the radius, so that rounding cannot pile up over the
+ * sweeps; sign is 1 or -1. Held values are not touched: they keep their bits. */
 static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64_t cell, const cel_real *row,
                              double radius, double sign)
 {
-    const uint8_t *hold = s->options.hold;
+    const uint8_t *hold = s->options.domain.hold;
     cel_real *to = batch->x.data + cell * batch->x.stride, f;
     double length = cel_vec_nrm2(row, s->genes);
     int64_t j;
@@ -10245,9 +10982,11 @@ static void celi_turn(int64_t width, cel_real *x, cel_real *u, cel_real a, cel_r
     }
 }
 
-/* Geodesic Hamiltonian Monte Carlo (Byrne and Girolami, 2013) of a block of cells given the others. u is the
- * momentum divided by the cell's step, so that a kick is u += x G2 + b: the product adds to u itself. After a
- * kick by alpha from a tangent u, x.u = alpha (x.G2 x + x.b): the energy costs no further product. */
+/* Geodesic Hamiltonian Monte Carlo (Byrne and Girolami, 2013) of a block of cells given the others: kicks along the
+ * gradient in turn with great circles, which are exact. u is the momentum divided by the cell's step, so that a kick is
+ * u += x G2 + b: the product adds to u itself. After a kick by alpha from a tangent u, x.u = alpha (x.G2 x + x.b): the
+ * energy costs no further product. A kick leaves u with a part along x; it is taken out where it is needed, in the
+ * length of u and in the coefficients of the turn, rather than by another pass over the row. */
 static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
@@ -10258,9 +10997,10 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
     for (i = 0; i < m; i++) {
         int64_t cell = batch->cell[i];
         cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.id ? s->options.id[cell] : (uint32_t)cell, s->sweep);
+                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
         cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride;
         double r2 = l->radius[i] * l->radius[i], along;
+        /* A step of random length, or trajectories of a period would come back to where they began. */
         step[i] = s->step * l->radius[i] * (0.8 + 0.4 * cel_rng_uniform(&rng));
         pick[i] = cel_rng_uniform(&rng);
         side[i] = cel_rng_uniform(&rng);
@@ -10284,6 +11024,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
             along = cel_vec_dot(xi, ui, s->width);
             length = cel_vec_dot(ui, ui, s->width) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
+            /* change: H less the kinetic energy, at the end less at the start. */
             if (k == 0) change[i] -= along + cel_vec_dot(xi, bi, s->width) / 2;
             if (k == moves) {
                 double field = cel_vec_dot(xi, bi, s->width), kinetic = step[i] * length;
@@ -10316,8 +11057,8 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
 }
 
 /* The orthant: a pair of values is rotated within its quarter circle by slice sampling with shrinkage (Neal,
- * 2003), at most 15 proposals. g is the gradient, kept up to date. Every pair draws from its own place of the
- * stream, so that paired runs stay in step. */
+ * 2003), at most 15 proposals, each of which costs O(1): H is quadratic in the pair, and g is its gradient, kept up to
+ * date. Every pair draws from its own place of the stream, so that paired runs stay in step. */
 static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_t j, int64_t k, cel_rng *rng,
                            double *share)
 {
@@ -10326,7 +11067,7 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
     double jj = (double)gj[j] * s->scale / 2, kk = (double)gk[k] * s->scale / 2, jk = (double)gj[k] * s->scale;
     int tries;
     if (!(r > 0)) return;
-    least = log(1 - cel_rng_uniform(rng));
+    least = log(1 - cel_rng_uniform(rng)); /* the slice: H may fall by this much */
     now = atan2(xk, xj);
     high = 1.570796326794896619;
     for (tries = 0; tries < 15; tries++) {
@@ -10350,7 +11091,7 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
 static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, j, m = batch->count;
-    const uint8_t *hold = s->options.hold;
+    const uint8_t *hold = s->options.domain.hold;
     cel_mat x, u, b;
     int k;
     l->status = celi_batch_load(s, l, batch, &x, &u, &b);
@@ -10358,7 +11099,7 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
     for (i = 0; i < m && !l->status; i++) {
         int64_t cell = batch->cell[i];
         cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.id ? s->options.id[cell] : (uint32_t)cell, s->sweep);
+                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
         cel_real *xi = x.data + i * x.stride, *gi = b.data + i * b.stride;
         for (j = 0; j < n; j++) l->order[j] = (int32_t)j;
         for (k = 0; k < s->options.moves; k++) {
@@ -10386,7 +11127,9 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
 /* Multiplications of a colour up to which threads cost more than they bring. */
 #define CELI_SAMPLE_SMALL 200000
 
-/* fn for every block of every colour. Which lane works on which block does not matter to the result. */
+/* fn for every block of every colour. The cells of a colour do not act on each other, so that its blocks may go at
+ * once: which lane works on which block, and when, does not matter to the result. Acceptance is summed block by block in
+ * their order, for the same reason. */
 static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn, void *context)
 {
     int64_t c, k;
@@ -10422,7 +11165,7 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
     return CEL_OK;
 }
 
-/* Robbins-Monro on log step towards an acceptance of 0.8. */
+/* Robbins-Monro on log step towards an acceptance of 0.8, near the best for Hamiltonian moves. */
 static void celi_sampler_adapt(cel_sample *s, double gain)
 {
     s->step *= exp(gain * (s->acceptance - 0.8));
@@ -10431,7 +11174,7 @@ static void celi_sampler_adapt(cel_sample *s, double gain)
 
 CEL_API_DEF cel_status cel_sample_sweep(cel_sample *s, cel_mat x)
 {
-    cel_status status = celi_sampler_pass(s, x, s->options.orthant ? celi_batch_orthant : celi_batch_hmc, NULL);
+    cel_status status = celi_sampler_pass(s, x, s->options.domain.orthant ? celi_batch_orthant : celi_batch_hmc, NULL);
     int64_t t = s->sweep++;
     if (status || t >= s->adapt) return status;
     celi_sampler_adapt(s, 2 / sqrt(1 + (double)t));
@@ -10449,94 +11192,152 @@ CEL_API_DEF void cel_sample_restart(cel_sample *s, uint32_t stream)
 }
 
 CEL_API_DEF void cel_sample_temper(cel_sample *s, double scale) { s->scale = scale; }
+
+/* The forces as the products need them: G2, and for each relation F + F^T where W is symmetric, else F^T and F. */
+CEL_API_DEF void cel_sample_refresh(cel_sample *s)
+{
+    int64_t n = s->genes, r;
+    cel_mat_fill(s->g2, 0);
+    for (r = 0; r < s->model->relations; r++) {
+        cel_mat f = cel_model_force(s->model, r);
+        cel_mat a = cel_mat_block(s->right, 2 * r * n, 0, n, n), b = cel_mat_block(s->right, (2 * r + 1) * n, 0, n, n);
+        cel_mat_transpose(f, a);
+        cel_mat_copy(f, b);
+        if (s->relations->at[r].wt) continue;
+        cel_mat_axpy(1, b, a);
+        if (!s->relations->at[r].w) cel_mat_axpy(1, a, s->g2);
+    }
+}
+
 CEL_API_DEF double cel_sample_step(const cel_sample *s) { return s->step; }
 CEL_API_DEF double cel_sample_acceptance(const cel_sample *s) { return s->acceptance; }
 
-/* Mean over the half chains of the autocovariance at a lag. */
-static double celi_autocovariance(const double *trace, int64_t chains, int64_t length, int64_t lag)
+/* Autocovariances of centred series (count x length) at the lags lag and lag + 1 < length. */
+static void celi_autocovariances(const double *h, int64_t count, int64_t length, int64_t lag, double *at)
 {
-    int64_t half = length / 2, c, t;
-    double total = 0;
-    for (c = 0; c < 2 * chains; c++) {
-        const double *h = trace + c / 2 * length + (c % 2 ? length - half : 0);
-        double mean = 0;
-        for (t = 0; t < half; t++) mean += h[t] / (double)half;
-        for (t = 0; t + lag < half; t++) total += (h[t] - mean) * (h[t + lag] - mean);
+    int64_t c, t;
+    at[0] = at[1] = 0;
+    for (c = 0; c < count; c++, h += length) {
+        double last = h[length - 1] * h[length - 1 - lag];
+        for (t = 0; t + lag + 1 < length; t++) {
+            at[0] += h[t] * h[t + lag];
+            at[1] += h[t] * h[t + lag + 1];
+        }
+        at[0] += last;
     }
-    return total / (double)(half * 2 * chains);
+    at[0] /= (double)(length * count);
+    at[1] /= (double)(length * count);
 }
 
-CEL_API_DEF void cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess, double *rhat)
+/* Geyer's estimate of 1 + 2 (sum of the autocorrelations): pairs of neighbouring lags while their sum is positive,
+ * made to fall. The variance of a value is as within and between the series. Returns 0 where there are more than
+ * `most` lags to it. */
+static int celi_geyer(const double *h, int64_t count, int64_t length, int64_t most, double within, double variance,
+                      double *time)
 {
-    int64_t half = length / 2, c, t;
-    double all = 0, between = 0, within, variance, sum = 0, last = DBL_MAX, n = (double)half, m = 2 * (double)chains;
-    *ess = *rhat = (double)NAN;
-    if (chains < 1 || length < 8) return;
-    for (c = 0; c < 2 * chains; c++) {
-        const double *h = trace + c / 2 * length + (c % 2 ? length - half : 0);
-        for (t = 0; t < half; t++) all += h[t] / (n * m);
-    }
-    for (c = 0; c < 2 * chains; c++) {
-        const double *h = trace + c / 2 * length + (c % 2 ? length - half : 0);
-        double mean = 0;
-        for (t = 0; t < half; t++) mean += h[t] / n;
-        between += (mean - all) * (mean - all) / (m - 1);
-    }
-    within = celi_autocovariance(trace, chains, length, 0) * n / (n - 1);
-    if (!(within > 1e-24 * all * all)) return; /* rounding only */
-    variance = within * (n - 1) / n + between;
-    *rhat = sqrt(variance / within);
-    /* Sums of neighbouring autocorrelations, while positive, made to fall. */
-    for (t = 0; t + 1 < half; t += 2) {
-        double pair = 0;
-        for (c = 0; c < 2; c++)
-            pair += 1 - (within - celi_autocovariance(trace, chains, length, t + c) * n / (n - 1)) / variance;
+    double sum = 0, last = DBL_MAX, at[2], scale = (double)length / (double)(length - 1);
+    int64_t t;
+    for (t = 0; t + 1 < length; t += 2) {
+        double pair;
+        if (t >= most) return 0;
+        celi_autocovariances(h, count, length, t, at);
+        pair = 2 - (within - at[0] * scale) / variance - (within - at[1] * scale) / variance;
         if (!(pair > 0)) break;
         if (pair > last) pair = last;
         last = pair;
         sum += pair;
     }
     sum = 2 * sum - 1;
-    *ess = n * m / (sum > 1 / log10(n * m + 10) ? sum : 1 / log10(n * m + 10));
+    *time = fmax(sum, 1 / log10((double)(length * count) + 10));
+    return 1;
 }
 
-/* Rows of unit length to 1e-3, within the orthant where asked. */
-static cel_status celi_rows_check(cel_mat x, int64_t cells, int64_t genes, int orthant, cel_error *err)
+CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess,
+                                           double *rhat)
 {
-    int64_t i, j;
-    if (x.rows != cells || x.cols != genes) return celi_fail(err, CEL_ERR_SHAPE, "x is not cells x genes", -1, -1, -1);
-    for (i = 0; i < cells; i++) {
-        const cel_real *row = x.data + i * x.stride;
-        if (!(fabs(cel_vec_dot(row, row, genes) - 1) <= 2e-3))
-            return celi_fail(err, CEL_ERR_DATA, "a row is not of unit length", -1, i, -1);
-        for (j = 0; orthant && j < genes; j++)
-            if (row[j] < 0) return celi_fail(err, CEL_ERR_DATA, "a negative value on the orthant", -1, i, j);
+    enum { LAGS = 64 };
+    int64_t half = length / 2, count = 2 * chains, c, t;
+    double all = 0, between = 0, within, variance, first = 0, time, at[2], n = (double)half, m = (double)count, *h;
+    *ess = *rhat = (double)NAN;
+    if (chains < 1 || length < 8) return CEL_OK;
+    h = (double *)celi_alloc((size_t)count, (size_t)half * sizeof *h);
+    if (!h) return CEL_ERR_MEMORY;
+    for (c = 0; c < count; c++) {
+        memcpy(h + c * half, trace + c / 2 * length + (c % 2 ? length - half : 0), (size_t)half * sizeof *h);
+        for (t = 0; t < half; t++) all += h[c * half + t] / (n * m);
     }
+    for (c = 0; c < count; c++) {
+        double mean = 0;
+        for (t = 0; t < half; t++) mean += h[c * half + t] / n;
+        for (t = 0; t < half; t++) h[c * half + t] -= mean;
+        between += (mean - all) * (mean - all) / (m - 1);
+    }
+    /* Averaging neighbours leaves the mean of the trace, and so the variance of that mean, as it is, and halves the
+     * lags: where the sequence is long it is followed on averages, and the cost stays linear. */
+    for (;;) {
+        celi_autocovariances(h, count, half, 0, at);
+        within = at[0] * (double)half / (double)(half - 1);
+        variance = at[0] + between;
+        if (!(first > 0)) {
+            if (!(within > 1e-24 * all * all)) break; /* rounding only */
+            first = variance;
+            *rhat = sqrt(variance / within);
+        }
+        if (celi_geyer(h, count, half, half > 4 * LAGS ? LAGS : half, within, variance, &time)) {
+            *ess = (double)(half * count) / time * (first / variance);
+            break;
+        }
+        for (c = 0; c < count; c++)
+            for (t = 0; t < half / 2; t++)
+                h[c * (half / 2) + t] = (h[c * half + 2 * t] + h[c * half + 2 * t + 1]) / 2;
+        half /= 2;
+    }
+    celi_free(h);
     return CEL_OK;
+}
+
+/* The rows of a tissue that is to be moved. */
+static cel_status celi_sample_check(const cel_model *model, const cel_relations *relations, cel_mat x, int orthant,
+                                    cel_error *err)
+{
+    if (celi_relations_fit(relations, model, x.rows) || x.cols != model->genes)
+        return celi_fail(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1, -1, -1);
+    return celi_rows_unit(x, orthant, err);
+}
+
+/* What a run's trace says, and the sampler at its end. */
+static cel_status celi_sample_tell(const cel_sample *s, const double *trace, cel_sample_report *r)
+{
+    double count = (double)r->recorded;
+    int64_t t;
+    for (t = 0; t < r->recorded; t++) r->energy += trace[t] / count;
+    for (t = 0; t < r->recorded; t++) r->deviation += (trace[t] - r->energy) * (trace[t] - r->energy);
+    r->deviation = r->recorded > 1 ? sqrt(r->deviation / (count - 1)) : 0;
+    r->acceptance /= r->sweeps ? (double)r->sweeps : 1;
+    r->step = s->step;
+    r->colours = (int32_t)s->colours;
+    return cel_sample_diagnose(trace, 1, r->recorded, &r->ess, &r->rhat);
 }
 
 CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relations *relations,
                                       const cel_sample_options *options, cel_mat x, double *trace,
                                       cel_sample_report *report, cel_error *err)
 {
-    cel_sample_options o;
-    cel_sample_report r;
+    cel_sample_options o = CEL_ZERO;
+    cel_sample_report r = CEL_ZERO;
     cel_sample *s = NULL;
     double *own = NULL;
-    cel_work work;
+    cel_work work = CEL_ZERO;
     int64_t t, total;
-    cel_status status = celi_rows_check(x, x.rows, model->genes, options && options->orthant, err);
-    memset(&o, 0, sizeof o);
-    memset(&r, 0, sizeof r);
-    memset(&work, 0, sizeof work);
+    cel_status status;
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 100;
     if (!o.warmup) o.warmup = 50;
     if (o.warmup < 0) o.warmup = 0;
     if (!o.thin) o.thin = 1;
     if (report) *report = r;
-    if (!status && (o.sweeps < 0 || o.thin < 0))
-        status = celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
+    if (o.sweeps < 0 || o.thin < 0) return celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
+    status = celi_sample_check(model, relations, x, o.domain.orthant, err);
     if (!status) status = cel_sample_new(model, relations, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
@@ -10548,23 +11349,21 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
         if (!status && sweep >= 0) {
             r.acceptance += s->acceptance;
             r.sweeps++;
-            if ((sweep + 1) % o.thin == 0) {
-                status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_view(NULL, 0, 0), &work);
-                r.recorded++;
-                if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
-            }
+        }
+        if (!status && sweep >= 0 && (sweep + 1) % o.thin == 0) {
+            status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_view(NULL, 0, 0), &work);
+            r.recorded++;
+            if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
         }
         if (!status && o.progress.fn && o.progress.fn(o.progress.user, "sample", t + 1, total, s->acceptance))
             status = CEL_ERR_STOPPED;
     }
-    for (t = 0; t < r.recorded; t++) r.energy += trace[t] / (double)r.recorded;
-    for (t = 0; t < r.recorded; t++) r.deviation += (trace[t] - r.energy) * (trace[t] - r.energy);
-    r.deviation = r.recorded > 1 ? sqrt(r.deviation / (double)(r.recorded - 1)) : 0;
-    r.acceptance /= r.sweeps ? (double)r.sweeps : 1;
-    r.step = s->step;
-    r.colours = (int32_t)s->colours;
-    if (trace) cel_sample_diagnose(trace, 1, r.recorded, &r.ess, &r.rhat);
-    if (report) *report = r;
+    if (!status || status == CEL_ERR_STOPPED) {
+        cel_status told = celi_sample_tell(s, trace, &r);
+        if (report) *report = r;
+        if (told) status = told;
+    }
+    if (status) celi_fail(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1, -1, -1);
     celi_free(own);
     cel_work_free(&work);
     cel_sample_free(s);
@@ -10576,33 +11375,33 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
 /* ======================================================================== */
 
 /* The eigenvalues and the basis of F_0 + F_0^T, and the gauge of the ascent: adds c I to the quadratic form so that
- * it is positive. *half receives c / 2. */
+ * it is positive, which on rows of unit length changes H by a constant. A convex function rises at least as fast as its
+ * tangent, so the maximiser of the tangent never lowers it. *half receives c / 2. */
 static cel_status celi_ascent_gauge(cel_sample *s, double *half)
 {
     int64_t n = s->genes, i;
     double c = 0;
-    cel_mat a;
-    cel_status status = cel_mat_new(n, n, &a);
-    if (!status) status = cel_mat_new(n, n, &s->basis);
-    s->value = (double *)celi_alloc((size_t)n, sizeof *s->value);
-    if (!status && !s->value) status = CEL_ERR_MEMORY;
-    if (!status) status = cel_mat_copy(s->g2, a);
-    if (!status) status = cel_mat_eigen(a, s->value, s->basis);
-    cel_mat_free(&a);
-    if (!status && s->value[0] < 0) c = -s->value[0] + 1e-5 * (s->value[n - 1] - s->value[0]);
-    for (i = 0; i < n && !status; i++) {
+    cel_mat a = celi_pool_mat(&s->pool, n, n);
+    s->basis = celi_pool_mat(&s->pool, n, n);
+    s->value = (double *)celi_pool_get(&s->pool, n, sizeof *s->value);
+    *half = 0;
+    if (!s->pool.status) s->pool.status = cel_mat_copy(s->g2, a);
+    if (!s->pool.status) s->pool.status = cel_mat_eigen(a, s->value, s->basis);
+    if (s->pool.status) return s->pool.status;
+    if (s->value[0] < 0) c = -s->value[0] + 1e-5 * (s->value[n - 1] - s->value[0]);
+    for (i = 0; i < n; i++) {
         cel_real *d = s->g2.data + i * s->g2.stride + i;
         *d = (cel_real)((double)*d + c);
     }
     *half = c / 2;
-    return status;
+    return CEL_OK;
 }
 
 /* Row x goes to the maximiser of w . y over the sphere or orthant of its radius. */
 static void celi_maximiser(const cel_sample *s, const cel_real *w, cel_real *x, double radius, const uint8_t *hold)
 {
     int64_t n = s->genes, j, best = -1;
-    int orthant = s->options.orthant;
+    int orthant = s->options.domain.orthant;
     double length = 0;
     for (j = 0; j < n; j++) {
         if (hold && hold[j]) continue;
@@ -10675,7 +11474,7 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
 {
     int64_t n = s->genes, i, m = batch->count;
     cel_mat x, u, b, t = cel_mat_block(l->t, 0, 0, m, n);
-    int k, any = s->options.orthant;
+    int k, any = s->options.domain.orthant;
     l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) any |= s->held[batch->cell[i]];
     for (k = 0; k < 4 && any && !l->status; k++) {
@@ -10683,12 +11482,12 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
         l->status = cel_mat_gemm(0, 0, 1, x, s->g2, 1, u, &l->work);
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
-            if (s->options.orthant || s->held[cell])
+            if (s->options.domain.orthant || s->held[cell])
                 celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i],
-                               s->held[cell] ? s->options.hold + cell * n : NULL);
+                               s->held[cell] ? s->options.domain.hold + cell * n : NULL);
         }
     }
-    if (!s->options.orthant && !l->status) {
+    if (!s->options.domain.orthant && !l->status) {
         l->status = cel_mat_gemm(0, 0, 1, x, s->basis, 0, t, &l->work);
         if (!l->status) l->status = cel_mat_gemm(0, 0, 1, b, s->basis, 0, u, &l->work);
         for (i = 0; i < m && !l->status; i++)
@@ -10699,143 +11498,170 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
     }
     for (i = 0; i < m && !l->status; i++) {
         int64_t cell = batch->cell[i];
-        const cel_mat *from = s->options.orthant || s->held[cell] ? &x : &u;
+        const cel_mat *from = s->options.domain.orthant || s->held[cell] ? &x : &u;
         celi_batch_store(s, batch, cell, from->data + i * from->stride, l->radius[i], 1);
     }
 }
+
+/* In the first of its sweeps the ascent goes far beyond each cell's maximum, which leads past poor local ones. */
+enum { CELI_ASCENT_FAR = 15 };
 
 CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relations *relations,
                                       const cel_ascent_options *options, cel_mat x, cel_ascent_report *report,
                                       cel_error *err)
 {
-    cel_ascent_options o;
-    cel_sample_options so;
-    cel_ascent_report r;
+    cel_ascent_options o = CEL_ZERO;
+    cel_sample_options so = CEL_ZERO;
+    cel_ascent_report r = CEL_ZERO;
     cel_sample *s = NULL;
-    double half, beyond;
-    cel_work work;
-    cel_mat none = cel_mat_view(NULL, 0, 0);
+    double half;
+    cel_work work = CEL_ZERO;
+    cel_mat none = CEL_ZERO;
     cel_status status;
-    memset(&o, 0, sizeof o);
-    memset(&so, 0, sizeof so);
-    memset(&r, 0, sizeof r);
-    memset(&work, 0, sizeof work);
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 500;
     if (!(o.tolerance > 0)) o.tolerance = 1e-7;
-    so.orthant = o.orthant;
-    so.hold = o.hold;
-    so.frozen = o.frozen;
-    so.colour = o.colour;
+    so.domain = o.domain;
     if (report) *report = r;
-    status = celi_rows_check(x, x.rows, model->genes, o.orthant, err);
+    status = celi_sample_check(model, relations, x, o.domain.orthant, err);
     if (!status) status = cel_sample_new(model, relations, &so, &s, err);
     if (status) return status;
     status = celi_ascent_gauge(s, &half);
     if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, none, &work);
-    if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
     r.energy = r.start;
     if (o.trace) o.trace[0] = r.start;
     while (r.sweeps < o.sweeps && !r.converged && !status) {
-        double before = r.energy;
-        /* At first far, which leads past poor maxima. */
-        beyond = r.sweeps < 15 ? 0.97 : 0.7;
+        double before = r.energy, beyond = r.sweeps < CELI_ASCENT_FAR ? 0.97 : 0.7;
         status = celi_sampler_pass(s, x, celi_batch_ascent, &beyond);
         if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, none, &work);
         if (status) break;
+        if (o.trace) o.trace[r.sweeps + 1] = r.energy;
+        r.converged = (r.sweeps >= CELI_ASCENT_FAR || o.domain.orthant) &&
+                      r.energy - before <= o.tolerance * fabs(r.energy);
         r.sweeps++;
-        if (o.trace) o.trace[r.sweeps] = r.energy;
-        r.converged = (beyond < 0.9 || o.orthant) && r.energy - before <= o.tolerance * fabs(r.energy);
         if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
             status = CEL_ERR_STOPPED;
     }
+    if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
     if (report) *report = r;
     cel_work_free(&work);
     cel_sample_free(s);
     return status;
 }
 
-CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations *relations,
-                                        const cel_logz_options *options, cel_logz_report *report, cel_error *err)
-{
-    const int64_t cells = relations->cells;
-    cel_logz_options o;
-    cel_sample_options so;
-    cel_sample *s = NULL;
-    cel_mat x, none = cel_mat_view(NULL, 0, 0);
+/* An annealing: what all its runs share. */
+typedef struct celi_annealing {
+    const cel_logz_options *o;
+    cel_sample *s;
+    cel_mat x;      /* (S x n) */
+    double *step;   /* (rungs) */
+    double *weight; /* (runs) log weights, with the area of the spheres */
+    double area;
     cel_work work;
-    double *step, *weight, area, sum = 0, square = 0;
-    int64_t run, k;
+    cel_logz_report *report;
+} celi_annealing;
+
+/* One run, from the uniform law up to exp(H), in temperatures that rise with the square of the rung: most of the change
+ * is at the start. Run 0 only finds the step of every rung: those that count must not adapt to what they weigh. */
+static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *weight)
+{
+    const cel_logz_options *o = a->o;
+    cel_sample *s = a->s;
+    double before = 0, h = 0, sum = 0;
+    int64_t k;
+    cel_status status = CEL_OK;
+    cel_sample_restart(s, (uint32_t)run);
+    cel_sample_uniform(o->seed, (uint32_t)run, o->orthant, a->x);
+    for (k = 0; k < o->rungs && !status; k++) {
+        double now = (double)(k + 1) / (double)o->rungs;
+        now *= now;
+        status = cel_model_energy(s->model, s->relations, a->x, &h, NULL, cel_mat_view(NULL, 0, 0), &a->work);
+        sum += (now - before) * h;
+        before = now;
+        if (status || (run && k + 1 == o->rungs)) break;
+        cel_sample_temper(s, now);
+        if (run) s->step = a->step[k];
+        status = cel_sample_sweep(s, a->x);
+        if (!run) celi_sampler_adapt(s, 0.5);
+        if (!run) a->step[k] = s->step;
+        else if (s->acceptance < a->report->acceptance) a->report->acceptance = s->acceptance;
+        if (!status && o->progress.fn &&
+            o->progress.fn(o->progress.user, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz))
+            status = CEL_ERR_STOPPED;
+    }
+    *weight = sum + a->area;
+    return status;
+}
+
+/* The report of the first `runs` log weights. log Z is that of the mean weight, of which the largest may be all there
+ * is; the error of that mean is an estimate only where the weights are of one size. */
+static void celi_annealing_tell(const double *weight, int64_t runs, cel_logz_report *r)
+{
+    double sum = 0, square = 0, mean = 0, count = (double)runs;
+    int64_t k;
+    r->least = r->most = weight[0];
+    for (k = 1; k < runs; k++) r->least = fmin(r->least, weight[k]), r->most = fmax(r->most, weight[k]);
+    for (k = 0; k < runs; k++) sum += exp(weight[k] - r->most) / count, mean += weight[k] / count;
+    r->logz = r->most + log(sum);
+    for (r->spread = 0, k = 0; k < runs; k++) {
+        double d = exp(weight[k] - r->most) - sum;
+        square += d * d;
+        r->spread += (weight[k] - mean) * (weight[k] - mean);
+    }
+    r->spread = runs > 1 ? sqrt(r->spread / (count - 1)) : 0;
+    r->converged = runs > 1 && r->spread <= 1;
+    r->se = r->converged ? sqrt(square / (count * (count - 1))) / sum : (double)NAN;
+}
+
+CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations *relations,
+                                    const cel_logz_options *options, cel_logz_report *report, cel_error *err)
+{
+    const int64_t cells = relations->cells, n = model->genes;
+    cel_logz_options o = CEL_ZERO;
+    cel_sample_options so = CEL_ZERO;
+    celi_annealing a = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    double unused;
+    int64_t run;
     cel_status status;
     memset(report, 0, sizeof *report);
-    memset(&o, 0, sizeof o);
-    memset(&so, 0, sizeof so);
-    memset(&work, 0, sizeof work);
     if (options) o = *options;
     if (!o.runs) o.runs = 16;
     if (!o.rungs) o.rungs = 200;
     if (o.runs < 2 || o.rungs < 1)
         return celi_fail(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1, -1, -1);
     so.seed = o.seed;
-    so.orthant = o.orthant;
+    so.domain.orthant = o.orthant;
     so.moves = o.moves;
     so.warmup = -1;
-    area = (double)cells * (cel_sphere_log_area(model->genes) - (o.orthant ? (double)model->genes * log(2.0) : 0));
-    status = cel_mat_new(cells, model->genes, &x);
-    step = (double *)celi_alloc((size_t)(o.rungs + o.runs) + 1, sizeof *step);
-    if (status || !step) status = celi_fail(err, CEL_ERR_MEMORY, "annealing", -1, -1, -1);
-    if (!status) status = cel_sample_new(model, relations, &so, &s, err);
-    weight = step + o.rungs;
+    status = cel_sample_new(model, relations, &so, &a.s, err);
+    if (status) return status;
+    a.o = &o;
+    a.report = report;
+    a.area = (double)cells * (cel_sphere_log_area(n) - (o.orthant ? (double)n * log(2.0) : 0));
+    a.x = celi_pool_mat(&pool, cells, n);
+    a.step = (double *)celi_pool_get(&pool, o.rungs, sizeof *a.step);
+    a.weight = (double *)celi_pool_get(&pool, o.runs, sizeof *a.weight);
     report->acceptance = 1;
-    /* Run 0 only finds the step of every rung: the runs that count must not adapt. */
-    for (run = 0; run <= o.runs && !status; run++) {
-        double before = 0, h = 0, w = 0;
-        cel_sample_restart(s, (uint32_t)run);
-        cel_sample_uniform(o.seed, (uint32_t)run, o.orthant, x);
-        for (k = 0; k < o.rungs && !status; k++) {
-            double now = (double)(k + 1) / (double)o.rungs;
-            now *= now;
-            status = cel_model_energy(model, relations, x, &h, NULL, none, &work);
-            w += (now - before) * h;
-            before = now;
-            if (status || (run && k + 1 == o.rungs)) break;
-            cel_sample_temper(s, now);
-            if (run) s->step = step[k];
-            status = cel_sample_sweep(s, x);
-            if (!run) {
-                celi_sampler_adapt(s, 0.5);
-                step[k] = s->step;
-            } else if (s->acceptance < report->acceptance) {
-                report->acceptance = s->acceptance;
-            }
-            if (!status && o.progress.fn &&
-                o.progress.fn(o.progress.user, "logz", run * o.rungs + k, (o.runs + 1) * o.rungs, report->logz))
-                status = CEL_ERR_STOPPED;
-        }
-        if (status || !run) continue;
-        weight[run] = w + area;
-        if (!(fabs(weight[run]) <= DBL_MAX)) status = celi_fail(err, CEL_ERR_NUMERIC, "energy is not finite", -1, -1, -1);
-        report->most = run == 1 || weight[run] > report->most ? weight[run] : report->most;
-        report->least = run == 1 || weight[run] < report->least ? weight[run] : report->least;
-        sum = square = 0;
-        for (k = 1; k <= run; k++) sum += exp(weight[k] - report->most) / (double)run;
-        for (k = 1; k <= run; k++) {
-            double d = exp(weight[k] - report->most) - sum;
-            square += d * d;
-        }
-        report->logz = report->most + log(sum);
+    status = pool.status ? pool.status : celi_annealing_run(&a, 0, &unused);
+    for (run = 0; run < o.runs && !status; run++) {
+        status = celi_annealing_run(&a, run + 1, a.weight + run);
+        if (!status && !(fabs(a.weight[run]) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        if (!status) celi_annealing_tell(a.weight, run + 1, report);
     }
-    report->se = sqrt(square / (double)(o.runs * (o.runs - 1))) / (sum > 0 ? sum : 1);
-    if (status) memset(report, 0, sizeof *report);
-    cel_mat_free(&x);
-    celi_free(step);
-    cel_work_free(&work);
-    cel_sample_free(s);
+    if (status) {
+        memset(report, 0, sizeof *report);
+        celi_fail(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1, -1, -1);
+    }
+    celi_pool_free(&pool);
+    cel_work_free(&a.work);
+    cel_sample_free(a.s);
     return status;
 }
 
-/* One cell's law in the mean field: von Mises-Fisher, concentration k, direction mu. Its share of the bound, but
- * for the field, is A/k tr G + (1 - n A/k) mu.G mu + phi - k A. */
+/* One cell's law in the mean field: von Mises-Fisher, concentration k, direction mu, so that E x = A mu and
+ * E x x^T = A/k I + (1 - n A/k) mu mu^T. Its share of the bound, E x.G x plus its entropy but without the field, is
+ * A/k tr G + (1 - n A/k) mu.G mu + phi - k A. */
 typedef struct celi_bound {
     double trace, gauge; /* of the quadratic form as shifted, and the shift */
     double *k, *share;   /* (cells) */
@@ -10865,6 +11691,8 @@ static double celi_bound_concentration(const celi_bound *c, int64_t n, double q,
     return k;
 }
 
+/* Two rounds for each cell's direction and then its concentration, given the means of the others, which are what x
+ * holds; or, to measure, its share. */
 static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     celi_bound *c = (celi_bound *)batch->context;
@@ -10902,33 +11730,36 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
 }
 
 CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relations *relations,
-                                          uint64_t seed, int64_t sweeps, double *bound, cel_error *err)
+                                      const cel_logz_options *options, double *bound, cel_error *err)
 {
     const int64_t cells = relations->cells;
-    cel_ascent_options ascent;
+    cel_logz_options o = CEL_ZERO;
+    cel_ascent_options ascent = CEL_ZERO;
     cel_sample *s = NULL;
-    cel_work work;
-    celi_bound c;
-    cel_mat x, none = cel_mat_view(NULL, 0, 0);
-    double *energy, area = (double)cells * cel_sphere_log_area(model->genes), last, all;
-    int64_t t, i, r;
+    cel_work work = CEL_ZERO;
+    celi_bound c = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    cel_mat x, none = CEL_ZERO;
+    double *energy, area = (double)cells * cel_sphere_log_area(model->genes), last = 0, all;
+    int64_t t, i;
     cel_status status;
     *bound = 0;
-    memset(&c, 0, sizeof c);
-    memset(&work, 0, sizeof work);
-    memset(&ascent, 0, sizeof ascent);
-    ascent.sweeps = 10;
-    if (!sweeps) sweeps = 100;
-    status = cel_mat_new(cells, model->genes, &x);
-    c.k = (double *)celi_alloc((size_t)(2 * cells + model->relations + 1), sizeof *c.k);
-    if (status || !c.k) status = celi_fail(err, CEL_ERR_MEMORY, "the mean-field bound", -1, -1, -1);
-    c.share = c.k + cells;
-    energy = c.share + cells;
+    if (options) o = *options;
+    if (!o.sweeps) o.sweeps = 100;
+    if (o.orthant || o.sweeps < 0)
+        return celi_fail(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1, -1, -1);
+    status = cel_sample_new(model, relations, NULL, &s, err);
+    if (status) return status;
+    x = celi_pool_mat(&pool, cells, model->genes);
+    c.k = (double *)celi_pool_get(&pool, cells, sizeof *c.k);
+    c.share = (double *)celi_pool_get(&pool, cells, sizeof *c.share);
+    energy = (double *)celi_pool_get(&pool, model->relations + 1, sizeof *energy);
+    status = pool.status;
     if (!status) {
-        cel_sample_uniform(seed, 0, 0, x);
-        status = cel_ascent_run(model, relations, &ascent, x, NULL, err);
+        ascent.sweeps = 10;
+        cel_sample_uniform(o.seed, 0, 0, x);
+        status = cel_ascent_run(model, relations, &ascent, x, NULL, NULL);
     }
-    if (!status) status = cel_sample_new(model, relations, NULL, &s, err);
     if (!status) status = celi_ascent_gauge(s, &c.gauge);
     if (!status) {
         for (i = 0; i < model->genes; i++) c.trace += (double)s->g2.data[i * s->g2.stride + i] / 2;
@@ -10936,23 +11767,24 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
         /* No concentration at all is a valid trial as well. */
         last = *bound = area + (double)cells * (c.trace / (double)model->genes - c.gauge);
     }
-    for (t = 0; t < sweeps && !status; t++) {
-        c.measure = 0;
-        status = celi_sampler_pass(s, x, celi_batch_bound, &c);
-        c.measure = 1;
-        if (!status) status = celi_sampler_pass(s, x, celi_batch_bound, &c);
+    for (t = 0; t < o.sweeps && !status; t++) {
+        for (c.measure = 0; c.measure < 2 && !status; c.measure++)
+            status = celi_sampler_pass(s, x, celi_batch_bound, &c);
         if (!status) status = cel_model_energy(model, relations, x, &all, energy, none, &work);
         if (status) break;
-        for (r = 0; r < model->relations; r++)
-            if (!relations->at[r].w) all -= energy[r];
+        /* A cell's own force is in its share, by the law's second moments; H of the means is right for the rest. */
+        all -= energy[0];
         for (all += area, i = 0; i < cells; i++) all += c.share[i];
         if (all > *bound) *bound = all;
         if (t && fabs(all - last) <= 1e-9 * fabs(all)) break;
         last = all;
+        if (o.progress.fn && o.progress.fn(o.progress.user, "bound", t + 1, o.sweeps, *bound)) status = CEL_ERR_STOPPED;
     }
-    if (status) *bound = 0;
-    cel_mat_free(&x);
-    celi_free(c.k);
+    if (status) {
+        *bound = 0;
+        celi_fail(err, status, "the mean-field bound", -1, -1, -1);
+    }
+    celi_pool_free(&pool);
     cel_work_free(&work);
     cel_sample_free(s);
     return status;
@@ -10964,16 +11796,12 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
 
 static int celi_adds(const cel_intervention *v) { return v->what == CEL_DO_ADD || v->what == CEL_DO_ADD_FREE; }
 
+/* ---- interventions as text ---- */
+
 /* What is left of a line. */
 typedef struct celi_text {
     const char *at, *end;
 } celi_text;
-
-/* Whom names in a text stand for. */
-typedef struct celi_names {
-    const char *const *genes, *const *types;
-    int64_t n, type_count, cells;
-} celi_names;
 
 static int celi_text_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
@@ -10982,23 +11810,6 @@ static char celi_text_peek(celi_text *t)
 {
     while (t->at < t->end && celi_text_blank(*t->at)) t->at++;
     return t->at < t->end ? *t->at : (char)0;
-}
-
-static int celi_text_comma(celi_text *t) { return celi_text_peek(t) == ',' ? (t->at++, 1) : 0; }
-
-/* Takes the phrase if the text goes on with it, whole word by whole word; else leaves the text alone. */
-static int celi_text_phrase(celi_text *t, const char *phrase)
-{
-    celi_text s = *t;
-    while (*phrase) {
-        celi_text_peek(&s);
-        for (; *phrase && *phrase != ' '; phrase++, s.at++)
-            if (s.at >= s.end || *s.at != *phrase) return 0;
-        if (s.at < s.end && !celi_text_blank(*s.at)) return 0;
-        if (*phrase) phrase++;
-    }
-    *t = s;
-    return 1;
 }
 
 /* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly. */
@@ -11067,93 +11878,129 @@ static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t co
     return found;
 }
 
-/* x,y or x,y,z, when `after` more commas follow in the line. */
-static int celi_text_place(celi_text *t, int64_t after, double *place)
+/* Takes the words and commas of a form up to its next capital or its end, and returns what is left of the form; NULL
+ * where the text goes on otherwise. */
+static const char *celi_text_words(celi_text *t, const char *form)
+{
+    while (*form && !(*form >= 'A' && *form <= 'Z')) {
+        if (*form == ' ') {
+            form++;
+            continue;
+        }
+        celi_text_peek(t);
+        for (; *form && *form != ' '; form++, t->at++)
+            if (t->at >= t->end || *t->at != *form) return NULL;
+        if (form[-1] != ',' && t->at < t->end && !celi_text_blank(*t->at)) return NULL;
+    }
+    return form;
+}
+
+/* x,y or x,y,z: whatever leaves as many commas in the line as there are in the rest of the form. */
+static int celi_text_place(celi_text *t, const char *rest, double *place)
 {
     const char *c;
-    int64_t d, dims = 1 - after;
+    int64_t d, dims = 1;
     for (c = t->at; c < t->end; c++) dims += *c == ',';
+    for (c = rest; *c; c++) dims -= *c == ',';
     if (dims < 2 || dims > 3) return 0;
     for (d = 0; d < dims; d++)
-        if ((d && !celi_text_comma(t)) || !celi_text_number(t, place + d)) return 0;
+        if ((d && !celi_text_words(t, ",")) || !celi_text_number(t, place + d)) return 0;
     return 1;
 }
 
-/* One line, neither empty nor a comment. NULL, or what is wrong with it. */
-static const char *celi_intervention_line(const celi_names *names, celi_text t, cel_intervention *v)
+/* Reads what the capital at *form stands for: C and L a cell, T a type, G a gene, V a value, R a radius, P a place.
+ * FORMAT where it is none, ARG and the reason in *wrong where it is one that cannot be. */
+static cel_status celi_text_field(celi_text *t, const char *form, const cel_intervention_names *names,
+                                  cel_intervention *v, const char **wrong)
 {
-    static const char *const form = "a line of no known form", *const range = "a cell out of range";
-    int free_cell = celi_text_phrase(&t, "add free cell at");
-    v->gene = -1;
-    if (free_cell || celi_text_phrase(&t, "add cell at")) {
-        v->what = free_cell ? CEL_DO_ADD_FREE : CEL_DO_ADD;
-        if (!celi_text_place(&t, 0, v->place)) return form;
-    } else if (celi_text_phrase(&t, "remove cell")) {
-        v->what = CEL_DO_REMOVE;
-        if (!celi_text_index(&t, names->cells, &v->cell)) return form;
-    } else if (celi_text_phrase(&t, "cell")) {
-        v->what = CEL_DO_ROW;
-        if (!celi_text_index(&t, names->cells, &v->cell)) return form;
-    } else if (celi_text_phrase(&t, "cells of type")) {
-        int64_t type = celi_text_name(&t, names->types, names->types ? names->type_count : INT32_MAX);
-        v->who = CEL_WHO_TYPE;
+    int64_t *cell = *form == 'L' ? &v->like : &v->cell, type = 0;
+    int read = 1, fits = 1;
+    switch (*form) {
+    case 'T':
+        type = celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
         v->type = (int32_t)type;
-        if (type < 0) return "unknown type";
-    } else if (celi_text_phrase(&t, "cells within")) {
-        v->who = CEL_WHO_DISC;
-        if (!celi_text_number(&t, &v->radius) || !celi_text_phrase(&t, "of") || !celi_text_place(&t, 2, v->place))
-            return form;
-    } else if (!celi_text_index(&t, names->cells, &v->cell)) return form;
-    if (v->cell < 0) return range;
-    if (v->what == CEL_DO_HOLD) {
-        if (!celi_text_comma(&t)) return form;
-        v->gene = celi_text_name(&t, names->genes, names->n);
-        if (v->gene < 0) return "unknown gene";
-        if (!celi_text_comma(&t) || !celi_text_number(&t, &v->value)) return form;
-        if (!(fabs(v->value) <= 1)) return "a value beyond 1";
-    } else if (v->what != CEL_DO_REMOVE) {
-        if (!celi_text_phrase(&t, "with profile of cell") || !celi_text_index(&t, names->cells, &v->like)) return form;
-        if (v->like < 0) return range;
+        fits = type >= 0;
+        *wrong = "unknown type";
+        break;
+    case 'G':
+        v->gene = celi_text_name(t, names->genes, names->gene_count);
+        fits = v->gene >= 0;
+        *wrong = "unknown gene";
+        break;
+    case 'V':
+        read = celi_text_number(t, &v->value);
+        fits = fabs(v->value) <= 1;
+        *wrong = "a value beyond 1";
+        break;
+    case 'R': read = celi_text_number(t, &v->radius); break;
+    case 'P': read = celi_text_place(t, form, v->place); break;
+    default: /* C, L */
+        read = celi_text_index(t, names->cells, cell);
+        fits = *cell >= 0;
+        *wrong = "a cell out of range";
     }
-    return celi_text_peek(&t) ? form : NULL;
+    return !read ? CEL_ERR_FORMAT : fits ? CEL_OK : CEL_ERR_ARG;
 }
 
-CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const char *const *genes, int64_t n,
-                                              const char *const *types, int64_t type_count, int64_t cells,
+/* One line, neither empty nor a comment. */
+static cel_status celi_intervention_line(const cel_intervention_names *names, celi_text line, cel_intervention *v,
+                                         cel_error *err)
+{
+    /* The form of a line is the first whose words up to the first capital it begins with; the last begins with none. */
+    static const struct {
+        const char *text;
+        cel_do what;
+        cel_who who;
+    } forms[] = {{"add free cell at P with profile of cell L", CEL_DO_ADD_FREE, CEL_WHO_CELLS},
+                 {"add cell at P with profile of cell L", CEL_DO_ADD, CEL_WHO_CELLS},
+                 {"remove cell C", CEL_DO_REMOVE, CEL_WHO_CELLS},
+                 {"cell C with profile of cell L", CEL_DO_ROW, CEL_WHO_CELLS},
+                 {"cells of type T , G , V", CEL_DO_HOLD, CEL_WHO_TYPE},
+                 {"cells within R of P , G , V", CEL_DO_HOLD, CEL_WHO_DISC},
+                 {"C , G , V", CEL_DO_HOLD, CEL_WHO_CELLS}};
+    const char *wrong = NULL, *form;
+    celi_text t = line;
+    cel_status status = CEL_OK;
+    int k = 0;
+    while ((form = celi_text_words(&t, forms[k].text)) == NULL) k++, t = line;
+    v->what = forms[k].what;
+    v->who = forms[k].who;
+    v->gene = -1;
+    while (!status && form && *form) {
+        status = celi_text_field(&t, form, names, v, &wrong);
+        if (!status) form = celi_text_words(&t, form + 1);
+    }
+    if (!status && (!form || celi_text_peek(&t))) status = CEL_ERR_FORMAT;
+    if (!status) return CEL_OK;
+    return celi_fail(err, status, status == CEL_ERR_FORMAT ? "a line of no known form" : wrong, v->line,
+                     v->who == CEL_WHO_CELLS && !celi_adds(v) ? v->cell : -1, v->gene);
+}
+
+CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const cel_intervention_names *names,
                                               cel_intervention **out, int64_t *count, cel_error *err)
 {
     const char *end = text + length, *c;
-    celi_names names;
     cel_intervention *list;
     int64_t line = 0, most = 1, k = 0;
-    names.genes = genes;
-    names.types = types;
-    names.n = n;
-    names.type_count = type_count;
-    names.cells = cells;
+    cel_status status = CEL_OK;
     *out = NULL;
     *count = 0;
     for (c = text; c < end; c++) most += *c == '\n';
     list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
     if (!list) return celi_fail(err, CEL_ERR_MEMORY, "reading interventions", -1, -1, -1);
-    for (c = text; c < end; c++) {
+    for (c = text; c < end && !status; c++) {
         celi_text t;
-        const char *wrong;
         t.at = c;
         while (c < end && *c != '\n') c++;
         line++;
         for (t.end = t.at; t.end < c && *t.end != '#'; t.end++) {}
         if (!celi_text_peek(&t)) continue;
         list[k].line = line;
-        wrong = celi_intervention_line(&names, t, &list[k]);
-        if (wrong) {
-            cel_status status = strncmp(wrong, "a line", 6) ? CEL_ERR_ARG : CEL_ERR_FORMAT;
-            int named = list[k].who == CEL_WHO_CELLS && !celi_adds(&list[k]);
-            celi_fail(err, status, wrong, line, named ? list[k].cell : -1, list[k].gene);
-            celi_free(list);
-            return status;
-        }
-        k++;
+        status = celi_intervention_line(names, t, &list[k++], err);
+    }
+    if (status) {
+        celi_free(list);
+        return status;
     }
     *out = list;
     *count = k;
@@ -11164,20 +12011,20 @@ CEL_API_DEF void cel_intervention_free(cel_intervention *list) { celi_free(list)
 
 /* ---- preparing ---- */
 
-enum { CELI_TARGET = 1, CELI_HELD = 2, CELI_GONE = 4 };
+enum { CELI_HELD = 1, CELI_GONE = 2 };
+static const char celi_preparing[] = "preparing a perturbation";
 
 /* All that preparing needs, over the U = S + A observed and added cells. */
 typedef struct celi_prep {
-    const cel_model *model;
     const cel_tissue *tissue;
     const cel_intervention *list;
-    const cel_perturb_setup *setup;
-    int64_t count, S, A, U;
-    uint8_t *mark;              /* (U) */
-    int32_t *hop, *queue, *map; /* (U) */
-    int32_t *slide;             /* (U) */
-    cel_mat coords;             /* (U x 2 or 3), or none */
-    const cel_relations *after; /* of U cells */
+    int64_t count, cells;           /* interventions; U */
+    const cel_relations *after;     /* as given, or NULL */
+    const cel_relations *arm[2];    /* sham, of S cells; after, of U */
+    uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
+    int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
+    cel_perturb *p;
+    celi_pool own, scratch; /* what p keeps, and what goes */
     cel_error *err;
 } celi_prep;
 
@@ -11187,92 +12034,102 @@ static cel_status celi_refuse(const celi_prep *c, cel_status status, int64_t k, 
     return celi_fail(c->err, status, what, k < 0 ? -1 : c->list[k].line ? c->list[k].line : k + 1, cell, gene);
 }
 
-/* The next cell of intervention v: at is 0 at first, then what the last call returned; 0 ends. added is
- * the id of the cell if v adds one. */
-static int64_t celi_intervention_next(const celi_prep *c, const cel_intervention *v, int64_t added, int64_t at,
-                                      int64_t *cell)
+/* Whether intervention v, on a type or a disc, is on observed cell i. */
+static int celi_prep_inside(const cel_tissue *tissue, const cel_intervention *v, int64_t i)
 {
-    int64_t i, d;
-    if (celi_adds(v)) *cell = added;
-    else if (v->who == CEL_WHO_CELLS && v->cells) {
-        if (at >= v->count) return 0;
-        *cell = v->cells[at];
-        return at + 1;
-    } else if (v->who == CEL_WHO_CELLS) *cell = v->cell;
-    else {
-        for (i = at; i < c->S; i++) {
-            const cel_real *place = c->coords.data ? c->coords.data + i * c->coords.stride : NULL;
-            double square = 0;
-            for (d = 0; v->who == CEL_WHO_DISC && d < c->coords.cols; d++)
-                square += ((double)place[d] - v->place[d]) * ((double)place[d] - v->place[d]);
-            if (v->who == CEL_WHO_TYPE ? c->tissue->type[i] == v->type : square <= v->radius * v->radius) {
-                *cell = i;
-                return i + 1;
-            }
-        }
-        return 0;
-    }
-    return at ? 0 : 1;
+    const cel_real *place = tissue->coords.data + i * tissue->coords.stride;
+    double square = 0;
+    int64_t d;
+    if (v->who == CEL_WHO_TYPE) return tissue->type[i] == v->type;
+    for (d = 0; d < tissue->coords.cols; d++)
+        square += ((double)place[d] - v->place[d]) * ((double)place[d] - v->place[d]);
+    return square <= v->radius * v->radius;
 }
 
-/* Checks every intervention by itself and marks its cells. */
-static cel_status celi_prep_mark(celi_prep *c)
+typedef cel_status celi_prep_fn(celi_prep *c, int64_t k, int64_t cell);
+
+/* fn for every cell of every intervention in turn; new cells have the ids from S up, in the order of the list. */
+static cel_status celi_prep_each(celi_prep *c, celi_prep_fn *fn)
 {
-    int64_t k, at, cell = -1, next, added = c->S;
-    for (k = 0; k < c->count; k++) {
+    int64_t k, i, added = c->p->observed;
+    cel_status status = CEL_OK;
+    for (k = 0; k < c->count && !status; k++) {
         const cel_intervention *v = &c->list[k];
-        int profile = v->what == CEL_DO_ROW || celi_adds(v);
-        if (v->what == CEL_DO_HOLD && (v->gene < 0 || v->gene >= c->model->genes))
-            return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
-        if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
-            return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
-        if (profile && !v->row && (v->like < 0 || v->like >= c->S))
-            return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
-        if (!celi_adds(v) &&
-            ((v->who == CEL_WHO_TYPE && !c->tissue->type) || (v->who == CEL_WHO_DISC && !c->coords.data)))
-            return celi_refuse(c, CEL_ERR_ARG, k, "a tissue without the types or coordinates asked for", -1, -1);
-        if (celi_adds(v) && !c->setup->after)
-            return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
-        for (at = 0; (next = celi_intervention_next(c, v, added, at, &cell)) != 0; at = next) {
-            if (cell < 0 || cell >= c->U) return celi_refuse(c, CEL_ERR_ARG, k, "a cell out of range", cell, -1);
-            c->mark[cell] |= CELI_TARGET | (v->what == CEL_DO_REMOVE ? CELI_GONE : CELI_HELD);
-            if ((c->mark[cell] & CELI_GONE) && (c->mark[cell] & CELI_HELD))
-                return celi_refuse(c, CEL_ERR_ARG, k, "a removed cell that is also held or added", cell, -1);
+        int64_t cells = celi_adds(v) ? 1 : v->who != CEL_WHO_CELLS ? c->p->observed : v->cells ? v->count : 1, hits = 0;
+        for (i = 0; i < cells && !status; i++) {
+            if (!celi_adds(v) && v->who != CEL_WHO_CELLS && !celi_prep_inside(c->tissue, v, i)) continue;
+            hits++;
+            status = fn(c, k, celi_adds(v) ? added++ : v->who != CEL_WHO_CELLS ? i : v->cells ? v->cells[i] : v->cell);
         }
-        if (!at) return celi_refuse(c, CEL_ERR_DATA, k, "an intervention on no cell", -1, -1);
-        added += celi_adds(v);
+        if (!hits) status = celi_refuse(c, CEL_ERR_DATA, k, "an intervention on no cell", -1, -1);
     }
+    return status;
+}
+
+/* Checks an intervention by itself. */
+static cel_status celi_prep_check(const celi_prep *c, int64_t k)
+{
+    const cel_intervention *v = &c->list[k];
+    int adds = celi_adds(v), profile = v->what == CEL_DO_ROW || adds;
+    if ((int)v->what < 0 || v->what > CEL_DO_REMOVE || (int)v->who < 0 || v->who > CEL_WHO_DISC)
+        return celi_refuse(c, CEL_ERR_ARG, k, "an intervention of no known kind", -1, -1);
+    if (v->what == CEL_DO_HOLD && (v->gene < 0 || v->gene >= c->p->genes))
+        return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
+    if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
+        return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
+    if (adds && !c->after)
+        return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
+    if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
+        return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
+    if (!adds && ((v->who == CEL_WHO_TYPE && !c->tissue->type) || (v->who == CEL_WHO_DISC && !c->tissue->coords.data)))
+        return celi_refuse(c, CEL_ERR_ARG, k, "a tissue without the types or coordinates asked for", -1, -1);
     return CEL_OK;
+}
+
+static cel_status celi_prep_mark(celi_prep *c, int64_t k, int64_t cell)
+{
+    if (cell < 0 || cell >= c->cells) return celi_refuse(c, CEL_ERR_ARG, k, "a cell out of range", cell, -1);
+    c->mark[cell] |= c->list[k].what == CEL_DO_REMOVE ? CELI_GONE : CELI_HELD;
+    if (c->mark[cell] == (CELI_GONE | CELI_HELD))
+        return celi_refuse(c, CEL_ERR_ARG, k, "a removed cell that is also held or added", cell, -1);
+    return CEL_OK;
+}
+
+/* Puts the neighbours of cell i in W that have no hop yet into the queue; returns its new end. */
+static int64_t celi_prep_visit(celi_prep *c, const cel_csr *w, int64_t i, int64_t write)
+{
+    int64_t e;
+    if (!w || i >= w->rows) return write;
+    for (e = w->start[i]; e < w->start[i + 1]; e++) {
+        int32_t j = w->index[e];
+        if (c->hop[j] >= 0) continue;
+        c->hop[j] = c->hop[i] + 1;
+        c->queue[write++] = j;
+    }
+    return write;
 }
 
 /* Breadth-first from the marked cells over the relations of both arms, whatever their direction. */
 static void celi_prep_hops(celi_prep *c)
 {
-    int64_t i, e, r, read = 0, write = 0;
-    int m;
-    for (i = 0; i < c->U; i++) {
+    int64_t i, r, read = 0, write = 0;
+    int arm;
+    for (i = 0; i < c->cells; i++) {
         c->hop[i] = c->mark[i] ? 0 : -1;
         if (c->mark[i]) c->queue[write++] = (int32_t)i;
     }
     while (read < write) {
         i = c->queue[read++];
-        for (r = 0; r < c->model->relations; r++)
-            for (m = 0; m < 4; m++) {
-                const cel_relation *rel = (m < 2 ? c->tissue->relations : c->after)->at + r;
-                const cel_csr *w = m % 2 ? rel->wt : rel->w;
-                if (!w || i >= w->rows) continue;
-                for (e = w->start[i]; e < w->start[i + 1]; e++) {
-                    int32_t j = w->index[e];
-                    if (c->hop[j] >= 0) continue;
-                    c->hop[j] = c->hop[i] + 1;
-                    c->queue[write++] = j;
-                }
+        for (r = 0; r < c->arm[0]->count; r++)
+            for (arm = 0; arm < 2; arm++) {
+                write = celi_prep_visit(c, c->arm[arm]->at[r].w, i, write);
+                write = celi_prep_visit(c, c->arm[arm]->at[r].wt, i, write);
             }
     }
 }
 
-/* The part of A among the listed cells (count, ascending) that are present; map is the list's inverse (-1:
- * not in it), defined for all of A's rows. */
+/* The part of A among the listed cells (count, ascending) that are present (NULL: all are); map is the list's
+ * inverse (-1: not in it), defined for all of A's rows. */
 static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const uint8_t *present,
                                 const int32_t *map, cel_csr *out)
 {
@@ -11282,10 +12139,10 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
         if (list[i] < a->rows) total += a->start[list[i] + 1] - a->start[list[i]];
     status = celi_csr_new(count, count, total, out);
     for (i = 0, total = 0; i < count && !status; i++) {
-        if (present[i] && list[i] < a->rows)
+        if ((!present || present[i]) && list[i] < a->rows)
             for (e = a->start[list[i]]; e < a->start[list[i] + 1]; e++) {
                 int32_t j = map[a->index[e]];
-                if (j < 0 || !present[j]) continue;
+                if (j < 0 || (present && !present[j])) continue;
                 out->index[total] = j;
                 out->value[total++] = a->value[e];
             }
@@ -11296,16 +12153,88 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
 
 /* All relations of an arm, restricted. */
 static cel_status celi_relations_part(const cel_relations *from, const int32_t *list, int64_t count,
-                                      const uint8_t *present, const int32_t *map, cel_relations *to, cel_error *err)
+                                      const uint8_t *present, const int32_t *map, cel_relations *to)
 {
     int64_t r;
     cel_status status = cel_relations_new(count, to);
     for (r = 1; r < from->count && !status; r++) {
         cel_csr part;
         status = celi_csr_part(from->at[r].w, list, count, present, map, &part);
-        if (!status) status = cel_relations_add(to, from->name[r], &part, err);
+        if (!status) status = cel_relations_add(to, from->name[r], &part, NULL);
     }
     return status;
+}
+
+/* Chooses the local cells and describes them. */
+static cel_status celi_prep_local(celi_prep *c)
+{
+    cel_perturb *p = c->p;
+    const cel_tissue *tissue = c->tissue;
+    int64_t i, d, n = p->genes, S = p->observed, added = 0, dims = tissue->coords.data ? tissue->coords.cols : 0;
+    int arm;
+    cel_status status;
+    for (i = 0; i < c->cells; i++)
+        c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
+    p->id = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->id);
+    p->hop = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->hop);
+    p->hold = (uint8_t *)celi_pool_get(&c->own, p->cells * n, 1);
+    if (tissue->type) p->type = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->type);
+    if (dims) p->coords = celi_pool_mat(&c->own, p->cells, dims);
+    for (arm = 0; arm < 2; arm++) {
+        p->present[arm] = (uint8_t *)celi_pool_get(&c->own, p->cells, 1);
+        p->fixed[arm] = (uint8_t *)celi_pool_get(&c->own, p->cells, 1);
+        p->start[arm] = celi_pool_mat(&c->own, p->cells, n);
+    }
+    if (c->own.status) return c->own.status;
+    for (i = 0; i < c->cells; i++) {
+        int64_t to = c->map[i];
+        const cel_intervention *v = NULL;
+        /* Every added cell is one that is intervened on, hence local. */
+        while (i >= S && !v) v = celi_adds(&c->list[added++]) ? &c->list[added - 1] : NULL;
+        if (to < 0) continue;
+        p->id[to] = (int32_t)i;
+        p->hop[to] = c->hop[i];
+        p->present[0][to] = i < S;
+        p->present[1][to] = !(c->mark[i] & CELI_GONE);
+        for (d = 0; d < dims; d++)
+            p->coords.data[to * dims + d] =
+                v ? (cel_real)v->place[d] : tissue->coords.data[i * tissue->coords.stride + d];
+        if (p->type) p->type[to] = !v ? tissue->type[i] : v->row ? -1 : tissue->type[v->like];
+    }
+    for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
+        status = celi_relations_part(c->arm[arm], p->id, p->cells, p->present[arm], c->map, &p->relations[arm]);
+    return status;
+}
+
+/* Does intervention k to its cell: what is held, and at what. */
+static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
+{
+    cel_perturb *p = c->p;
+    const cel_intervention *v = &c->list[k];
+    const cel_real *row = v->row ? v->row : c->tissue->x.data + v->like * c->tissue->x.stride;
+    int64_t g, n = p->genes, local = c->map[cell];
+    cel_real *x = p->start[1].data + local * n;
+    uint8_t *hold = p->hold + local * n;
+    int free_row = v->what == CEL_DO_ADD_FREE;
+    double scale = 1;
+    c->by[local] = (int32_t)k;
+    if (v->what == CEL_DO_REMOVE) return CEL_OK;
+    if (v->what == CEL_DO_HOLD) {
+        if (hold[v->gene]) return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, v->gene);
+        hold[v->gene] = 1;
+        x[v->gene] = (cel_real)v->value;
+        return CEL_OK;
+    }
+    if (v->row) scale = cel_vec_nrm2(row, n);
+    if (!(scale > 0 && scale <= DBL_MAX))
+        return celi_refuse(c, CEL_ERR_DATA, k, "a profile of zeros or not finite", cell, -1);
+    for (g = 0; g < n; g++) {
+        if (hold[g] && !free_row)
+            return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
+        if (!hold[g]) x[g] = (cel_real)((double)row[g] / scale);
+        if (!free_row) hold[g] = 1;
+    }
+    return CEL_OK;
 }
 
 /* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones). */
@@ -11324,204 +12253,124 @@ static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
             row[g] = (cel_real)(rest > 0 ? (double)row[g] * (radius / sqrt(rest)) : radius / sqrt((double)places));
 }
 
-/* The rows of both arms, what is held, and who moves. */
-static cel_status celi_prep_rows(celi_prep *c, cel_perturb *p)
+/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. */
+static cel_status celi_prep_settle(celi_prep *c, int64_t i)
 {
-    int64_t k, g, i, at, next, cell = -1, n = p->genes, added = c->S;
-    int32_t *by = c->queue; /* (L) the last intervention on each local cell */
-    for (i = 0; i < p->cells; i++) {
-        cel_real *row = p->start[0].data + i * n;
-        double length;
-        by[i] = -1;
-        if (p->id[i] >= c->S) continue;
-        memcpy(row, c->tissue->x.data + p->id[i] * c->tissue->x.stride, (size_t)n * sizeof *row);
-        memcpy(p->start[1].data + i * n, row, (size_t)n * sizeof *row);
-        length = cel_vec_nrm2(row, n);
-        if (!(fabs(length - 1) <= 1e-3))
-            return celi_refuse(c, CEL_ERR_DATA, -1, "a row that is not of unit length", p->id[i], -1);
-    }
-    for (k = 0; k < c->count; k++) {
-        const cel_intervention *v = &c->list[k];
-        const cel_real *row = v->row ? v->row : c->tissue->x.data + v->like * c->tissue->x.stride;
-        for (at = 0; (next = celi_intervention_next(c, v, added, at, &cell)) != 0; at = next) {
-            int64_t to = c->map[cell] * n;
-            cel_real *x = p->start[1].data + to;
-            double scale = 1;
-            by[c->map[cell]] = (int32_t)k;
-            if (v->what == CEL_DO_REMOVE) continue;
-            if (v->what == CEL_DO_HOLD) {
-                if (p->hold[to + v->gene]++)
-                    return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, v->gene);
-                x[v->gene] = (cel_real)v->value;
-                continue;
-            }
-            if (v->row) scale = cel_vec_nrm2(row, n);
-            if (!(scale > 0 && scale <= DBL_MAX))
-                return celi_refuse(c, CEL_ERR_DATA, k, "a profile of zeros or not finite", cell, -1);
-            for (g = 0; g < n; g++) {
-                int held = p->hold[to + g];
-                if (held && v->what != CEL_DO_ADD_FREE)
-                    return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
-                if (!held) x[g] = (cel_real)((double)row[g] / scale);
-                p->hold[to + g] = (uint8_t)(held || v->what != CEL_DO_ADD_FREE);
-                if (celi_adds(v)) p->start[0].data[to + g] = x[g];
-            }
-        }
-        added += celi_adds(v);
-    }
-    for (i = 0; i < p->cells; i++) {
-        uint8_t *hold = p->hold + i * n;
-        cel_real *row = p->start[1].data + i * n;
-        int far = !p->open && (p->hop[i] < 0 || p->hop[i] > p->reach);
-        int64_t held = 0;
-        double squares = 0;
-        for (g = 0; g < n; g++)
-            if (hold[g]) held++, squares += (double)row[g] * (double)row[g];
-        if (held == n && !(squares > 0))
-            return celi_refuse(c, CEL_ERR_ARG, by[i], "all genes of a cell held at 0", p->id[i], -1);
-        if (squares > 1 + 1e-6)
-            return celi_refuse(c, CEL_ERR_ARG, by[i], "squares of held values above 1", p->id[i], -1);
-        if (held == n && by[i] >= 0 && c->list[by[i]].what == CEL_DO_HOLD && squares < 1 - 1e-6)
-            return celi_refuse(c, CEL_ERR_ARG, by[i], "a held row that is not of unit length", p->id[i], -1);
-        if (held && held < n) celi_free_part(n, hold, row);
-        if (held && held < n && squares > 1 - 1e-6) held = n; /* nothing is left for the others */
-        if (held == n) memset(hold, 1, (size_t)n);
-        p->fixed[0][i] = (uint8_t)(far || !p->present[0][i]);
-        p->fixed[1][i] = (uint8_t)(far || !p->present[1][i] || held == n);
-    }
+    cel_perturb *p = c->p;
+    int64_t g, n = p->genes, held = 0, k = c->by[i];
+    uint8_t *hold = p->hold + i * n;
+    cel_real *row = p->start[1].data + i * n;
+    int far = !p->open && (p->hop[i] < 0 || p->hop[i] > p->reach);
+    double squares = 0;
+    for (g = 0; g < n; g++)
+        if (hold[g]) held++, squares += (double)row[g] * (double)row[g];
+    if (held == n && !(squares > 0))
+        return celi_refuse(c, CEL_ERR_ARG, k, "all genes of a cell held at 0", p->id[i], -1);
+    if (squares > 1 + 1e-6) return celi_refuse(c, CEL_ERR_ARG, k, "squares of held values above 1", p->id[i], -1);
+    if (held == n && k >= 0 && c->list[k].what == CEL_DO_HOLD && squares < 1 - 1e-6)
+        return celi_refuse(c, CEL_ERR_ARG, k, "a held row that is not of unit length", p->id[i], -1);
+    if (held && held < n) celi_free_part(n, hold, row);
+    if (held && squares > 1 - 1e-6) held = n; /* nothing is left for the others */
+    if (held == n) memset(hold, 1, (size_t)n);
+    p->fixed[0][i] = (uint8_t)(far || !p->present[0][i]);
+    p->fixed[1][i] = (uint8_t)(far || !p->present[1][i] || held == n);
+    /* The sham has no such cell, but its rows are rows too. */
+    if (!p->present[0][i]) memcpy(p->start[0].data + i * n, row, (size_t)n * sizeof *row);
     return CEL_OK;
 }
 
-CEL_API_DEF void cel_perturb_free(cel_perturb *p)
+/* The rows of both arms, what is held, and who moves. */
+static cel_status celi_prep_rows(celi_prep *c)
 {
-    int arm;
-    if (!p) return;
-    for (arm = 0; arm < 2; arm++) {
-        cel_relations_free(&p->relations[arm]);
-        cel_mat_free(&p->start[arm]);
-        celi_free(p->present[arm]);
-        celi_free(p->fixed[arm]);
+    cel_perturb *p = c->p;
+    int64_t i, n = p->genes, seen = 0;
+    cel_error inner = CEL_ZERO;
+    cel_status status;
+    for (i = 0; i < p->cells; i++) {
+        c->by[i] = -1;
+        if (p->present[0][i])
+            memcpy(p->start[0].data + i * n, c->tissue->x.data + p->id[i] * c->tissue->x.stride,
+                   (size_t)n * sizeof(cel_real));
+        seen += p->present[0][i];
     }
-    celi_free(p->id);
-    celi_free(p->hop);
-    celi_free(p->type);
-    celi_free(p->hold);
-    cel_mat_free(&p->coords);
-    memset(p, 0, sizeof *p);
+    /* Observed cells come first. */
+    if (celi_rows_unit(cel_mat_block(p->start[0], 0, 0, seen, n), 0, &inner))
+        return celi_refuse(c, inner.status, -1, inner.what, p->id[inner.cell], -1);
+    memcpy(p->start[1].data, p->start[0].data, (size_t)(seen * n) * sizeof(cel_real));
+    status = celi_prep_each(c, celi_prep_apply);
+    for (i = 0; i < p->cells && !status; i++) status = celi_prep_settle(c, i);
+    return status;
 }
 
-/* Chooses the local cells and fills everything. */
-static cel_status celi_prep_local(celi_prep *c, cel_perturb *p)
+/* What is asked for, as a whole and each by itself. */
+static cel_status celi_prep_begin(celi_prep *c)
 {
-    int64_t i, k, d, L = 0, added = c->S, n = p->genes;
-    int arm;
+    const cel_tissue *t = c->tissue;
+    const cel_model *model = c->p->model;
+    int64_t k;
     cel_status status = CEL_OK;
-    for (i = 0; i < c->U; i++) {
-        int local = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1);
-        c->map[i] = local ? (int32_t)L++ : -1;
-    }
-    p->cells = L;
-    p->id = (int32_t *)celi_alloc((size_t)L, sizeof *p->id);
-    p->hop = (int32_t *)celi_alloc((size_t)L, sizeof *p->hop);
-    p->hold = (uint8_t *)celi_alloc((size_t)L, (size_t)n);
-    if (c->tissue->type) p->type = (int32_t *)celi_alloc((size_t)L, sizeof *p->type);
-    if (c->coords.data) status = cel_mat_new(L, c->coords.cols, &p->coords);
-    for (arm = 0; arm < 2; arm++) {
-        p->present[arm] = (uint8_t *)celi_alloc((size_t)L, 1);
-        p->fixed[arm] = (uint8_t *)celi_alloc((size_t)L, 1);
-        if (!p->present[arm] || !p->fixed[arm]) status = CEL_ERR_MEMORY;
-        if (!status) status = cel_mat_new(L, n, &p->start[arm]);
-    }
-    if (!p->id || !p->hop || !p->hold || (c->tissue->type && !p->type))
-        status = CEL_ERR_MEMORY;
-    if (status) return celi_fail(c->err, status, "preparing a perturbation", -1, -1, -1);
-    for (i = 0; i < c->U; i++) {
-        int64_t to = c->map[i];
-        if (to < 0) continue;
-        p->id[to] = (int32_t)i;
-        p->hop[to] = c->hop[i];
-        p->present[0][to] = i < c->S;
-        p->present[1][to] = !(c->mark[i] & CELI_GONE);
-        for (d = 0; d < p->coords.cols; d++)
-            p->coords.data[to * p->coords.cols + d] = c->coords.data[i * c->coords.cols + d];
-        if (p->type && i < c->S) p->type[to] = c->tissue->type[i];
-    }
-    for (k = 0; p->type && k < c->count; k++)
-        if (celi_adds(&c->list[k])) p->type[c->map[added++]] = c->list[k].row ? -1 : c->tissue->type[c->list[k].like];
-    for (arm = 0; arm < 2 && !status; arm++)
-        status = celi_relations_part(arm ? c->after : c->tissue->relations, p->id, L, p->present[arm], c->map,
-                                     &p->relations[arm], NULL);
-    if (status) return celi_fail(c->err, status, "preparing a perturbation", -1, -1, -1);
-    return celi_prep_rows(c, p);
+    c->arm[0] = t->relations;
+    c->arm[1] = c->p->added && c->after ? c->after : t->relations;
+    if (t->x.cols != model->genes || (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
+        return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
+    if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
+        celi_relations_fit(c->arm[1], model, c->p->added && c->after ? c->cells : t->x.rows))
+        return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
+    if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
+        return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
+    for (k = 0; k < c->count && !status; k++) status = celi_prep_check(c, k);
+    c->mark = (uint8_t *)celi_pool_get(&c->scratch, c->cells, 1);
+    c->hop = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->hop);
+    c->queue = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->queue);
+    c->map = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->map);
+    c->by = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->by);
+    return status ? status : c->scratch.status ? celi_refuse(c, c->scratch.status, -1, celi_preparing, -1, -1) : CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
                                        int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err)
 {
-    cel_perturb_setup none;
-    celi_prep c;
-    int64_t i, k, d, added;
-    cel_status status = CEL_OK;
+    celi_prep c = CEL_ZERO;
+    int reach = setup ? setup->reach : 0;
+    int64_t k;
+    cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&none, 0, sizeof none);
-    memset(&c, 0, sizeof c);
-    c.model = model;
+    out->model = model;
+    out->observed = tissue->x.rows;
+    out->genes = model->genes;
+    out->open = reach < 0;
+    out->reach = reach < 0 ? -reach : reach ? reach : 3;
+    for (k = 0; k < count; k++) out->added += celi_adds(&list[k]);
     c.tissue = tissue;
     c.list = list;
     c.count = count;
-    c.setup = setup ? setup : &none;
+    c.cells = out->observed + out->added;
+    c.after = setup ? setup->after : NULL;
+    c.p = out;
     c.err = err;
-    c.S = tissue->x.rows;
-    for (k = 0; k < count; k++) c.A += celi_adds(&list[k]);
-    c.U = c.S + c.A;
-    if (tissue->x.cols != model->genes || (tissue->coords.data && tissue->coords.rows != c.S))
-        return celi_fail(err, CEL_ERR_SHAPE, "expression, coordinates and model do not fit", -1, -1, -1);
-    c.after = c.A && c.setup->after ? c.setup->after : tissue->relations;
-    if (celi_relations_fit(tissue->relations, model, c.S) ||
-        (c.A && c.setup->after && celi_relations_fit(c.after, model, c.U)))
-        return celi_fail(err, CEL_ERR_SHAPE, "relations, cells and model do not fit", -1, -1, -1);
-    if (count < 1 || c.S < 1 || c.U > INT32_MAX || count > INT32_MAX)
-        return celi_fail(err, CEL_ERR_DATA, "no intervention, or no cell", -1, -1, -1);
-    out->model = model;
-    out->observed = c.S;
-    out->added = c.A;
-    out->genes = model->genes;
-    out->open = c.setup->reach < 0;
-    out->reach = out->open ? -c.setup->reach : c.setup->reach ? c.setup->reach : 3;
-    c.mark = (uint8_t *)celi_alloc((size_t)c.U, 1);
-    c.hop = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.hop);
-    c.queue = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.queue);
-    c.map = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.map);
-    if (tissue->slide) c.slide = (int32_t *)celi_alloc((size_t)c.U, sizeof *c.slide);
-    if (tissue->coords.data) status = cel_mat_new(c.U, tissue->coords.cols, &c.coords);
-    if (!c.mark || !c.hop || !c.queue || !c.map || (tissue->slide && !c.slide))
-        status = CEL_ERR_MEMORY;
-    if (status) celi_fail(err, status, "preparing a perturbation", -1, -1, -1);
-    for (i = 0; i < c.S && !status; i++) {
-        if (c.slide) c.slide[i] = tissue->slide[i];
-        for (d = 0; d < c.coords.cols; d++)
-            c.coords.data[i * c.coords.cols + d] = tissue->coords.data[i * tissue->coords.stride + d];
-    }
-    for (k = 0, added = c.S; k < count && !status; k++) {
-        int known = list[k].like >= 0 && list[k].like < c.S;
-        if (!celi_adds(&list[k])) continue;
-        if (c.slide) c.slide[added] = known ? tissue->slide[list[k].like] : 0;
-        for (d = 0; d < c.coords.cols; d++) c.coords.data[added * c.coords.cols + d] = (cel_real)list[k].place[d];
-        added++;
-    }
-    if (!status) status = celi_prep_mark(&c);
+    status = celi_prep_begin(&c);
+    if (!status) status = celi_prep_each(&c, celi_prep_mark);
     if (!status) {
         celi_prep_hops(&c);
-        status = celi_prep_local(&c, out);
+        status = celi_prep_local(&c);
+        if (status) celi_refuse(&c, status, -1, celi_preparing, -1, -1);
     }
-    celi_free(c.mark);
-    celi_free(c.hop);
-    celi_free(c.queue);
-    celi_free(c.map);
-    celi_free(c.slide);
-    cel_mat_free(&c.coords);
+    if (!status) status = celi_prep_rows(&c);
+    celi_pool_free(&c.scratch);
+    out->memory = c.own.last;
     if (status) cel_perturb_free(out);
     return status;
+}
+
+CEL_API_DEF void cel_perturb_free(cel_perturb *p)
+{
+    celi_pool pool = CEL_ZERO;
+    if (!p) return;
+    cel_relations_free(&p->relations[0]);
+    cel_relations_free(&p->relations[1]);
+    pool.last = p->memory;
+    celi_pool_free(&pool);
+    memset(p, 0, sizeof *p);
 }
 
 CEL_API_DEF cel_status cel_perturb_scatter(const cel_perturb *p, cel_mat local, cel_mat full)
@@ -11534,8 +12383,6 @@ CEL_API_DEF cel_status cel_perturb_scatter(const cel_perturb *p, cel_mat local, 
                    (size_t)full.cols * sizeof *full.data);
     return CEL_OK;
 }
-
-/* ---- groups, tables ---- */
 
 CEL_API_DEF int64_t cel_perturb_by_hop(const cel_perturb *p, int32_t *label)
 {
@@ -11553,7 +12400,7 @@ CEL_API_DEF int64_t cel_perturb_by_distance(const cel_perturb *p, const double *
     for (j = 0; j < p->cells; j++) {
         const cel_real *b = p->coords.data + j * dims;
         if (p->hop[j]) continue;
-        CELI_OMP(omp parallel for schedule(static) private(d))
+        CELI_OMP(omp parallel for schedule(static) private(d) if (p->cells > CELI_FORK))
         for (i = 0; i < p->cells; i++) {
             double square = 0;
             for (d = 0; d < dims; d++) {
@@ -11579,45 +12426,7 @@ CEL_API_DEF int64_t cel_perturb_by_type(const cel_perturb *p, int32_t *label)
     return groups;
 }
 
-/* order (count) sorted by falling |key|, ties by index: a Shell sort. */
-static void celi_rank(const double *key, int64_t count, int32_t *order)
-{
-    int64_t i, j, gap;
-    for (i = 0; i < count; i++) order[i] = (int32_t)i;
-    for (gap = count / 2; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11)
-        for (i = gap; i < count; i++) {
-            int32_t v = order[i];
-            for (j = i; j >= gap; j -= gap) {
-                int32_t w = order[j - gap];
-                double a = fabs(key[w]), b = fabs(key[v]);
-                if (a > b || (!(a < b) && w < v)) break;
-                order[j] = w;
-            }
-            order[j] = v;
-        }
-}
-
-CEL_API_DEF void cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *order)
-{
-    const double *z = t->z + group * t->columns;
-    celi_rank(z[0] >= 0 || z[0] < 0 ? z : t->mean + group * t->columns, t->genes, order);
-}
-
-CEL_API_DEF void cel_effect_free(cel_effect *e)
-{
-    int64_t t;
-    if (!e) return;
-    for (t = 0; e->table && t < e->tables; t++) {
-        celi_free(e->table[t].cells);
-        celi_free(e->table[t].mean);
-    }
-    celi_free(e->table);
-    cel_mat_free(&e->after);
-    cel_mat_free(&e->sham);
-    cel_mat_free(&e->mean);
-    cel_mat_free(&e->se);
-    memset(e, 0, sizeof *e);
-}
+/* ---- the effect: averages and tables ---- */
 
 /* Values (cells x genes) up to which threads cost more than they bring. */
 #define CELI_PERTURB_SMALL 65536
@@ -11629,62 +12438,95 @@ typedef struct celi_effect_run {
     const cel_perturb *p;
     const cel_perturb_options *o;
     cel_effect *e;
-    double *sums; /* (groups x columns) of the largest table */
-    cel_mat arm[2];    /* (L x n) */
-    int32_t *colour;   /* (L) of the relations of both arms together */
+    celi_pool own, scratch; /* what e keeps, and what goes */
+    double *sums;           /* (groups x columns) of the largest table */
+    int32_t *colour;        /* (L) of the relations of both arms together */
     cel_work work;
-    cel_error *err;
+    cel_error *err;         /* cells as of p; the caller's come last */
 } celi_effect_run;
 
 static int celi_both(const cel_perturb *p, int64_t i) { return p->present[0][i] && p->present[1][i]; }
 
+/* An empty table of a grouping. */
+static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping *by, cel_effect_table *t)
+{
+    const cel_perturb *p = run->p;
+    int64_t i, size;
+    t->groups = by->groups;
+    t->genes = p->genes;
+    t->columns = p->genes + (run->o->sets.data ? run->o->sets.rows : 0);
+    size = t->groups * t->columns;
+    t->cells = (int64_t *)celi_pool_get(&run->own, t->groups, sizeof *t->cells);
+    t->mean = (double *)celi_pool_get(&run->own, size, 5 * sizeof *t->mean);
+    if (run->own.status) return run->own.status;
+    t->se = t->mean + size;
+    t->z = t->se + size;
+    t->p = t->z + size;
+    t->q = t->p + size;
+    for (i = 0; i < p->cells; i++) {
+        int32_t g = by->label[i];
+        if (g >= t->groups) return celi_fail(run->err, CEL_ERR_ARG, "a label beyond its groups", -1, i, -1);
+        if (g >= 0) t->cells[g] += celi_both(p, i);
+    }
+    return CEL_OK;
+}
+
 static cel_status celi_effect_new(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
-    const cel_perturb_options *o = run->o;
     cel_effect *e = run->e;
-    int64_t t, i, most = 1, columns = p->genes + (o->sets.data ? o->sets.rows : 0);
-    cel_status status = cel_mat_new(p->cells, p->genes, &e->after);
-    if (!status) status = cel_mat_new(p->cells, p->genes, &e->sham);
-    if (!status) status = cel_mat_new(p->cells, p->genes, &e->mean);
-    if (!status) status = cel_mat_new(p->cells, p->genes, &e->se);
-    if (!status) status = cel_mat_new(p->cells, p->genes, &run->arm[0]);
-    if (!status) status = cel_mat_new(p->cells, p->genes, &run->arm[1]);
-    e->table = (cel_effect_table *)celi_alloc((size_t)o->groupings, sizeof *e->table);
-    if (!e->table) return CEL_ERR_MEMORY;
-    e->tables = o->groupings;
+    int64_t t, most = 1;
+    cel_status status;
+    e->after = celi_pool_mat(&run->own, p->cells, p->genes);
+    e->sham = celi_pool_mat(&run->own, p->cells, p->genes);
+    e->mean = celi_pool_mat(&run->own, p->cells, p->genes);
+    e->se = celi_pool_mat(&run->own, p->cells, p->genes);
+    e->tables = run->o->groupings;
+    e->table = (cel_effect_table *)celi_pool_get(&run->own, e->tables, sizeof *e->table);
+    status = run->own.status;
     for (t = 0; t < e->tables && !status; t++) {
-        cel_effect_table *table = &e->table[t];
-        int64_t size = o->grouping[t].groups * columns;
-        table->groups = o->grouping[t].groups;
-        table->columns = columns;
-        table->genes = p->genes;
-        table->cells = (int64_t *)celi_alloc((size_t)table->groups, sizeof *table->cells);
-        table->mean = (double *)celi_alloc((size_t)size, 5 * sizeof *table->mean);
-        if (!table->cells || !table->mean) return CEL_ERR_MEMORY;
-        table->se = table->mean + size;
-        table->z = table->se + size;
-        table->p = table->z + size;
-        table->q = table->p + size;
-        if (size > most) most = size;
-        for (i = 0; i < p->cells; i++) {
-            int32_t g = o->grouping[t].label[i];
-            if (g >= table->groups)
-                return celi_fail(run->err, CEL_ERR_ARG, "a label beyond its groups", -1, p->id[i], -1);
-            if (g >= 0) table->cells[g] += celi_both(p, i);
-        }
+        status = celi_effect_table_new(run, &run->o->grouping[t], &e->table[t]);
+        if (e->table[t].groups * e->table[t].columns > most) most = e->table[t].groups * e->table[t].columns;
     }
-    run->sums = (double *)celi_alloc((size_t)most, sizeof *run->sums);
-    return status ? status : run->sums ? CEL_OK : CEL_ERR_MEMORY;
+    run->sums = (double *)celi_pool_get(&run->scratch, most, sizeof *run->sums);
+    return status ? status : run->scratch.status;
+}
+
+/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. */
+static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int64_t which, double share)
+{
+    const cel_perturb *p = run->p;
+    cel_effect_table *table = &run->e->table[which];
+    const int32_t *label = run->o->grouping[which].label;
+    cel_mat sets = run->o->sets;
+    int64_t i, g, k, n = p->genes, size = table->groups * table->columns;
+    memset(run->sums, 0, (size_t)size * sizeof *run->sums);
+    for (i = 0; i < p->cells; i++) {
+        double *sum;
+        if (label[i] < 0 || !celi_both(p, i)) continue;
+        sum = run->sums + label[i] * table->columns;
+        for (g = 0; g < n; g++) sum[g] += (double)arm[1].data[i * n + g] - (double)arm[0].data[i * n + g];
+    }
+    for (k = 0; k < table->groups; k++) {
+        double *sum = run->sums + k * table->columns;
+        for (g = 0; g < n && table->cells[k]; g++) sum[g] /= (double)table->cells[k];
+        for (g = n; g < table->columns; g++)
+            for (i = 0; i < n; i++) sum[g] += (double)sets.data[(g - n) * sets.stride + i] * sum[i];
+    }
+    for (k = 0; k < size; k++) {
+        double step = run->sums[k] - table->mean[k];
+        table->mean[k] += step * share;
+        table->se[k] += step * (run->sums[k] - table->mean[k]);
+    }
 }
 
 /* Takes in the two arms of repeat `repeat` (from 1): running means and sums of squared deviations (Welford 1962)
- * of the difference, by cell and by group. */
+ * of the difference, by cell and by group. The arms may be e->sham and e->after themselves. */
 static void celi_effect_add(celi_effect_run *run, const cel_mat *arm, int64_t repeat)
 {
     const cel_perturb *p = run->p;
     cel_effect *e = run->e;
-    int64_t i, g, t, k, n = p->genes;
+    int64_t i, g, t, n = p->genes;
     double share = 1.0 / (double)repeat;
     CELI_OMP(omp parallel for schedule(static) private(g) if (p->cells * n > CELI_PERTURB_SMALL))
     for (i = 0; i < p->cells; i++)
@@ -11697,30 +12539,28 @@ static void celi_effect_add(celi_effect_run *run, const cel_mat *arm, int64_t re
             e->mean.data[at] += step * (cel_real)share;
             e->se.data[at] += step * (d - e->mean.data[at]);
         }
-    for (t = 0; t < e->tables; t++) {
-        cel_effect_table *table = &e->table[t];
-        const int32_t *label = run->o->grouping[t].label;
-        int64_t size = table->groups * table->columns;
-        memset(run->sums, 0, (size_t)size * sizeof *run->sums);
-        for (i = 0; i < p->cells; i++) {
-            if (label[i] < 0 || !celi_both(p, i)) continue;
-            for (g = 0; g < n; g++)
-                run->sums[label[i] * table->columns + g] +=
-                    (double)arm[1].data[i * n + g] - (double)arm[0].data[i * n + g];
-        }
-        for (k = 0; k < table->groups; k++) {
-            double *sum = run->sums + k * table->columns;
-            for (g = 0; g < n && table->cells[k]; g++) sum[g] /= (double)table->cells[k];
-            for (g = n; g < table->columns; g++)
-                for (i = 0; i < n; i++) sum[g] += (double)run->o->sets.data[(g - n) * run->o->sets.stride + i] * sum[i];
-        }
-        for (k = 0; k < size; k++) {
-            double step = run->sums[k] - table->mean[k];
-            table->mean[k] += step * share;
-            table->se[k] += step * (run->sums[k] - table->mean[k]);
-        }
-    }
+    for (t = 0; t < e->tables; t++) celi_effect_add_table(run, arm, t, share);
     e->repeats = repeat;
+}
+
+/* A table's errors and tests from its sums of squares; scale NaN without repeats. */
+static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double scale)
+{
+    int64_t k, sets = t->columns - t->genes;
+    cel_status status = CEL_OK;
+    for (k = 0; k < t->groups * t->columns; k++) {
+        double mean = t->mean[k], se = sqrt(t->se[k] * scale);
+        t->se[k] = se;
+        t->z[k] = se > 0 ? mean / se : mean > 0 ? HUGE_VAL : mean < 0 ? -HUGE_VAL : 0;
+        if (repeats < 2) t->z[k] = (double)NAN;
+        t->q[k] = t->p[k] = cel_student_p(t->z[k], (double)(repeats - 1));
+    }
+    for (k = 0; k < t->groups && !status && repeats > 1; k++) {
+        double *q = t->q + k * t->columns;
+        status = cel_fdr(q, t->genes, q);
+        if (!status) status = cel_fdr(q + t->genes, sets, q + t->genes);
+    }
+    return status;
 }
 
 /* Errors and tests from the sums of squares, and the sizes of it all. */
@@ -11728,9 +12568,9 @@ static cel_status celi_effect_finish(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
     cel_effect *e = run->e;
-    int64_t i, g, t, k, n = p->genes;
+    int64_t i, g, t, n = p->genes;
     double scale = e->repeats > 1 ? 1.0 / ((double)e->repeats * (double)(e->repeats - 1)) : (double)NAN;
-    double all = 0, far = 0, size = 0, moved = 0, drift = 0;
+    double all = 0, far = 0;
     cel_status status = CEL_OK;
     for (i = 0; i < p->cells; i++)
         for (g = 0; g < n; g++) {
@@ -11740,47 +12580,19 @@ static cel_status celi_effect_finish(celi_effect_run *run)
             e->se.data[at] = (cel_real)sqrt((double)e->se.data[at] * scale);
             all += fabs(d);
             if (p->hop[i] < 0 || p->hop[i] > p->reach) far += fabs(d);
-            size += d * d;
-            if (p->present[1][i]) moved += m * m;
-            if (p->present[0][i]) drift += s * s;
+            e->size += d * d;
+            if (p->present[1][i]) e->moved += m * m;
+            if (p->present[0][i]) e->drift += s * s;
         }
     e->beyond = all > 0 ? far / all : 0;
-    e->size = sqrt(size);
-    e->moved = sqrt(moved);
-    e->drift = sqrt(drift);
-    for (t = 0; t < e->tables && !status; t++) {
-        cel_effect_table *table = &e->table[t];
-        for (k = 0; k < table->groups * table->columns; k++) {
-            double mean = table->mean[k], se = sqrt(table->se[k] * scale);
-            table->se[k] = se;
-            table->z[k] = se > 0 ? mean / se : mean > 0 ? HUGE_VAL : mean < 0 ? -HUGE_VAL : 0;
-            if (e->repeats < 2) table->z[k] = (double)NAN;
-            table->p[k] = cel_student_p(table->z[k], (double)(e->repeats - 1));
-            table->q[k] = table->p[k];
-        }
-        for (k = 0; k < table->groups && !status && e->repeats > 1; k++) {
-            double *q = table->q + k * table->columns;
-            status = cel_fdr(q, n, q);
-            if (!status) status = cel_fdr(q + n, table->columns - n, q + n);
-        }
-    }
+    e->size = sqrt(e->size);
+    e->moved = sqrt(e->moved);
+    e->drift = sqrt(e->drift);
+    for (t = 0; t < e->tables && !status; t++) status = celi_effect_test(&e->table[t], e->repeats, scale);
     return status;
 }
 
-/* ---- methods: those without repeats leave their arms in run->arm ---- */
-
-static cel_status celi_effect_energy(celi_effect_run *run)
-{
-    const cel_perturb *p = run->p;
-    cel_mat none;
-    cel_status status = CEL_OK;
-    int arm;
-    memset(&none, 0, sizeof none);
-    for (arm = 0; arm < 2 && !status; arm++)
-        status = cel_model_energy(p->model, &p->relations[arm], run->arm[arm], &run->e->energy[arm], NULL, none,
-                                  &run->work);
-    return status;
-}
+/* ---- methods without repeats: the arms are e->sham and e->after ---- */
 
 /* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x. lambda (L, or NULL)
  * receives x.v / x.x over the free part as v was. */
@@ -11805,142 +12617,131 @@ static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lamb
     }
 }
 
-/* One Newton step from x, of the intervened arm, in place: solves -Hess H(x) v = grad H(x) on the tangent
- * space of the free parts by conjugate gradient. For a quadratic H on spheres, Hess H(x) v is the
- * tangent part of (dH/dX)(v) without the field, less lambda_i v_i, lambda_i = x_i . (dH/dx_i) / |x_i|^2. */
+/* Conjugate gradient for -Hess H(x) v = r on the tangent space; r is overwritten, d and a are scratch. For a quadratic
+ * H on spheres, Hess H(x) d is the tangent part of (dH/dX)(d) without the field, less lambda_i d_i,
+ * lambda_i = x_i . (dH/dx_i) / |x_i|^2. Where the curvature is not negative the step so far has to do. */
+static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, const double *lambda, cel_mat x,
+                                    cel_mat r, cel_mat v, cel_mat d, cel_mat a)
+{
+    enum { STEPS = 1000 };
+    cel_model plain = *run->p->model;
+    int64_t i, g, n = x.cols, k;
+    double first = cel_mat_dot(r, r), rr = first, next, curve, enough = sizeof(cel_real) == 4 ? 1e-9 : 1e-18;
+    plain.field = NULL;
+    cel_mat_copy(r, d);
+    for (k = 0; k < STEPS && rr > first * enough; k++) {
+        cel_status status = cel_model_energy(&plain, &run->p->relations[1], d, NULL, NULL, a, &run->work);
+        if (status) return status;
+        celi_tangent(mask, x, a, NULL);
+        for (i = 0; i < x.rows; i++)
+            for (g = i * n; g < (i + 1) * n; g++)
+                a.data[g] = (cel_real)(lambda[i] * (double)d.data[g] - (double)a.data[g]);
+        curve = cel_mat_dot(d, a);
+        if (!(curve > 0)) break;
+        cel_mat_axpy((cel_real)(rr / curve), d, v);
+        cel_mat_axpy((cel_real)(-rr / curve), a, r);
+        next = cel_mat_dot(r, r);
+        for (i = 0; i < x.rows * n; i++) d.data[i] = r.data[i] + (cel_real)(next / rr) * d.data[i];
+        rr = next;
+    }
+    run->e->iterations = k;
+    if (!(rr <= first * enough)) run->e->converged = 0;
+    return CEL_OK;
+}
+
+/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts. On the orthant what
+ * is at the bound and pushed against it stays there. */
 static cel_status celi_newton(celi_effect_run *run, cel_mat x)
 {
     const cel_perturb *p = run->p;
-    int64_t i, g, k, n = p->genes, size = p->cells * n;
-    cel_model plain = *p->model;
-    cel_mat v, r, d, a, none;
-    uint8_t *mask = (uint8_t *)celi_alloc((size_t)size, 1);
-    double *lambda = (double *)celi_alloc((size_t)p->cells, sizeof *lambda), rr, first;
-    cel_status status = CEL_OK;
-    plain.field = NULL;
-    memset(&none, 0, sizeof none);
-    v = r = d = a = none;
-    if (!mask || !lambda) status = CEL_ERR_MEMORY;
-    if (!status) status = cel_mat_new(p->cells, n, &v);
-    if (!status) status = cel_mat_new(p->cells, n, &r);
-    if (!status) status = cel_mat_new(p->cells, n, &d);
-    if (!status) status = cel_mat_new(p->cells, n, &a);
+    int64_t i, g, n = p->genes, size = p->cells * n;
+    celi_pool pool = CEL_ZERO;
+    cel_mat v = celi_pool_mat(&pool, p->cells, n), r = celi_pool_mat(&pool, p->cells, n);
+    cel_mat d = celi_pool_mat(&pool, p->cells, n), a = celi_pool_mat(&pool, p->cells, n);
+    uint8_t *mask = (uint8_t *)celi_pool_get(&pool, size, 1);
+    double *lambda = (double *)celi_pool_get(&pool, p->cells, sizeof *lambda);
+    cel_status status = pool.status;
     if (!status) status = cel_model_energy(p->model, &p->relations[1], x, NULL, NULL, r, &run->work);
     if (!status) {
-        for (i = 0; i < size; i++) {
-            mask[i] = p->hold[i] || p->fixed[1][i / n];
-            if (run->o->orthant && !(x.data[i] > 0) && !(r.data[i] > 0)) mask[i] = 1;
-        }
+        for (i = 0; i < size; i++)
+            mask[i] = p->hold[i] || p->fixed[1][i / n] || (run->o->orthant && !(x.data[i] > 0) && !(r.data[i] > 0));
         celi_tangent(mask, x, r, lambda);
-        cel_mat_copy(r, d);
-        first = rr = cel_mat_dot(r, r);
-        for (k = 0; k < 1000 && rr > first * (sizeof(cel_real) == 4 ? 1e-9 : 1e-18); k++) {
-            double curve, next;
-            status = cel_model_energy(&plain, &p->relations[1], d, NULL, NULL, a, &run->work);
-            if (status) break;
-            celi_tangent(mask, x, a, NULL);
-            for (i = 0; i < p->cells; i++)
-                for (g = i * n; g < (i + 1) * n; g++)
-                    a.data[g] = (cel_real)(lambda[i] * (double)d.data[g] - (double)a.data[g]);
-            curve = cel_mat_dot(d, a);
-            if (!(curve > 0)) {
-                run->e->converged = 0;
-                break;
-            }
-            cel_mat_axpy((cel_real)(rr / curve), d, v);
-            cel_mat_axpy((cel_real)(-rr / curve), a, r);
-            next = cel_mat_dot(r, r);
-            for (i = 0; i < size; i++) d.data[i] = r.data[i] + (cel_real)(next / rr) * d.data[i];
-            rr = next;
-        }
-        run->e->iterations = k;
-        if (k == 1000) run->e->converged = 0;
-        for (i = 0; i < p->cells && !status; i++) {
-            if (p->fixed[1][i]) continue;
-            for (g = i * n; g < (i + 1) * n; g++) {
-                if (mask[g]) continue;
-                x.data[g] += v.data[g];
-                if (run->o->orthant && !(x.data[g] > 0)) x.data[g] = 0;
-            }
-            celi_free_part(n, p->hold + i * n, x.data + i * n);
-        }
+        status = celi_newton_solve(run, mask, lambda, x, r, v, d, a);
     }
-    celi_free(mask);
-    celi_free(lambda);
-    cel_mat_free(&v);
-    cel_mat_free(&r);
-    cel_mat_free(&d);
-    cel_mat_free(&a);
+    for (i = 0; i < p->cells && !status; i++) {
+        if (p->fixed[1][i]) continue;
+        for (g = i * n; g < (i + 1) * n; g++) {
+            if (mask[g]) continue;
+            x.data[g] += v.data[g];
+            if (run->o->orthant && !(x.data[g] > 0)) x.data[g] = 0;
+        }
+        celi_free_part(n, p->hold + i * n, x.data + i * n);
+    }
+    celi_pool_free(&pool);
     return status;
 }
 
-/* The published generator for the cells that an arm has, from where the arm starts. */
-static cel_status celi_effect_paper(celi_effect_run *run, int arm)
+/* The published generator for the cells that an arm has, from where the arm starts, into x. */
+static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
 {
     const cel_perturb *p = run->p;
     int64_t i, count = 0, n = p->genes;
-    int32_t *list = (int32_t *)celi_alloc((size_t)p->cells, sizeof *list);
-    int32_t *map = (int32_t *)celi_alloc((size_t)p->cells, sizeof *map);
-    uint8_t *all = (uint8_t *)celi_alloc((size_t)p->cells, 1);
+    celi_pool pool = CEL_ZERO;
+    int32_t *list = (int32_t *)celi_pool_get(&pool, p->cells, sizeof *list);
+    int32_t *map = (int32_t *)celi_pool_get(&pool, p->cells, sizeof *map);
     cel_relations relations = CEL_ZERO;
-    cel_mat x;
-    cel_status status = list && map && all ? CEL_OK : CEL_ERR_MEMORY;
-    memset(&x, 0, sizeof x);
+    cel_mat rows = celi_pool_mat(&pool, p->cells, n);
+    cel_status status = pool.status;
     for (i = 0; i < p->cells && !status; i++) {
         map[i] = p->present[arm][i] ? (int32_t)count : -1;
-        all[i] = 1;
-        if (map[i] >= 0) list[count++] = (int32_t)i;
+        if (map[i] < 0) continue;
+        memcpy(rows.data + count * n, p->start[arm].data + i * n, (size_t)n * sizeof *rows.data);
+        list[count++] = (int32_t)i;
     }
-    if (!status) status = cel_mat_new(count, n, &x);
-    if (!status) status = celi_relations_part(&p->relations[arm], list, count, all, map, &relations, run->err);
-    for (i = 0; i < count && !status; i++)
-        memcpy(x.data + i * n, p->start[arm].data + list[i] * n, (size_t)n * sizeof *x.data);
+    rows.rows = count;
+    if (!status) status = celi_relations_part(&p->relations[arm], list, count, NULL, map, &relations);
 #if defined(CELI_PUBLISHED)
-    if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, x, run->err);
+    if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, rows, run->err);
+    if (status && run->err->cell >= 0 && run->err->cell < count) run->err->cell = list[run->err->cell];
 #else
     if (!status) status = celi_fail(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1, -1, -1);
 #endif
     for (i = 0; i < count && !status; i++)
-        memcpy(run->arm[arm].data + list[i] * n, x.data + i * n, (size_t)n * sizeof *x.data);
+        memcpy(x.data + list[i] * n, rows.data + i * n, (size_t)n * sizeof *x.data);
     cel_relations_free(&relations);
-    celi_free(list);
-    celi_free(map);
-    celi_free(all);
-    cel_mat_free(&x);
+    celi_pool_free(&pool);
     return status;
 }
 
-/* Ascends an arm from where run->arm holds it; only the cells with frozen 0 move. */
-static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_t *frozen)
+/* Ascends an arm from x; only the cells with frozen 0 move. */
+static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_t *frozen, cel_mat x)
 {
     const cel_perturb *p = run->p;
-    cel_ascent_options ascent;
+    cel_ascent_options ascent = CEL_ZERO;
     cel_ascent_report report;
     cel_status status;
-    memset(&ascent, 0, sizeof ascent);
-    ascent.orthant = run->o->orthant;
-    ascent.hold = arm ? p->hold : NULL;
-    ascent.frozen = frozen;
-    ascent.colour = run->colour;
+    ascent.domain.orthant = run->o->orthant;
+    ascent.domain.hold = arm ? p->hold : NULL;
+    ascent.domain.frozen = frozen;
+    ascent.domain.colour = run->colour;
     ascent.sweeps = run->o->sweeps;
     ascent.tolerance = run->o->tolerance;
-    status = cel_ascent_run(p->model, &p->relations[arm], &ascent, run->arm[arm], &report, run->err);
+    status = cel_ascent_run(p->model, &p->relations[arm], &ascent, x, &report, run->err);
     run->e->iterations += report.sweeps;
     run->e->converged &= report.converged;
     return status;
 }
 
 /* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. */
-static cel_status celi_effect_linear(celi_effect_run *run)
+static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat x)
 {
     const cel_perturb *p = run->p;
     int64_t i, g, n = p->genes;
     uint8_t *frozen = (uint8_t *)celi_alloc((size_t)p->cells, 1);
-    cel_mat x = run->arm[1];
     cel_status status;
     if (!frozen) return CEL_ERR_MEMORY;
     for (i = 0; i < p->cells; i++) {
-        const cel_real *from = (p->present[0][i] ? run->arm[0].data : p->start[1].data) + i * n;
+        const cel_real *from = (p->present[0][i] ? sham.data : p->start[1].data) + i * n;
         cel_real *row = x.data + i * n;
         int64_t held = 0;
         for (g = 0; g < n; g++) {
@@ -11950,33 +12751,66 @@ static cel_status celi_effect_linear(celi_effect_run *run)
         if (held && held < n) celi_free_part(n, p->hold + i * n, row);
         frozen[i] = p->hop[i] || p->fixed[1][i];
     }
-    status = celi_effect_ascend(run, 1, frozen);
+    status = celi_effect_ascend(run, 1, frozen, x);
     celi_free(frozen);
     return status ? status : celi_newton(run, x);
 }
 
-/* A sampler of an arm; step 0 makes it adapt one in its first 50 sweeps. */
+/* An arm by a method without repeats; the sham comes first. */
+static cel_status celi_effect_arm(celi_effect_run *run, int arm, const cel_mat *x)
+{
+    if (run->o->method == CEL_METHOD_PAPER) return celi_effect_paper(run, arm, x[arm]);
+    if (run->o->method == CEL_METHOD_LINEAR && arm) return celi_effect_linear(run, x[0], x[1]);
+    return celi_effect_ascend(run, arm, run->p->fixed[arm], x[arm]);
+}
+
+static cel_status celi_effect_once(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    const cel_progress *progress = &run->o->progress;
+    cel_mat x[2];
+    int arm;
+    cel_status status = CEL_OK;
+    x[0] = run->e->sham;
+    x[1] = run->e->after;
+    for (arm = 0; arm < 2; arm++) cel_mat_copy(p->start[arm], x[arm]);
+    for (arm = 0; arm < 2 && !status; arm++) {
+        status = celi_effect_arm(run, arm, x);
+        if (!status && progress->fn && progress->fn(progress->user, "perturb", arm + 1, 2, 0)) status = CEL_ERR_STOPPED;
+    }
+    for (arm = 0; arm < 2 && !status; arm++)
+        status = cel_model_energy(p->model, &p->relations[arm], x[arm], &run->e->energy[arm], NULL,
+                                  cel_mat_view(NULL, 0, 0), &run->work);
+    if (!status) celi_effect_add(run, x, 1);
+    return status;
+}
+
+/* ---- the paired method ---- */
+
+/* Sweeps in which the step of a run is found. */
+enum { CELI_EFFECT_ADAPT = 50 };
+
+/* A sampler of an arm; step 0 makes it adapt one in its warm-up. The colours are those of this run. */
 static cel_status celi_effect_sampler(celi_effect_run *run, int arm, double step, cel_sample **out)
 {
     const cel_perturb *p = run->p;
-    cel_sample_options sample;
-    memset(&sample, 0, sizeof sample);
+    cel_sample_options sample = CEL_ZERO;
     sample.seed = run->o->seed;
     sample.stream = UINT32_MAX;
-    sample.orthant = run->o->orthant;
-    sample.warmup = step > 0 ? -1 : 0;
+    sample.warmup = step > 0 ? -1 : CELI_EFFECT_ADAPT;
     sample.step = step;
-    sample.hold = arm ? p->hold : NULL;
-    sample.frozen = p->fixed[arm];
-    sample.id = (const uint32_t *)p->id;
-    sample.colour = run->colour;
-    return cel_sample_new(p->model, &p->relations[arm], &sample, out, run->err);
+    sample.domain.orthant = run->o->orthant;
+    sample.domain.hold = arm ? p->hold : NULL;
+    sample.domain.frozen = p->fixed[arm];
+    sample.domain.id = (const uint32_t *)p->id;
+    sample.domain.colour = run->colour;
+    return celi_sampler_open(p->model, &p->relations[arm], &sample, out, run->err);
 }
 
 /* What one thread needs for a repeat. */
 typedef struct celi_repeat {
     cel_sample *sampler[2];
-    cel_mat x, arm[2]; /* (L x n) */
+    cel_mat x, arm[2]; /* (L x n) the tissue, and the arms' means */
     double acceptance;
     cel_status status;
 } celi_repeat;
@@ -12003,122 +12837,135 @@ static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64
     }
 }
 
-/* Both arms with one step, which the sham adapts, one order of visits, and per repeat one stream of random
- * numbers, drawn by the cells' ids. Threads take whole repeats unless the tissue is large. */
+/* The step that the sham adapts, for both arms; x is scratch. */
+static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step)
+{
+    cel_sample *sham;
+    int k;
+    cel_status status = celi_effect_sampler(run, 0, 0, &sham);
+    if (status) return status;
+    cel_mat_copy(run->p->start[0], x);
+    for (k = 0; k < CELI_EFFECT_ADAPT && !status; k++) status = cel_sample_sweep(sham, x);
+    *step = cel_sample_step(sham);
+    cel_sample_free(sham);
+    return status;
+}
+
+/* Both arms with one step, one order of visits, and per repeat one stream of random numbers, drawn by the cells' ids.
+ * Threads take whole repeats unless the tissue is large. */
 static cel_status celi_effect_paired(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
     const cel_perturb_options *o = run->o;
-    int64_t repeat, k, lanes = p->cells * p->genes > CELI_PERTURB_LARGE ? 1 : cel_threads();
-    celi_repeat *lane;
+    int64_t repeat, k, lanes = celi_min(p->cells * p->genes > CELI_PERTURB_LARGE ? 1 : cel_threads(), o->repeats);
+    celi_repeat *lane = (celi_repeat *)celi_pool_get(&run->scratch, lanes, sizeof *lane);
     double step = 0;
     int arm;
-    cel_status status = CEL_OK;
-    if (lanes > o->repeats) lanes = o->repeats;
-    lane = (celi_repeat *)celi_alloc((size_t)lanes, sizeof *lane);
-    if (!lane) return CEL_ERR_MEMORY;
-    for (k = 0; k < lanes && !status; k++) {
-        status = cel_mat_new(p->cells, p->genes, &lane[k].x);
-        for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_new(p->cells, p->genes, &lane[k].arm[arm]);
+    cel_status status;
+    for (k = 0; k < lanes && lane; k++) {
+        lane[k].x = celi_pool_mat(&run->scratch, p->cells, p->genes);
+        for (arm = 0; arm < 2; arm++) lane[k].arm[arm] = celi_pool_mat(&run->scratch, p->cells, p->genes);
     }
-    if (!o->orthant && !status) {
-        cel_sample *sham = NULL;
-        status = celi_effect_sampler(run, 0, 0, &sham);
-        if (!status) status = cel_mat_copy(p->start[0], lane->x);
-        for (k = 0; k < 50 && !status; k++) status = cel_sample_sweep(sham, lane->x);
-        if (!status) step = cel_sample_step(sham);
-        cel_sample_free(sham);
-    }
+    status = run->scratch.status;
+    if (!o->orthant && !status) status = celi_effect_step(run, lane->x, &step);
     for (k = 0; k < 2 * lanes && !status; k++)
         status = celi_effect_sampler(run, (int)(k % 2), step, &lane[k / 2].sampler[k % 2]);
     for (repeat = 0; repeat < o->repeats && !status; repeat += lanes) {
-        int64_t now = o->repeats - repeat < lanes ? o->repeats - repeat : lanes;
+        int64_t now = celi_min(o->repeats - repeat, lanes);
         CELI_OMP(omp parallel for schedule(static, 1) if (now > 1))
         for (k = 0; k < now; k++) celi_effect_repeat(run, lane + k, repeat + k);
         for (k = 0; k < now && !status; k++) {
             status = lane[k].status;
             run->e->acceptance += lane[k].acceptance / (2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps));
             if (!status) celi_effect_add(run, lane[k].arm, repeat + k + 1);
-            if (!status && o->progress.fn &&
-                o->progress.fn(o->progress.user, "perturb", repeat + k + 1, o->repeats, 0))
+            if (!status && o->progress.fn && o->progress.fn(o->progress.user, "perturb", repeat + k + 1, o->repeats, 0))
                 status = CEL_ERR_STOPPED;
         }
     }
-    for (k = 0; k < lanes; k++) {
-        cel_mat_free(&lane[k].x);
-        for (arm = 0; arm < 2; arm++) {
-            cel_mat_free(&lane[k].arm[arm]);
-            cel_sample_free(lane[k].sampler[arm]);
-        }
-    }
-    celi_free(lane);
+    for (k = 0; k < 2 * lanes && lane; k++) cel_sample_free(lane[k / 2].sampler[k % 2]);
     return status;
+}
+
+/* Everything after the options: with inner errors, which count cells as p does. */
+static cel_status celi_effect_go(celi_effect_run *run)
+{
+    const cel_perturb *p = run->p;
+    int arm, moves_within = run->o->method != CEL_METHOD_PAPER;
+    int32_t colours;
+    cel_status status = celi_effect_new(run);
+    for (arm = 0; arm < 2 && !status && moves_within; arm++)
+        status = celi_rows_unit(p->start[arm], run->o->orthant, run->err);
+    if (!status && moves_within) {
+        run->colour = (int32_t *)celi_pool_get(&run->scratch, p->cells, sizeof *run->colour);
+        status = run->scratch.status;
+        if (!status) status = cel_sample_colour(&p->relations[0], &p->relations[1], run->colour, &colours, run->err);
+    }
+    if (!status) status = run->o->method == CEL_METHOD_PAIRED ? celi_effect_paired(run) : celi_effect_once(run);
+    return status ? status : celi_effect_finish(run);
 }
 
 CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_options *options, cel_effect *out,
                                        cel_error *err)
 {
-    cel_perturb_options o;
+    cel_perturb_options o = CEL_ZERO;
     cel_grouping by_hop;
-    celi_effect_run run;
-    cel_error inner;
-    int32_t *label = NULL, colours;
-    int arm;
-    cel_status status = CEL_OK;
+    celi_effect_run run = CEL_ZERO;
+    cel_error inner = CEL_ZERO;
+    int32_t *label;
+    cel_status status;
     memset(out, 0, sizeof *out);
-    memset(&run, 0, sizeof run);
-    memset(&o, 0, sizeof o);
-    memset(&inner, 0, sizeof inner);
     if (options) o = *options;
     if (!o.repeats) o.repeats = 16;
     o.warmup = o.warmup < 0 ? 0 : o.warmup ? o.warmup : 20;
     if (!o.sweeps) o.sweeps = o.method == CEL_METHOD_PAIRED ? 20 : 500;
-    if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) ||
-        (o.method == CEL_METHOD_PAPER && !p->open))
+    if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) || (int)o.method < 0 ||
+        o.method > CEL_METHOD_PAPER || (o.method == CEL_METHOD_PAPER && !p->open))
         return celi_fail(err, CEL_ERR_ARG, "options of a perturbation", -1, -1, -1);
     run.p = p;
     run.o = &o;
     run.e = out;
     run.err = &inner;
     if (!o.grouping) {
-        label = (int32_t *)celi_alloc((size_t)p->cells, sizeof *label);
-        if (!label) return celi_fail(err, CEL_ERR_MEMORY, "the effect of a perturbation", -1, -1, -1);
+        label = (int32_t *)celi_pool_get(&run.scratch, p->cells, sizeof *label);
         by_hop.label = label;
-        by_hop.groups = cel_perturb_by_hop(p, label);
+        by_hop.groups = label ? cel_perturb_by_hop(p, label) : 0;
         o.grouping = &by_hop;
         o.groupings = 1;
     }
-    status = celi_effect_new(&run);
-    if (!status && o.method != CEL_METHOD_PAPER) {
-        run.colour = (int32_t *)celi_alloc((size_t)p->cells, sizeof *run.colour);
-        status = CEL_ERR_MEMORY;
-        if (run.colour)
-            status = cel_sample_colour(&p->relations[0], &p->relations[1], run.colour, &colours, &inner);
-    }
-    for (arm = 0; arm < 2 && !status; arm++) status = cel_mat_copy(p->start[arm], run.arm[arm]);
     out->converged = 1;
-    if (!status && o.method == CEL_METHOD_PAIRED) status = celi_effect_paired(&run);
-    else if (!status) {
-        status = o.method == CEL_METHOD_PAPER ? celi_effect_paper(&run, 0) : celi_effect_ascend(&run, 0, p->fixed[0]);
-        if (!status && o.progress.fn && o.progress.fn(o.progress.user, "perturb", 1, 2, 0)) status = CEL_ERR_STOPPED;
-        if (!status)
-            status = o.method == CEL_METHOD_PAPER   ? celi_effect_paper(&run, 1)
-                     : o.method == CEL_METHOD_RELAX ? celi_effect_ascend(&run, 1, p->fixed[1])
-                                                    : celi_effect_linear(&run);
-        if (!status) celi_effect_add(&run, run.arm, 1);
-        if (!status) status = celi_effect_energy(&run);
-    }
-    if (!status) status = celi_effect_finish(&run);
-    for (arm = 0; arm < 2; arm++) cel_mat_free(&run.arm[arm]);
+    status = run.scratch.status ? run.scratch.status : celi_effect_go(&run);
+    celi_pool_free(&run.scratch);
     cel_work_free(&run.work);
-    celi_free(run.sums);
-    celi_free(run.colour);
-    celi_free(label);
-    if (status) {
-        cel_effect_free(out);
-        if (!inner.status) celi_fail(&inner, status, "the effect of a perturbation", -1, -1, -1);
-        if (err) *err = inner;
-    }
+    out->memory = run.own.last;
+    if (!status) return CEL_OK;
+    cel_effect_free(out);
+    if (!inner.status) celi_fail(&inner, status, "the effect of a perturbation", -1, -1, -1);
+    /* The caller knows the cells of the tissue, not those of the prepared part. */
+    if (inner.cell >= 0 && inner.cell < p->cells) inner.cell = p->id[inner.cell];
+    if (err) *err = inner;
+    return status;
+}
+
+CEL_API_DEF void cel_effect_free(cel_effect *e)
+{
+    celi_pool pool = CEL_ZERO;
+    if (!e) return;
+    pool.last = e->memory;
+    celi_pool_free(&pool);
+    memset(e, 0, sizeof *e);
+}
+
+CEL_API_DEF cel_status cel_effect_rank(const cel_effect_table *t, int64_t group, int32_t *order)
+{
+    const double *z = t->z + group * t->columns, *by = z[0] >= 0 || z[0] < 0 ? z : t->mean + group * t->columns;
+    celi_pool pool = CEL_ZERO;
+    double *key = (double *)celi_pool_get(&pool, t->genes, sizeof *key);
+    int64_t *index = (int64_t *)celi_pool_get(&pool, t->genes, sizeof *index), g;
+    cel_status status = pool.status;
+    for (g = 0; g < t->genes && !status; g++) key[g] = -fabs(by[g]), index[g] = g;
+    if (!status) celi_sort_by(key, index, t->genes);
+    for (g = 0; g < t->genes; g++) order[g] = status ? 0 : (int32_t)index[g];
+    celi_pool_free(&pool);
     return status;
 }
 

@@ -351,7 +351,7 @@ static void draw(const setting *set, uint64_t seed, const cel_model *truth, slid
     memset(&options, 0, sizeof options);
     options.seed = seed;
     options.stream = 1;
-    options.orthant = set->orthant;
+    options.domain.orthant = set->orthant;
     options.sweeps = set->orthant ? 300 : 150;
     options.warmup = 50;
     options.thin = options.sweeps;
@@ -700,22 +700,6 @@ static void experiment_calibration(void)
 
 /* ---- real slides ---- */
 
-/* The columns with the greatest sums, ascending. */
-static void most_expressed(cel_mat x, int64_t top, int32_t *index)
-{
-    ranked *sum = (ranked *)get(x.cols, sizeof(ranked));
-    int64_t i, g, k = 0;
-    for (g = 0; g < x.cols; g++) {
-        sum[g].at = g;
-        for (i = 0; i < x.rows; i++) sum[g].key -= (double)x.data[i * x.stride + g];
-    }
-    qsort(sum, (size_t)x.cols, sizeof(ranked), by_key);
-    for (g = 0; g < x.cols; g++)
-        for (i = 0; i < top; i++)
-            if (sum[i].at == g) index[k++] = (int32_t)g;
-    free(sum);
-}
-
 /* Counts to unit rows of the `top` most expressed genes (0: all); rows without counts are dropped, labels with them. */
 static slide load_slide(const char *name, int64_t top, char ***slide_of)
 {
@@ -737,13 +721,15 @@ static slide load_slide(const char *name, int64_t top, char ***slide_of)
     keep = (uint8_t *)get(rows, 1);
     check(cel_slide_scale(s.x, NULL, NULL), path);
     if (top) {
-        most_expressed(s.x, top, index);
-        check(cel_slide_columns(&s.x, index, top), path);
+        cel_genes_options by = CEL_ZERO;
+        by.top = top;
+        check(cel_slide_genes(s.x, &by, index, &top, NULL, NULL, NULL), path);
+        check(cel_mat_columns(&s.x, index, top), path);
     }
     check(cel_slide_unit(s.x, keep, &zeros, NULL), path);
-    s.x.rows = cel_slide_keep(keep, rows, s.x.data, (size_t)s.x.stride * sizeof(cel_real));
-    s.coords.rows = cel_slide_keep(keep, rows, s.coords.data, (size_t)s.coords.stride * sizeof(cel_real));
-    if (slide_of) cel_slide_keep(keep, rows, *slide_of, sizeof(char *));
+    s.x.rows = cel_compact(keep, rows, s.x.data, (size_t)s.x.stride * sizeof(cel_real));
+    s.coords.rows = cel_compact(keep, rows, s.coords.data, (size_t)s.coords.stride * sizeof(cel_real));
+    if (slide_of) cel_compact(keep, rows, *slide_of, sizeof(char *));
     free(keep);
     free(index);
     return s;
@@ -823,8 +809,8 @@ static void experiment_heldout(void)
                     keep[i] = (strcmp(label[i], name) == 0) == (part == 0);
                     if (keep[i]) of[count++] = label[i][5] - '1';
                 }
-                s.x.rows = cel_slide_keep(keep, rows, s.x.data, (size_t)s.x.stride * sizeof(cel_real));
-                s.coords.rows = cel_slide_keep(keep, rows, s.coords.data, (size_t)s.coords.stride * sizeof(cel_real));
+                s.x.rows = cel_compact(keep, rows, s.x.data, (size_t)s.x.stride * sizeof(cel_real));
+                s.coords.rows = cel_compact(keep, rows, s.coords.data, (size_t)s.coords.stride * sizeof(cel_real));
                 if (shuffled)
                     for (i = 0; i < count;) { /* slides are contiguous */
                         int64_t j = i;

@@ -27,7 +27,7 @@ static void new_chain(int64_t cells, int64_t genes, int orthant, chain *c)
     memset(c, 0, sizeof *c);
     memset(&o, 0, sizeof o);
     o.moves = MOVES;
-    o.orthant = orthant;
+    o.domain.orthant = orthant;
     c->cells = cells;
     c->genes = genes;
     c->relations = new_relations(points, CEL_WEIGHTS_MEAN);

@@ -53,14 +53,14 @@ int main(void)
     for (strength = 0; strength <= 1.2; strength += 0.6) {
         for (g = 0; g < 3; g++) cel_model_force(&model, 1).data[4 * g] = (cel_real)strength;
         options.seed = 1;
-        options.orthant = 1; /* expression is not negative */
+        options.domain.orthant = 1; /* expression is not negative */
         cel_sample_uniform(1, 0, 1, x);
         check(cel_sample_run(&model, &relations, &options, x, NULL, &sampled, NULL));
         printf("force between neighbours %.1f: H = %.0f +- %.0f, effective sample size %.0f\n", strength,
                sampled.energy, sampled.deviation, sampled.ess);
         draw(x);
     }
-    up.orthant = 1;
+    up.domain.orthant = 1;
     check(cel_ascent_run(&model, &relations, &up, x, &top, NULL));
     printf("most likely tissue from there: H = %.0f after %d sweeps\n", top.energy, (int)top.sweeps);
     draw(x);

@@ -33,7 +33,7 @@ int main(void)
     TRY(cel_mat_new(CELLS, 2, &coords));
     TRY(cel_mat_new(CELLS, GENES, &x));
     TRY(cel_graph_hex_coords(10, 10, coords));
-    TRY(cel_graph_radius(coords, NULL, 0, 1.6, &graph, &err));
+    TRY(cel_graph_radius(coords, NULL, 0, 1.6, 0, &graph, &err));
     published.weights = CEL_WEIGHTS_GCN;
     TRY(cel_relations_from_graph(&graph, &published, &relations, &err));
     cel_sample_uniform(1, 0, 1, x);

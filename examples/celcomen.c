@@ -815,13 +815,18 @@ static void build_graph(tissue *t)
         all = read_edges(t->rows);
         t->graph = kept_cells(&all, t);
     } else {
-        must_at(o.k ? cel_graph_knn(t->coords, t->slide, o.k, o.allow_isolated, &t->graph, &err)
-                    : cel_graph_radius(t->coords, t->slide, 0, o.radius, &t->graph, &err),
-                file, &err, "offset", "column");
+        cel_graph_options how = CEL_ZERO;
+        how.k = o.k;
+        how.radius = o.radius;
+        must_at(cel_graph_make(t->coords, t->slide, &how, &t->graph, &err), file, &err, "offset", "column");
     }
-    for (i = 0; i < cells && !o.allow_isolated; i++)
-        if (t->graph.start[i + 1] == t->graph.start[i])
-            die(1, "%s: cell %lld has no neighbour (--allow-isolated lets it be)", file, (long long)t->row[i]);
+    for (i = 0; i < cells && !o.allow_isolated; i++) {
+        int64_t degree = t->graph.start[i + 1] - t->graph.start[i];
+        if (!degree) die(1, "%s: cell %lld has no neighbour (--allow-isolated lets it be)", file, (long long)t->row[i]);
+        if (!o.edges && degree < o.k)
+            die(1, "%s: the slide of cell %lld has %lld others, fewer than --k %lld (--allow-isolated takes them all)",
+                file, (long long)t->row[i], (long long)degree, (long long)o.k);
+    }
     t->mean_degree = (double)cel_csr_count(&t->graph) / (double)cells;
 }
 
@@ -842,23 +847,6 @@ static void keep_columns(tissue *t, const int32_t *index, int64_t count)
     free(row);
 }
 
-/* The columns (top) of the genes of the highest mean, ascending. */
-static void most_expressed(cel_mat x, int64_t top, int32_t *index)
-{
-    pair *list = (pair *)get((size_t)x.cols, sizeof(pair));
-    uint8_t *keep = (uint8_t *)get((size_t)x.cols, 1);
-    int64_t i, j;
-    for (j = 0; j < x.cols; j++) list[j].a = j;
-    for (i = 0; i < x.rows; i++)
-        for (j = 0; j < x.cols; j++) list[j].key -= (double)x.data[i * x.stride + j];
-    qsort(list, (size_t)x.cols, sizeof(pair), compare_pairs);
-    for (j = 0; j < top; j++) keep[list[j].a] = 1;
-    for (i = j = 0; j < x.cols; j++)
-        if (keep[j]) index[i++] = (int32_t)j;
-    free(list);
-    free(keep);
-}
-
 /* Cuts the genes to those of a model, or to --top-genes. */
 static void pick_genes(tissue *t, const cel_model_record *wanted)
 {
@@ -873,8 +861,10 @@ static void pick_genes(tissue *t, const cel_model_record *wanted)
             die(1, "%s: %s: %s", o.genes ? o.genes : t->file, err.what, err.gene < 0 ? "" : wanted->gene[err.gene]);
     } else if (top) {
         if (top > t->x.cols) die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t->file, (long long)t->x.cols);
-        if (by_mean) most_expressed(t->x, top, index);
-        else must(cel_slide_variable(t->x, top, index, NULL, &err), t->file, &err);
+        cel_genes_options by = CEL_ZERO;
+        by.by = by_mean ? CEL_GENES_MEAN : CEL_GENES_VARIABLE;
+        by.top = top;
+        must(cel_slide_genes(t->x, &by, index, &top, NULL, NULL, &err), t->file, &err);
     }
     if (top) keep_columns(t, index, top);
     free(index);
@@ -915,12 +905,12 @@ static void unit_rows(tissue *t)
         for (i = 0; keep[i]; i++) continue;
         note("%s: %lld cells without counts are left out, the first is cell %lld", t->file, (long long)zeros,
              (long long)i);
-        t->x.rows = cel_slide_keep(keep, t->rows, t->x.data, (size_t)t->x.stride * sizeof(cel_real));
-        cel_slide_keep(keep, t->rows, t->row, sizeof(int64_t));
-        if (t->slide) cel_slide_keep(keep, t->rows, t->slide, sizeof(int32_t));
-        if (t->type) cel_slide_keep(keep, t->rows, t->type, sizeof(int32_t));
+        t->x.rows = cel_compact(keep, t->rows, t->x.data, (size_t)t->x.stride * sizeof(cel_real));
+        cel_compact(keep, t->rows, t->row, sizeof(int64_t));
+        if (t->slide) cel_compact(keep, t->rows, t->slide, sizeof(int32_t));
+        if (t->type) cel_compact(keep, t->rows, t->type, sizeof(int32_t));
         if (t->coords.data)
-            t->coords.rows = cel_slide_keep(keep, t->rows, t->coords.data, (size_t)t->coords.stride * sizeof(cel_real));
+            t->coords.rows = cel_compact(keep, t->rows, t->coords.data, (size_t)t->coords.stride * sizeof(cel_real));
     }
     free(keep);
 }
@@ -1610,7 +1600,7 @@ static void generate_sample(const fitted *f, int ascent)
     json_text(&report, "method", ascent ? "ascent" : "sample");
     NUMBERS(&report, "cells genes", (double)t.rows, (double)model->genes);
     if (ascent) {
-        up.orthant = o.orthant;
+        up.domain.orthant = o.orthant;
         up.sweeps = sweeps;
         up.progress = progress;
         up.trace = trace;
@@ -1622,7 +1612,7 @@ static void generate_sample(const fitted *f, int ascent)
     } else {
         s.seed = (uint64_t)o.seed;
         s.stream = 1;
-        s.orthant = o.orthant;
+        s.domain.orthant = o.orthant;
         s.sweeps = sweeps;
         s.warmup = warmup_option();
         s.progress = progress;
@@ -1675,13 +1665,18 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
     cel_error err;
     int64_t i;
     if (o.interventions) {
+        cel_intervention_names known = CEL_ZERO;
         char *all = read_text(o.interventions), *from = all;
         no_effect("cell gene value", "beside --interventions");
         if (!all) die(1, "%s: %s", o.interventions, strerror(errno));
         if (strncmp(from, "\xef\xbb\xbf", 3) == 0) from += 3; /* a byte order mark */
-        must_at(cel_intervention_parse(from, strlen(from), (const char *const *)t->genes.name, t->genes.count,
-                                       (const char *const *)t->types.name, t->types.count, t->rows, &list, count, &err),
-                o.interventions, &err, "line", "gene");
+        known.genes = (const char *const *)t->genes.name;
+        known.gene_count = t->genes.count;
+        known.types = (const char *const *)t->types.name;
+        known.type_count = t->types.count;
+        known.cells = t->rows;
+        must_at(cel_intervention_parse(from, strlen(from), &known, &list, count, &err), o.interventions, &err, "line",
+                "gene");
         if (!*count) die(1, "%s: no intervention", o.interventions);
         for (i = 0; i < *count; i++) { /* lines name cells of the input; some may have been left out */
             if (list[i].who == CEL_WHO_CELLS && !adds_cell(&list[i]))
@@ -1851,7 +1846,6 @@ static void prepare_perturb(counterfactual *c)
     observed.x = c->t.x;
     observed.relations = &c->r;
     observed.coords = c->t.coords;
-    observed.slide = c->t.slide;
     observed.type = c->t.type;
     must_at(cel_perturb_new(&c->f.record.model, &observed, c->list, c->count, &setup, &c->plan, &err),
             o.interventions ? o.interventions : "--cell, --gene", &err, "line", "gene");
@@ -1940,7 +1934,7 @@ static void print_effects(const counterfactual *c, int which)
         if (by->name) printf("%s %s", by->what, by->name[g]);
         else printf("%s %lld", by->what, (long long)g);
         printf(", %lld cell%s:", (long long)t->cells[g], t->cells[g] > 1 ? "s" : "");
-        cel_effect_rank(t, g, order);
+        must(cel_effect_rank(t, g, order), "perturb", NULL);
         for (i = 0; i < 5 && i < genes->count; i++) {
             int64_t at = g * t->columns + order[i];
             printf("  %s %+.3g", genes->name[order[i]], t->mean[at]);
@@ -2152,11 +2146,13 @@ static void command_logz(void)
     a.rungs = o.sweeps;
     a.progress = progress;
     must(cel_logz_ais(m, &r, &a, &done, &err), "logz", &err);
-    must(cel_logz_bound(m, &r, (uint64_t)o.seed, 0, &bound, &err), "logz", &err);
+    must(cel_logz_bound(m, &r, &a, &bound, &err), "logz", &err);
     printf("log Z of %lld cells, %lld genes; without forces it is %.6g\n", (long long)t.rows, (long long)n,
            (double)t.rows * cel_sphere_log_area(n));
-    printf("annealed importance sampling  %14.6g +- %.2g (single runs %.6g to %.6g)\n", done.logz, done.se, done.least,
-           done.most);
+    printf("annealed importance sampling  %14.6g ", done.logz);
+    if (done.converged) printf("+- %.2g (single runs %.6g to %.6g)\n", done.se, done.least, done.most);
+    else
+        printf("not converged: single runs %.6g to %.6g; more --sweeps bring them together\n", done.least, done.most);
     printf("rigorous lower bound          %14.6g\n", bound);
     if (m->relations != 2) return;
     /* The mean-field formulas want a mean expression: that of the most likely tissue. */

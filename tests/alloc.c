@@ -124,16 +124,27 @@ done:
 static cel_status scenario_tissue(void)
 {
     cel_csr a = {0}, b = {0}, c = {0};
-    int32_t order[CELLS], label[CELLS], top[2];
+    int32_t order[CELLS], label[CELLS], top[GENES];
     int64_t many;
+    cel_graph_report report;
+    cel_scaling scaling = CEL_ZERO;
+    cel_mat rows = CEL_ZERO;
     cel_status status;
     TRY(cel_graph_knn(coords, NULL, 5, 0, &a, NULL));
-    TRY(cel_graph_radius(coords, NULL, 0, 1.2, &b, NULL));
+    TRY(cel_graph_radius(coords, NULL, 0, 1.2, 0, &b, NULL));
     TRY(cel_graph_types(&w, tile, 0, 1, &c));
     TRY(cel_graph_order(coords, NULL, order, NULL));
     TRY(cel_slide_tiles(coords, NULL, 2, label, &many, NULL));
-    TRY(cel_slide_variable(counts, 2, top, NULL, NULL));
+    TRY(cel_slide_genes(counts, NULL, top, &many, NULL, NULL, NULL));
+    TRY(cel_graph_describe(coords, NULL, &a, &report, NULL));
+    TRY(cel_mat_new(CELLS, GENES, &rows));
+    TRY(cel_mat_copy(counts, rows));
+    TRY(cel_scaling_fit(rows, NULL, tile, NULL, &scaling, NULL));
+    TRY(cel_mat_copy(counts, rows));
+    TRY(cel_scaling_apply(&scaling, rows, NULL, tile, scaling.cell, NULL));
 done:
+    cel_scaling_free(&scaling);
+    cel_mat_free(&rows);
     cel_csr_free(&a);
     cel_csr_free(&b);
     cel_csr_free(&c);
@@ -151,7 +162,7 @@ static cel_status scenario_walk(void)
     cel_status status;
     for (i = 0; i < 2 * MANY; i++) place[i] = (cel_real)cel_rng_uniform(&rng);
     TRY(cel_graph_knn(cel_mat_view(place, MANY, 2), NULL, 2, 0, &a, NULL));
-    TRY(cel_graph_radius(cel_mat_view(place, MANY, 2), NULL, 0, 0.01, &b, NULL));
+    TRY(cel_graph_radius(cel_mat_view(place, MANY, 2), NULL, 0, 0.01, 0, &b, NULL));
     TRY(cel_csr_symmetrise(&a, &c));
     TRY(cel_csr_hop(&a, 2, &d));
     if (!a.order || !b.order || !c.order || !d.order) status = CEL_ERR_NUMERIC;
@@ -237,14 +248,15 @@ static cel_status scenario_sample(void)
     options.warmup = options.sweeps = 3;
     z.runs = 2;
     z.rungs = 3;
+    z.sweeps = 3;
     TRY(cel_mat_new(CELLS, GENES, &y));
-    for (options.orthant = 0; options.orthant < 2; options.orthant++) {
-        cel_sample_uniform(1, 1, options.orthant, y);
+    for (options.domain.orthant = 0; options.domain.orthant < 2; options.domain.orthant++) {
+        cel_sample_uniform(1, 1, options.domain.orthant, y);
         TRY(cel_sample_run(&model, &relations, &options, y, NULL, NULL, NULL));
     }
     TRY(cel_ascent_run(&model, &relations, NULL, y, NULL, NULL));
     TRY(cel_logz_ais(&model, &relations, &z, &report, NULL));
-    TRY(cel_logz_bound(&model, &relations, 1, 3, &bound, NULL));
+    TRY(cel_logz_bound(&model, &relations, &z, &bound, NULL));
 done:
     cel_mat_free(&y);
     return status;
@@ -254,6 +266,7 @@ static cel_status scenario_perturb(void)
 {
     static const char text[] = "5, 1, 0.5\nremove cell 9\nadd cell at 2.2,2.3 with profile of cell 4\n";
     cel_intervention *list = NULL;
+    cel_intervention_names names = CEL_ZERO;
     cel_perturb plan;
     cel_effect effect;
     cel_tissue tissue;
@@ -269,6 +282,8 @@ static cel_status scenario_perturb(void)
     memset(&tissue, 0, sizeof tissue);
     memset(&setup, 0, sizeof setup);
     setup.after = &after;
+    names.gene_count = GENES;
+    names.cells = CELLS;
     tissue.x = x;
     tissue.coords = coords;
     tissue.relations = &relations;
@@ -278,7 +293,7 @@ static cel_status scenario_perturb(void)
     more.data[2 * CELLS + 1] = (cel_real)2.3;
     TRY(cel_graph_knn(more, NULL, 6, 0, &near, NULL));
     TRY(cel_relations_from_graph(&near, NULL, &after, NULL));
-    TRY(cel_intervention_parse(text, sizeof text - 1, NULL, GENES, NULL, 0, CELLS, &list, &count, NULL));
+    TRY(cel_intervention_parse(text, sizeof text - 1, &names, &list, &count, NULL));
     TRY(cel_perturb_new(&model, &tissue, list, count, &setup, &plan, NULL));
     for (k = 0; k < 3; k++) {
         cel_perturb_options options;

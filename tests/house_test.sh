@@ -197,6 +197,7 @@ plant "a file of more than 10,000 lines" '[0-9]+ lines' '{ print } /^#define CEL
 plant "a licence that is gone" 'a part is missing' '/MIT License/ { next } { print } /^#endif \/\* CELCOMEN_IMPL/ { exit }'
 if command -v nm > /dev/null; then
     plant "a global of another name" 'helper: a global symbol of another prefix' '/^int cel_twice/ { print "int helper;" } { print }'
+    plant "a global that nobody declared" 'cel_hidden: a global symbol that is not declared' '/^int cel_twice/ { print "int cel_hidden;" } { print }'
     plant "a private name that is global" 'celi_level: a global symbol of another prefix' '/^static int celi_level/ { sub(/static /, "") } { print }'
 fi
 plant "a header that does not compile" 'does not compile' '/^int cel_twice/ { print "int int;" } { print }'

@@ -203,6 +203,103 @@ static void integers_are_even(void)
     for (i = 0; i < 1000; i++) CHECK(cel_rng_integer(&rng, 0x80000001u) < 0x80000001u);
 }
 
+/* Draws of mean `mean` against the probabilities p(k): mean, variance and chi-square over the values with an expected
+ * number of at least 10, the rest in one bin. */
+static void check_counts(int64_t *draw, int count, double mean, double variance, const double *p, int values)
+{
+    double sum = 0, square = 0, chi = 0, rest = count, seen = count;
+    int i, k, bins = 0;
+    for (i = 0; i < count; i++) {
+        sum += (double)draw[i] - mean;
+        square += ((double)draw[i] - mean) * ((double)draw[i] - mean);
+    }
+    NEAR(sum / count, 0, 5 * sqrt(variance / count));
+    NEAR(square / count, variance, 5 * sqrt((2 * variance * variance + 2 * variance) / count) + 25 * variance / count);
+    for (k = 0; k < values; k++) {
+        double expected = p[k] * count, here = 0;
+        if (expected < 10) continue;
+        for (i = 0; i < count; i++) here += draw[i] == k;
+        chi += (here - expected) * (here - expected) / expected;
+        rest -= expected;
+        seen -= here;
+        bins++;
+    }
+    if (rest > 1) chi += (seen - rest) * (seen - rest) / rest;
+    NEAR(chi, bins, 5 * sqrt(2.0 * bins) + 5);
+}
+
+static void poisson_statistics(void)
+{
+    enum { N = 100000, VALUES = 400 };
+    static const double means[] = {0.01, 0.7, 5, 9.99, 10, 14.3, 80, 250};
+    int64_t *draw = (int64_t *)malloc(N * sizeof *draw);
+    double p[VALUES];
+    size_t m;
+    int i, k;
+    for (m = 0; m < sizeof means / sizeof *means; m++) {
+        for (i = 0; i < N; i++) {
+            cel_rng rng = cel_rng_at(21, 0, (uint32_t)i, (uint32_t)m);
+            draw[i] = cel_rng_poisson(&rng, means[m]);
+        }
+        for (k = 0; k < VALUES; k++) p[k] = exp(k * log(means[m]) - means[m] - lgamma(k + 1.0));
+        check_counts(draw, N, means[m], means[m], p, VALUES);
+    }
+    {
+        cel_rng rng = cel_rng_at(22, 0, 0, 0);
+        double big = (double)cel_rng_poisson(&rng, 1e12);
+        CHECK(cel_rng_poisson(&rng, 0) == 0 && cel_rng_poisson(&rng, -1) == 0);
+        CHECK(cel_rng_poisson(&rng, (double)NAN) == 0);
+        NEAR(big, 1e12, 6e6);
+        CHECK(cel_rng_poisson(&rng, (double)INFINITY) > 0);
+    }
+    free(draw);
+}
+
+/* Gamma by its moments, and by the negative binomial that it mixes into Poisson draws. */
+static void gamma_statistics(void)
+{
+    enum { N = 100000, VALUES = 400 };
+    static const double shapes[] = {0.3, 1, 3.3, 40};
+    int64_t *draw = (int64_t *)malloc(N * sizeof *draw);
+    double p[VALUES];
+    size_t m;
+    int i, k;
+    for (m = 0; m < sizeof shapes / sizeof *shapes; m++) {
+        double r = shapes[m], sum[2] = {0, 0}, mean = 4, fourth = 3 + 6 / r;
+        cel_rng rng = cel_rng_at(23, 0, (uint32_t)m, 0);
+        for (i = 0; i < N; i++) {
+            double g = cel_rng_gamma(&rng, r);
+            CHECK(g >= 0);
+            sum[0] += g;
+            sum[1] += (g - r) * (g - r);
+            draw[i] = cel_rng_poisson(&rng, mean / r * g);
+        }
+        NEAR(sum[0] / N, r, 5 * sqrt(r / N));
+        NEAR(sum[1] / N, r, 5 * r * sqrt((fourth - 1) / N));
+        for (k = 0; k < VALUES; k++)
+            p[k] = exp(lgamma(k + r) - lgamma(r) - lgamma(k + 1.0) + r * log(r / (r + mean)) +
+                       k * log(mean / (r + mean)));
+        sum[0] = 0;
+        for (k = 0; k < VALUES; k++) sum[0] += p[k];
+        NEAR(sum[0], 1, 1e-3);
+        {
+            double chi = 0, bins = 0;
+            for (k = 0; k < VALUES && p[k] * N >= 10; k++, bins++) {
+                double here = 0;
+                for (i = 0; i < N; i++) here += draw[i] == k;
+                chi += (here - p[k] * N) * (here - p[k] * N) / (p[k] * N);
+            }
+            NEAR(chi, bins, 5 * sqrt(2 * bins) + 5);
+        }
+    }
+    {
+        cel_rng rng = cel_rng_at(24, 0, 0, 0);
+        NEAR(cel_rng_gamma(&rng, 0), 0, 0);
+        NEAR(cel_rng_gamma(&rng, (double)NAN), 0, 0);
+    }
+    free(draw);
+}
+
 void suite_base(void);
 void suite_base(void)
 {
@@ -217,4 +314,6 @@ void suite_base(void)
     RUN(uniform_statistics);
     RUN(normal_statistics);
     RUN(integers_are_even);
+    RUN(poisson_statistics);
+    RUN(gamma_statistics);
 }

@@ -4,9 +4,11 @@
 static const char *const gene_names[] = {"CD4", "IFITM3", "IFIT3"};
 static const char *const type_names[] = {"tumour", "T cell"};
 
+static const cel_intervention_names names = {gene_names, 3, type_names, 2, 10};
+
 static cel_status parse(const char *text, cel_intervention **list, int64_t *count, cel_error *err)
 {
-    return cel_intervention_parse(text, strlen(text), gene_names, 3, type_names, 2, 10, list, count, err);
+    return cel_intervention_parse(text, strlen(text), &names, list, count, err);
 }
 
 static void parse_forms(void)
@@ -22,6 +24,7 @@ static void parse_forms(void)
                                "remove cell 7\n"
                                "cell 4 with profile of cell 5";
     cel_intervention *v;
+    cel_intervention_names numbers = CEL_ZERO;
     int64_t count;
     OK_OR_RETURN(parse(text, &v, &count, NULL));
     CHECK(count == 8);
@@ -46,7 +49,9 @@ static void parse_forms(void)
     OK_OR_RETURN(parse("", &v, &count, NULL));
     CHECK(count == 0);
     cel_intervention_free(v);
-    OK_OR_RETURN(cel_intervention_parse("cells of type 5, 2, 0", 21, NULL, 3, NULL, 0, 10, &v, &count, NULL));
+    numbers.gene_count = 3;
+    numbers.cells = 10;
+    OK_OR_RETURN(cel_intervention_parse("cells of type 5, 2, 0", 21, &numbers, &v, &count, NULL));
     CHECK(count == 1 && v[0].type == 5 && v[0].gene == 2);
     cel_intervention_free(v);
 }
@@ -98,7 +103,7 @@ static void parse_refuses(void)
             int64_t count;
             memcpy(copy, text, k);
             copy[k] = 'x';
-            if (cel_intervention_parse(copy, k, gene_names, 3, type_names, 2, 10, &v, &count, NULL) == CEL_OK)
+            if (cel_intervention_parse(copy, k, &names, &v, &count, NULL) == CEL_OK)
                 cel_intervention_free(v);
             free(copy);
         }
@@ -230,7 +235,7 @@ static int ties(int cells, cel_relations *out)
     cel_csr graph;
     int i, ok = cel_mat_new(cells, 2, &line) == CEL_OK;
     for (i = 0; i < cells && ok; i++) line.data[2 * i] = (cel_real)i;
-    ok = ok && cel_graph_radius(line, NULL, 0, 1.5, &graph, NULL) == CEL_OK &&
+    ok = ok && cel_graph_radius(line, NULL, 0, 1.5, 0, &graph, NULL) == CEL_OK &&
          cel_relations_from_graph(&graph, NULL, out, NULL) == CEL_OK;
     cel_csr_free(&graph);
     cel_mat_free(&line);
@@ -567,7 +572,7 @@ static void planted_chain(void)
     CHECK(t->cells[0] == 8 && t->cells[1] > 30 && t->cells[3] > 0);
     if (!test_brief) {
         CHECK(t->z[11 + 1] < -4 && t->mean[11 + 1] < 0 && t->q[11 + 1] < 0.01);
-        cel_effect_rank(t, 1, order);
+        CHECK(cel_effect_rank(t, 1, order) == CEL_OK);
         CHECK(order[0] == 1);
         for (hop = 1; hop <= 2; hop++)
             for (g = 3; g < 10; g++) {
@@ -624,7 +629,7 @@ static void relax_and_linear(void)
         {
             cel_ascent_options a;
             memset(&a, 0, sizeof a);
-            a.orthant = orthant;
+            a.domain.orthant = orthant;
             a.sweeps = 2000;
             a.tolerance = o.tolerance;
             OK_OR_RETURN(cel_ascent_run(&c.model, &c.relations, &a, c.x, &ascent, NULL));
@@ -766,6 +771,71 @@ static void repeatable(void)
     chain_free(&c);
 }
 
+/* A start that is not on the orthant is refused by every method that lives there, and a hold below 0 with it. */
+static void H8_paired_orthant_checks_rows(void)
+{
+    chain c;
+    cel_intervention v;
+    cel_perturb p;
+    cel_perturb_options o = CEL_ZERO;
+    cel_effect e;
+    cel_error err;
+    int method;
+    if (!CHECK(chain_new(12, 3, 0.4, 1, &c))) return;
+    o.orthant = 1;
+    for (method = CEL_METHOD_PAIRED; method <= CEL_METHOD_LINEAR; method++) {
+        o.method = (cel_method)method;
+        v = hold(5, 2, -0.5);
+        OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &v, 1, NULL, &p, NULL));
+        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 5 && err.gene == 2 && !e.mean.data);
+        cel_perturb_free(&p);
+        v = hold(5, 2, 0.5);
+        c.x.data[3 * 6 + 1] *= -1;
+        OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &v, 1, NULL, &p, NULL));
+        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 6 && err.gene == 1);
+        c.x.data[3 * 6 + 1] *= -1;
+        cel_perturb_free(&p);
+    }
+    o.method = (cel_method)7;
+    OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &v, 1, NULL, &p, NULL));
+    CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_ARG);
+    cel_perturb_free(&p);
+    v.what = (cel_do)9;
+    CHECK(cel_perturb_new(&c.model, &c.tissue, &v, 1, NULL, &p, &err) == CEL_ERR_ARG && err.offset == 1);
+    chain_free(&c);
+}
+
+/* What goes wrong within the local part is told in cells of the tissue. */
+static void H9_errors_name_the_tissues_cell(void)
+{
+    chain c;
+    cel_intervention v = hold(55, 1, 0.25);
+    cel_perturb p;
+    cel_perturb_setup setup = CEL_ZERO;
+    cel_perturb_options o = CEL_ZERO;
+    cel_effect e;
+    cel_error err;
+    int32_t label[60] = {0};
+    cel_grouping grouping;
+    if (!CHECK(chain_new(60, 3, 0.4, 1, &c))) return;
+    setup.reach = 2;
+    c.x.data[3 * 57 + 2] *= -1;
+    OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &v, 1, &setup, &p, NULL));
+    CHECK(p.cells < 10);
+    o.orthant = 1;
+    for (; o.method <= CEL_METHOD_LINEAR; o.method = (cel_method)(o.method + 1))
+        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 57 && err.gene == 2);
+    memset(&o, 0, sizeof o);
+    grouping.label = label;
+    grouping.groups = 1;
+    o.grouping = &grouping;
+    o.groupings = 1;
+    label[0] = 1;
+    CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_ARG && err.cell == p.id[0] && p.id[0] > 50);
+    cel_perturb_free(&p);
+    chain_free(&c);
+}
+
 void suite_perturb(void);
 void suite_perturb(void)
 {
@@ -778,4 +848,6 @@ void suite_perturb(void)
     RUN(relax_and_linear);
     RUN(paper_mode);
     RUN(repeatable);
+    RUN(H8_paired_orthant_checks_rows);
+    RUN(H9_errors_name_the_tissues_cell);
 }

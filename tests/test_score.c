@@ -93,7 +93,7 @@ static int tissue_make(tissue *t, int64_t n, int64_t side, int64_t slides, int64
     }
     cel_sample_uniform(seed, 93, orthant, t->x);
     so.seed = seed;
-    so.orthant = orthant;
+    so.domain.orthant = orthant;
     so.sweeps = sweeps;
     return CHECK(!cel_sample_run(&t->truth, &t->relations, &so, t->x, NULL, NULL, NULL));
 }

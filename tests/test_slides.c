@@ -17,35 +17,13 @@ static void drop_slide(slide *s)
     free(s->tile);
 }
 
-static int by_index(const void *a, const void *b)
-{
-    return *(const int32_t *)a - *(const int32_t *)b;
-}
-
-/* The columns with the greatest sums, ascending. */
-static void most_expressed(cel_mat x, int64_t top, int32_t *index)
-{
-    double *sum = (double *)calloc((size_t)x.cols, sizeof(double));
-    int64_t i, g, k;
-    for (i = 0; i < x.rows; i++)
-        for (g = 0; g < x.cols; g++) sum[g] += (double)x.data[i * x.stride + g];
-    for (k = 0; k < top; k++) {
-        int64_t best = 0;
-        for (g = 1; g < x.cols; g++)
-            if (sum[g] > sum[best]) best = g;
-        index[k] = (int32_t)best;
-        sum[best] = -1;
-    }
-    free(sum);
-    qsort(index, (size_t)top, sizeof(int32_t), by_index);
-}
-
 /* Unit rows of the `top` most expressed genes; with shuffled the cells keep their rows and swap their places. */
 static int load_slide(const char *name, int64_t top, int shuffled, slide *s)
 {
     char path[1024];
     int64_t zeros, rows, tiles, i;
     int32_t *index = (int32_t *)malloc((size_t)top * sizeof(int32_t));
+    cel_genes_options by = CEL_ZERO;
     uint8_t *keep;
     cel_rng rng = cel_rng_at(1, 0, 0, 0);
     int ok;
@@ -55,15 +33,16 @@ static int load_slide(const char *name, int64_t top, int shuffled, slide *s)
     snprintf(path, sizeof path, "%s/data/%s/coords.npy", test_shared(), name);
     ok = ok && CHECK(cel_npy_matrix(path, &s->coords, NULL) == CEL_OK);
     ok = ok && CHECK(cel_slide_scale(s->x, NULL, NULL) == CEL_OK);
-    if (ok) most_expressed(s->x, top, index);
-    ok = ok && CHECK(cel_slide_columns(&s->x, index, top) == CEL_OK);
+    by.top = top;
+    ok = ok && CHECK(cel_slide_genes(s->x, &by, index, &top, NULL, NULL, NULL) == CEL_OK);
+    ok = ok && CHECK(cel_mat_columns(&s->x, index, top) == CEL_OK);
     free(index);
     if (!ok) return 0;
     rows = s->x.rows;
     keep = (uint8_t *)malloc((size_t)rows);
     ok = CHECK(cel_slide_unit(s->x, keep, &zeros, NULL) == CEL_OK);
-    s->x.rows = cel_slide_keep(keep, rows, s->x.data, (size_t)s->x.stride * sizeof(cel_real));
-    s->coords.rows = cel_slide_keep(keep, rows, s->coords.data, (size_t)s->coords.stride * sizeof(cel_real));
+    s->x.rows = cel_compact(keep, rows, s->x.data, (size_t)s->x.stride * sizeof(cel_real));
+    s->coords.rows = cel_compact(keep, rows, s->coords.data, (size_t)s->coords.stride * sizeof(cel_real));
     CHECK(s->x.rows == rows - zeros && s->coords.rows == s->x.rows);
     free(keep);
     for (i = s->coords.rows - 1; shuffled && i > 0; i--) {

@@ -77,8 +77,8 @@ static void unit_rows(void)
         for (j = 0; j < 12; j++)
             NEAR(y.data[i * 12 + j], length > 0 ? (double)x.data[i * 12 + j] / sqrt(length) : 0, eps);
     }
-    kept = cel_slide_keep(keep, 25, label, sizeof *label);
-    CHECK(kept == 22 && cel_slide_keep(keep, 25, y.data, 12 * sizeof(cel_real)) == 22);
+    kept = cel_compact(keep, 25, label, sizeof *label);
+    CHECK(kept == 22 && cel_compact(keep, 25, y.data, 12 * sizeof(cel_real)) == 22);
     y.rows = kept;
     CHECK(label[4] == 4 && label[5] == 6 && label[21] == 24);
     for (i = 0; i < kept; i++) NEAR(cel_vec_nrm2(y.data + i * 12, 12), 1, eps);
@@ -86,6 +86,15 @@ static void unit_rows(void)
     CHECK(cel_slide_unit(x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 5 && err.status == CEL_ERR_DATA);
     cel_mat_free(&x);
     cel_mat_free(&y);
+}
+
+static cel_status variable(cel_mat x, int64_t top, int32_t *index, double *score, cel_error *err)
+{
+    cel_genes_options o = CEL_ZERO;
+    int64_t count;
+    o.by = CEL_GENES_VARIABLE;
+    o.top = top;
+    return cel_slide_genes(x, &o, index, &count, NULL, score, err);
 }
 
 static void bad_values(void)
@@ -101,7 +110,7 @@ static void bad_values(void)
         CHECK(cel_slide_scale(x, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 3 && err.offset == -1);
         CHECK(cel_slide_scale(x, NULL, NULL) == CEL_ERR_DATA);
         CHECK(!memcmp(x.data, y.data, 60 * sizeof(cel_real)));
-        CHECK(cel_slide_variable(x, 3, index, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 3);
+        CHECK(variable(x, 3, index, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 3);
         CHECK(cel_slide_unit(x, NULL, NULL, &err) == (b ? CEL_ERR_DATA : CEL_OK));
         if (b) CHECK(err.cell == 4 && err.gene == 3 && !memcmp(x.data, y.data, 60 * sizeof(cel_real)));
         cel_mat_free(&x);
@@ -159,7 +168,7 @@ static void variable_genes(void)
     OK_OR_RETURN(cel_slide_scale(x, NULL, NULL));
     for (i = 0; i < CELLS; i++) x.data[i * GENES + 5] = (cel_real)0.3;
     variable_twin(x, twin);
-    OK_OR_RETURN(cel_slide_variable(x, TOP, index, score, NULL));
+    OK_OR_RETURN(variable(x, TOP, index, score, NULL));
     for (j = 0; j < GENES; j++) {
         if (j == 2 || j == 5 || twin[j] < -1e300) CHECK(score[j] < -1e300 && twin[j] < -1e300);
         else NEAR(score[j], twin[j], 1e-8);
@@ -172,11 +181,11 @@ static void variable_genes(void)
     CHECK(in == TOP);
     y = matrix(CELLS, GENES);
     cel_mat_copy(x, y);
-    OK_OR_RETURN(cel_slide_columns(&y, index, TOP));
+    OK_OR_RETURN(cel_mat_columns(&y, index, TOP));
     CHECK(y.cols == TOP && y.stride == TOP && y.rows == CELLS);
     for (i = 0; i < CELLS; i++)
         for (j = 0; j < TOP; j++) NEAR(y.data[i * TOP + j], x.data[i * GENES + index[j]], 0);
-    OK_OR_RETURN(cel_slide_variable(x, GENES, index, NULL, NULL));
+    OK_OR_RETURN(variable(x, GENES, index, NULL, NULL));
     for (j = 0; j < GENES; j++) CHECK(index[j] == j);
     cel_mat_free(&x);
     cel_mat_free(&y);
@@ -187,18 +196,594 @@ static void variable_errors(void)
     cel_mat x = counts(5, 6, 4), one, view;
     int32_t index[4], wrong[2] = {2, 1}, right[2] = {0, 3};
     cel_error err;
-    CHECK(cel_slide_variable(x, 0, index, NULL, &err) == CEL_ERR_ARG && err.status == CEL_ERR_ARG);
-    CHECK(cel_slide_variable(x, 5, index, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(variable(x, -1, index, NULL, &err) == CEL_ERR_ARG && err.status == CEL_ERR_ARG);
+    CHECK(variable(x, 5, index, NULL, NULL) == CEL_ERR_ARG);
     one = cel_mat_block(x, 0, 0, 1, 4);
-    CHECK(cel_slide_variable(one, 2, index, NULL, NULL) == CEL_ERR_ARG);
-    CHECK(cel_slide_columns(&x, wrong, 2) == CEL_ERR_ARG && x.cols == 4);
+    CHECK(variable(one, 2, index, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(cel_mat_columns(&x, wrong, 2) == CEL_ERR_ARG && x.cols == 4);
     wrong[1] = 4;
-    CHECK(cel_slide_columns(&x, wrong, 2) == CEL_ERR_ARG && x.cols == 4);
+    CHECK(cel_mat_columns(&x, wrong, 2) == CEL_ERR_ARG && x.cols == 4);
     view = cel_mat_block(x, 0, 0, 6, 3);
     right[1] = 2;
-    OK_OR_RETURN(cel_slide_columns(&view, right, 2));
+    OK_OR_RETURN(cel_mat_columns(&view, right, 2));
     CHECK(view.stride == 4 && view.cols == 2);
     cel_mat_free(&x);
+}
+
+/* ---- bugs of 0.1.0 ---- */
+
+static void H15_rows_of_any_size_become_unit(void)
+{
+    static const double sizes[] = {1e200, 1e-200, 1e300, 1e30, 1e-30};
+    int k;
+    for (k = sizeof(cel_real) == 8 ? 0 : 3; k < 5; k++) {
+        cel_real row[2] = {(cel_real)(3 * sizes[k]), (cel_real)(-4 * sizes[k])};
+        uint8_t keep = 0;
+        OK_OR_RETURN(cel_slide_unit(cel_mat_view(row, 1, 2), &keep, NULL, NULL));
+        CHECK(keep == 1);
+        NEAR(row[0], 0.6, 10 * eps);
+        NEAR(row[1], -0.8, 10 * eps);
+    }
+}
+
+static void H24_unit_leaves_rows_alone_on_error(void)
+{
+    cel_real x[6] = {3, 4, 0, 0, 5, 12};
+    uint8_t keep[3] = {7, 7, 7};
+    int64_t zeros = 7;
+    cel_error err;
+    CHECK(cel_slide_unit(cel_mat_view(x, 3, 2), NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1);
+    CHECK(x[0] == 3 && x[1] == 4 && x[4] == 5);
+    x[5] = (cel_real)NAN;
+    CHECK(cel_slide_unit(cel_mat_view(x, 3, 2), keep, &zeros, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
+    CHECK(x[0] == 3 && zeros == 0 && !keep[0] && !keep[1] && !keep[2]);
+}
+
+static void H24_groups_and_tiles_are_zeroed_on_error(void)
+{
+    int32_t label[3] = {0, 3, 1}, list[3] = {9, 9, 9}, tile[3] = {9, 9, 9};
+    int64_t start[3] = {9, 9, 9}, tiles = 9;
+    cel_real at[6] = {0, 0, 1, 1, 2, 2};
+    CHECK(cel_csr_groups(label, 3, 2, start, list, NULL) == CEL_ERR_ARG);
+    CHECK(!start[0] && !start[1] && !start[2] && !list[0] && !list[1] && !list[2]);
+    CHECK(cel_slide_tiles(cel_mat_view(at, 3, 2), label, 1, tile, &tiles, NULL) == CEL_ERR_DATA);
+    CHECK(!tiles && !tile[0] && !tile[1] && !tile[2]);
+}
+
+/* ---- what numbers look like, genes to keep ---- */
+
+static void describe(void)
+{
+    cel_mat x = counts(11, 300, 40), y = matrix(300, 40);
+    double total[300];
+    cel_slide_report r;
+    cel_error err;
+    int64_t i, j, zeros = 0;
+    for (j = 0; j < 40; j++) x.data[17 * 40 + j] = 0;
+    for (i = 0; i < 300 * 40; i++) zeros += !(x.data[i] > 0);
+    cel_mat_copy(x, y);
+    OK_OR_RETURN(cel_slide_describe(x, total, &r, NULL));
+    CHECK(r.likely == CEL_KIND_COUNTS && r.empty == 1);
+    NEAR(r.whole, 1, 0);
+    NEAR(r.zeros, (double)zeros / 12000, 1e-12);
+    NEAR(r.lowest, 0, 0);
+    for (i = 0; i < 300; i++) {
+        double sum = 0;
+        for (j = 0; j < 40; j++) sum += (double)x.data[i * 40 + j];
+        NEAR(total[i], sum, 1e-9);
+    }
+    OK_OR_RETURN(cel_slide_scale(y, NULL, NULL));
+    OK_OR_RETURN(cel_slide_describe(y, NULL, &r, NULL));
+    CHECK(r.likely == CEL_KIND_LOGNORM && r.log_multiples > 0.8 && r.whole < 0.99);
+    for (i = 0; i < 12000; i++) y.data[i] = (cel_real)expm1((double)y.data[i]);
+    OK_OR_RETURN(cel_slide_describe(y, NULL, &r, NULL));
+    CHECK(r.likely == CEL_KIND_COUNTS && r.multiples > 0.8 && r.whole < 0.99);
+    for (i = 0; i < 12000; i++) {
+        cel_rng rng = cel_rng_at(5, 0, (uint32_t)i, 0);
+        y.data[i] = (cel_real)exp(cel_rng_normal(&rng));
+    }
+    OK_OR_RETURN(cel_slide_describe(y, NULL, &r, NULL));
+    CHECK(r.likely == CEL_KIND_INTENSITY);
+    y.data[5] = -1;
+    OK_OR_RETURN(cel_slide_describe(y, NULL, &r, NULL));
+    CHECK(r.likely == CEL_KIND_INTENSITY && r.lowest < 0);
+    y.data[3 * 40 + 7] = (cel_real)NAN;
+    CHECK(cel_slide_describe(y, total, &r, &err) == CEL_ERR_DATA && err.cell == 3 && err.gene == 7);
+    CHECK(!(total[0] > 0) && !(r.zeros > 0) && !(r.largest > 0));
+    cel_mat_free(&x);
+    cel_mat_free(&y);
+}
+
+static void genes_to_keep(void)
+{
+    enum { CELLS = 200, GENES = 50 };
+    cel_mat x = counts(12, CELLS, GENES), y = matrix(CELLS, GENES);
+    double score[GENES], twin[GENES], total[CELLS], mean, least = HUGE_VAL;
+    int32_t index[GENES], other[GENES];
+    int64_t count, cells[GENES], i, j, in;
+    cel_genes_options o = CEL_ZERO;
+    cel_error err;
+    for (i = 0; i < CELLS; i++) {
+        x.data[i * GENES] = (cel_real)(i % 3);
+        x.data[i * GENES + 7] = i == 3; /* gene 2 is in no cell, gene 7 in one */
+    }
+    OK_OR_RETURN(cel_slide_genes(x, NULL, index, &count, cells, score, NULL));
+    CHECK(count == GENES && index[GENES - 1] == GENES - 1 && cells[2] == 0 && cells[7] == 1);
+    for (j = 0; j < GENES; j++) {
+        for (mean = 0, in = 0, i = 0; i < CELLS; i++) {
+            mean += (double)x.data[i * GENES + j] / CELLS;
+            in += x.data[i * GENES + j] > 0;
+        }
+        NEAR(score[j], mean, 1e-9);
+        CHECK(cells[j] == in);
+    }
+    o.min_cells = 10;
+    OK_OR_RETURN(cel_slide_genes(x, &o, index, &count, NULL, NULL, NULL));
+    CHECK(count == GENES - 2 && index[2] == 3 && index[6] == 8);
+    o.top = 12;
+    OK_OR_RETURN(cel_slide_genes(x, &o, index, &count, NULL, score, NULL));
+    CHECK(count == 12 && score[2] < -1e300 && score[7] < -1e300);
+    for (j = 0; j < 12; j++) least = score[index[j]] < least ? score[index[j]] : least;
+    for (in = 0, j = 0; j < GENES; j++) in += score[j] >= least;
+    CHECK(in == 12);
+    /* Counts with their totals are chosen as their log-normalised values are. */
+    o.by = CEL_GENES_VARIABLE;
+    cel_mat_copy(x, y);
+    OK_OR_RETURN(cel_slide_scale(y, NULL, NULL));
+    OK_OR_RETURN(cel_slide_genes(y, &o, index, &count, NULL, twin, NULL));
+    OK_OR_RETURN(cel_slide_describe(x, total, (cel_slide_report *)memset(score, 0, sizeof score), NULL));
+    o.total = total;
+    OK_OR_RETURN(cel_slide_genes(x, &o, other, &count, NULL, score, NULL));
+    CHECK(count == 12 && !memcmp(index, other, 12 * sizeof *index));
+    for (j = 0; j < GENES; j++)
+        if (j != 2 && j != 7) NEAR(score[j], twin[j], sizeof(cel_real) == 8 ? 1e-8 : 1e-3);
+    o.total = NULL;
+    x.data[4 * GENES + 1] = 701; /* logarithms are never so large: 0.1.0 dropped the most variable genes */
+    CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 1);
+    o.by = (cel_genes_by)7;
+    CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, NULL) == CEL_ERR_ARG && count == 0);
+    cel_mat_free(&x);
+    cel_mat_free(&y);
+}
+
+/* ---- scaling ---- */
+
+enum { SC = 260, SN = 17 };
+
+/* Counts in three groups, with a total over more genes than are here; gene 2 varies as well. Cells 9 and 40 are empty,
+ * cell 60 has a total and none of these genes, cell 70 is of no group. */
+static cel_mat scaled_counts(double *total, int32_t *group)
+{
+    cel_mat x = matrix(SC, SN);
+    int64_t i, j;
+    for (i = 0; i < SC; i++) {
+        cel_rng rng = cel_rng_at(31, 0, (uint32_t)i, 0);
+        double size = exp(0.4 * cel_rng_normal(&rng));
+        group[i] = (int32_t)(i % 7 % 3);
+        total[i] = (double)(i % 50);
+        for (j = 0; j < SN; j++) {
+            double rate = size * exp(0.3 * (double)j - 2 + 0.5 * cel_rng_normal(&rng)) * (group[i] == 1 ? 1.5 : 1);
+            x.data[i * SN + j] = i == 9 || i == 40 || i == 60 ? 0 : (cel_real)cel_rng_poisson(&rng, rate);
+            total[i] += (double)x.data[i * SN + j];
+        }
+    }
+    total[9] = total[40] = 0;
+    group[70] = -1;
+    return x;
+}
+
+/* The definition, with plain loops: v, z and u in doubles. */
+static void scaling_twin(cel_mat x, const double *total, const int32_t *group, double t, double *v, double *z,
+                         double *u)
+{
+    double length = 0;
+    int64_t i, j;
+    int g;
+    for (j = 0; j < SN; j++) {
+        double mean[3] = {0}, count[3] = {0}, square = 0, slope = 0, all = 0;
+        for (i = 0; i < SC; i++) {
+            double q = total[i] > 0 ? (double)x.data[i * SN + j] * t / total[i] : 0;
+            v[i * SN + j] = log(1 + q);
+            if (group[i] < 0 || !(total[i] > 0)) continue;
+            mean[group[i]] += v[i * SN + j];
+            count[group[i]]++;
+            slope += q / (1 + q);
+            all++;
+        }
+        for (g = 0; g < 3; g++) mean[g] /= count[g];
+        for (i = 0; i < SC; i++)
+            if (group[i] >= 0 && total[i] > 0) square += pow(v[i * SN + j] - mean[group[i]], 2);
+        for (i = 0; i < SC; i++)
+            z[i * SN + j] = (v[i * SN + j] - mean[group[i] < 0 ? 0 : group[i]]) / sqrt(square / all);
+        u[j] = slope / all / sqrt(square / all);
+        length += u[j] * u[j];
+    }
+    for (j = 0; j < SN; j++) u[j] /= sqrt(length);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double d = *(const double *)a - *(const double *)b;
+    return d > 0 ? 1 : d < 0 ? -1 : 0;
+}
+
+static void scaling_by_definition(void)
+{
+    double total[SC], sorted[SC], v[SC * SN], z[SC * SN], u[SN], t;
+    int32_t group[SC];
+    cel_mat x = scaled_counts(total, group), rows = matrix(SC, SN), back = matrix(SC, SN);
+    cel_scaling s;
+    int64_t i, j, kept = 0;
+    for (i = 0; i < SC; i++)
+        if (total[i] > 0) sorted[kept++] = total[i];
+    qsort(sorted, (size_t)kept, sizeof *sorted, by_value);
+    t = (sorted[(kept - 1) / 2] + sorted[kept / 2]) / 2;
+    scaling_twin(x, total, group, t, v, z, u);
+    cel_mat_copy(x, rows);
+    OK_OR_RETURN(cel_scaling_fit(rows, total, group, NULL, &s, NULL));
+    CHECK(s.kind == CEL_KIND_COUNTS && s.log && s.genes == SN && s.groups == 3 && s.cells == SC);
+    NEAR(s.target, t, 1e-9);
+    for (j = 0; j < SN; j++) NEAR(s.size[j], u[j], 1e-9);
+    for (i = 0; i < SC; i++) {
+        double c = 0, length = 0, dot = 0;
+        for (j = 0; j < SN; j++) c += z[i * SN + j] * u[j];
+        for (j = 0; j < SN; j++) length += pow(z[i * SN + j] - c * u[j], 2);
+        length = sqrt(length);
+        if (i == 9 || i == 40 || i == 70) length = c = 0;
+        NEAR(s.cell[i].length, length, 1e-6 * (1 + length));
+        NEAR(s.cell[i].size, c, 1e-9 * (1 + fabs(c)));
+        NEAR(s.cell[i].total, total[i], 0);
+        for (j = 0; j < SN; j++) {
+            NEAR(rows.data[i * SN + j], length > 0 ? (z[i * SN + j] - c * u[j]) / length : 0, 4 * eps);
+            dot += u[j] * (double)rows.data[i * SN + j];
+        }
+        NEAR(dot, 0, 4 * eps);
+    }
+    /* ... and back, in each unit. */
+    OK_OR_RETURN(cel_scaling_values(&s, CEL_UNIT_GIVEN, rows, s.cell, back));
+    for (i = 0; i < SC * SN; i++)
+        NEAR(back.data[i], s.cell[i / SN].length > 0 ? (double)x.data[i] : 0, 20 * eps * (1 + (double)x.data[i]));
+    OK_OR_RETURN(cel_scaling_values(&s, CEL_UNIT_LOG, rows, s.cell, back));
+    for (i = 0; i < SC * SN; i++) NEAR(back.data[i], s.cell[i / SN].length > 0 ? v[i] : 0, 20 * eps);
+    OK_OR_RETURN(cel_scaling_values(&s, CEL_UNIT_TYPICAL, rows, s.cell, rows)); /* in place */
+    for (i = 0; i < SC * SN; i++)
+        NEAR(rows.data[i], s.cell[i / SN].length > 0 ? (double)x.data[i] * t / total[i / SN] : 0,
+             20 * eps * (1 + exp(v[i])));
+    CHECK(cel_scaling_values(&s, CEL_UNIT_FOLD, rows, s.cell, back) == CEL_ERR_ARG);
+    CHECK(cel_scaling_values(&s, CEL_UNIT_LOG, cel_mat_block(rows, 0, 0, SC, 3), s.cell, back) == CEL_ERR_SHAPE);
+    cel_scaling_free(&s);
+    CHECK(s.cell == NULL && s.genes == 0);
+    cel_mat_free(&x);
+    cel_mat_free(&rows);
+    cel_mat_free(&back);
+}
+
+/* What a fit learnt, applied to the same and to fewer cells, gives the same rows; log-normalised input, and published
+ * rows, are special cases. */
+static void scaling_kinds_agree(void)
+{
+    double total[SC];
+    int32_t group[SC];
+    cel_mat x = scaled_counts(total, group), rows = matrix(SC, SN), other = matrix(SC, SN);
+    cel_scaling s, l;
+    cel_scaling_cell cell[SC];
+    cel_scaling_options o = CEL_ZERO;
+    int64_t i, j;
+    cel_mat_copy(x, rows);
+    OK_OR_RETURN(cel_scaling_fit(rows, total, group, NULL, &s, NULL));
+    cel_mat_copy(x, other);
+    OK_OR_RETURN(cel_scaling_apply(&s, other, total, group, cell, NULL));
+    CHECK(!memcmp(rows.data, other.data, SC * SN * sizeof(cel_real)));
+    for (i = 0; i < SC; i++) CHECK(!memcmp(&cell[i].length, &s.cell[i].length, sizeof(double)));
+    cel_mat_copy(x, other);
+    OK_OR_RETURN(cel_scaling_apply(&s, cel_mat_block(other, 100, 0, 50, SN), total + 100, group + 100, cell, NULL));
+    CHECK(!memcmp(rows.data + 100 * SN, other.data + 100 * SN, 50 * SN * sizeof(cel_real)));
+    /* log1p(q) as input. Cell 60 has no count here: as log-normalised data it is empty. */
+    for (i = 0; i < SC; i++)
+        for (j = 0; j < SN; j++)
+            other.data[i * SN + j] =
+                (cel_real)(total[i] > 0 ? log1p((double)x.data[i * SN + j] * s.target / total[i]) : 0);
+    group[60] = -1;
+    cel_mat_copy(x, rows);
+    cel_scaling_free(&s);
+    OK_OR_RETURN(cel_scaling_fit(rows, total, group, NULL, &s, NULL));
+    o.kind = CEL_KIND_LOGNORM;
+    OK_OR_RETURN(cel_scaling_fit(other, NULL, group, &o, &l, NULL));
+    CHECK(l.log && l.size != NULL);
+    for (j = 0; j < SN; j++) NEAR(l.size[j], s.size[j], 10 * eps);
+    for (i = 0; i < SC * SN; i++) NEAR(other.data[i], rows.data[i], 20 * eps);
+    OK_OR_RETURN(cel_scaling_values(&l, CEL_UNIT_TYPICAL, other, l.cell, other));
+    for (i = 0; i < SC * SN; i++)
+        if (l.cell[i / SN].length > 0)
+            NEAR(other.data[i], (double)x.data[i] * s.target / total[i / SN], 50 * eps * (1 + (double)x.data[i]));
+    cel_scaling_free(&l);
+    /* Centred data is not the logarithm of counts: no size direction. */
+    for (i = 0; i < SC * SN; i++) other.data[i] = (cel_real)((double)x.data[i] - 3);
+    OK_OR_RETURN(cel_scaling_fit(other, NULL, group, &o, &l, NULL));
+    CHECK(l.size == NULL && l.scale != NULL);
+    cel_scaling_free(&l);
+    /* As published. */
+    memset(&o, 0, sizeof o);
+    o.plain = 1;
+    o.target = 1e4;
+    cel_mat_copy(x, other);
+    cel_mat_copy(x, rows);
+    OK_OR_RETURN(cel_scaling_fit(other, NULL, NULL, &o, &l, NULL));
+    OK_OR_RETURN(cel_slide_scale(rows, NULL, NULL));
+    OK_OR_RETURN(cel_slide_unit(rows, (uint8_t *)group, NULL, NULL));
+    CHECK(!l.centre && !l.scale && !l.size && !(l.cell[9].length > 0) && !(l.cell[60].length > 0));
+    for (i = 0; i < SC * SN; i++) NEAR(other.data[i], rows.data[i], 2 * eps);
+    cel_scaling_free(&l);
+    o.kind = CEL_KIND_UNIT;
+    for (i = 0; i < SC * SN; i++) other.data[i] = (cel_real)((double)x.data[i] - 1.5);
+    for (j = 0; j < SN; j++) other.data[5 * SN + j] = (cel_real)(j - SN / 2); /* sums to 0, and is a row all the same */
+    cel_mat_copy(other, rows);
+    OK_OR_RETURN(cel_scaling_fit(other, NULL, NULL, &o, &l, NULL));
+    OK_OR_RETURN(cel_slide_unit(rows, NULL, NULL, NULL));
+    CHECK(!memcmp(rows.data, other.data, SC * SN * sizeof(cel_real)));
+    OK_OR_RETURN(cel_scaling_values(&l, CEL_UNIT_GIVEN, other, l.cell, other));
+    CHECK(l.cell[5].length > 1);
+    for (i = 6 * SN; i < SC * SN; i++) NEAR(other.data[i], (double)x.data[i] - 1.5, 10 * eps * (1 + (double)x.data[i]));
+    cel_scaling_free(&l);
+    cel_scaling_free(&s);
+    cel_mat_free(&x);
+    cel_mat_free(&rows);
+    cel_mat_free(&other);
+}
+
+/* A held value is the row of the cell with that count in place of its own: the same as from the counts themselves, the
+ * closed form of its coordinate, and its inverse. */
+static void scaling_holds_values(void)
+{
+    double total[SC];
+    int32_t group[SC];
+    cel_mat x = scaled_counts(total, group), rows = matrix(SC, SN), y = matrix(1, SN), v = matrix(1, SN);
+    cel_scaling s;
+    cel_error err;
+    int32_t gene[2];
+    int64_t i, j;
+    int k;
+    cel_mat_copy(x, rows);
+    OK_OR_RETURN(cel_scaling_fit(rows, total, group, NULL, &s, NULL));
+    for (i = 100; i < 110; i++)
+        for (k = 0; k < 5; k++) {
+            static const double wanted[5][2] = {{0, 0}, {7, 1}, {0.5, 30}, {2, 0}, {1.5, 1}};
+            static const cel_unit units[5] = {CEL_UNIT_GIVEN, CEL_UNIT_GIVEN, CEL_UNIT_TYPICAL, CEL_UNIT_FOLD,
+                                              CEL_UNIT_LOG};
+            cel_scaling_cell cell = s.cell[i], fresh;
+            cel_real row[SN];
+            double q[2], factor = s.target / total[i];
+            gene[0] = (int32_t)(i % SN);
+            gene[1] = (int32_t)((i + 5) % SN);
+            memcpy(row, rows.data + i * SN, sizeof row);
+            memcpy(y.data, x.data + i * SN, sizeof row);
+            for (j = 0; j < 2; j++) {
+                q[j] = k < 2 ? wanted[k][j] * factor : k == 2 ? wanted[k][j] : k == 4 ? expm1(wanted[k][j])
+                                                     : wanted[k][j] * (double)y.data[gene[j]] * factor;
+                y.data[gene[j]] = (cel_real)(q[j] / factor);
+            }
+            OK_OR_RETURN(cel_scaling_hold(&s, units[k], 2, gene, wanted[k], row, &cell, NULL));
+            total[i] += 1000; /* more than the replaced counts, and no part of what a row is made of */
+            {
+                double l = s.cell[i].total;
+                cel_scaling at = s;
+                at.target *= (l + 1000) / l;
+                OK_OR_RETURN(cel_scaling_apply(&at, y, total + i, group + i, &fresh, NULL));
+            }
+            total[i] -= 1000;
+            for (j = 0; j < SN; j++) NEAR(row[j], y.data[j], 10 * eps);
+            NEAR_REL(cell.length, fresh.length, 10 * eps);
+            NEAR(cell.size, fresh.size, 10 * eps * (1 + fabs(fresh.size)));
+            OK_OR_RETURN(cel_scaling_values(&s, CEL_UNIT_TYPICAL, cel_mat_view(row, 1, SN), &cell, v));
+            for (j = 0; j < SN; j++) {
+                double expected = j == gene[0] ? q[0] : j == gene[1] ? q[1] : (double)x.data[i * SN + j] * factor;
+                NEAR(v.data[j], expected, 40 * eps * (1 + expected));
+            }
+        }
+    /* One gene: the closed form, rising with the value and bounded; the same value changes nothing. */
+    for (i = 120; i < 124; i++) {
+        int32_t a = (int32_t)(i % SN);
+        double w = 1 - s.size[a] * s.size[a], last = -2, x_a = (double)rows.data[i * SN + a];
+        for (k = 0; k < 12; k++) {
+            cel_scaling_cell cell = s.cell[i];
+            cel_real row[SN];
+            double value = k < 11 ? 0.5 * k * k : (double)x.data[i * SN + a], d;
+            memcpy(row, rows.data + i * SN, sizeof row);
+            OK_OR_RETURN(cel_scaling_hold(&s, CEL_UNIT_GIVEN, 1, &a, &value, row, &cell, NULL));
+            d = (log1p(value * s.target / total[i]) - log1p((double)x.data[i * SN + a] * s.target / total[i])) /
+                s.scale[a] / s.cell[i].length;
+            NEAR(row[a], (x_a + d * w) / sqrt(1 + 2 * d * x_a + d * d * w), 10 * eps);
+            CHECK(fabs((double)row[a]) <= sqrt(w) + eps);
+            if (k < 11) CHECK((double)row[a] > last);
+            else NEAR(row[a], x_a, 10 * eps);
+            last = (double)row[a];
+        }
+    }
+    {
+        cel_scaling_cell cell = s.cell[100], none = s.cell[9];
+        cel_real row[SN];
+        double value = -1;
+        memcpy(row, rows.data + 100 * SN, sizeof row);
+        gene[0] = 3;
+        CHECK(cel_scaling_hold(&s, CEL_UNIT_GIVEN, 1, gene, &value, row, &cell, &err) == CEL_ERR_DATA && err.gene == 3);
+        value = (double)NAN;
+        CHECK(cel_scaling_hold(&s, CEL_UNIT_LOG, 1, gene, &value, row, &cell, &err) == CEL_ERR_DATA && err.gene == 3);
+        value = 1;
+        CHECK(cel_scaling_hold(&s, CEL_UNIT_LOG, 1, gene, &value, row, &none, &err) == CEL_ERR_DATA);
+        CHECK(cel_scaling_hold(&s, (cel_unit)9, 1, gene, &value, row, &cell, &err) == CEL_ERR_ARG);
+        gene[0] = SN;
+        CHECK(cel_scaling_hold(&s, CEL_UNIT_GIVEN, 1, gene, &value, row, &cell, &err) == CEL_ERR_ARG && err.gene == SN);
+        CHECK(!memcmp(row, rows.data + 100 * SN, sizeof row) && !memcmp(&cell.length, &s.cell[100].length, 16));
+    }
+    cel_scaling_free(&s);
+    cel_mat_free(&x);
+    cel_mat_free(&rows);
+    cel_mat_free(&y);
+    cel_mat_free(&v);
+}
+
+static void scaling_errors(void)
+{
+    double total[SC];
+    int32_t group[SC];
+    cel_mat x = scaled_counts(total, group), copy = matrix(SC, SN);
+    cel_scaling s, good;
+    cel_scaling_cell cell[SC];
+    cel_scaling_options o = CEL_ZERO;
+    cel_error err;
+    int64_t i;
+    int k;
+    cel_mat_copy(x, copy);
+    OK_OR_RETURN(cel_scaling_fit(copy, total, group, NULL, &good, NULL));
+    for (k = 0; k < 9; k++) {
+        cel_status expected = k < 3 ? CEL_ERR_ARG : CEL_ERR_DATA;
+        cel_mat use = x;
+        double told[SC];
+        memcpy(told, total, sizeof told);
+        memset(&o, 0, sizeof o);
+        if (k == 0) o.kind = (cel_kind)4;
+        if (k == 1) o.target = (double)NAN;
+        if (k == 2) use.rows = 0;
+        if (k == 3) told[50] = 1;
+        if (k == 4) x.data[50 * SN + 3] = -1;
+        if (k == 5) x.data[50 * SN + 3] = (cel_real)INFINITY;
+        if (k == 6) group[50] = SC;
+        for (i = 0; k == 7 && i < SC; i++) x.data[i * SN + 3] = 0; /* gene 3 is in no cell */
+        if (k == 8) told[50] = (double)NAN;
+        cel_mat_copy(x, copy);
+        CHECK(cel_scaling_fit(use, told, group, &o, &s, &err) == expected && err.status == expected);
+        CHECK(!memcmp(x.data, copy.data, SC * SN * sizeof(cel_real)) && s.cell == NULL && s.scale == NULL);
+        if (k == 7) CHECK(err.gene == 3 && err.cell == -1);
+        else if (k > 2) CHECK(err.cell == 50);
+        if (k == 4 || k == 5) {
+            CHECK(err.gene == 3);
+            CHECK(cel_scaling_apply(&good, x, told, group, cell, &err) == CEL_ERR_DATA && err.cell == 50);
+            CHECK(!(cell[3].total > 0));
+        }
+        x.data[50 * SN + 3] = 1;
+        if (k < 7) group[50] = 1;
+    }
+    CHECK(cel_scaling_apply(&good, cel_mat_block(x, 0, 0, SC, 3), total, group, cell, &err) == CEL_ERR_SHAPE);
+    group[50] = 3;
+    CHECK(cel_scaling_apply(&good, x, total, group, cell, &err) == CEL_ERR_DATA && err.cell == 50);
+    for (i = 0; i < SC; i++) group[i] = -1;
+    CHECK(cel_scaling_fit(x, NULL, group, NULL, &s, &err) == CEL_ERR_DATA);
+    /* A group of one cell leaves nothing of it, not a row of rounding errors. */
+    for (i = 0; i < SC; i++) group[i] = i == 50;
+    OK_OR_RETURN(cel_slide_scale(x, NULL, NULL));
+    o.kind = CEL_KIND_INTENSITY;
+    for (i = 0; i < SC; i++) x.data[i * SN + 3] = (cel_real)(0.3 * (double)(i % 2));
+    OK_OR_RETURN(cel_scaling_fit(x, NULL, group, &o, &s, &err));
+    CHECK(s.groups == 2 && !(s.cell[50].length > 0) && s.cell[51].length > 0 && s.size == NULL && !s.log);
+    cel_scaling_free(&s);
+    cel_scaling_free(&good);
+    cel_mat_free(&x);
+    cel_mat_free(&copy);
+}
+
+static void scaling_threads(void)
+{
+#if defined(_OPENMP)
+    enum { CELLS = 9000, GENES = 40 };
+    cel_mat x = counts(13, CELLS, GENES), y[2];
+    static int32_t group[CELLS];
+    cel_scaling s[2];
+    int threads = omp_get_max_threads(), t;
+    int64_t i;
+    for (i = 0; i < CELLS; i++) {
+        group[i] = (int32_t)(i % 5);
+        x.data[i * GENES] = x.data[i * GENES + 2] = (cel_real)(i % 3); /* in no cell elsewhere */
+    }
+    for (t = 0; t < 2; t++) {
+        y[t] = matrix(CELLS, GENES);
+        cel_mat_copy(x, y[t]);
+        omp_set_num_threads(t + 1);
+        OK_OR_RETURN(cel_scaling_fit(y[t], NULL, group, NULL, s + t, NULL));
+    }
+    omp_set_num_threads(threads);
+    CHECK(!memcmp(y[0].data, y[1].data, CELLS * GENES * sizeof(cel_real)));
+    CHECK(!memcmp(s[0].centre, s[1].centre, 5 * GENES * sizeof(double)));
+    CHECK(!memcmp(s[0].scale, s[1].scale, GENES * sizeof(double)));
+    CHECK(!memcmp(s[0].size, s[1].size, GENES * sizeof(double)));
+    for (t = 0; t < 2; t++) {
+        cel_scaling_free(s + t);
+        cel_mat_free(y + t);
+    }
+    cel_mat_free(&x);
+#else
+    SKIP("no OpenMP");
+#endif
+}
+
+static int write_doubles(const char *name, const double *data, int64_t rows, int64_t cols)
+{
+    char path[1024];
+    int64_t shape[2];
+    cel_npy a;
+    shape[0] = rows;
+    shape[1] = cols;
+    a = cel_npy_describe('f', 8, cols ? 2 : 1, shape, data);
+    snprintf(path, sizeof path, "%s/%s.npy", test_tmp(), name);
+    return CHECK(cel_npy_write(path, &a, NULL) == CEL_OK);
+}
+
+/* The rows and u of the reference program beside COUNTS.md, and its rows of intensities. */
+static void scaling_is_the_reference(void)
+{
+    static const char program[] =
+        "/usr/bin/python3 -c \"import sys,numpy as np\n"
+        "sys.path.insert(0,'%s'); sys.dont_write_bytecode=True\n"
+        "from counts_reference import rows,intensity_rows\n"
+        "d='%s/'; y,l,g=[np.load(d+f+'.npy') for f in ('ref_y','ref_l','ref_g')]\n"
+        "x,u=rows(y,l,g); m=np.sqrt(y.shape[1]-1)\n"
+        "np.save(d+'ref_x.npy',x/m); np.save(d+'ref_u.npy',u[None])\n"
+        "for k in (0,1): np.save(d+'ref_i%%d.npy'%%k,intensity_rows(y,g,k)/np.sqrt(y.shape[1]))\" 2>/dev/null";
+    double total[SC], y[SC * SN], l[SC], g[SC];
+    int32_t group[SC];
+    char text[4096];
+    cel_mat x, rows, expected;
+    cel_scaling s;
+    int64_t i, j, kept = 0;
+    int k;
+    if (!test_shared()) SKIP("no ../shared");
+    x = scaled_counts(total, group);
+    for (i = 0; i < SC; i++) {
+        if (!(total[i] > 0) || group[i] < 0) continue; /* the reference takes no cells without counts */
+        l[kept] = total[i];
+        g[kept] = group[i];
+        group[kept] = group[i];
+        for (j = 0; j < SN; j++) y[kept * SN + j] = (double)(x.data[kept * SN + j] = x.data[i * SN + j]);
+        kept++;
+    }
+    x.rows = kept;
+    if (!write_doubles("ref_y", y, kept, SN)) return;
+    if (!write_doubles("ref_l", l, kept, 0) || !write_doubles("ref_g", g, kept, 0)) return;
+    snprintf(text, sizeof text, program, test_shared(), test_tmp());
+    if (system(text)) {
+        cel_mat_free(&x);
+        SKIP("no python3 with numpy");
+    }
+    rows = matrix(kept, SN);
+    for (k = -1; k < 2; k++) {
+        cel_scaling_options o = CEL_ZERO;
+        if (k >= 0) o.kind = CEL_KIND_INTENSITY;
+        o.log = k > 0;
+        snprintf(text, sizeof text, k < 0 ? "%s/ref_x.npy" : "%s/ref_i%d.npy", test_tmp(), k);
+        OK_OR_RETURN(cel_npy_matrix(text, &expected, NULL));
+        cel_mat_copy(x, rows);
+        OK_OR_RETURN(cel_scaling_fit(rows, l, group, &o, &s, NULL));
+        for (i = 0; i < kept * SN; i++) NEAR(rows.data[i], expected.data[i], sizeof(cel_real) == 8 ? 1e-12 : 1e-6);
+        cel_mat_free(&expected);
+        if (k < 0) {
+            snprintf(text, sizeof text, "%s/ref_u.npy", test_tmp());
+            OK_OR_RETURN(cel_npy_matrix(text, &expected, NULL));
+            for (j = 0; j < SN; j++) NEAR(s.size[j], expected.data[j], sizeof(cel_real) == 8 ? 1e-12 : 1e-7);
+            cel_mat_free(&expected);
+        }
+        cel_scaling_free(&s);
+    }
+    cel_mat_free(&x);
+    cel_mat_free(&rows);
 }
 
 /* ---- graphs ---- */
@@ -304,7 +889,7 @@ static void within(void)
                     cel_csr g;
                     int64_t i, j;
                     for (i = 0; i < 150; i++) slide[i] = (int32_t)(i % 3);
-                    OK_OR_RETURN(cel_graph_radius(c, slides ? slide : NULL, inner[r], outer[r], &g, NULL));
+                    OK_OR_RETURN(cel_graph_radius(c, slides ? slide : NULL, inner[r], outer[r], 0, &g, NULL));
                     CHECK(cel_csr_is_symmetric(&g));
                     for (i = 0; i < 150; i++) {
                         for (j = 0; j < 150; j++) {
@@ -334,7 +919,7 @@ static void crowds(void)
                 CHECK(g.index[i * 6] == (i ? 0 : 1) && g.index[i * 6 + 5] == (i < 6 ? 6 : 5));
             cel_csr_free(&g);
             if (kind == SAME || kind == HALF_SAME) {
-                OK_OR_RETURN(cel_graph_radius(c, NULL, 0, 1e-3, &g, NULL));
+                OK_OR_RETURN(cel_graph_radius(c, NULL, 0, 1e-3, 0, &g, NULL));
                 CHECK(kind != SAME || cel_csr_count(&g) == 0);
                 cel_csr_free(&g);
             }
@@ -358,16 +943,16 @@ static void graph_errors(void)
     slide[6] = 20;
     CHECK(cel_graph_knn(c, slide, 3, 0, &g, &err) == CEL_ERR_DATA && err.cell == 6);
     slide[6] = -1;
-    CHECK(cel_graph_radius(c, slide, 0, 1, &g, &err) == CEL_ERR_DATA && err.cell == 6 && g.start == NULL);
+    CHECK(cel_graph_radius(c, slide, 0, 1, 0, &g, &err) == CEL_ERR_DATA && err.cell == 6 && g.start == NULL);
     CHECK(cel_graph_order(c, slide, slide, &err) == CEL_ERR_DATA);
     CHECK(cel_graph_knn(wide, NULL, 1, 0, &g, &err) == CEL_ERR_SHAPE && g.start == NULL);
-    CHECK(cel_graph_radius(c, NULL, 1, 1, &g, &err) == CEL_ERR_ARG);
-    CHECK(cel_graph_radius(c, NULL, -1, 1, &g, &err) == CEL_ERR_ARG);
-    CHECK(cel_graph_radius(c, NULL, 0, (double)NAN, &g, &err) == CEL_ERR_ARG);
+    CHECK(cel_graph_radius(c, NULL, 1, 1, 0, &g, &err) == CEL_ERR_ARG);
+    CHECK(cel_graph_radius(c, NULL, -1, 1, 0, &g, &err) == CEL_ERR_ARG);
+    CHECK(cel_graph_radius(c, NULL, 0, (double)NAN, 0, &g, &err) == CEL_ERR_ARG);
     c.data[2 * 13 + 1] = (cel_real)NAN;
     CHECK(cel_graph_knn(c, NULL, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.gene == 1);
     c.data[2 * 13 + 1] = (cel_real)INFINITY;
-    CHECK(cel_graph_radius(c, NULL, 0, 2, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.gene == 1);
+    CHECK(cel_graph_radius(c, NULL, 0, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.gene == 1);
     OK_OR_RETURN(cel_graph_knn(none, NULL, 3, 0, &g, &err));
     CHECK(g.rows == 0 && cel_csr_count(&g) == 0);
     cel_csr_free(&g);
@@ -385,7 +970,7 @@ static void graph_threads(void)
         cel_csr g[2];
         for (t = 0; t < 2; t++) {
             omp_set_num_threads(t + 1);
-            if (which) OK_OR_RETURN(cel_graph_radius(c, NULL, 0, 2e-5, g + t, NULL));
+            if (which) OK_OR_RETURN(cel_graph_radius(c, NULL, 0, 2e-5, 0, g + t, NULL));
             else OK_OR_RETURN(cel_graph_knn(c, NULL, 6, 0, g + t, NULL));
         }
         omp_set_num_threads(threads);
@@ -452,13 +1037,13 @@ static void groups(void)
     static const int32_t expected[9] = {1, 4, 8, 0, 2, 5, 3, 6, 7};
     int64_t start[6];
     cel_error err;
-    OK_OR_RETURN(cel_slide_groups(label, 9, 5, start, list, NULL));
+    OK_OR_RETURN(cel_csr_groups(label, 9, 5, start, list, NULL));
     CHECK(!memcmp(list, expected, sizeof list));
     CHECK(start[0] == 0 && start[1] == 3 && start[2] == 3 && start[3] == 6 && start[4] == 9 && start[5] == 9);
     label[4] = 5;
-    CHECK(cel_slide_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4);
+    CHECK(cel_csr_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4);
     label[4] = -1;
-    CHECK(cel_slide_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4);
+    CHECK(cel_csr_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4);
 }
 
 static void tiles(void)
@@ -472,7 +1057,7 @@ static void tiles(void)
     for (i = 0; i < CELLS; i++) slide[i] = i % 100 == 50 ? 2 : 0;
     OK_OR_RETURN(cel_slide_tiles(c, slide, SIDE, tile, &made, NULL));
     CHECK(made == SIDE * SIDE + 9);
-    OK_OR_RETURN(cel_slide_groups(tile, CELLS, made, start, list, NULL));
+    OK_OR_RETURN(cel_csr_groups(tile, CELLS, made, start, list, NULL));
     for (t = 0; t < made; t++) {
         int64_t n = start[t + 1] - start[t];
         CHECK(t < SIDE * SIDE ? n >= 27 && n <= 28 : n >= 1 && n <= 2);
@@ -539,7 +1124,7 @@ static void walk(void)
     int64_t i, j;
     int k, threads = 1;
     OK_OR_RETURN(cel_graph_knn(c, NULL, 6, 0, g, NULL));
-    OK_OR_RETURN(cel_graph_radius(c, NULL, 0, sqrt(distance2(c, 0, g[0].index[0])), g + 1, NULL));
+    OK_OR_RETURN(cel_graph_radius(c, NULL, 0, sqrt(distance2(c, 0, g[0].index[0])), 0, g + 1, NULL));
     OK_OR_RETURN(cel_csr_transpose(g, g + 2));
     OK_OR_RETURN(cel_csr_symmetrise(g + 2, g + 3));
     OK_OR_RETURN(cel_csr_transpose(g + 3, g + 4));
@@ -587,6 +1172,75 @@ static void walk(void)
     cel_mat_free(&x);
 }
 
+/* Weights that fade with distance, within a radius. */
+static void decay(void)
+{
+    cel_mat c = places(RANDOM, 21, 400, 3);
+    cel_csr one, faded;
+    cel_graph_options options = CEL_ZERO;
+    int64_t i, e;
+    OK_OR_RETURN(cel_graph_radius(c, NULL, 0.05, 0.3, 0, &one, NULL));
+    OK_OR_RETURN(cel_graph_radius(c, NULL, 0.05, 0.3, 0.12, &faded, NULL));
+    CHECK(cel_csr_count(&one) > 1000 && cel_csr_count(&one) == cel_csr_count(&faded) && cel_csr_is_symmetric(&faded));
+    for (i = 0; i < 400; i++)
+        for (e = one.start[i]; e < one.start[i + 1]; e++) {
+            CHECK(one.index[e] == faded.index[e]);
+            NEAR(one.value[e], 1, 0);
+            NEAR(faded.value[e], exp(-distance2(c, i, one.index[e]) / (0.12 * 0.12)), eps);
+        }
+    cel_csr_free(&one);
+    options.inner = 0.05;
+    options.radius = 0.3;
+    options.decay = 0.12;
+    OK_OR_RETURN(cel_graph_make(c, NULL, &options, &one, NULL));
+    CHECK(!memcmp(one.value, faded.value, (size_t)cel_csr_count(&faded) * sizeof(cel_real)));
+    cel_csr_free(&one);
+    cel_csr_free(&faded);
+    options.radius = options.inner = 0; /* the nearest do not fade */
+    CHECK(cel_graph_make(c, NULL, &options, &one, NULL) == CEL_ERR_ARG);
+    CHECK(cel_graph_radius(c, NULL, 0, 1, -1, &one, NULL) == CEL_ERR_ARG);
+    CHECK(cel_graph_radius(c, NULL, 0, 1, (double)NAN, &one, NULL) == CEL_ERR_ARG);
+    cel_mat_free(&c);
+}
+
+static void graph_report(void)
+{
+    enum { CELLS = 101 };
+    cel_mat c = places(RANDOM, 22, CELLS, 2);
+    int32_t slide[CELLS] = {0};
+    double nearest[CELLS];
+    cel_csr g;
+    cel_graph_report r;
+    cel_error err;
+    int64_t i, j;
+    slide[100] = 1; /* alone: no nearest cell */
+    for (j = 0; j < 2; j++) c.data[2 * 7 + j] = c.data[2 * 90 + j] = c.data[2 * 30 + j];
+    for (i = 0; i < 100; i++)
+        for (nearest[i] = HUGE_VAL, j = 0; j < 100; j++)
+            if (j != i && sqrt(distance2(c, i, j)) < nearest[i]) nearest[i] = sqrt(distance2(c, i, j));
+    qsort(nearest, 100, sizeof *nearest, by_value);
+    OK_OR_RETURN(cel_graph_radius(c, slide, 0, 0.15, 0, &g, NULL));
+    OK_OR_RETURN(cel_graph_describe(c, slide, &g, &r, NULL));
+    NEAR(r.nearest, (nearest[49] + nearest[50]) / 2, 1e-12);
+    NEAR(r.mean, (double)cel_csr_count(&g) / CELLS, 1e-9);
+    CHECK(r.coinciding == 3 && r.isolated >= 1 && r.most >= 6);
+    CHECK(r.resolution > 0 && r.resolution < 1.2e-7);
+    for (i = 0; i < 2 * CELLS; i++) c.data[i] += (cel_real)1e8; /* in float, most places fall together */
+    OK_OR_RETURN(cel_graph_describe(c, NULL, NULL, &r, NULL));
+    if (sizeof(cel_real) == 4) CHECK(r.coinciding == CELLS && r.resolution > 1 && !(r.nearest > 0));
+    c.data[9] = (cel_real)NAN;
+    CHECK(cel_graph_describe(c, NULL, &g, &r, &err) == CEL_ERR_DATA && err.cell == 4 && !(r.resolution > 0));
+    g.rows = 3;
+    CHECK(cel_graph_describe(c, NULL, &g, &r, &err) == CEL_ERR_SHAPE);
+    if (sizeof(cel_real) == 8) {
+        c.data[9] = (cel_real)1e200; /* its square is no double */
+        CHECK(cel_graph_knn(c, NULL, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 1);
+    }
+    g.rows = CELLS;
+    cel_csr_free(&g);
+    cel_mat_free(&c);
+}
+
 void suite_tissue(void)
 {
     RUN(scale_and_log);
@@ -594,10 +1248,23 @@ void suite_tissue(void)
     RUN(bad_values);
     RUN(variable_genes);
     RUN(variable_errors);
+    RUN(H15_rows_of_any_size_become_unit);
+    RUN(H24_unit_leaves_rows_alone_on_error);
+    RUN(H24_groups_and_tiles_are_zeroed_on_error);
+    RUN(describe);
+    RUN(genes_to_keep);
+    RUN(scaling_by_definition);
+    RUN(scaling_kinds_agree);
+    RUN(scaling_holds_values);
+    RUN(scaling_errors);
+    RUN(scaling_threads);
+    RUN(scaling_is_the_reference);
     RUN(nearest);
     RUN(within);
     RUN(crowds);
     RUN(graph_errors);
+    RUN(decay);
+    RUN(graph_report);
     RUN(graph_threads);
     RUN(hexagonal);
     RUN(types);
