@@ -4241,7 +4241,8 @@ static cel_status celi_descr(celi_cursor *c, cel_npy *a)
         return CEL_OK;
     }
     if (n && (memchr("aSUVOcMm", code[0], 8) || (n > 2 && code[0] == 'f' && code[1] >= '0' && code[1] <= '9')))
-        return celi_wrong(&start, CEL_ERR_UNSUPPORTED,
+        return celi_wrong(&start, CEL_ERR_UNSUPPORTED, code[0] == 'O' ?
+                          "Python objects, not numbers: of a sparse matrix save .toarray()" :
                           "elements that are neither bool, integer, real of at most 8 bytes nor bytes of text");
     return celi_wrong(&start, CEL_ERR_FORMAT, "descr is not a type");
 }
@@ -4294,7 +4295,8 @@ CEL_API_DEF cel_status cel_npy_parse(const void *bytes, size_t size, cel_npy *ou
     for (c.at = 0; c.at < 6 && c.at < size; c.at++)
         if (p[c.at] != magic[c.at])
             return celi_wrong(&c, CEL_ERR_FORMAT, size > 3 && memcmp(p, "PK\3\4", 4) == 0
-                                                      ? "an .npz archive, not an .npy file" : "not an .npy file");
+                                                      ? "an .npz archive, not the .npy file of a dense array"
+                                                      : "not an .npy file");
     if (size >= 8 && (p[6] < 1 || p[6] > 3 || p[7] != 0))
         return celi_wrong(&c, CEL_ERR_FORMAT, "not version 1, 2 or 3 of the .npy format");
     c.at = 8 + field;
@@ -4658,7 +4660,10 @@ CEL_API_DEF cel_status cel_file_parse_lines(const void *bytes, size_t size, char
         size -= 3;
     }
     for (i = 0; i < size; i++) {
-        if (p[i] == 0) return celi_bad(err, CEL_ERR_FORMAT, "a text with a NUL byte", (int64_t)n + 1);
+        if (p[i] == 0)
+            return celi_bad(err, CEL_ERR_FORMAT,
+                            ((unsigned char)p[0] & 0xFE) == 0xFE && ((unsigned char)p[1] & 0xFE) == 0xFE
+                                ? "a text in UTF-16: save it as UTF-8" : "a text with a NUL byte", (int64_t)n + 1);
         n += p[i] == '\n';
     }
     if (size && p[size - 1] != '\n') n++;
@@ -11868,20 +11873,29 @@ static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
     return 1;
 }
 
-/* A field up to the next comma that names one of `names` (NULL: a number below count); -1: none. */
+/* The number of the name that stands here, in quotes or not: the longest that a comma or the end follows, because a
+ * name may have commas itself. Without names, the number that stands here. -1: neither. */
 static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t count)
 {
-    const char *from;
-    size_t length;
-    int64_t i = -1;
-    celi_text_peek(t);
+    const char *next = t->at;
+    size_t most = 0;
+    int64_t i = -1, found = -1;
+    int quoted = celi_text_peek(t) == '"';
     if (!names) return celi_text_index(t, count, &i) ? i : -1;
-    for (from = t->at; t->at < t->end && *t->at != ','; t->at++) {}
-    length = (size_t)(t->at - from);
-    while (length && celi_text_blank(from[length - 1])) length--;
-    for (i = 0; i < count; i++)
-        if (strlen(names[i]) == length && !memcmp(names[i], from, length)) return i;
-    return -1;
+    for (i = 0; i < count; i++) {
+        celi_text s = *t;
+        size_t length = strlen(names[i]);
+        s.at += quoted;
+        if (length < most || (size_t)(s.end - s.at) < length || memcmp(s.at, names[i], length)) continue;
+        s.at += length;
+        if (quoted && (s.at == s.end || *s.at++ != '"')) continue;
+        if (celi_text_peek(&s) && *s.at != ',') continue;
+        found = i;
+        most = length;
+        next = s.at;
+    }
+    t->at = next;
+    return found;
 }
 
 /* Takes the words and commas of a form up to its next capital or its end, and returns what is left of the form; NULL

@@ -114,8 +114,8 @@ fit_bad "no counts at all" "nothing.npy: every cell" --counts nothing.npy --coor
 fit_bad "edge out of range" "edges.npy: edge 2" --counts counts.npy --edges edges.npy
 fit_bad "edges out of shape" "not 2 x edges" --counts counts.npy --edges wide.npy
 fit_bad "edges that are not whole numbers" "float.npy" --counts counts.npy --edges float.npy
-zero='\000\000\000\000'
-npy same.npy '<f4' '4, 2' "$one$zero$one$zero$one$zero$one$zero"
+low='\232\231\031\077' high='\315\314\114\077' # 0.6 and 0.8
+npy same.npy '<f4' '4, 2' "$low$high$low$high$low$high$low$high"
 ok "cells that are all the same" "$tool" fit --expression same.npy --coords place.npy --k 2 --method score-exact --ridge 0 --no-errors --quiet --out collapsed
 holds "the warning" log 'warning: the fit has not converged'
 holds "its report" collapsed/report.json '"converged": 0'
@@ -148,6 +148,111 @@ ko_bad "the same gene held twice" "wrong.txt" --interventions wrong.txt
 for g in 0 1 2 3 4 5; do echo "3,g$g,0"; done > wrong.txt
 ko_bad "all genes at 0" "wrong.txt" --interventions wrong.txt
 bad "no model" 1 "nowhere" "$tool" score --model nowhere --expression tissue/expression.npy --coords truth/coords.npy
+
+# ---- what earlier versions got wrong ----
+T="--expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt"
+absent() { if [ -e "$2" ]; then failed=$((failed + 1)); echo "FAILED: $1: $2 is there"; else passed=$((passed + 1)); fi; }
+two_types() { awk -v a="$1" -v b="$2" 'BEGIN { for (i = 0; i < 400; i++) print i % 3 ? a : b }'; }
+near() { # NAME A B: equal to 1e-4
+    if awk -v a="$2" -v b="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; if (a < 0) a = -a; exit !(a > 0 && d <= 1e-4 * a) }'; then
+        passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: $2 and $3 differ"; fi
+}
+key() { awk -F'[:,]' "/\"$2\"/ { print \$2 + 0 }" "$1"; }
+ok "H4: a fit with a field" "$tool" fit $T --field shared --method score-exact --out field
+near "H4: score reads the field" "$(key field/report.json value_per_cell)" "$("$tool" score --model field $T --quiet | awk '/score J, exact/ { print $6 }')"
+awk 'BEGIN { for (i = 0; i < 400; i++) print i < 200 ? "one" : "two" }' > slides.txt
+ok "H4: a field for every slide" "$tool" fit $T --slides slides.txt --field slide --method score-exact --tiles 3 --out slidefield
+near "H4: score reads each slide's" "$(key slidefield/report.json value_per_cell)" "$("$tool" score --model slidefield $T --slides slides.txt --quiet | awk '/score J, exact/ { print $6 }')"
+ok "H4: it is kept" "$tool" info slidefield/slide_field.npy
+ok "H19: weights" "$tool" fit $T --method paper --weights adjacency --out adjacency
+ok "H19: weights from the model" "$tool" generate --model adjacency --coords truth/coords.npy --method paper --epochs 3 --out w1 --quiet
+ok "H19: weights by hand" "$tool" generate --inter adjacency/inter.npy --intra adjacency/intra.npy --coords truth/coords.npy --method paper --epochs 3 --weights adjacency --out w2 --quiet
+same "H19: the same tissue" w1/expression.npy w2/expression.npy
+two_types "NK/T cell" "L2/3 IT" > types.txt
+ok "H7: names that are no file names" "$tool" fit $T --types types.txt --no-errors --out typed
+ok "H7: read again" "$tool" score --model typed $T --types types.txt
+holds "H7: which file is which" typed/relations.txt '^inter L2/3 IT | NK/T cell$'
+two_types "A_B" "C" > types.txt
+bad "other types" 1 "cell 0 is of type 'C'" "$tool" score --model typed $T --types types.txt
+bad "no types" 1 "--types" "$tool" score --model typed $T
+two_types 'T cell, "alpha"' "B" > types.txt
+ok "a comma in a type's name" "$tool" fit $T --types types.txt --no-errors --out comma
+holds "is quoted" comma/pairs.csv ',"inter B | T cell, ""alpha""",'
+for q in '' '"'; do
+    printf 'cells of type %sT cell, "alpha"%s, g1, 0\n' "$q" "$q" > commas.txt
+    ok "and can be named" "$tool" perturb --model comma $T --types types.txt --interventions commas.txt --repeats 2 --out commas
+done
+two_types T B > types.txt
+echo 'cells of type T, g1, 0' > typed.txt
+ok "types for interventions on a model without" "$tool" perturb --model model $T --types types.txt --interventions typed.txt --repeats 2 --out bytype
+holds "effects by type" bytype/effects_by_type.csv '^T,g1,'
+npy silent.npy '|u1' '4, 3' '\001\000\003\004\000\001\002\000\005\001\000\007'
+ok "a gene without counts" "$tool" fit --counts silent.npy --genes three.txt --coords place.npy --k 2 --ridge 0.1 --no-errors --out silent
+holds "is named" log "warning: .*the gene rare"
+npy pairs.npy '|u1' '2, 8' '\000\000\001\001\002\002\003\003\001\002\000\003\000\003\001\002'
+ok "a fit on edges" "$tool" fit --counts counts.npy --edges pairs.npy --ridge 0.1 --no-errors --out edged
+bad "its model without edges" 1 "--edges" "$tool" score --model edged --counts counts.npy --coords place.npy
+ok "its model with edges" "$tool" score --model edged --counts counts.npy --edges pairs.npy
+bad "another target sum" 1 "fitted at 10000" "$tool" score --model edged --counts counts.npy --edges pairs.npy --target-sum 5
+printf 'g0\ng1\ng2\ng3\ng4\nother\n' > others.txt
+bad "a model of other genes" 1 "others.txt: .*missing: g5" "$tool" score --model model --expression tissue/expression.npy --coords truth/coords.npy --genes others.txt
+printf 'g5\ng4\ng3\ng2\ng1\ng0\n' > turned.txt
+ok "genes in another order" "$tool" score --model model --expression tissue/expression.npy --coords truth/coords.npy --genes turned.txt
+mkdir -p old && cp model/report.json model/genes.txt model/relations.txt model/inter.npy model/intra.npy old
+bad "a model of another version" 1 "another version" "$tool" score --model old $T
+for e in "--target-sum -1" "--k 0" "--radius 0" "--radius -5" "--hops 0" "--tiles 0" "--k 3 --radius 2" "--epochs 5" "--lr 0.5" "--optimizer adam" \
+    "--weights adjacency" "--mean-degree" "--sphere right" "--k 3 --edges pairs.npy" "--method paper --ridge 1" "--method paper --hops 2" \
+    "--method paper --lr -1" "--method paper --epochs 0" "--method paper --zmft 0" "--k 3 --k 4" "--top-genes 1" "--l1 1 --group 1"; do
+    bad "fit $e" 2 "--" "$tool" fit $T $e --out never
+done
+for e in "--repeats 1" "--repeats 0" "--sweeps 0" "--value 2" "--within 0" "--method relax --repeats 4" "--lr 0.1" "--interventions do.txt"; do
+    bad "knock-out $e" 2 "--" "$tool" knockout --model model $T --cell 3 --gene g1 $e --out never
+done
+bad "plant --share 2" 2 "--share" "$tool" plant --share 2 --out never
+bad "model and forces" 2 "exclude" "$tool" simulate --model model --inter truth/inter.npy --coords truth/coords.npy --out never
+ok "plant --share 0" "$tool" plant --share 0 --out bare
+ok "no forces" sh -c "'$tool' info bare/intra.npy | grep -q 'mean 0, greatest 0'"
+if [ -w /dev/full ]; then
+    for c in "info counts.npy" "compare model/intra.npy model/inter.npy" "--help" "score --model model $T --quiet"; do
+        bad "a full disk: $c" 1 "standard output" sh -c "'$tool' $c > /dev/full"
+    done
+fi
+bad "--out that is empty" 2 "--out" "$tool" fit $T --out ""
+echo kept > afile
+bad "--out that is a file" 1 "afile" "$tool" fit $T --out afile
+if grep -q "^fit" log; then failed=$((failed + 1)); echo "FAILED: --out is looked at last"; else passed=$((passed + 1)); fi
+bad "--out below a file" 1 "afile" "$tool" simulate --model model --coords truth/coords.npy --out afile/below
+ok "a fit with much to write" "$tool" fit $T --types types.txt --field shared --out again
+echo mine > again/mine.txt
+ok "then one with less" "$tool" fit $T --no-errors --out again
+for f in intra_se.npy field.npy inter_2.npy; do absent "nothing of the first fit" again/$f; done
+holds "what is the user's stays" again/mine.txt mine
+bad "a disk that fills up" 1 "never" sh -c "trap '' XFSZ; ulimit -f 4; exec '$tool' fit $T --out never/deep"
+printf '\357\273\2773,g1,0\r\n' > mark.txt
+ok "a byte order mark" "$tool" perturb --model model $T --interventions mark.txt --repeats 2 --out mark
+printf 'A\tx\tg0\tg1\nB\tx\tg3\tg4\nC\tx\tFOO\n' > foreign.txt
+ok "a set without a gene" "$tool" disentangle --model model --gene-sets foreign.txt
+holds "the others compared" log '^A - B'
+ok "--option=value" "$tool" fit --expression=tissue/expression.npy --coords=truth/coords.npy --k=1e1 --no-errors --out=equals
+bad "unknown command" 2 "fti" "$tool" fti
+for c in info compare fit; do ok "$c -h" "$tool" $c -h; done
+ok "help fit" sh -c "'$tool' help fit | grep -q -- --counts"
+ok "standard input" sh -c "cat tissue/expression.npy | '$tool' fit --expression - --coords truth/coords.npy --no-errors --out stdin"
+ok "H16: info of a pipe" sh -c "cat counts.npy | '$tool' info -"
+printf '# one\n3,g1\n' > wrong.txt
+ko_bad "a line has a number" "line 2" --interventions wrong.txt
+fit_bad "no such file" "[Nn]o such file" --expression nosuch.npy --coords truth/coords.npy
+fit_bad "a folder" "folder" --expression model --coords truth/coords.npy
+fit_bad "a coordinate that is none" "cell 3, column 1" --counts counts.npy --coords nan.npy --k 2
+printf '\377\376a\000\n\000b\000\n\000c\000\n\000' > wide.txt
+fit_bad "UTF-16" "UTF-8" --counts counts.npy --coords place.npy --genes wide.txt
+npy objects.npy '|O' '4, 3' 'pickle'
+fit_bad "a pickled matrix" "toarray" --counts objects.npy --coords place.npy
+printf 'PK\003\004' > archive.npz
+fit_bad "an archive for counts" "dense" --counts archive.npz --coords place.npy
+printf 'a\n\nc\n' > hole.txt
+fit_bad "a gene without a name" "line 2 is empty" --counts counts.npy --coords place.npy --genes hole.txt
+fit_bad "what to do about names" "unique" --expression tissue/expression.npy --coords truth/coords.npy --genes twice.txt
 
 # ---- real slides ----
 if [ -d "$shared/data" ]; then
