@@ -11303,7 +11303,7 @@ CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, 
             first = variance;
             *rhat = sqrt(variance / within);
         }
-        if (celi_geyer(h, count, half, half > 4 * LAGS ? LAGS : half, within, variance, &time)) {
+        if (celi_geyer(h, count, half, half > 4 * LAGS ? (int64_t)LAGS : half, within, variance, &time)) {
             *ess = (double)(half * count) / time * (first / variance);
             break;
         }
