@@ -402,6 +402,8 @@ CEL_API cel_status cel_mat_new(int64_t rows, int64_t cols, cel_mat *out);
 CEL_API void cel_mat_free(cel_mat *a);
 /* A view of the caller's (rows x cols) array, stride == cols. */
 CEL_API cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t cols);
+/* No matrix: all-zero, for an argument that may be left out. */
+CEL_API cel_mat cel_mat_none(void);
 /* The window of a that starts at (row, col). */
 CEL_API cel_mat cel_mat_block(cel_mat a, int64_t row, int64_t col, int64_t rows, int64_t cols);
 /* b = a, same shape; a and b may be views into larger matrices, not overlapping. */
@@ -416,9 +418,6 @@ CEL_API cel_status cel_mat_gemm(int trans_a, int trans_b, cel_real alpha, cel_ma
 /* C = alpha A A^T + beta C (trans == 0) or alpha A^T A + beta C; both triangles of C are written and
  * C is exactly symmetric if it was on entry or beta == 0. */
 CEL_API cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_real beta, cel_mat c, cel_work *work);
-/* y = alpha op(A) x + beta y; A (m x n), x (1 x n) and y (1 x m), or x (1 x m) and y (1 x n) where trans != 0, not
- * overlapping. beta == 0 overwrites y. */
-CEL_API cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, cel_mat x, cel_real beta, cel_mat y);
 /* <A, B> = sum_ij A_ij B_ij (NaN if the shapes differ), and B += alpha A; both (m x n). */
 CEL_API double cel_mat_dot(cel_mat a, cel_mat b);
 CEL_API cel_status cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b);
@@ -1881,6 +1880,7 @@ static CEL_UNUSED cel_work *celi_work_inner(cel_work *work)
     return work->inner;
 }
 
+/* Inside of a parallel loop its caller has shared out the work already. */
 CEL_API_DEF int cel_threads(void)
 {
 #if defined(_OPENMP)
@@ -1916,6 +1916,7 @@ static void celi_philox(const cel_rng *rng, uint32_t block, uint32_t *out)
     out[3] = c3;
 }
 
+/* The next of the four words of a block; a new block where they are used up. */
 static uint32_t celi_rng_next(cel_rng *rng)
 {
     if (rng->left == 0) {
@@ -1947,6 +1948,7 @@ CEL_API_DEF double cel_rng_uniform(cel_rng *rng)
     return celi_unit53(a, b);
 }
 
+/* Box and Muller (1958); 1 - u is on (0, 1], so that its logarithm is finite. */
 CEL_API_DEF double cel_rng_normal(cel_rng *rng)
 {
     double u = cel_rng_uniform(rng), v = cel_rng_uniform(rng);
@@ -2072,6 +2074,7 @@ static void celi_sort_by(const double *key, int64_t *index, int64_t count)
     }
 }
 
+/* From the largest p down, so that the running least is the minimum over all that are at least as large. */
 CEL_API_DEF cel_status cel_fdr(const double *p, int64_t count, double *q)
 {
     int64_t *order, i;
@@ -2128,6 +2131,7 @@ CEL_API_DEF int64_t cel_compact(const uint8_t *keep, int64_t count, void *items,
 
 /* c (MR x NR, rows ldc apart) = alpha a b + beta c over k terms; a's element (i, p) is a[i * rs + p * cs], b's
  * (p, j) is b[p * ldb + j]. beta == 0 does not read c. */
+/* A struct, since a call with so many arguments would pass most of them through memory anyway. */
 typedef struct celi_tile {
     const cel_real *a, *b;
     int64_t rs, cs, ldb, ldc, k;
@@ -2217,7 +2221,7 @@ typedef uint32_t celi_bits;
     T CELI_INLINE void S##_store(cel_real *p, S##_v a) { *(S##_at *)p = a; }                                          \
     T CELI_INLINE void S##_dput(double *p, S##_d a) { *(S##_dat *)p = a; }
 
-/* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from as many cel_real), S##_low (the products of
+/* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from numbers), S##_low (the products of
  * the low words of 64-bit integers) and, in float, S##_number (of integers below 2^31). */
 #if defined(CELI_X86)
 #define CELI_AVX2 __attribute__((target("avx2,fma")))
@@ -2574,6 +2578,7 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
 /* ---- The scalar twins: the same in plain C, for every machine and as the reference of the tests ---- */
 
 #define CELI_SCALAR_TILE 4
+/* Sixteen sums stay in registers, which four loads feed: a plain triple loop would wait for memory. */
 static void celi_scalar_tile(const celi_tile *g)
 {
     enum { N = CELI_SCALAR_TILE };
@@ -2598,6 +2603,7 @@ static void celi_scalar_axpy(int64_t n, cel_real alpha, const cel_real *x, cel_r
     for (i = 0; i < n; i++) y[i] += alpha * x[i];
 }
 
+/* Four sums in turn, because one would wait for its last addition every time. */
 static double celi_scalar_dot(int64_t n, const cel_real *x, const cel_real *y)
 {
     double s[4] = {0, 0, 0, 0};
@@ -2659,6 +2665,7 @@ static int celi_scalar_sincos(int64_t n, const cel_real *x, cel_real *sine, cel_
     return 0;
 }
 
+/* The same words, and the same pairs, as the vector kernels': only the logarithm, sine and cosine are libm's. */
 static void celi_scalar_normals(const cel_rng *rng, uint32_t block, cel_real *out)
 {
     cel_real u[16], angle[16];
@@ -2703,7 +2710,8 @@ CELI_KERNELS(, celi_neon, CELI_ROWS12, 12)
 #endif
 
 /* A level's kernels, the shape of its tile and its block sizes: kc terms of a sum at a time, mc rows of A
- * (mc x kc fits the second-level cache), nc columns of B. */
+ * (mc x kc fits the second-level cache), nc columns of B. Constants, never asked of the machine: kc decides how a sum
+ * is cut, and so its bits. */
 typedef struct celi_kernels {
     cel_level level;
     int mr, nr;
@@ -2733,7 +2741,8 @@ static const celi_kernels celi_tables[] = {
 #endif
 };
 
-/* Whether the processor has the instructions and the system saves the registers. */
+/* Whether the processor has the instructions and the system saves the registers. By hand, because the compilers' own
+ * test comes from a run-time library that not every linker is given. */
 static int celi_has_level(cel_level level)
 {
 #if defined(CELI_X86)
@@ -2837,6 +2846,7 @@ CEL_API_DEF void cel_vec_axpy(cel_real alpha, const cel_real *x, cel_real *y, in
     }
 }
 
+/* The rest, of at most 15, is added by plain C: in double its order hardly matters, and is the same at every level. */
 CEL_API_DEF double cel_vec_dot(const cel_real *x, const cel_real *y, int64_t count)
 {
     int64_t whole = count & ~(int64_t)15, i;
@@ -2869,6 +2879,8 @@ CEL_API_DEF void cel_vec_sincos(const cel_real *x, int64_t count, cel_real *sine
     }
 }
 
+/* The kernel makes 32 at a time. Of the last ones some may be thrown away, together with their blocks of random bits:
+ * then the first m of n are those of a call for m, and what comes next begins on a new block. */
 CEL_API_DEF void cel_rng_normals(cel_rng *rng, cel_real *out, int64_t count)
 {
     const celi_kernels *kern = celi_kernel();
@@ -2912,6 +2924,12 @@ CEL_API_DEF cel_mat cel_mat_view(const cel_real *data, int64_t rows, int64_t col
     a.rows = rows;
     a.cols = cols;
     a.stride = cols;
+    return a;
+}
+
+CEL_API_DEF cel_mat cel_mat_none(void)
+{
+    cel_mat a = CEL_ZERO;
     return a;
 }
 
@@ -3276,28 +3294,8 @@ CEL_API_DEF cel_status cel_mat_syrk(int trans, cel_real alpha, cel_mat a, cel_re
     return status;
 }
 
-CEL_API_DEF cel_status cel_mat_gemv(int trans, cel_real alpha, cel_mat a, cel_mat x, cel_real beta, cel_mat y)
-{
-    enum { BLOCK = 512 };
-    const int64_t n = trans ? a.cols : a.rows;
-    int64_t at;
-    if (x.rows != 1 || y.rows != 1 || y.cols != n || x.cols != (trans ? a.rows : a.cols)) return CEL_ERR_SHAPE;
-    celi_scale(y, beta);
-    if (!trans) {
-        CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
-        for (at = 0; at < n; at++)
-            y.data[at] += alpha * (cel_real)cel_vec_dot(a.data + at * a.stride, x.data, a.cols);
-    } else { /* along A's rows, some columns at a time, each block by one thread */
-        CELI_OMP(omp parallel for schedule(static) if (a.rows * a.cols > CELI_FORK))
-        for (at = 0; at < n; at += BLOCK) {
-            int64_t i, count = celi_min(BLOCK, n - at);
-            for (i = 0; i < a.rows; i++)
-                cel_vec_axpy(alpha * x.data[i], a.data + i * a.stride + at, y.data + at, count);
-        }
-    }
-    return CEL_OK;
-}
-
+/* By one thread, a row after the other, each in double: the sum is the same for any number of threads, and long
+ * matrices lose nothing. */
 CEL_API_DEF double cel_mat_dot(cel_mat a, cel_mat b)
 {
     double s = 0;
@@ -3427,6 +3425,29 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     }
     cel_work_free(&work);
     return status;
+}
+
+/* m u = given u, in place, m (dim x dim) symmetric, positive definite and small; only its lower triangle is read, and
+ * becomes its Cholesky factor. A pivot below `share` of its diagonal entry is raised to that, and by `least`: this is
+ * for preconditioners, where a nearly singular system wants a bounded answer rather than a refusal. */
+static void celi_small_solve(double *m, double *u, int64_t dim, double share, double least)
+{
+    int64_t i, j, k;
+    for (k = 0; k < dim; k++) {
+        double *row = m + k * dim, lowest = share * row[k], pivot = row[k];
+        for (j = 0; j < k; j++) pivot -= row[j] * row[j];
+        row[k] = pivot = sqrt(pivot > lowest ? pivot : lowest + least);
+        for (i = k + 1; i < dim; i++) {
+            for (j = 0; j < k; j++) m[i * dim + k] -= m[i * dim + j] * row[j];
+            m[i * dim + k] /= pivot;
+        }
+        for (j = 0; j < k; j++) u[k] -= row[j] * u[j]; /* L y = u goes along */
+        u[k] /= pivot;
+    }
+    for (k = dim - 1; k >= 0; k--) { /* L^T u = y */
+        for (i = k + 1; i < dim; i++) u[k] -= m[i * dim + k] * u[i];
+        u[k] /= m[k * dim + k];
+    }
 }
 
 /* Eigenvectors in three steps, all in double: reflections make the matrix tridiagonal, implicit QL finds its
@@ -7630,29 +7651,6 @@ static int64_t celi_pair_load(const celi_quadratic *q, double ridge, int64_t i, 
     return dim;
 }
 
-/* u = M^-1 u by Cholesky, M overwritten, its pivots kept off zero. */
-static void celi_pair_solve(double *M, double *u, int64_t dim)
-{
-    int64_t k, a, q;
-    for (k = 0; k < dim; k++) {
-        double top = M[k * dim + k], pivot = top;
-        for (q = 0; q < k; q++) pivot -= M[k * dim + q] * M[k * dim + q];
-        pivot = sqrt(pivot > CELI_PIVOT * top ? pivot : CELI_PIVOT * top + CELI_FLAT * CELI_FLAT);
-        M[k * dim + k] = pivot;
-        for (a = k + 1; a < dim; a++) {
-            double v = M[a * dim + k];
-            for (q = 0; q < k; q++) v -= M[a * dim + q] * M[k * dim + q];
-            M[a * dim + k] = v / pivot;
-        }
-        for (q = 0; q < k; q++) u[k] -= M[k * dim + q] * u[q];
-        u[k] /= pivot;
-    }
-    for (k = dim - 1; k >= 0; k--) {
-        for (q = k + 1; q < dim; q++) u[k] -= M[q * dim + k] * u[q];
-        u[k] /= M[k * dim + k];
-    }
-}
-
 static void celi_pair_store(const celi_quadratic *q, const double *u, int64_t i, int64_t j, cel_mat out)
 {
     int64_t n = q->side, b;
@@ -7683,7 +7681,7 @@ static void celi_precondition(celi_quadratic *q, double ridge, cel_mat r, cel_ma
             for (i = row; i < celi_min(row + CELI_PAIRS, n) && column >= row; i++)
                 for (j = i > column ? i : column; j < celi_min(column + CELI_PAIRS, n); j++) {
                     int64_t dim = celi_pair_load(q, ridge, i, j, r, M, u);
-                    celi_pair_solve(M, u, dim);
+                    celi_small_solve(M, u, dim, CELI_PIVOT, CELI_FLAT * CELI_FLAT);
                     celi_pair_store(q, u, i, j, out);
                 }
         }
@@ -11371,7 +11369,7 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
             r.sweeps++;
         }
         if (!status && sweep >= 0 && (sweep + 1) % o.thin == 0) {
-            status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_view(NULL, 0, 0), &work);
+            status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_none(), &work);
             r.recorded++;
             if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
         }
@@ -11595,7 +11593,7 @@ static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *wei
     for (k = 0; k < o->rungs && !status; k++) {
         double now = (double)(k + 1) / (double)o->rungs;
         now *= now;
-        status = cel_model_energy(s->model, s->relations, a->x, &h, NULL, cel_mat_view(NULL, 0, 0), &a->work);
+        status = cel_model_energy(s->model, s->relations, a->x, &h, NULL, cel_mat_none(), &a->work);
         sum += (now - before) * h;
         before = now;
         if (status || (run && k + 1 == o->rungs)) break;
@@ -12800,7 +12798,7 @@ static cel_status celi_effect_once(celi_effect_run *run)
     }
     for (arm = 0; arm < 2 && !status; arm++)
         status = cel_model_energy(p->model, &p->relations[arm], x[arm], &run->e->energy[arm], NULL,
-                                  cel_mat_view(NULL, 0, 0), &run->work);
+                                  cel_mat_none(), &run->work);
     if (!status) celi_effect_add(run, x, 1);
     return status;
 }

@@ -2162,11 +2162,10 @@ static void command_logz(void)
     mean = (double *)get((size_t)n, sizeof(double));
     for (i = 0; i < t.rows * n; i++) mean[i % n] += (double)x.data[i] / (double)t.rows;
     for (i = 0; i < 2; i++) {
-        must(cel_model_logz(m, i ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER, q, t.rows, mean, &bound, none, none, NULL,
-                            NULL),
-             "logz", NULL);
+        cel_mean_field field;
+        must(cel_model_logz(m, i ? CEL_SPHERE_RIGHT : CEL_SPHERE_PAPER, q, t.rows, mean, &field, none, NULL), "logz", NULL);
         printf("%s %14.6g   (at the most likely tissue's mean, q = %.3g)\n",
-               i ? "mean field, sphere of n genes" : "mean field as published     ", bound, q);
+               i ? "mean field, sphere of n genes" : "mean field as published     ", field.logz, q);
     }
 }
 

@@ -144,7 +144,7 @@ static void check_fit(const char *name)
     cel_paper_value loss;
     cel_mat x, d_force, d_intra, d_inter;
     cel_mean_field at;
-    double *losses, *mean, log_z;
+    double *losses, *mean;
     int64_t n, i, j;
     if (!test_shared()) SKIP("no recorded cases");
     if (!open_case(&g, name)) return;

@@ -127,7 +127,7 @@ static void ascent_against_angles(void)
         CHECK(cel_paper_to_angles(x, angles, NULL) == CEL_OK);
         CHECK(cel_ascent_run(&m, &relations, &o, x, &report, NULL) == CEL_OK);
         CHECK(cel_paper_generate(&m, &relations, &plain, angles, x, NULL, NULL, NULL) == CEL_OK);
-        CHECK(cel_model_energy(&m, &relations, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL) == CEL_OK);
+        CHECK(cel_model_energy(&m, &relations, x, &h, NULL, cel_mat_none(), NULL) == CEL_OK);
         for (i = 0; i < report.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
         CHECK(report.sweeps <= 30 && h > report.start);
         good += report.energy >= 0.999 * h;

@@ -71,7 +71,7 @@ int main(void)
     sample.sweeps = 10;
     MUST(cel_sample_run(&model, &relations, &sample, x, NULL, NULL, NULL));
     print_matrix("sample", x);
-    MUST(cel_model_energy(&model, &relations, x, &h, NULL, cel_mat_view(NULL, 0, 0), NULL));
+    MUST(cel_model_energy(&model, &relations, x, &h, NULL, cel_mat_none(), NULL));
     print_hash("energy", &h, sizeof h);
     MUST(cel_moments_new(GENES, &relations, &moments));
     MUST(cel_moments_add(&moments, &relations, x, NULL, 0, NULL));
