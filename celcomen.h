@@ -2237,11 +2237,7 @@ typedef uint32_t celi_bits;
     T CELI_INLINE void S##_store(cel_real *p, S##_v a) { *(S##_at *)p = a; }                                          \
     T CELI_INLINE void S##_dput(double *p, S##_d a) { *(S##_dat *)p = a; }
 
-<<<<<<< HEAD
-/* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from as many cel_real), S##_low (the products of
-=======
 /* What is an intrinsic: fused products, roots, S##_dload (a vector of doubles from numbers), S##_low (the products of
->>>>>>> kern
  * the low words of 64-bit integers) and, in float, S##_number (of integers below 2^31). */
 #if defined(CELI_X86)
 #define CELI_AVX2 __attribute__((target("avx2,fma")))
@@ -3447,8 +3443,6 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     return status;
 }
 
-<<<<<<< HEAD
-=======
 /* m u = given u, in place, m (dim x dim) symmetric, positive definite and small; only its lower triangle is read, and
  * becomes its Cholesky factor. A pivot below `share` of its diagonal entry is raised to that, and by `least`: this is
  * for preconditioners, where a nearly singular system wants a bounded answer rather than a refusal. */
@@ -3472,7 +3466,6 @@ static void celi_small_solve(double *m, double *u, int64_t dim, double share, do
     }
 }
 
->>>>>>> kern
 /* Eigenvectors in three steps, all in double: reflections make the matrix tridiagonal, implicit QL finds its
  * eigenvalues and leaves a list of rotations, and the eigenvectors are the unit vectors rotated, then reflected.
  * Rows are stride apart, a multiple of CELI_PANEL, zero behind n. */
