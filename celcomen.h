@@ -20,20 +20,34 @@
  *     5  Sampling, ascent, interventions 10  Rooms of this file
  *
  * ---------------------------------------------------------------------------------------------------
- * QUICK START
+ * QUICK START: from a slide to forces. The README's program, which the tests compile.
  *
- *     cel_mat x;                                   (S x n) expression, read from counts.npy
- *     cel_csr graph, w;                            who is whose neighbour
- *     cel_relation relation[2];                    0 = the identity: within a cell
- *     cel_npy_matrix("counts.npy", &x, NULL);
- *     cel_slide_normalise(...);                    library size, log1p, rows of unit length
- *     cel_graph_knn(...);                          6 nearest neighbours
- *     cel_csr_symmetrise(&graph, &w);
- *     relation[0].w = NULL; relation[1].w = &w;    (wt NULL: W is symmetric)
- *     cel_score_fit(...);                          forces, standard errors, q values
- *     cel_sample_run(...);                         a new tissue from the forces
- *     cel_perturb_new(...), cel_perturb_run(...);   what if a gene were knocked out here?
+ *     cel_slide slide = CEL_ZERO;                  cells x genes of counts, cells x 2 of coordinates
+ *     cel_score_result fit;
+ *     cel_error err = CEL_ZERO;
+ *     if (cel_npy_matrix("counts.npy", &slide.x, &err) || cel_npy_matrix("coords.npy", &slide.coords, &err) ||
+ *         cel_score_slide(&slide, NULL, &fit, &err)) {
+ *         printf("%s (cell %d, gene %d)\n", err.what, (int)err.cell, (int)err.gene);
+ *         return 1;
+ *     }
+ *     cel_mat q = fit.report.q;                    (2 n x n): within a cell above, between neighbours below
+ *     ...                                          fit.report.partial, fit.report.se, fit.model, fit.rows.gene
+ *     cel_score_slide_free(&fit);
+ *
+ * Step by step, where more is asked for than the usual case:
+ *     counts to rows       cel_slide_genes, cel_scaling_fit       (cel_scaling_values goes back)
+ *     who acts on whom     cel_graph_make, cel_relations_from_graph, cel_relations_add
+ *     forces               cel_score_fit, or from stored moments cel_score_fit_moments
+ *     to a file and back   cel_model_write, cel_model_read
+ *     a new tissue         cel_sample_run          what if      cel_perturb_new, cel_perturb_run
  * The numbered programs in examples/ are this, compiled and run by the tests.
+ *
+ * In a hurry: every struct starts as CEL_ZERO, which means the defaults; options may be NULL wherever a function takes
+ * them by pointer, and so may err, work, reports and progress. What a function made, its _free undoes. Which form:
+ * cel_score_measured for anything measured; AUTO for rows known to be drawn from the law. Tiles: 6 x 6 a slide; fewer
+ * than 10 with contacts say too little for a q value. Words: a relation says which cells may act on which; a force is a
+ * gene x gene matrix on a relation; a hop is a step in the graph; the sham is the run without the intervention; gauge
+ * means forces that differ but give the same law.
  *
  * ---------------------------------------------------------------------------------------------------
  * 1  THE MODEL
@@ -138,11 +152,23 @@
  *          + p3 sum_k s_k (2 F_0)_kk - (s^2)^T (2 F_0) (s^2),      c_k = p3 - 2 p1 s_k^2 + s_k^3
  *
  * Exact zeros are atoms that neither form models. Penalties (ridge, l1, groups over relations) are picked
- * by the held-out value of J over tiles or slides, never by reproducibility.
+ * by the held-out value over tiles or slides, never by reproducibility.
  *
  * Error bars: moments per spatial tile or slide; a delete-one jackknife replicate is a subtraction and a
  * re-solve. z = force / standard error, p from Student's t with (groups - 1) degrees of freedom, q by
  * Benjamini & Hochberg (1995) over the pairs of a relation.
+ *
+ * Measured data. Counts are the law seen through sampling, and rows made of them carelessly hide it. With y counts, l_i
+ * a cell's total over all measured genes and t the median of these (cel_scaling):
+ *
+ *     q = t y / l,  v = log(1 + q),  z = (v - mean in the slide) / sd,  r = z - u (u . z),  x = r / |r|
+ *
+ * u ~ mean of q / (1 + q) over sd is the direction in which library size moves a row: it is taken out, and the law
+ * lives on the sphere orthogonal to it, n - 1 standing for n. In A = F_0 / n - I / 2 and G_r = F_r / n the moment form
+ * is: least 1/2 <Theta, K Theta> + tr A, K the centred moments of (x, N_1, ..). The ridge on Theta is picked by the
+ * held-out log residual variance of each gene given all else, which needs moments only. Forces are reported as
+ * A_ab / sqrt(A_aa A_bb), partial correlations, less v c^T + c v^T, which the rows cannot see, for the c that leaves
+ * the fewest. Tests come from a second solution at a light ridge. Figures: bench/README.md.
  *
  * ---------------------------------------------------------------------------------------------------
  * 7  THE PARTITION FUNCTION
@@ -157,10 +183,14 @@
  * 8  FILES, MEMORY, THREADS, ERRORS, PROMISES
  *
  * Layout     Cells are rows, genes are columns, row-major, always; every array's comment says its shape.
- * Errors     Fallible functions return cel_status, 0 for success; a cel_error, where taken, names the
- *            byte, cell or gene. On error nothing leaks and outputs are zeroed. Nothing prints or exits.
- * Options    Structs for which all-zero means the documented defaults.
+ * Errors     Fallible functions return cel_status, 0 for success. Whatever can fail for a reason in the data takes a
+ *            cel_error (or NULL), which says what and where: byte or line, cell, gene, in the caller's own numbers.
+ *            On error nothing leaks and outputs are zeroed. Nothing prints or exits.
+ * Options    Structs for which all-zero means the documented defaults; NULL stands for such a one. Enums are checked.
+ * Order      Of arguments: what is acted on, its sizes, options, outputs, error, work.
  * Memory     Through CELCOMEN_MALLOC, REALLOC, FREE. An epoch, a sweep, an iteration allocates nothing.
+ * Threads    OpenMP, where the compiler's flag is on. On a machine that others use too, set OMP_WAIT_POLICY=passive.
+ *            No function keeps a thread. Two of the caller's threads may call anything on objects of their own.
  * State      No mutable global but the cache of the kernel level: two threads may work on two models.
  * Same bits  Same seed, input and kernel level give the same bits for any number of threads. Random
  *            numbers are a function of (seed, stream, cell, sweep); sums are cut in fixed blocks.
