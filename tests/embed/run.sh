@@ -129,6 +129,17 @@ readme() {
     done
 }
 check "the README's programs" readme
+# The first of them on every slide that there is.
+readme_slides() {
+    $CC -std=c99 -O2 $OMP -I. "$tmp/readme1.c" -o "$tmp/readme_slide" -lm || return 1
+    for d in "${CELCOMEN_SHARED:-../shared}"/data/*/; do
+        [ -f "$d/counts.npy" ] && [ -f "$d/coords.npy" ] || continue
+        (cd "$d" && "$tmp/readme_slide") > "$tmp/readme_out" || { echo "$d"; cat "$tmp/readme_out"; return 1; }
+        grep -q 'cells, [0-9]* genes' "$tmp/readme_out" || return 1
+    done
+}
+if [ -d "${CELCOMEN_SHARED:-../shared}/data" ]; then check "the README's program on every slide" readme_slides; else
+    echo "  skipped: no slides"; skipped=$((skipped + 1)); fi
 first_lines() { head -15 celcomen.h | grep -q CELCOMEN_IMPLEMENTATION && tail -30 celcomen.h | grep -q 'MIT License' && ! LC_ALL=C grep -nP '[^\x00-\x7F]' celcomen.h; }
 check "the recipe first, the licence last, ASCII" first_lines
 install_works() { make -s install PREFIX="$tmp/prefix" && [ -f "$tmp/prefix/include/celcomen.h" ] && [ -f "$tmp/prefix/lib/pkgconfig/celcomen.pc" ]; }
