@@ -862,6 +862,9 @@ typedef enum cel_score_field {
     CEL_SCORE_FIELD_SLIDE     /* one h a slide, so that a slide's mean expression is not read as a force */
 } cel_score_field;
 
+/* Of measured data, at least so many groups must have contacts in a relation for its forces to be tested. */
+#define CEL_SCORE_TILES 10
+
 /* As a penalty's weight: picked by the held-out value over folds of the groups. */
 #define CEL_SCORE_PICKED (-1.0)
 
@@ -884,12 +887,35 @@ typedef struct cel_score_options {
     double tolerance;      /* 0: 1e-5; residual at which the iteration ends, relative to the right-hand side */
     int64_t iterations;    /* 0: 500 (with l1: 5,000); at most so many steps a solution */
     int no_errors;         /* 1: no jackknife */
+    const double *size;    /* (n) of unit length, or NULL: a direction that the rows are without, such as library size
+                              (cel_scaling). The law then lives on the sphere orthogonal to it: n - 1 stands for n, and
+                              the forces have no part along it. MOMENT only, without l1 */
+    int measured;          /* 1: for measured data, below; MOMENT only */
+    double test_ridge;     /* of measured data: the ridge of error bars and tests. 0: 0.01 */
     double memory;         /* 0: no limit; bytes: what needs more (cel_score_memory) is refused before it starts */
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
                               (replicates): these in turn, after as many as threads solve at a time */
 } cel_score_options;
 
 #define CEL_SCORE_PATH 24
+
+/* measured: rows made from counts or intensities (COUNTS of the manual: centred, scaled, freed of the size direction,
+ * unit length) call for another use of the same moments. With A = F_0 / n - I / 2 and G_r = F_r / n, x scaled by
+ * sqrt(n) is to first order a Gaussian of precision - 2 A given its neighbours: the fit is that of
+ *     least 1/2 <Theta, K Theta> + tr A,   Theta = (A; G_1; ..), all symmetric or general as before,
+ * K the moments of (x, N_1, ..) about their means (take a field), each relation's scaled to mean diagonal 1, plus the
+ * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge (10^1.5 .. 10^-2.5)
+ * has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
+ *     mean over genes a of log (m_a K m_a^T),   m_a = (A_a. / A_aa, G_a. / A_aa).
+ * report->partial has the forces in partial-correlation units, A_ab / sqrt(A_aa A_bb) and G_ab / sqrt(A_aa A_bb), and,
+ * where there is a size direction u, in the gauge of fewest forces: since the rows have no part along u, adding
+ * u c^T + c u^T to a force changes nothing; c is chosen for the least sum of absolute values off the diagonal, which
+ * assumes that most pairs have no force. Error bars and tests are those of a second solution, report->test, at the
+ * light test_ridge, in the same units: a ridge that predicts well lets forces within cells leak into those between. */
+
+/* The recommended options for such rows: MOMENT, a field a slide, the ridge picked; size (n) as above, or NULL. Set
+ * slide and group. */
+CEL_API cel_score_options cel_score_measured(const double *size);
 
 /* What a fit found out. Matrices are (R n x n) like the model's forces, data NULL where there are none. Free
  * with cel_score_report_free. */
@@ -899,9 +925,11 @@ typedef struct cel_score_report {
     int64_t iterations;         /* steps of the solution itself */
     double residual;            /* reached, relative */
     int converged;              /* 1: the tolerance ended it */
-    double value;               /* J per cell of the fit on its own data, of the form used, without penalties */
+    double value;               /* J per cell of the fit on its own data, of the form used, without penalties; measured:
+                                   log residual variance a gene, as below */
     double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0; each held-
-                                   out fold with the field that suits it best */
+                                   out fold with the field that suits it best; measured: log residual variance */
+    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest; 0: neither */
     double held_out_other;      /* of PICK: that of the form not chosen */
     int64_t path;               /* weights tried, heavy first, until held-out J per cell has risen twice in a row */
     double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
@@ -911,6 +939,16 @@ typedef struct cel_score_report {
                                    freedom, and Benjamini-Hochberg q over the pairs of a relation: n (n - 1) / 2, or
                                    n (n - 1) where it is not symmetric. q is 1 on the diagonals: not tested */
     cel_mat field;              /* (slides x n), with CEL_SCORE_FIELD_SLIDE: each slide's h */
+    int64_t *contacts;          /* (R) stored entries of W_r; of the identity, and of moments alone, 0 */
+    int64_t *contact_groups;    /* (R) groups with cells that have such contacts */
+    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at the test ridge; se,
+                                   z, p and q are those of test. q of a relation whose contacts touch fewer than
+                                   CEL_SCORE_TILES groups is 1: not tested. The diagonals of G, the same gene next door,
+                                   have a z and a p: read them as domains or spill-over, not as forces */
+    cel_mat share;              /* (3 x n), measured, with groups: of a gene's held-out variance, the share explained by
+                                   the cell's other genes; by the same gene next door besides; by all genes next door
+                                   besides (less than 0: worse than nothing). Each is a fit of its own at the ridge */
+    double log_residual[3];     /* the same three as log residual variance, mean over genes */
 } cel_score_report;
 
 CEL_API void cel_score_report_free(cel_score_report *report);
@@ -6662,6 +6700,7 @@ struct celi_quadratic {
     int32_t *place;        /* (2 x 2 x blocks) of celi_pairs_place */
     int64_t dim[2];
     double *small;         /* (CELI_CHUNKS x 2 stacks (2 stacks + 1)) */
+    double ridge;          /* of the last solution */
     double value;          /* what a job has to say: a held-out value, or a residual */
     cel_status failed;
 };
@@ -7042,6 +7081,7 @@ static cel_status celi_solve_prox(celi_quadratic *q, cel_mat f, celi_solve *how)
 static cel_status celi_solve_from(celi_quadratic *q, cel_mat f, celi_solve *how)
 {
     how->steps = 0;
+    q->ridge = how->ridge;
     return how->l1 > 0 ? celi_solve_prox(q, f, how) : celi_solve_cg(q, f, how);
 }
 
@@ -7307,6 +7347,11 @@ CEL_API_DEF void cel_score_report_free(cel_score_report *report)
     cel_mat_free(&report->p);
     cel_mat_free(&report->q);
     cel_mat_free(&report->field);
+    cel_mat_free(&report->partial);
+    cel_mat_free(&report->test);
+    cel_mat_free(&report->share);
+    celi_free(report->contacts);
+    celi_free(report->contact_groups);
     memset(report, 0, sizeof *report);
 }
 
@@ -7336,6 +7381,8 @@ CEL_API_DEF void cel_score_report_free(cel_score_report *report)
 #define CELI_SCORE_LOOSE_L1 100
 #define CELI_SCORE_REPLICATE 0.05
 #define CELI_SCORE_RISES 2
+#define CELI_SCORE_RIDGES 9 /* of measured data: 10^1.5 .. 10^-2.5 */
+#define CELI_SCORE_TEST_RIDGE 0.01
 #define CELI_SCORE_THIN 1e-3 /* least mean of D's diagonal that the preconditioner takes for true */
 #define CELI_SCORE_UNIT 1e-3 /* by so much may the squared length of a row be off 1 */
 
@@ -7367,7 +7414,9 @@ typedef struct celi_piece {
 /* What does not depend on the subset. */
 typedef struct celi_score {
     const celi_score_data *data;
-    int64_t genes, side;             /* n; columns of the basis, the unknowns' side */
+    int64_t genes, dim, side;        /* n; of the space that the rows live in; columns of the basis, the unknowns' side */
+    const double *size;              /* (genes) the direction that the rows are without, or NULL: dim = genes */
+    int measured;
     int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks genes + 1: side of the moments */
     int64_t groups, slides;          /* slides: of the fields, 1 unless one field a slide */
     cel_score_form form;
@@ -7454,7 +7503,16 @@ typedef struct celi_sums {
     double *sums;         /* (slides w) */
     double *dev, *sum;    /* (slides m) of the subset: sums of z - c, sums of z */
     double *count;        /* (slides) its cells */
+    int only;             /* which forces are fitted: CELI_ALL .. */
+    cel_mat kept;         /* (R side x side) only those of f */
+    cel_mat wide;         /* (2 m x genes), of measured data, like what follows */
+    cel_mat pull;         /* (genes x genes) of celi_size_gauge */
+    double *lines;        /* (5 genes) */
+    cel_real *line;       /* (genes) */
 } celi_sums;
+
+/* For the table of what explains a gene: all forces, none between cells, or there only those of a gene on itself. */
+enum { CELI_ALL = 0, CELI_OWN = 1, CELI_SAME = 2 };
 
 /* gather (w x w) = the moments of parts first .. end - 1; sums (slides w) = each slide's sums of B's rows, the last of
  * them half the number of cells. */
@@ -7551,7 +7609,7 @@ static void celi_sums_count(celi_quadratic *q, celi_sums *u, const celi_piece *p
 {
     const celi_score *sc = u->base.sc;
     int64_t m = sc->m, s, i;
-    double cells = 0, unit = 1 / sc->factor[0], n1 = (double)(sc->genes - 1);
+    double cells = 0, unit = 1 / sc->factor[0], n1 = sc->measured ? 0 : (double)(sc->dim - 1);
     q->constant = 0;
     for (s = 0; s < sc->slides; s++) {
         double square = 0;
@@ -7574,13 +7632,15 @@ static void celi_sums_count(celi_quadratic *q, celi_sums *u, const celi_piece *p
  * M = sum sum^T / count the means' part of it (of each slide, and then added), and x = unit z_0:
  *     gram = K, or K + M without a field;
  *     rhs_b = (n - 1) unit gram_b0, from l = (n - 1) x, and for b = 0 also unit (K + M)_00 - factor_0 I share, from
- *     - 2 <F_0, I - x x^T>. */
+ *     - 2 <F_0, I - x x^T>.
+ * Of measured data f_0 stands for 2 n A / factor_0: only - factor_0 I share is left, and the ridge is in units of the
+ * blocks' mean diagonal. */
 static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside)
 {
     celi_sums *u = (celi_sums *)q->context;
     const celi_score *sc = u->base.sc;
     int64_t n = sc->side, m = sc->m, i;
-    double unit = 1 / sc->factor[0], n1 = (double)(sc->genes - 1), cells = (double)sc->data->cells;
+    double unit = sc->measured ? 0 : 1 / sc->factor[0], n1 = (double)(sc->dim - 1), cells = (double)sc->data->cells;
     celi_sums_count(q, u, piece, inside);
     CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
     for (i = 0; i < m; i++) {
@@ -7602,6 +7662,8 @@ static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside
         for (k = 0; k < sc->blocks; k++) q->diag[(i / n * sc->blocks + k) * n + i % n] = (double)to[k * n + i % n];
     }
     celi_backend_project(&u->base, u->base.g, q->rhs);
+    for (i = 0; i < sc->relations && sc->measured; i++) q->unit[i] = 0;
+    for (i = 0; i < m && sc->measured; i++) q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
 }
 
 static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
@@ -7619,19 +7681,48 @@ static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
     return status;
 }
 
+/* f without the forces that are not fitted. Within the basis B, D = the diagonal of B g B^T gives B^T D B. */
+static cel_status celi_sums_only(celi_sums *u, cel_mat f)
+{
+    const celi_score *sc = u->base.sc;
+    int64_t n = sc->side, r, i, k;
+    cel_status status = CEL_OK;
+    for (r = 1; r < sc->relations && !status; r++) {
+        cel_mat g = cel_mat_block(f, r * n, 0, n, n), half = u->base.half;
+        if (u->only == CELI_OWN) {
+            cel_mat_fill(g, 0);
+            continue;
+        }
+        status = cel_mat_gemm(0, 0, 1, sc->basis, g, 0, half, u->base.work);
+        for (i = 0; i < sc->genes; i++) {
+            const cel_real *b = sc->basis.data + i * n;
+            cel_real d = (cel_real)cel_vec_dot(half.data + i * n, b, n);
+            for (k = 0; k < n; k++) half.data[i * n + k] = d * b[k];
+        }
+        if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, half, 0, g, u->base.work);
+    }
+    return status;
+}
+
 static cel_status celi_sums_apply(celi_quadratic *q, cel_mat f, cel_mat out)
 {
     celi_sums *u = (celi_sums *)q->context;
     int plain = u->base.sc->plain; /* then T(f) = f */
-    cel_mat t = plain ? f : u->base.t, g = plain ? out : u->base.g;
-    cel_status status;
+    cel_mat t, g = plain ? out : u->base.g;
+    cel_status status = CEL_OK;
+    if (u->only) {
+        cel_mat_copy(f, u->kept);
+        status = celi_sums_only(u, u->kept);
+        f = u->kept;
+    }
+    t = plain ? f : u->base.t;
     if (!plain) celi_backend_embed(&u->base, f);
-    status = cel_mat_gemm(0, 0, 1, u->gram, t, 0, g, u->base.work);
+    if (!status) status = cel_mat_gemm(0, 0, 1, u->gram, t, 0, g, u->base.work);
     celi_backend_project(&u->base, g, out);
-    return status;
+    return u->only && !status ? celi_sums_only(u, out) : status;
 }
 
-/* h = (n - 1) mean of x - mean of Z T. */
+/* h = (n - 1) mean of x - mean of Z T; of measured data, where the forces are about the means, without the first. */
 static cel_status celi_sums_fields(celi_quadratic *q, cel_mat f)
 {
     celi_sums *u = (celi_sums *)q->context;
@@ -7642,7 +7733,7 @@ static cel_status celi_sums_fields(celi_quadratic *q, cel_mat f)
         const double *sum = u->sum + s * sc->m;
         double over = u->count[s] > 0.5 ? 1 / u->count[s] : 0.0;
         for (j = 0; j < n; j++) {
-            double h = (double)(sc->genes - 1) * sum[j] / sc->factor[0];
+            double h = sc->measured ? 0 : (double)(sc->dim - 1) * sum[j] / sc->factor[0];
             for (i = 0; i < sc->m; i++) h -= sum[i] * (double)u->base.t.data[i * n + j];
             u->base.h.data[s * n + j] = (cel_real)(h * over);
         }
@@ -7684,6 +7775,13 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
     u->dev = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
     u->sum = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
     u->count = (double *)celi_pool_get(p, sc->slides, sizeof(double));
+    if (sc->measured) {
+        u->kept = celi_pool_mat(p, sc->relations * sc->side, sc->side);
+        u->wide = celi_pool_mat(p, 2 * sc->m, sc->genes);
+        u->pull = celi_pool_mat(p, sc->genes, sc->genes);
+        u->lines = (double *)celi_pool_get(p, 5 * sc->genes, sizeof(double));
+        u->line = (cel_real *)celi_pool_get(p, sc->genes, sizeof(cel_real));
+    }
     return p->status ? p->status : celi_quadratic_open(q);
 }
 
@@ -7691,6 +7789,7 @@ static cel_status celi_sums_twin(const celi_quadratic *q, celi_quadratic *out)
 {
     cel_status status = celi_sums_open(((const celi_backend *)q->context)->sc, NULL, q->act, out);
     out->bound = q->bound;
+    if (!status) ((celi_sums *)out->context)->only = ((const celi_sums *)q->context)->only;
     return status;
 }
 
@@ -8090,7 +8189,7 @@ static cel_status celi_score_blocks(celi_score *sc)
             sc->kind[b] = !two ? CELI_SYMMETRIC : b == block[r] ? CELI_TRANSPOSED : CELI_UPRIGHT;
             for (i = b * n; i < (b + 1) * n; i++) trace += sc->total.gram[i * sc->w + i];
         }
-        trace *= coefficient * coefficient / ((double)n * (double)d->cells);
+        trace *= coefficient * coefficient / ((double)sc->dim * (double)d->cells);
         if (!isfinite(trace)) return CEL_ERR_NUMERIC;
         sc->scale[r] = trace > 0 ? 1 / sqrt(trace) : 1;
         for (b = block[r]; b < block[r + 1]; b++) sc->factor[b] = coefficient * sc->scale[r];
@@ -8112,27 +8211,51 @@ static double celi_score_voice(cel_mat block, cel_mat l)
     return exp(-log_det / (double)n);
 }
 
-/* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated. */
+/* Columns (genes x genes - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
+static void celi_score_without(int64_t n, const double *u, cel_mat out)
+{
+    double sign = u[n - 1] < 0 ? -1 : 1, over = 1 / (1 + fabs(u[n - 1]));
+    int64_t i, j;
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n - 1; j++)
+            out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - over * (u[i] + (i == n - 1 ? sign : 0.0)) * u[j]);
+}
+
+/* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated, within the space that the
+ * rows live in; the `side` of largest eigenvalue. */
 static cel_status celi_score_basis(celi_score *sc)
 {
-    int64_t n = sc->genes, w = sc->w, b, i, j;
+    int64_t n = sc->genes, dim = sc->dim, w = sc->w, b, i, j;
     celi_pool pool = CEL_ZERO;
     double *gather = (double *)celi_pool_get(&pool, w * w, sizeof(double)), *values;
     double *sums = (double *)celi_pool_get(&pool, sc->slides * w, sizeof(double));
-    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, n, n), mean = celi_pool_mat(&pool, n, n);
+    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim), mean = celi_pool_mat(&pool, dim, dim);
+    cel_mat space = CEL_ZERO, half = celi_pool_mat(&pool, n, dim), within = celi_pool_mat(&pool, dim, dim);
     cel_status status;
-    values = (double *)celi_pool_get(&pool, n, sizeof(double));
-    sc->basis = celi_pool_mat(&sc->pool, n, n);
+    values = (double *)celi_pool_get(&pool, dim, sizeof(double));
+    if (sc->size) space = celi_pool_mat(&pool, n, dim);
+    sc->basis = celi_pool_mat(&sc->pool, n, sc->side);
     status = pool.status ? pool.status : sc->pool.status;
+    if (!status && sc->size) celi_score_without(n, sc->size, space);
     if (!status) celi_score_collect(sc, 0, sc->data->parts, gather, sums);
     if (!status && sc->has_field) celi_score_about_means(sc, gather, sums);
     for (b = 0; b < sc->blocks && !status; b++) {
         double k = sc->factor[b] * sc->factor[b] / (double)sc->data->cells;
         for (i = 0; i < n; i++)
             for (j = 0; j < n; j++) block.data[i * n + j] = (cel_real)(k * gather[(b * n + i) * w + b * n + j]);
-        cel_mat_axpy((cel_real)celi_score_voice(block, l), block, mean);
+        if (sc->size) {
+            status = cel_mat_gemm(0, 0, 1, block, space, 0, half, sc->work);
+            if (!status) status = cel_mat_gemm(1, 0, 1, space, half, 0, within, sc->work);
+            cel_mat_symmetrise(within);
+        } else {
+            cel_mat_copy(block, within);
+        }
+        if (!status) cel_mat_axpy((cel_real)celi_score_voice(within, l), within, mean);
     }
-    if (!status) status = cel_mat_eigen(mean, values, sc->basis);
+    if (!status) status = cel_mat_eigen(mean, values, l);
+    l = cel_mat_block(l, 0, dim - sc->side, dim, sc->side);
+    if (!status && sc->size) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->basis, sc->work);
+    else if (!status) cel_mat_copy(l, sc->basis);
     celi_pool_free(&pool);
     return status;
 }
@@ -8146,7 +8269,12 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->data = d;
     sc->work = work;
     sc->form = form;
-    sc->genes = sc->side = d->part[0].genes;
+    sc->genes = sc->dim = sc->side = d->part[0].genes;
+    sc->size = o->size;
+    sc->measured = o->measured;
+    if (sc->size) sc->dim = --sc->side;
+    /* Fewer cells than genes: all rows, their neighbours' too, lie in a space of so many dimensions. */
+    if (sc->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0)) sc->side = celi_min(sc->side, d->cells);
     sc->relations = d->part[0].relations;
     sc->blocks = d->part[0].blocks;
     sc->plain = sc->blocks == sc->relations;
@@ -8247,23 +8375,32 @@ static cel_status celi_fit_open(celi_fit *fit, const celi_score_data *d, cel_sco
 
 /* ---- from unknowns to forces ---- */
 
-/* Fixes the gauge of stacked forces: tr F_0 = 0. */
-static void celi_score_gauge(int64_t n, cel_mat force)
+/* f += c (I - u u^T), on F_0. */
+static void celi_score_lift(const celi_score *sc, double c, cel_mat f)
 {
-    cel_model view = CEL_ZERO;
-    view.genes = n;
-    view.force = force;
-    cel_model_gauge(&view);
+    int64_t n = sc->genes, i, j;
+    for (i = 0; i < n; i++) {
+        f.data[i * f.stride + i] += (cel_real)c;
+        for (j = 0; j < n && sc->size; j++) f.data[i * f.stride + j] -= (cel_real)(c * sc->size[i] * sc->size[j]);
+    }
 }
 
-/* force (R n x n) = the forces at f, gauge fixed. */
-static cel_status celi_score_forces(celi_quadratic *q, cel_mat f, void *unused, cel_mat force)
+/* Where the data have fewer dimensions than the rows' space, the ridge alone decides in the rest, and makes f_0 this
+ * multiple of the identity there: ridge unit_0 f_0 = - factor_0 share. */
+static double celi_score_rest(const celi_quadratic *q, const celi_score *sc)
+{
+    return sc->side < sc->dim ? -sc->factor[0] * q->share / (q->ridge * q->unit[0]) : 0;
+}
+
+/* force (R n x n) = the forces at f, up to a multiple of I - u u^T in F_0. */
+static cel_status celi_score_untwist(celi_quadratic *q, cel_mat f, cel_mat force)
 {
     celi_backend *base = (celi_backend *)q->context;
     const celi_score *sc = base->sc;
-    int64_t n = sc->genes, side = sc->side, r, b;
+    int64_t n = sc->genes, side = sc->side, r, b, i;
+    cel_real rest = (cel_real)celi_score_rest(q, sc);
     cel_status status = CEL_OK;
-    (void)unused;
+    for (i = 0; i < side; i++) f.data[i * side + i] -= rest;
     for (r = 0; r < sc->relations && !status; r++) {
         cel_mat from = cel_mat_block(f, r * side, 0, side, side), to = cel_mat_block(force, r * n, 0, n, n);
         if (sc->basis.data) {
@@ -8274,9 +8411,191 @@ static cel_status celi_score_forces(celi_quadratic *q, cel_mat f, void *unused, 
             cel_mat_axpy((cel_real)sc->scale[r], from, to);
         }
     }
+    for (i = 0; i < side; i++) f.data[i * side + i] += rest;
     for (b = 0; b < sc->blocks && !status; b++)
         if (sc->kind[b] == CELI_SYMMETRIC) cel_mat_symmetrise(cel_mat_block(force, sc->owner[b] * n, 0, n, n));
-    if (!status) celi_score_gauge(n, force);
+    return status;
+}
+
+/* The forces in the gauge tr F_0 = 0. */
+static cel_status celi_score_forces(celi_quadratic *q, cel_mat f, void *unused, cel_mat force)
+{
+    const celi_score *sc = ((const celi_backend *)q->context)->sc;
+    cel_status status = celi_score_untwist(q, f, force);
+    double trace = 0;
+    int64_t i;
+    (void)unused;
+    for (i = 0; i < sc->genes; i++) trace += (double)force.data[i * force.stride + i];
+    if (!status) celi_score_lift(sc, -trace / (double)sc->dim, force);
+    return status;
+}
+
+/* ---- measured data: partial-correlation units, the size gauge, nodewise residuals ---- */
+
+/* y = M c, M = diag(rowsum(w v^2)) + w v v^T entrywise (pull w, diagonal first); line is scratch. */
+static void celi_size_product(const celi_sums *u, const double *diagonal, const double *v, const double *c, double *y)
+{
+    int64_t n = u->base.sc->genes, i;
+    for (i = 0; i < n; i++) u->line[i] = (cel_real)(v[i] * c[i]);
+    for (i = 0; i < n; i++) y[i] = diagonal[i] * c[i] + v[i] * cel_vec_dot(u->pull.data + i * n, u->line, n);
+}
+
+/* M c = r by conjugate gradient from c, preconditioned by the diagonal: M is dominated by it, so few steps do.
+ * r is overwritten. */
+static void celi_size_solve(const celi_sums *u, const double *diagonal, const double *v, double *r, double *c)
+{
+    enum { STEPS = 60 };
+    const double tolerance = sizeof(cel_real) == 4 ? 1e-7 : 1e-12;
+    int64_t n = u->base.sc->genes, i;
+    double *d = u->lines + 3 * n, *y = d + n, rz = 0, zero = 0;
+    int step;
+    for (i = 0; i < n; i++) zero += r[i] * r[i] / diagonal[i];
+    celi_size_product(u, diagonal, v, c, y);
+    for (i = 0; i < n; i++) {
+        r[i] -= y[i];
+        d[i] = r[i] / diagonal[i];
+        rz += r[i] * d[i];
+    }
+    for (step = 0; step < STEPS && rz > tolerance * tolerance * zero; step++) {
+        double next = 0, curvature = 0;
+        celi_size_product(u, diagonal, v, d, y);
+        for (i = 0; i < n; i++) curvature += d[i] * y[i];
+        for (i = 0; i < n; i++) {
+            c[i] += rz / curvature * d[i];
+            r[i] -= rz / curvature * y[i];
+            next += r[i] * r[i] / diagonal[i];
+        }
+        for (i = 0; i < n; i++) d[i] = r[i] / diagonal[i] + next / rz * d[i];
+        rz = next;
+    }
+}
+
+/* f (n x n, symmetric) -= v c^T + c v^T, c by least sum of absolute values off the diagonal: reweighted least squares,
+ * weights 1 / |what was left|. v = u / d, the size direction in f's units. */
+static void celi_size_gauge(const celi_sums *u, const double *v, cel_mat f)
+{
+    enum { ROUNDS = 30 };
+    int64_t n = u->base.sc->genes, i, j;
+    double *c = u->lines, *r = c + n, *diagonal = r + n;
+    int round;
+    memset(c, 0, (size_t)n * sizeof *c);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) u->pull.data[i * n + j] = i == j ? 0 : 1;
+    for (round = 0; round < ROUNDS; round++) {
+        double mean = 0, least;
+        for (i = 0; i < n; i++) {
+            const cel_real *w = u->pull.data + i * n;
+            r[i] = 0;
+            diagonal[i] = 1e-9;
+            for (j = 0; j < n; j++) {
+                diagonal[i] += (double)w[j] * v[j] * v[j];
+                r[i] += (double)w[j] * (double)f.data[i * f.stride + j] * v[j];
+            }
+        }
+        celi_size_solve(u, diagonal, v, r, c);
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                double left = fabs((double)f.data[i * f.stride + j] - v[i] * c[j] - c[i] * v[j]);
+                u->pull.data[i * n + j] = (cel_real)left;
+                mean += left / ((double)n * (double)n);
+            }
+        least = 1e-3 * mean + 1e-6;
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                cel_real *w = u->pull.data + i * n + j;
+                *w = i == j ? 0 : (cel_real)(1 / ((double)*w > least ? (double)*w : least));
+            }
+    }
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) f.data[i * f.stride + j] -= (cel_real)(v[i] * c[j] + c[i] * v[j]);
+}
+
+/* The genes' units: d = sqrt(-A_aa), found or given. */
+typedef struct celi_units {
+    double *d; /* (n) */
+    double *v; /* (n) u / d */
+    int given;
+} celi_units;
+
+/* out = the forces at f in partial-correlation units: A = F_0 / n - I / 2, here f_0 without the I, and G. */
+static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, cel_mat out)
+{
+    celi_sums *u = (celi_sums *)q->context;
+    const celi_score *sc = u->base.sc;
+    celi_units *units = (celi_units *)arg;
+    int64_t n = sc->genes, r, i, j, b = 0;
+    cel_status status = celi_score_untwist(q, f, out);
+    celi_score_lift(sc, sc->scale[0] * celi_score_rest(q, sc), out);
+    for (i = 0; i < n && !units->given; i++) {
+        double a = -(double)out.data[i * n + i] / (double)sc->dim;
+        units->d[i] = sqrt(a > DBL_MIN ? a : DBL_MIN);
+        units->v[i] = sc->size ? sc->size[i] / units->d[i] : 0;
+    }
+    for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
+        cel_mat to = cel_mat_block(out, r * n, 0, n, n);
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++)
+                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / ((double)sc->dim * units->d[i] * units->d[j]));
+        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, to);
+    }
+    return status;
+}
+
+/* What nodewise residuals are wanted for. */
+typedef struct celi_nodewise {
+    int only;      /* the row of share that is wanted */
+    double *share; /* (folds x 4 x n) residual variances by what is fitted (CELI_ALL ..), and variances; or NULL */
+} celi_nodewise;
+
+/* Rates f, fitted without the fold, on it: with v = Z T(f) = 2 n (A x + G N), gene a's residual given all else is
+ * v_a / (2 n A_aa); its variance comes from the fold's gram matrix. value = its log, mean over genes. */
+static cel_status celi_score_nodewise(celi_quadratic *q, celi_subset fold, cel_mat f, void *arg, double *value)
+{
+    celi_sums *u = (celi_sums *)q->context;
+    const celi_score *sc = u->base.sc;
+    const celi_nodewise *what = (const celi_nodewise *)arg;
+    int64_t n = sc->genes, side = sc->side, m = sc->m, a, i;
+    cel_mat t = cel_mat_block(u->wide, 0, 0, m, n), product = cel_mat_block(u->wide, m, 0, m, n);
+    double *own = u->lines, *residual = own + n, rest = celi_score_rest(q, sc), dim = (double)sc->dim;
+    double *share = what && what->share ? what->share + fold.keep * 4 * n : NULL;
+    cel_status status;
+    /* Of the fit: T in the genes' space, and A_aa. */
+    celi_backend_embed(&u->base, f);
+    if (sc->basis.data) status = cel_mat_gemm(0, 1, 1, u->base.t, sc->basis, 0, t, u->base.work);
+    else status = cel_mat_copy(u->base.t, t);
+    for (a = 0; a < n; a++) {
+        double covered = sc->basis.data ? 0 : 1, along = sc->size ? sc->size[a] : 0;
+        own[a] = sc->basis.data ? 0 : (double)t.data[a * n + a];
+        for (i = 0; i < side && sc->basis.data; i++) {
+            double b = (double)sc->basis.data[a * side + i];
+            own[a] += b * (double)t.data[i * n + a];
+            covered += b * b;
+        }
+        own[a] = sc->scale[0] * (own[a] + rest * (1 - along * along - covered)) / dim;
+    }
+    /* Of the fold: the residuals' variance, rows times sqrt(n). */
+    if (!status) status = q->act->subset(q, fold);
+    if (!status) status = cel_mat_gemm(0, 0, 1, u->gram, t, 0, product, u->base.work);
+    for (a = 0, *value = 0; a < n; a++) {
+        double sum = 0, scale = 2 * dim * own[a];
+        for (i = 0; i < m; i++) sum += (double)t.data[i * n + a] * (double)product.data[i * n + a];
+        residual[a] = dim * sum / (q->share * scale * scale);
+        *value += log(residual[a]) / (double)n;
+        if (share) share[what->only * n + a] = residual[a] * q->share;
+    }
+    if (!isfinite(*value) && !status) status = CEL_ERR_NUMERIC;
+    if (!share || what->only != CELI_ALL || status) return status;
+    /* And the genes' own variance. */
+    t.rows = product.rows = side;
+    for (i = 0; i < side; i++)
+        for (a = 0; a < n; a++)
+            t.data[i * n + a] = sc->basis.data ? sc->basis.data[a * side + i] : (cel_real)(i == a ? 1 : 0);
+    status = cel_mat_gemm(0, 0, 1, cel_mat_block(u->gram, 0, 0, side, side), t, 0, product, u->base.work);
+    for (a = 0; a < n; a++) {
+        double sum = 0;
+        for (i = 0; i < side; i++) sum += (double)t.data[i * n + a] * (double)product.data[i * n + a];
+        share[3 * n + a] = dim * sum / (sc->factor[0] * sc->factor[0]);
+    }
     return status;
 }
 
@@ -8341,42 +8660,91 @@ static cel_status celi_fit_path(celi_fit *fit, celi_pool *pool, celi_path *path)
     return pool->status;
 }
 
-/* Picks the weight that is to be picked: ridges 100 .. 1e-5, two a decade, or l1 from the least that leaves nothing
- * off the diagonals downwards, six a decade. */
+/* The weights to try, heavy first: ridges 100 .. 1e-5, or of measured data 10^1.5 .. 10^-2.5, two a decade; l1 from the
+ * least that leaves nothing off the diagonals, six a decade. Returns how many. */
+static int64_t celi_fit_weights(const celi_fit *fit, int pick_l1, double top, double *weight)
+{
+    int64_t steps = pick_l1 ? 16 : fit->sc.measured ? CELI_SCORE_RIDGES : 15, k;
+    if (!pick_l1) top = fit->sc.measured ? sqrt(1000.0) : 100;
+    for (k = 0; k < steps; k++) weight[k] = top * pow(10, -(double)k / (pick_l1 ? 6 : 2));
+    return steps;
+}
+
+/* Picks the weight that is to be picked, by the held-out objective, or of measured data by nodewise residuals. */
 static cel_status celi_fit_pick(celi_fit *fit, cel_score_report *report)
 {
-    const int pick_l1 = celi_score_picked(fit->l1);
-    const double rough = pick_l1 || fit->l1 > 0 ? CELI_SCORE_ROUGH_L1 : CELI_SCORE_ROUGH;
-    const int64_t steps = pick_l1 ? 16 : 15, rows = fit->sc.relations * fit->sc.side;
+    const int pick_l1 = celi_score_picked(fit->l1), loose = pick_l1 || fit->l1 > 0, measured = fit->sc.measured;
+    const double rough = loose || measured ? CELI_SCORE_ROUGH_L1 : CELI_SCORE_ROUGH;
     celi_subset everything = {0, 0, 0, -1};
     celi_pool pool = CEL_ZERO;
     celi_team team = CEL_ZERO;
     celi_path path;
-    double top = 100;
-    int64_t k, best = 0;
+    double top = 0;
+    int64_t k, steps, best = 0;
     cel_status status;
     if (!pick_l1 && !celi_score_picked(fit->ridge)) return CEL_OK;
     status = celi_fit_path(fit, &pool, &path);
     path.pick_l1 = pick_l1;
     path.how.tolerance = rough > celi_score_tolerance(&fit->o) ? rough : celi_score_tolerance(&fit->o);
-    if (pick_l1 || fit->l1 > 0) path.how.tolerance *= CELI_SCORE_LOOSE_L1;
+    if (loose) path.how.tolerance *= CELI_SCORE_LOOSE_L1;
+    if (measured) path.rate = celi_score_nodewise;
     if (pick_l1 && !status) {
         celi_solve how = path.how;
-        cel_mat f = celi_pool_mat(&pool, rows, fit->sc.side);
+        cel_mat f = celi_pool_mat(&pool, fit->sc.relations * fit->sc.side, fit->sc.side);
         how.ridge = fit->ridge;
         status = pool.status ? pool.status : fit->q.act->subset(&fit->q, everything);
         if (!status) status = celi_solve_l1_top(&fit->q, f, &how, &top);
     }
-    for (k = 0; k < steps; k++) report->path_weight[k] = top * pow(10, -(double)k / (pick_l1 ? 6 : 2));
+    steps = celi_fit_weights(fit, pick_l1, top, report->path_weight);
     if (!status) status = celi_team_new(&fit->q, path.folds, &team);
     if (!status)
-        status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES, report->path_value,
-                                &report->path, &best);
+        status = celi_path_pick(&team, &path, steps, report->path_weight, measured ? steps : CELI_SCORE_RISES,
+                                report->path_value, &report->path, &best);
     for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
+    report->path_end = best == 0 ? 1 : best == steps - 1 ? -1 : 0;
     fit->ridge = path.how.ridge;
     fit->l1 = path.how.l1;
     celi_team_free(&team);
+    fit->sc.keeps = 0;
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* What explains a gene on held-out folds: three fits a fold at the ridge, without forces between cells, with only those
+ * of each gene on itself, with all. */
+static cel_status celi_fit_shares(celi_fit *fit, cel_score_report *report)
+{
+    static const int order[3] = {CELI_OWN, CELI_SAME, CELI_ALL};
+    int64_t n = fit->sc.genes, a, k;
+    celi_pool pool = CEL_ZERO;
+    celi_path path;
+    celi_nodewise what;
+    int row;
+    cel_status status = celi_fit_path(fit, &pool, &path);
+    path.rate = celi_score_nodewise;
+    path.rater = &what;
+    path.progress = NULL;
+    path.how.tolerance = CELI_SCORE_ROUGH_L1;
+    what.share = (double *)celi_pool_get(&pool, path.folds * 4 * n, sizeof(double));
+    if (!status) status = pool.status;
+    if (!status) status = cel_mat_new(3, n, &report->share);
+    for (row = 0; row < 3 && !status; row++) {
+        celi_team team = CEL_ZERO;
+        what.only = ((celi_sums *)fit->q.context)->only = order[row];
+        status = celi_team_new(&fit->q, path.folds, &team);
+        cel_mat_fill(path.trail, 0);
+        if (!status) status = celi_path_value(&team, &path, report->log_residual + row);
+        celi_team_free(&team);
+    }
+    ((celi_sums *)fit->q.context)->only = CELI_ALL;
+    for (a = 0; a < n && !status; a++) {
+        double sum[4] = {0, 0, 0, 0};
+        for (k = 0; k < path.folds * 4; k++) sum[k % 4] += what.share[k * n + a];
+        report->share.data[a] = (cel_real)(1 - sum[CELI_OWN] / sum[3]);
+        report->share.data[n + a] = (cel_real)((sum[CELI_OWN] - sum[CELI_SAME]) / sum[3]);
+        report->share.data[2 * n + a] = (cel_real)((sum[CELI_SAME] - sum[CELI_ALL]) / sum[3]);
+    }
     fit->sc.keeps = 0;
     celi_pool_free(&pool);
     return status;
@@ -8390,6 +8758,7 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
     cel_status status = p ? CEL_OK : CEL_ERR_MEMORY;
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         int symmetric = sc->kind[b] == CELI_SYMMETRIC;
+        int tested = !sc->measured || report->contact_groups[r] >= CEL_SCORE_TILES;
         for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++) {
                 int64_t e = (r * n + i) * n + j;
@@ -8403,7 +8772,7 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
         status = cel_fdr(p, pairs, p);
         for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++)
-                if (i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
+                if (tested && i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
         for (i = 0; i < n && symmetric; i++)
             for (j = 0; j < i; j++) report->q.data[(r * n + i) * n + j] = report->q.data[(r * n + j) * n + i];
     }
@@ -8411,38 +8780,66 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
     return status;
 }
 
-/* Error bars of the forces at f. */
-static cel_status celi_fit_errors(celi_fit *fit, cel_mat f, cel_mat force, cel_score_report *report)
+/* Error bars of what `report` makes of f, whose value is centre, at this ridge. */
+static cel_status celi_fit_errors(celi_fit *fit, celi_jackknife *j, double ridge, cel_score_report *report)
+{
+    double tolerance = celi_score_tolerance(&fit->o);
+    cel_status status = cel_mat_new(j->centre.rows, j->centre.cols, &report->se);
+    j->how = celi_fit_how(fit);
+    j->how.ridge = ridge;
+    if (!(fit->l1 > 0)) {
+        j->how.relative = 1;
+        j->how.tolerance = tolerance < CELI_SCORE_TOLERANCE ? 1e3 * tolerance : CELI_SCORE_REPLICATE;
+    }
+    j->progress = &fit->o.progress;
+    report->groups = fit->q.parts;
+    if (!status) status = cel_mat_new(j->centre.rows, j->centre.cols, &report->z);
+    if (!status) status = cel_mat_new(j->centre.rows, j->centre.cols, &report->p);
+    if (!status) status = cel_mat_new(j->centre.rows, j->centre.cols, &report->q);
+    if (!status) status = celi_jackknife_run(&fit->q, j, report->se);
+    return status ? status : celi_score_tests(&fit->sc, j->centre, report);
+}
+
+/* Of measured data: partial-correlation units at the fit's ridge and, from a second solution, at that of the tests.
+ * f, the fit's solution, is overwritten. */
+static cel_status celi_fit_measured(celi_fit *fit, cel_mat f, int errors, cel_score_report *report)
 {
     const celi_score *sc = &fit->sc;
-    int64_t n = sc->genes, rows = sc->relations * n;
-    double tolerance = celi_score_tolerance(&fit->o);
+    celi_subset everything = {0, 0, 0, -1};
+    celi_solve how = celi_fit_how(fit);
+    celi_pool pool = CEL_ZERO;
+    celi_units units;
     celi_jackknife j;
-    cel_status status = cel_mat_new(rows, n, &report->se);
+    cel_status status = cel_mat_new(sc->relations * sc->genes, sc->genes, &report->partial);
     memset(&j, 0, sizeof j);
-    j.how = celi_fit_how(fit);
-    if (!(fit->l1 > 0)) {
-        j.how.relative = 1;
-        j.how.tolerance = tolerance < CELI_SCORE_TOLERANCE ? 1e3 * tolerance : CELI_SCORE_REPLICATE;
-    }
+    units.d = (double *)celi_pool_get(&pool, sc->genes, sizeof(double));
+    units.v = (double *)celi_pool_get(&pool, sc->genes, sizeof(double));
+    units.given = 0;
+    how.ridge = celi_or(fit->o.test_ridge, CELI_SCORE_TEST_RIDGE);
+    if (!status) status = pool.status;
+    if (!status) status = celi_score_partial(&fit->q, f, &units, report->partial);
+    if (!status) status = cel_mat_new(report->partial.rows, sc->genes, &report->test);
+    if (!status) status = fit->q.act->subset(&fit->q, everything);
+    if (!status) status = celi_solve_from(&fit->q, f, &how);
+    if (!status) status = celi_score_partial(&fit->q, f, &units, report->test);
+    units.given = 1;
     j.f = f;
-    j.centre = force;
-    j.report = celi_score_forces;
-    j.progress = &fit->o.progress;
-    report->groups = fit->q.parts;
-    if (!status) status = cel_mat_new(rows, n, &report->z);
-    if (!status) status = cel_mat_new(rows, n, &report->p);
-    if (!status) status = cel_mat_new(rows, n, &report->q);
-    if (!status) status = celi_jackknife_run(&fit->q, &j, report->se);
-    return status ? status : celi_score_tests(sc, force, report);
+    j.centre = report->test;
+    j.report = celi_score_partial;
+    j.arg = &units;
+    if (!status && errors) status = celi_fit_errors(fit, &j, how.ridge, report);
+    celi_pool_free(&pool);
+    return status;
 }
 
 /* The fit, its weights known: forces, fields, errors. out exists. */
 static cel_status celi_fit_run(celi_fit *fit, cel_model *out, cel_score_report *report)
 {
+    const int errors = !fit->o.no_errors && fit->sc.groups > 1;
     celi_subset everything = {0, 0, 0, -1};
     celi_solve how = celi_fit_how(fit);
     celi_pool pool = CEL_ZERO;
+    celi_jackknife j;
     cel_mat f = celi_pool_mat(&pool, fit->sc.relations * fit->sc.side, fit->sc.side);
     cel_status status = pool.status;
     how.progress = &fit->o.progress;
@@ -8454,11 +8851,18 @@ static cel_status celi_fit_run(celi_fit *fit, cel_model *out, cel_score_report *
     report->iterations = how.steps;
     report->residual = how.residual;
     report->converged = how.residual <= how.tolerance;
-    if (!status) status = celi_quadratic_value(&fit->q, f, &report->value);
+    if (!status) status = fit->sc.measured ? celi_score_nodewise(&fit->q, everything, f, NULL, &report->value)
+                                           : celi_quadratic_value(&fit->q, f, &report->value);
     if (!status && !isfinite(report->value)) status = CEL_ERR_NUMERIC;
     if (!status) status = celi_score_forces(&fit->q, f, NULL, out->force);
     if (!status && fit->sc.has_field) status = celi_score_fields(fit, f, out, report);
-    if (!status && !fit->o.no_errors && fit->sc.groups > 1) status = celi_fit_errors(fit, f, out->force, report);
+    memset(&j, 0, sizeof j);
+    j.f = f;
+    j.centre = out->force;
+    j.report = celi_score_forces;
+    if (!status && errors && !fit->sc.measured) status = celi_fit_errors(fit, &j, fit->ridge, report);
+    if (!status && fit->sc.measured) status = celi_fit_measured(fit, f, errors, report);
+    if (!status && fit->sc.measured && fit->sc.groups > 1 && !(fit->l1 > 0)) status = celi_fit_shares(fit, report);
     celi_pool_free(&pool);
     return status;
 }
@@ -8556,6 +8960,11 @@ static cel_status celi_score_options_check(const cel_score_options *o, cel_error
     else if (celi_score_bad_weight(o->ridge) || celi_score_bad_weight(o->l1))
         what = "options: a weight is a number from 0 on, or CEL_SCORE_PICKED";
     else if (o->ridge < 0 && o->l1 < 0) what = "options: only one weight can be picked at a time";
+    else if (o->measured && o->form != CEL_SCORE_AUTO && o->form != CEL_SCORE_MOMENT)
+        what = "options: measured data have only the moment form";
+    else if (o->size && (o->l1 < 0 || o->l1 > 0 || (o->form != CEL_SCORE_MOMENT && !o->measured)))
+        what = "options: without a size direction there is only the moment form, without l1";
+    else if (!(o->test_ridge >= 0)) what = "options: the ridge of tests is not negative";
     else if (!(o->tolerance >= 0) || !(o->memory >= 0) || o->folds < 0 || o->iterations < 0)
         what = "options: a negative number";
     return what ? celi_fail(err, CEL_ERR_ARG, what, -1, -1, -1) : CEL_OK;
@@ -8564,18 +8973,21 @@ static cel_status celi_score_options_check(const cel_score_options *o, cel_error
 /* What a share of the rows says, and the first of them that is no row of unit length. */
 typedef struct celi_score_rows {
     int64_t cell, gene; /* -1: all is well; gene -1: not of unit length */
+    int along;          /* 1: of unit length, but not orthogonal to the size direction */
     int64_t negative_cell, negative_gene; /* the first negative entry, or -1 */
     double zeros;
 } celi_score_rows;
 
-static void celi_score_rows_check(cel_mat x, int64_t first, int64_t end, celi_score_rows *out)
+static void celi_score_rows_check(cel_mat x, const double *size, int64_t first, int64_t end, celi_score_rows *out)
 {
     int64_t i, j;
+    out->along = 0;
     out->cell = out->gene = out->negative_cell = out->negative_gene = -1;
     out->zeros = 0;
     for (i = first; i < end; i++) {
         const cel_real *row = x.data + i * x.stride;
-        double square = 0;
+        double square = 0, along = 0;
+        for (j = 0; j < x.cols && size; j++) along += size[j] * (double)row[j];
         for (j = 0; j < x.cols; j++) {
             square += (double)row[j] * (double)row[j];
             out->zeros += row[j] < 0 || row[j] > 0 ? 0 : 1;
@@ -8584,28 +8996,41 @@ static void celi_score_rows_check(cel_mat x, int64_t first, int64_t end, celi_sc
                 out->negative_gene = j;
             }
         }
-        if (fabs(square - 1) <= CELI_SCORE_UNIT) continue;
+        if (fabs(square - 1) <= CELI_SCORE_UNIT && fabs(along) <= CELI_SCORE_UNIT) continue;
         out->cell = i;
+        out->along = fabs(square - 1) <= CELI_SCORE_UNIT;
         for (j = 0; j < x.cols && isfinite(row[j]); j++) continue;
         if (j < x.cols) out->gene = j;
         return;
     }
 }
 
-/* X's rows are of unit length. */
+/* The size direction (n), if there is one, is of unit length. */
+static cel_status celi_score_size_check(const double *size, int64_t n, cel_error *err)
+{
+    double square = 0;
+    int64_t i;
+    for (i = 0; i < n && size; i++) square += size[i] * size[i];
+    return size && !(fabs(square - 1) <= 1e-6)
+               ? celi_fail(err, CEL_ERR_DATA, "the size direction is not of unit length", -1, -1, -1) : CEL_OK;
+}
+
+/* X's rows are of unit length, and orthogonal to the size direction. */
 static cel_status celi_score_x_check(celi_score_data *d, const cel_score_options *o, cel_error *err)
 {
     celi_score_rows part[CELI_CHUNKS];
     int64_t S = d->x.rows, c;
     CELI_OMP(omp parallel for schedule(static) if (S * d->x.cols > CELI_FORK))
     for (c = 0; c < CELI_CHUNKS; c++)
-        celi_score_rows_check(d->x, c * S / CELI_CHUNKS, (c + 1) * S / CELI_CHUNKS, part + c);
+        celi_score_rows_check(d->x, o->size, c * S / CELI_CHUNKS, (c + 1) * S / CELI_CHUNKS, part + c);
     for (c = 0; c < CELI_CHUNKS; c++) {
         d->zeros += part[c].zeros / ((double)S * (double)d->x.cols);
         if (part[c].cell >= 0)
             return celi_fail(err, CEL_ERR_DATA,
-                             part[c].gene < 0 ? "a row is not of unit length" : "a value is not finite", -1,
-                             part[c].cell, part[c].gene);
+                             part[c].along    ? "a row is not orthogonal to the size direction"
+                             : part[c].gene < 0 ? "a row is not of unit length"
+                                              : "a value is not finite",
+                             -1, part[c].cell, part[c].gene);
         if (part[c].negative_cell < 0) continue;
         d->negative = 1;
         if (o->form == CEL_SCORE_ORTHANT)
@@ -8626,7 +9051,8 @@ static cel_status celi_score_given(celi_score_data *d, const cel_score_options *
     if (celi_relations_fit(d->relations, NULL, d->x.rows))
         return celi_fail(err, CEL_ERR_SHAPE, "the expression and the relations differ in cells", -1, -1, -1);
     if (picks && !o->group) return celi_fail(err, CEL_ERR_DATA, "to pick anything takes groups of cells", -1, -1, -1);
-    status = celi_score_x_check(d, o, err);
+    status = celi_score_size_check(o->size, d->x.cols, err);
+    if (!status) status = celi_score_x_check(d, o, err);
     d->cells = d->x.rows;
     d->slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
     d->group = picks || !o->no_errors ? o->group : NULL;
@@ -8687,6 +9113,7 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     int64_t r;
     int by_group;
     if (options) o = *options;
+    if (o.measured || o.size) o.form = CEL_SCORE_MOMENT;
     for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
     m = blocks * n;
     w = m + 1;
@@ -8700,9 +9127,11 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
     team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, n, blocks) : 1;
     sums = celi_quadratic_bytes(n, R, blocks) + (2 * m * n + 2 * n * n + 2 * m * m) * real + 8 * w * w +
-           8 * fields * (3 * w + m) + R * n * n * real + celi_product_bytes(w);
+           8 * fields * (3 * w + m) + R * n * n * real + celi_product_bytes(w) +
+           (o.measured ? ((R + 1) * n * n + 2 * m * n) * real + 50 * n : 0);
     moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
-    if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK)
+    if (o.measured) moments += (2 * R * n * n + 3 * n) * real + 32 * folds * n;
+    if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK || o.measured)
         moments += folds * (R * n * n + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
     /* A problem of the cells, and of J+ beside another. */
     if (!by_group || o.form == CEL_SCORE_PICK)
@@ -8714,6 +9143,43 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
 }
 
 /* ---- the public fits ---- */
+
+/* How many contacts each relation has, and in how many groups: of moments alone, groups with moments of N. */
+static cel_status celi_score_contacts(const celi_score_data *d, cel_score_report *report)
+{
+    int64_t R = d->part[0].relations, r, g, i, b, n = d->part[0].genes, w = celi_moments_side(d->part);
+    uint8_t *seen = (uint8_t *)celi_alloc((size_t)(R * (d->groups + 1)), 1);
+    report->contacts = (int64_t *)celi_alloc((size_t)R, sizeof(int64_t));
+    report->contact_groups = (int64_t *)celi_alloc((size_t)R, sizeof(int64_t));
+    for (r = 1; r < R && seen && d->relations && report->contacts; r++) {
+        const cel_csr *sides[2];
+        sides[0] = d->relations->at[r].w;
+        sides[1] = d->relations->at[r].wt ? d->relations->at[r].wt : sides[0];
+        report->contacts[r] = cel_csr_count(sides[0]);
+        for (b = 0; b < 2; b++)
+            for (i = 0; i < d->cells && d->group; i++)
+                if (sides[b]->start[i + 1] > sides[b]->start[i]) seen[r * d->groups + d->group[i]] = 1;
+    }
+    for (r = 1; r < R && seen && !d->relations; r++)
+        for (g = 0; g < d->groups; g++)
+            for (i = d->part[0].block[r] * n; i < d->part[0].block[r + 1] * n; i++)
+                if (d->part[g].gram[i * (w + 1)] > 0) seen[r * d->groups + g] = 1;
+    for (r = 0; r < R && seen && report->contact_groups; r++)
+        for (g = 0; g < d->groups; g++) report->contact_groups[r] += r == 0 || seen[r * d->groups + g];
+    celi_free(seen);
+    return seen && report->contacts && report->contact_groups ? CEL_OK : CEL_ERR_MEMORY;
+}
+
+CEL_API_DEF cel_score_options cel_score_measured(const double *size)
+{
+    cel_score_options o = CEL_ZERO;
+    o.form = CEL_SCORE_MOMENT;
+    o.field = CEL_SCORE_FIELD_SLIDE;
+    o.ridge = CEL_SCORE_PICKED;
+    o.size = size;
+    o.measured = 1;
+    return o;
+}
 
 /* Hands over, or frees: the end of both fits. */
 static cel_status celi_score_end(cel_status status, cel_model *out, cel_score_report *own, cel_score_report *report,
@@ -8758,6 +9224,7 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, 
     }
     if (!status) {
         pick = o.form == CEL_SCORE_PICK && !d.negative;
+        if (o.measured) o.form = CEL_SCORE_MOMENT;
         if (o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) o.form = celi_score_plain(x.cols);
         own.zeros = d.zeros;
         status = celi_score_sum_up(&d, o.form == CEL_SCORE_MOMENT, err, work);
@@ -8767,6 +9234,7 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, 
     if (!status && pick) status = celi_fit_open(fit + 1, &d, CEL_SCORE_ORTHANT, &o, work);
     if (!status) status = pick ? celi_fit_choose(fit, &own, &chosen) : celi_fit_pick(fit, &own);
     own.zeros = d.zeros;
+    if (!status) status = celi_score_contacts(&d, &own);
     if (!status) status = celi_fit_run(fit + chosen, out, &own);
     celi_fit_close(fit);
     celi_fit_close(fit + 1);
@@ -8785,6 +9253,7 @@ static cel_status celi_score_given_moments(celi_score_data *d, const cel_score_o
     if (d->parts < 1 || d->part[0].genes < 2)
         return celi_fail(err, CEL_ERR_ARG, "there are no moments, or fewer than two genes", -1, -1, -1);
     if (picks && d->parts < 2) return celi_fail(err, CEL_ERR_DATA, "to pick a weight takes two groups", -1, -1, -1);
+    if (celi_score_size_check(o->size, d->part[0].genes, err)) return CEL_ERR_DATA;
     d->part_slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
     d->groups = d->parts;
     d->slides = 1;
@@ -8827,6 +9296,7 @@ CEL_API_DEF cel_status cel_score_fit_moments(const cel_moments *moments, int64_t
     if (!status) status = cel_model_new(d.part->genes, d.part->relations, o.field != CEL_SCORE_FIELD_NONE, out);
     if (!status) status = celi_fit_open(&fit, &d, CEL_SCORE_MOMENT, &o, work);
     if (!status) status = celi_fit_pick(&fit, &own);
+    if (!status) status = celi_score_contacts(&d, &own);
     if (!status) status = celi_fit_run(&fit, out, &own);
     celi_fit_close(&fit);
     celi_score_data_free(&d);
