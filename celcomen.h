@@ -561,8 +561,6 @@ CEL_API cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *e
 /* The same for integers and bool into out (count): CEL_ERR_UNSUPPORTED for floating point and text,
  * CEL_ERR_DATA (out zeroed, err->cell the element) for an unsigned value above INT64_MAX. */
 CEL_API cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_error *err);
-/* The elements in place, without a copy, if they are native cel_real in C order and aligned; else NULL. */
-CEL_API const cel_real *cel_npy_view(const cel_npy *a);
 /* Describes the caller's native, C-ordered array for the writers: e.g. ('f', sizeof(cel_real), 2, shape, x). */
 CEL_API cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data);
 
@@ -4333,7 +4331,9 @@ static int celi_npy_count(cel_npy *a)
     return 1;
 }
 
-/* A place in a header, which is a Python literal that ends at `end`. */
+/* A place in a header, which is a Python literal that ends at `end`. Only what NumPy writes there is understood: NumPy
+ * evaluates the text, so that stranger things could stand in it, and a file that needs them is none to trust. The place
+ * is where an error is reported. */
 typedef struct celi_cursor {
     const unsigned char *p;
     size_t at, end;
@@ -4418,7 +4418,8 @@ static cel_status celi_shape(celi_cursor *c, cel_npy *a)
     return a->ndim == 1 && !comma ? celi_wrong(c, CEL_ERR_FORMAT, "the shape is not a tuple") : CEL_OK;
 }
 
-/* The type: an optional byte order and a code, or a name. */
+/* The type: an optional byte order and a code, or a name. What NumPy has beside numbers (dates, complex numbers,
+ * objects) is told apart from what is no type at all: the one file is fine and not for us, the other is broken. */
 static cel_status celi_descr(celi_cursor *c, cel_npy *a)
 {
     const celi_cursor start = *c;
@@ -4565,7 +4566,7 @@ static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integ
         stride[k] = step;
         step *= a->shape[k];
     }
-    for (i = 0; i < a->count; i++) {
+    for (i = 0; i < a->count; i++) { /* i runs in C order, `at` is the element's place in the file's order */
         uint64_t bits = celi_load(data + at, a->bytes, a->big_endian);
         if (a->kind == 'f') {
             real[i] = (cel_real)celi_float(bits, a->bytes);
@@ -4608,12 +4609,6 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
     return celi_fail(err, CEL_ERR_DATA, "an unsigned integer above 2^63 - 1", a->offset, done, -1);
 }
 
-CEL_API_DEF const cel_real *cel_npy_view(const cel_npy *a)
-{
-    if (!celi_npy_is_real(a) || (uintptr_t)a->data % sizeof(cel_real)) return NULL;
-    return (const cel_real *)a->data;
-}
-
 CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data)
 {
     cel_npy a = CEL_ZERO;
@@ -4629,6 +4624,12 @@ CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64
 }
 
 /* ---- compressed content: deflate (RFC 1951), as gzip (RFC 1952) and zip hold it ---- */
+
+/* A deflate stream is a row of blocks. A block is stored, or it is a row of symbols in a Huffman code: a byte, the end
+ * of the block, or a length, which a distance in a second code follows: copy so many bytes from so far back. The output
+ * is its own dictionary, so that it is unpacked in one piece, into memory whose size is known before: said by the file
+ * and checked, or measured by a first pass that decodes and writes nothing. Every count is checked before it is used;
+ * what is wrong ends the work with a text, never with a write or a read outside. */
 
 /* CRC-32, eight bytes at a time: table[k] says what a byte does to the sum when k others follow it. The table is made
  * anew, which takes some microseconds: a constant of 8 KiB would be longer than all of this. */
@@ -4707,8 +4708,10 @@ typedef struct celi_code {
 } celi_code;
 
 /* The code of n symbols with these lengths (0 to 15; 0: without a code). Codes are given out by length, then by symbol
- * (RFC 1951, 3.2.2), and stand in the stream highest bit first. Returns 0 if there are more codes than bits allow, or
- * fewer: then zlib takes none at all and a single one of one bit, but not for the code of lengths (n == 19). */
+ * (RFC 1951, 3.2.2): counts and an order say all. They stand in the stream highest bit first, all else lowest first;
+ * hence the table of the next bits holds them reversed, at every place whose low bits they are. Returns 0 if there are
+ * more codes than bits allow, or fewer: then zlib takes none at all and a single one of one bit (a file that has no
+ * distance, or one), but not for the code of lengths (n == 19). */
 static int celi_code_make(celi_code *c, const unsigned char *length, int n)
 {
     int left = 1, used = 0, i, k, code = 0, at[16];
@@ -4755,7 +4758,8 @@ static int celi_code_next(const celi_code *c, celi_stream *b)
     return -1;
 }
 
-/* What can be wrong. Their addresses are what the functions below return; NULL is success. */
+/* What can be wrong. Their addresses are what the functions below return; NULL is success. Too little room is told
+ * apart from damage, because it is the one that a larger buffer cures. */
 static const char celi_cut[] = "the compressed content is cut short: copy the file again";
 static const char celi_damaged[] = "the compressed content is damaged: copy the file again";
 static const char celi_full[] = "the content is longer than the file says";
@@ -4816,7 +4820,7 @@ static const char *celi_inflate_block(celi_stream *bits, const celi_code *litera
     celi_stream b = *bits; /* a copy that stays in registers, whatever is written to out */
     const char *what = NULL;
     size_t at = *size, length, back;
-    int s, extra;
+    int s, extra; /* a symbol, and how many bits follow it */
     while (!what) {
         if (b.have < 48 && !celi_stream_fill(&b)) { /* 48 bits are the longest copy */
             what = celi_cut;
@@ -4972,6 +4976,10 @@ CEL_API_DEF cel_status cel_file_gunzip(const void *bytes, size_t size, int64_t l
 }
 
 /* ---- .npz: a zip archive (PKWARE's APPNOTE) ---- */
+
+/* An archive is read from its end: the end record says where the central directory is, the directory where the members
+ * are. Each number is checked against the bytes that are there before it is used as a place. Offsets of more than 32
+ * bits stand elsewhere (zip64), which NumPy uses for arrays of 4 GiB. */
 
 /* What the central directory says of a member. Sizes are repeated before the content itself, but there they may be
  * missing (writers that stream), so that only these are used. */
@@ -5366,7 +5374,9 @@ static int celi_number(const char *s, size_t n, double *out)
     return digits && i == n;
 }
 
-/* A text read field by field. Fields end at the separator or with the line: "\n", "\r\n" or "\r". */
+/* A text is read in place, field by field, twice: its first two lines to see what it is, then all of it into memory of
+ * the right size. Nothing of it is copied but the names. Fields end at the separator or with the line: "\n", "\r\n" or
+ * "\r". */
 typedef struct celi_reader {
     const char *at, *end;
     int64_t line; /* from 1 */
@@ -5429,7 +5439,8 @@ static cel_status celi_bad_line(cel_error *err, const char *what, int64_t line, 
     return celi_fail(err, CEL_ERR_FORMAT, what, line, -1, field);
 }
 
-/* A text: no zero byte in it, its byte order mark skipped, blank lines around it left out. */
+/* A text: no zero byte in it, its byte order mark skipped, blank lines around it left out. Zero bytes are what UTF-16
+ * and unknown binary formats have in common. */
 static cel_status celi_reader_open(const void *bytes, size_t size, celi_reader *t, cel_error *err)
 {
     const char *p = (const char *)bytes, *zero = size ? (const char *)memchr(p, 0, size) : NULL;
@@ -5450,7 +5461,9 @@ static cel_status celi_reader_open(const void *bytes, size_t size, celi_reader *
 
 static const char celi_bad_quotes[] = "a quote that is not closed on its line, or text behind a closed one";
 
-/* How the lines of a table are to be understood. */
+/* How the lines of a table are to be understood. Three habits must be told apart: a header above every column (pandas,
+ * Excel), one without a field above the names (R's write.table), and none. A file where the looks deceive, as one whose
+ * genes are numbers, needs the options. */
 typedef struct celi_layout {
     int64_t fields, rows, cols; /* fields of a line; lines of numbers; numbers of a line that are wanted */
     int64_t label;              /* the field of the label, or -1 */
@@ -5530,7 +5543,8 @@ static int celi_layout_pick(celi_reader t, const cel_table_options *o, celi_layo
     return !o->label || l->label >= 0;
 }
 
-/* Finds the layout from the first two lines and the options. */
+/* Finds the layout from the first two lines and the options. Names that are numbers are known by the header above them,
+ * as Xenium's cell_id; words in the first column can be nothing else. */
 static cel_status celi_layout_find(celi_reader t, const cel_table_options *o, celi_pool *pool, celi_layout *l,
                                    cel_error *err)
 {
@@ -5562,7 +5576,8 @@ static cel_status celi_layout_find(celi_reader t, const cel_table_options *o, ce
                : celi_bad_line(err, "the header lacks a column that is asked for, or has it twice", head.line, -1);
 }
 
-/* What is wrong with a field that should be a number, and the cure. */
+/* What is wrong with a field that should be a number, and the cure. Missing values are refused, not read as NaN: no
+ * function of this library has a use for them, and here the line is known. */
 static const char *celi_no_number(celi_field f, char separator)
 {
     double v;
@@ -5689,7 +5704,8 @@ static int celi_market_integer(celi_reader *t, int64_t low, int64_t high, int64_
 
 static const char celi_bad_entry[] = "not a number of the kind, or not in the range, that the file's head says";
 
-/* The entries of a coordinate file: row, column, value, from 1. */
+/* The entries of a coordinate file: row, column, value, from 1, in any order. To turn the matrix is to exchange rows
+ * and columns here, at no cost. */
 static cel_status celi_market_entries(celi_reader *t, const int64_t *shape, int64_t count, int pattern, int turn,
                                       cel_csr *out, cel_error *err)
 {
@@ -5731,7 +5747,8 @@ static cel_status celi_market_array(celi_reader *t, const int64_t *shape, int tu
     return CEL_OK;
 }
 
-/* Matrix Market (Boisvert, Pozo and Remington 1996): coordinate and array, general. */
+/* Matrix Market (Boisvert, Pozo and Remington 1996): coordinate and array, general. The sizes in its head are believed
+ * only as far as the file is long enough for them, and within the limit. */
 static cel_status celi_table_market(const void *bytes, size_t size, const cel_table_options *o, cel_table *out,
                                     cel_error *err)
 {
@@ -5787,7 +5804,8 @@ static cel_status celi_table_npy(cel_npy a, const cel_table_options *o, cel_tabl
     return cel_mat_new(a.shape[0], a.shape[1], &out->x) ? celi_no_memory(err) : cel_npy_to_real(&a, out->x.data, err);
 }
 
-/* A sparse matrix of SciPy's, or the first matrix of numbers. */
+/* A sparse matrix of SciPy's, known by its member "format", or the first matrix of numbers. Other members, such as
+ * names in Unicode, are passed over. */
 static cel_status celi_table_npz(const void *bytes, size_t size, const cel_table_options *o, cel_table *out,
                                  cel_error *err)
 {
@@ -5848,7 +5866,8 @@ static cel_status celi_unpack(const void **bytes, size_t *size, int64_t limit, v
     return status;
 }
 
-/* Kinds of files that are known by their first bytes and not read, and what to do. */
+/* Kinds of files that are known by their first bytes and not read, and what to do. The bytes are more than a name of a
+ * gene could be: RDX is one. */
 static const struct {
     const char *magic;
     size_t length;
@@ -5917,7 +5936,8 @@ CEL_API_DEF void cel_table_free(cel_table *table)
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* All of a file from its beginning, or of a pipe; closes it. NULL is one that could not be opened. */
+/* All of a file from its beginning, or of a pipe; closes it. NULL is one that could not be opened. The size is a hint,
+ * and not believed: files of /proc have none, and a file may grow while it is read. */
 static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
 {
     size_t capacity, size = 0, n;
@@ -6021,7 +6041,9 @@ static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
     return CEL_OK;
 }
 
-/* Writes beside `path`, under a name that nobody else uses, and puts the whole in place. */
+/* Writes beside `path`, under a name that nobody else uses ("x" fails where there is a file), and puts the whole in
+ * place. Renaming replaces in one step, so that a reader, or a crash at any moment, meets the old content or the new.
+ */
 static cel_status celi_save(const char *path, celi_encoder put, const void *what, int64_t count, cel_error *err)
 {
     size_t n = strlen(path);
@@ -6226,7 +6248,8 @@ static cel_status celi_folder_names(const char *folder, const char *const *file,
     return !status && pool->status ? celi_no_memory(err) : status;
 }
 
-/* A folder as 10x Genomics writes it. CEL_ERR_IO if there is no matrix. */
+/* A folder as 10x Genomics writes it. CEL_ERR_IO if there is no matrix. 10x has a gene a row, others who write the
+ * three files often have not; the numbers of names tell, unless there are as many genes as cells. */
 static cel_status celi_table_folder(const char *folder, const cel_table_options *options, cel_table *out,
                                     cel_error *err)
 {
@@ -6292,7 +6315,7 @@ CEL_API_DEF cel_status cel_table_read(const char *path, const cel_table_options 
     return status;
 }
 
-/* Texts in a header, which is long enough. */
+/* Texts in a header, which is long enough (see celi_npy_header): no printf, which would ask the locale. */
 static size_t celi_add(unsigned char *header, size_t at, const char *text)
 {
     size_t n = strlen(text);
