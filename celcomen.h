@@ -220,7 +220,7 @@
  *     kernels    cel_level_, cel_vec_, cel_rng_   what is vectorised by hand
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
- *     files      cel_file_, cel_npy_, cel_npz_   .npy, .npz, lists of names
+ *     files      cel_file_, cel_npy_, cel_npz_, cel_table_   .npy, .npz, lists of names, tables of every kind
  *     tissue     cel_slide_, cel_scaling_, cel_graph_   from counts to rows and back, tiles, neighbour graphs
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
@@ -613,7 +613,8 @@ CEL_API cel_npz_member cel_npz_text(const char *name, const char *text);
 /* One string a line of a text of `size` bytes: bytes kept as they are, "\r\n" ends a line as "\n" does, a
  * last line needs neither, a leading byte order mark is dropped. CEL_ERR_FORMAT for a NUL byte (err->offset
  * is the line, from 1). *lines (count, and a NULL after them) is one allocation: free with cel_file_free. */
-CEL_API cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err);
+CEL_API cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count,
+                                        cel_error *err);
 /* The inverse: a text of `count` lines, each ended by "\n". CEL_ERR_DATA if a line has an end within
  * (err->offset its number, from 1). Free *text with cel_file_free. */
 CEL_API cel_status cel_file_join_lines(char *const *lines, int64_t count, char **text, cel_error *err);
@@ -626,7 +627,7 @@ typedef struct cel_table_options {
     int header;         /* 1 / -1: a text's first line is a header / is none; 0: by its looks */
     int row_names;      /* 1 / -1: a text's first column holds names / does not; 0: by its looks */
     int dense;          /* 1: a sparse matrix is made dense */
-    const char *const *pick; /* (picks) columns of a text that are wanted, in this order, by their names in the header */
+    const char *const *pick; /* (picks) the columns of a text that are wanted, in this order, by name */
     int64_t picks;           /* 0: all, or with a label none */
     const char *label;       /* a column of a text that holds words, or NULL; not with genes_are_rows */
     int64_t limit;           /* bytes of memory for what is read; 0: CEL_UNPACK_LIMIT */
@@ -4298,6 +4299,7 @@ static uint64_t celi_load64(const unsigned char *p)
     return v;
 }
 
+/* The fields of zip and gzip. */
 static uint32_t celi_load16(const unsigned char *p) { return (uint32_t)celi_load(p, 2, 0); }
 static uint32_t celi_load32(const unsigned char *p) { return (uint32_t)celi_load(p, 4, 0); }
 
@@ -4954,7 +4956,7 @@ CEL_API_DEF cel_status cel_file_gunzip(const void *bytes, size_t size, int64_t l
     *length = 0;
     /* The last 4 bytes are the length of the last member. Mostly it is the only one: try that. Otherwise, and where the
      * length is no possible one (deflate makes at most 1032 of a byte), measure first: no lie gets memory. */
-    if (n <= most && n / 1032 <= size) {
+    if (n <= most && n / 1032 <= size) { /* in one pass */
         *out = celi_alloc_raw(n);
         if (!*out) return celi_no_memory(err);
         what = celi_gunzip(p, size, (unsigned char *)*out, n, length, &where);
@@ -5393,6 +5395,7 @@ typedef struct celi_field {
 static int celi_reader_field(celi_reader *t, celi_field *f)
 {
     const char *p = t->at, *end = t->end;
+    /* Spaces around a field are nobody's intention: "Actb " would be another gene than "Actb". In quotes they stay. */
     while (p < end && *p == ' ') p++;
     f->quoted = p < end && *p == '"';
     p += f->quoted;
@@ -5653,6 +5656,7 @@ static cel_status celi_table_text(const void *bytes, size_t size, const cel_tabl
     if (t.at == t.end) return celi_bad_line(err, "an empty file", 1, -1);
     t.separator = celi_separator(t);
     status = celi_layout_find(t, o, &scratch, &l, err);
+    /* Lines are counted by their ends; the last has none, because the blank rest of the text was left out. */
     l.rows = !l.header;
     for (p = t.at; p < t.end; p++) l.rows += *p == '\n' || (*p == '\r' && t.end - p > 1 && p[1] != '\n');
     if (!status && !l.rows) status = celi_bad_line(err, "a header without lines below it", t.line, -1);
@@ -5675,6 +5679,7 @@ static cel_status celi_table_text(const void *bytes, size_t size, const cel_tabl
     return status;
 }
 
+/* Between the words of Matrix Market. In a text without zero bytes, whatever the locale. */
 static int celi_is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 /* The next word of a Matrix Market file; its length, 0 at the end. */
@@ -6020,6 +6025,7 @@ typedef struct celi_sink {
  * described. */
 typedef cel_status (*celi_encoder)(celi_sink *s, const void *what, int64_t count);
 
+/* Writes n bytes, unless something failed before: a list of writes is checked once, at its end. */
 static void celi_put(celi_sink *s, const void *bytes, size_t n)
 {
     if (n && !s->failed) s->failed = fwrite(bytes, 1, n, s->file) != n;
@@ -6035,6 +6041,7 @@ static void celi_put_int(celi_sink *s, uint64_t v, int bytes)
     celi_put(s, b, (size_t)bytes);
 }
 
+/* What cel_file_write puts. */
 static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
 {
     celi_put(s, what, (size_t)count);
@@ -6193,6 +6200,7 @@ CEL_API_DEF cel_status cel_file_lines(const char *path, char ***lines, int64_t *
     return status;
 }
 
+/* A table in a file, not in a folder. It is mapped: a text is as large as what becomes of it, and not needed after. */
 static cel_status celi_table_file(const char *path, const cel_table_options *options, cel_table *out, cel_error *err)
 {
     cel_file file;
@@ -6248,8 +6256,9 @@ static cel_status celi_folder_names(const char *folder, const char *const *file,
     return !status && pool->status ? celi_no_memory(err) : status;
 }
 
-/* A folder as 10x Genomics writes it. CEL_ERR_IO if there is no matrix. 10x has a gene a row, others who write the
- * three files often have not; the numbers of names tell, unless there are as many genes as cells. */
+/* A folder as 10x Genomics writes it. CEL_ERR_IO if there is no matrix (out empty) or one without names. 10x has a gene
+ * a row, others who write the three files often have not; the numbers of names tell, unless there are as many genes as
+ * cells. */
 static cel_status celi_table_folder(const char *folder, const cel_table_options *options, cel_table *out,
                                     cel_error *err)
 {
@@ -6278,8 +6287,7 @@ static cel_status celi_table_folder(const char *folder, const cel_table_options 
         if (!out->sparse.start || out->rows != genes || out->cols != cells)
             return celi_bad(err, CEL_ERR_FORMAT,
                             "features.tsv and barcodes.tsv have not as many lines as the matrix has "
-                            "rows and columns: are the files of one sample?",
-                            -1);
+                            "rows and columns: are the files of one sample?", -1);
         if (cel_csr_transpose(&out->sparse, &turned)) return celi_no_memory(err); /* it had cells in its rows */
         cel_csr_free(&out->sparse);
         out->sparse = turned;
@@ -6300,6 +6308,8 @@ CEL_API_DEF cel_status cel_table_read(const char *path, const cel_table_options 
     cel_status status = celi_table_file(path, options, out, err);
     if (status != CEL_ERR_IO) return status;
     status = celi_table_folder(path, options ? options : &none, out, err);
+    if (status == CEL_ERR_IO && !out->x.data && !out->sparse.start)
+        (void)celi_bad(err, status, "no file that can be read, and no folder with a matrix.mtx or matrix.mtx.gz", -1);
     for (k = 0; k < 4 && status == CEL_ERR_IO && !out->x.data && !out->sparse.start; k++) {
         const char *name = celi_folder_path(&pool, path, zarr[k]);
         FILE *f = name ? fopen(name, "rb") : NULL;
@@ -6307,8 +6317,7 @@ CEL_API_DEF cel_status cel_table_read(const char *path, const cel_table_options 
         (void)fclose(f);
         status = celi_bad(err, CEL_ERR_UNSUPPORTED,
                           "a .zarr folder. Export it in Python: a = anndata.read_zarr(FOLDER); "
-                          "a.to_df().to_csv('counts.csv')",
-                          -1);
+                          "a.to_df().to_csv('counts.csv')", -1);
     }
     celi_pool_free(&pool);
     if (status) cel_table_free(out);
@@ -6323,6 +6332,7 @@ static size_t celi_add(unsigned char *header, size_t at, const char *text)
     return at + n;
 }
 
+/* A number >= 0, in decimal. */
 static size_t celi_add_decimal(unsigned char *header, size_t at, int64_t v)
 {
     char digit[21] = "";
@@ -6362,6 +6372,7 @@ static size_t celi_npy_header(const cel_npy *a, unsigned char *header)
     return n;
 }
 
+/* One array: its header and its bytes as they are. */
 static cel_status celi_put_npy(celi_sink *s, const void *what, int64_t count)
 {
     const cel_npy *a = (const cel_npy *)what;
@@ -6428,6 +6439,7 @@ static uint64_t celi_put_member(celi_sink *s, const cel_npz_member *m, int64_t l
     return 30 + name + 4 + size;
 }
 
+/* The archive. Places are counted in 32 bits: zip64 is read, but not written. */
 static cel_status celi_put_npz(celi_sink *s, const void *what, int64_t count)
 {
     const cel_npz_member *member = (const cel_npz_member *)what;

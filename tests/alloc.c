@@ -103,12 +103,14 @@ done:
 static cel_status scenario_files(void)
 {
     static const char path[] = "/tmp/celcomen_alloc_test.npy", folder[] = "/tmp/celcomen_alloc_10x";
-    static const char matrix[] = "/tmp/celcomen_alloc_10x/matrix.mtx", features[] = "/tmp/celcomen_alloc_10x/features.tsv";
+    static const char matrix[] = "/tmp/celcomen_alloc_10x/matrix.mtx",
+                      features[] = "/tmp/celcomen_alloc_10x/features.tsv";
     static const char barcodes[] = "/tmp/celcomen_alloc_10x/barcodes.tsv";
     cel_mat a = {0};
     cel_csr b = {0};
-    static const char gz[] = "\x1f\x8b\x08\0\0\0\0\0\2\3\x4b\x4e\xcd\xc9\xd1\x71\xd4\x71\xd2\x29\xa9\x2c\x48\xe5\xaa\xd0\x31"
-                             "\xd4\x31\xd2\x09\xe1\xaa\xd4\x31\xd6\x31\xd0\x71\xe2\2\0\x64\2\x38\x5f\x1e\0\0"; /* cell,A,B,type .. */
+    static const char gz[] =
+        "\x1f\x8b\x08\0\0\0\0\0\2\3\x4b\x4e\xcd\xc9\xd1\x71\xd4\x71\xd2\x29\xa9\x2c\x48\xe5\xaa\xd0\x31"
+        "\xd4\x31\xd2\x09\xe1\xaa\xd4\x31\xd6\x31\xd0\x71\xe2\2\0\x64\2\x38\x5f\x1e\0\0"; /* cell,A,B,type .. */
     static const char market[] = "%%MatrixMarket matrix coordinate integer general\n2 1 2\n1 1 5\n2 1 7\n";
     static const char *const pick[1] = {"B"};
     cel_table table = CEL_ZERO;

@@ -547,7 +547,8 @@ static cel_status csr_of(const char *format, const int64_t *shape, int64_t start
 
 static void csr_checked(void)
 {
-    static const int64_t shape[2] = {2, 4}, wide_of[2] = {4, 2}, indptr[3] = {0, 3, 4}, indices[4] = {3, 0, 3, 1}, data[4] = {1, 2, 4, 8};
+    static const int64_t shape[2] = {2, 4}, wide_of[2] = {4, 2}, indptr[3] = {0, 3, 4}, indices[4] = {3, 0, 3, 1},
+                         data[4] = {1, 2, 4, 8};
     static const int64_t descending[3] = {0, 5, 4}, late[3] = {1, 3, 4};
     static const int64_t outside[4] = {3, 0, 4, 1}, negative[4] = {3, -1, 3, 1};
     static const int64_t wide[2] = {2, 3000000000}, tall[2] = {INT64_MAX, 4}, minus[2] = {2, -4};
@@ -1060,7 +1061,8 @@ static void texts(void)
         cel_file_free(line);
         free(copy);
     }
-    CHECK(cel_file_parse_lines("a\nb\0c\n", 6, &line, &count, &err) == CEL_ERR_FORMAT && err.offset == 2 && !line && !count);
+    CHECK(cel_file_parse_lines("a\nb\0c\n", 6, &line, &count, &err) == CEL_ERR_FORMAT && err.offset == 2 && !line &&
+          !count);
     snprintf(path, sizeof path, "%s/genes.txt", test_tmp());
     OK_OR_RETURN(cel_file_write(path, "Actb\nGapdh\n", 11, &err));
     OK_OR_RETURN(cel_file_lines(path, &line, &count, &err));

@@ -133,8 +133,8 @@ static void gunzip_headers(void)
 }
 
 /* The next record of streams.bin; 0 at its end. */
-static int next_stream(const cel_file *f, size_t *at, const unsigned char **content, size_t *n, const unsigned char **stream,
-                       size_t *size)
+static int next_stream(const cel_file *f, size_t *at, const unsigned char **content, size_t *n,
+                       const unsigned char **stream, size_t *size)
 {
     const unsigned char *p = (const unsigned char *)f->bytes + *at;
     if (f->size - *at < 8) return 0;
@@ -186,7 +186,8 @@ static void gunzip_cut_and_flipped(void)
         if (size > 3000 || n < 50 || streams++ > (test_brief ? 20 : 200)) continue;
         copy = (unsigned char *)malloc(size);
         memcpy(copy, stream, size);
-        for (cut = 1; cut < size; cut += 1 + size / 50) CHECK(unpack(copy, cut, 1 << 20, &out, &got, &err) == CEL_ERR_FORMAT);
+        for (cut = 1; cut < size; cut += 1 + size / 50)
+            CHECK(unpack(copy, cut, 1 << 20, &out, &got, &err) == CEL_ERR_FORMAT);
         for (k = 0; k < 60; k++) { /* one bit, anywhere but where a header says nothing of the content */
             size_t bit = 8 * 10 + next_random(&state) % (8 * (size - 10));
             copy[bit / 8] ^= (unsigned char)(1u << bit % 8);
@@ -272,7 +273,9 @@ static void texts_of_one_table(void)
         {"\n\n1,0,2.5\n0,-3,4e2", "-", "-", 0},
         {"A,B,C\n1,0,2.5\n0,-3,400\n", "-", "A|B|C|", 0},
         {"RDX,PAR1,BZw1\n1,0,2.5\n0,-3,400\n", "-", "RDX|PAR1|BZw1|", 0}, /* genes, not kinds of files */
-        {"\xEF\xBB\xBF" "A\tB\tC\r\n1\t0\t2.50\r\n0\t-3\t400.\r\n\r\n", "-", "A|B|C|", 0},
+        {"\xEF\xBB\xBF"
+         "A\tB\tC\r\n1\t0\t2.50\r\n0\t-3\t400.\r\n\r\n",
+         "-", "A|B|C|", 0},
         {"cell,A,B,C\nx,1,0,2.5\ny,0,-3,400\n", "x|y|", "A|B|C|", 0},
         {",A,B,C\n0,1,0,2.5\n1,0,-3,400\n", "0|1|", "A|B|C|", 0},
         {"Cell_ID;A;B;C\n17;1;0;2.5\n18;0;-3;+400\n", "17|18|", "A|B|C|", 0},
@@ -285,7 +288,8 @@ static void texts_of_one_table(void)
         {"gene,x,y\nA,1,0\nB,0,-3\nC,2.5,400\n", "x|y|", "A|B|C|", 1},
         {"1,0\n0,-3\n2.5,400\n", "-", "-", 1},
         {",1,2\nA,1,0\nB,0,-3\nC,2.5,400\n", "1|2|", "A|B|C|", 1},
-        {"%%MatrixMarket matrix coordinate real general\n% a\n%\n2 3 4\n2 3 400\n1 1 1\n1 3 2.5\n2 2 -3\n", "-", "-", 0},
+        {"%%MatrixMarket matrix coordinate real general\n% a\n%\n2 3 4\n2 3 400\n1 1 1\n1 3 2.5\n2 2 -3\n", "-", "-",
+         0},
         {"%%matrixmarket MATRIX Array Real General\r\n2 3\r\n1\r\n0\r\n0\r\n-3\r\n2.5\r\n400\r\n", "-", "-", 0},
         {"%%MatrixMarket matrix coordinate real general\n3 2 4\n3 2 400\n1 1 1\n3 1 2.5\n2 2 -3", "-", "-", 1},
         {"%%MatrixMarket matrix array real general\n3 2\n1 0 2.5 0 -3 400", "-", "-", 1},
@@ -389,7 +393,9 @@ static void refused_tables(void)
         {"\"A,B\n1,2\n", 0, CEL_ERR_FORMAT, 1, -1, "quote"},
         {"Actb\nGapdh\n", 0, CEL_ERR_FORMAT, 1, -1, "names"},
         {"A,B\n1,2\n\0,4\n", 12, CEL_ERR_FORMAT, 3, -1, "zero byte"},
-        {"\xFF\xFE" "A\0,\0B\0", 8, CEL_ERR_FORMAT, 1, -1, "UTF-8"},
+        {"\xFF\xFE"
+         "A\0,\0B\0",
+         8, CEL_ERR_FORMAT, 1, -1, "UTF-8"},
         {"%%MatrixMarket matrix coordinate complex general\n1 1 1\n1 1 1 1\n", 0, CEL_ERR_UNSUPPORTED, 1, -1, "real"},
         {"%%MatrixMarket matrix coordinate real symmetric\n1 1 1\n1 1 1\n", 0, CEL_ERR_UNSUPPORTED, 1, -1, "symmetry="},
         {"%%MatrixMarket vector array real general\n1 1\n1\n", 0, CEL_ERR_UNSUPPORTED, 1, -1, "real"},
@@ -400,14 +406,17 @@ static void refused_tables(void)
         {"%%MatrixMarket matrix coordinate real general\n2 2 1\n1 1 x\n", 0, CEL_ERR_FORMAT, 3, -1, "number"},
         {"%%MatrixMarket matrix coordinate real general\n2 2 2\n1 1 1\n", 0, CEL_ERR_FORMAT, 2, -1, "shorter"},
         {"%%MatrixMarket matrix coordinate real general\n2 2 1\n1 1 1\n1 2 1\n", 0, CEL_ERR_FORMAT, 4, -1, "goes on"},
-        {"%%MatrixMarket matrix coordinate real general\n2147483647 2147483647 0\n", 0, CEL_ERR_MEMORY, -1, -1, "limit"},
+        {"%%MatrixMarket matrix coordinate real general\n2147483647 2147483647 0\n", 0, CEL_ERR_MEMORY, -1, -1,
+         "limit"},
         {"%%MatrixMarket matrix array real general\n2147483647 2147483647\n", 0, CEL_ERR_FORMAT, 2, -1, "shorter"},
         {"\x89HDF\r\n\x1a\n", 0, CEL_ERR_UNSUPPORTED, 0, -1, "read_h5ad"},
         {"X\n\0\0\0\3", 6, CEL_ERR_UNSUPPORTED, 0, -1, "readRDS"},
         {"RDX3\nX\n\0", 8, CEL_ERR_UNSUPPORTED, 0, -1, "load("},
         {"PAR1\x15\0", 6, CEL_ERR_UNSUPPORTED, 0, -1, "read_parquet"},
         {"BZh91AY", 0, CEL_ERR_UNSUPPORTED, 0, -1, "bunzip2"},
-        {"\xFD" "7zXZ\0", 6, CEL_ERR_UNSUPPORTED, 0, -1, "unxz"},
+        {"\xFD"
+         "7zXZ\0",
+         6, CEL_ERR_UNSUPPORTED, 0, -1, "unxz"},
         {"PK\3\4", 4, CEL_ERR_FORMAT, 4, -1, "directory"},
         {"PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22, CEL_ERR_FORMAT, 1, -1, "zero byte"},
         {"\x93NUMPY\1\0", 8, CEL_ERR_FORMAT, 8, -1, "header"},
@@ -423,8 +432,10 @@ static void refused_tables(void)
         memset(&t, 1, sizeof t);
         err.what = "";
         status = cel_table_parse(c[i].text, n, NULL, &t, &err);
-        if (!CHECK((int)status == c[i].status && err.offset == c[i].line && err.gene == c[i].field && strstr(err.what, c[i].says)))
-            printf("    %s: %d, %s, line %d, field %d\n", c[i].text, (int)status, err.what, (int)err.offset, (int)err.gene);
+        if (!CHECK((int)status == c[i].status && err.offset == c[i].line && err.gene == c[i].field &&
+                   strstr(err.what, c[i].says)))
+            printf("    %s: %d, %s, line %d, field %d\n", c[i].text, (int)status, err.what, (int)err.offset,
+                   (int)err.gene);
         CHECK(!t.x.data && !t.sparse.start && !t.row && !t.col && !t.pool);
         n = gz_store(file, c[i].text, n, 0);
         CHECK((int)cel_table_parse(file, n, NULL, &t, NULL) == c[i].status);
@@ -432,9 +443,9 @@ static void refused_tables(void)
     n = gz_store(file, file + 1000, gz_store(file + 1000, "1", 1, 0), 0);
     CHECK(cel_table_parse(file, n, NULL, &t, &err) == CEL_ERR_UNSUPPORTED && strstr(err.what, "twice"));
     snprintf(path, sizeof path, "%s/store.zarr", test_tmp());
-    CHECK(cel_table_read(path, NULL, &t, &err) == CEL_ERR_IO && err.what);
+    CHECK(cel_table_read(path, NULL, &t, &err) == CEL_ERR_IO && strstr(err.what, "no file"));
     mkdir(path, 0777);
-    CHECK(cel_table_read(path, NULL, &t, &err) == CEL_ERR_IO && err.what);
+    CHECK(cel_table_read(path, NULL, &t, &err) == CEL_ERR_IO && strstr(err.what, "matrix.mtx"));
     strcat(path, "/.zgroup");
     put_file(path, "{}", 2);
     *strrchr(path, '/') = 0;
@@ -444,12 +455,30 @@ static void refused_tables(void)
 /* Against strtod, which is exact: within one unit of the last place of cel_real. */
 static void numbers(void)
 {
-    static const char *const special[] = {"0", "-0", "1e400", "-1e400", "1e-400", "4.9e-324", "2.2250738585072014e-308",
-                                          "1.7976931348623157e308", "9007199254740993", "123456789012345678901234567890",
-                                          "0.000000000000000000000000000000123456789012345678901", "3.4028235e38", "1.17549435e-38",
-                                          "1e22", "1e23", "8.5e-23", "00012.50", ".5", "5.", "+7", "1E+05", "1e-5"};
-    static const char *const none[] = {"", ".", "-", "+-1", "1e", "1e+", "e5", "1.2.3", "0x10", "1_000", "1 2", "12a", "--1",
-                                       "Infinity", "1,5"};
+    static const char *const special[] = {"0",
+                                          "-0",
+                                          "1e400",
+                                          "-1e400",
+                                          "1e-400",
+                                          "4.9e-324",
+                                          "2.2250738585072014e-308",
+                                          "1.7976931348623157e308",
+                                          "9007199254740993",
+                                          "123456789012345678901234567890",
+                                          "0.000000000000000000000000000000123456789012345678901",
+                                          "3.4028235e38",
+                                          "1.17549435e-38",
+                                          "1e22",
+                                          "1e23",
+                                          "8.5e-23",
+                                          "00012.50",
+                                          ".5",
+                                          "5.",
+                                          "+7",
+                                          "1E+05",
+                                          "1e-5"};
+    static const char *const none[] = {"",     ".",     "-",   "+-1", "1e",  "1e+",      "e5", "1.2.3",
+                                       "0x10", "1_000", "1 2", "12a", "--1", "Infinity", "1,5"};
     uint32_t state = 11;
     int i, k;
     for (i = 0; i < 20000; i++) {
@@ -461,14 +490,16 @@ static void numbers(void)
         if (i < (int)(sizeof special / sizeof *special)) {
             strcpy(text, special[i]);
         } else {
-            int digits = 1 + (int)(next_random(&state) % (i % 4 ? 17 : 40)), n = 0, point = (int)(next_random(&state) % 25);
+            int digits = 1 + (int)(next_random(&state) % (i % 4 ? 17 : 40)), n = 0,
+                point = (int)(next_random(&state) % 25);
             if (next_random(&state) % 2) text[n++] = '-';
             for (k = 0; k < digits; k++) {
                 if (k == point) text[n++] = '.';
                 text[n++] = (char)('0' + next_random(&state) % 10);
             }
             text[n] = 0;
-            if (i % 3 == 0) sprintf(text + n, "e%d", (int)(next_random(&state) % (i % 2 ? 80 : 700)) - (i % 2 ? 40 : 350));
+            if (i % 3 == 0)
+                sprintf(text + n, "e%d", (int)(next_random(&state) % (i % 2 ? 80 : 700)) - (i % 2 ? 40 : 350));
         }
         o.header = o.row_names = -1;
         OK_OR_RETURN(parse_table(text, &o, &t, &err));
@@ -578,7 +609,8 @@ static void folders_of_10x(void)
 {
     static const char by_gene[] = "%%MatrixMarket matrix coordinate integer general\n%\n3 2 3\n1 1 5\n3 1 1\n2 2 7\n";
     static const char by_cell[] = "%%MatrixMarket matrix coordinate integer general\n%\n2 3 3\n1 1 5\n1 3 1\n2 2 7\n";
-    static const char genes[] = "ENS1\tActb\tGene Expression\nENS2\tGap dh\tGene Expression\nENS3\tCd4\tGene Expression\n";
+    static const char genes[] =
+        "ENS1\tActb\tGene Expression\nENS2\tGap dh\tGene Expression\nENS3\tCd4\tGene Expression\n";
     static const char cells[] = "AAAC-1\nAAAG-1\n";
     static const double want[6] = {5, 0, 1, 0, 7, 0};
     static const char *const name[3] = {"matrix.mtx", "features.tsv", "barcodes.tsv"};
@@ -597,7 +629,8 @@ static void folders_of_10x(void)
         snprintf(dir, sizeof dir, "%s/10x_%d", test_tmp(), way);
         mkdir(dir, 0777);
         for (k = 0; k < 3; k++) {
-            snprintf(path, sizeof path, "%s/%s%s", dir, way == 2 && k == 1 ? "genes.tsv" : name[k], way & 1 ? ".gz" : "");
+            snprintf(path, sizeof path, "%s/%s%s", dir, way == 2 && k == 1 ? "genes.tsv" : name[k],
+                     way & 1 ? ".gz" : "");
             if (way & 1) put_file(path, file, gz_store(file, text[k], strlen(text[k]), 8));
             else put_file(path, text[k], strlen(text[k]));
         }
