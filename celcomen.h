@@ -6616,7 +6616,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
     if (status && total) memset(total, 0, (size_t)x.rows * sizeof *total);
     if (status || !(values > 0)) return status;
     CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty) reduction(min : low) \
-             reduction(max : high) if (values > CELI_FORK))
+             reduction(max : high) if (values > (double)CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
         int64_t j, none = 0;
