@@ -40,7 +40,7 @@ else echo "  skipped: $CXX not installed"; skipped=$((skipped + 1)); fi
 
 # Every public struct zeroed in both languages; in C++17 those that begin with an enum are the hard ones.
 zeroed() {
-    awk -f $here/zero.awk celcomen.h > "$tmp/zero.c" && "$@" $W "$tmp/zero.c" -o "$tmp/zero" && "$tmp/zero"
+    awk -f $here/zero.awk celcomen.h > "$tmp/zero.c" && "$@" $W -DCELCOMEN_IMPLEMENTATION "$tmp/zero.c" -o "$tmp/zero" -lm && "$tmp/zero"
 }
 check "CEL_ZERO of every struct in C99" zeroed $CC -std=c99
 if command -v "$CXX" > /dev/null; then check "CEL_ZERO of every struct in C++17" zeroed $CXX -x c++ -std=c++17
