@@ -1170,8 +1170,8 @@ typedef struct cel_score_options {
  * sqrt(n) is to first order a Gaussian of precision - 2 A given its neighbours: the fit is that of
  *     least 1/2 <Theta, K Theta> + tr A,   Theta = (A; G_1; ..), all symmetric or general as before,
  * K the moments of (x, N_1, ..) about their means (take a field), each relation's scaled to mean diagonal 1, plus the
- * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge (10^1.5 .. 10^-2.5)
- * has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
+ * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge, of 10^1.5 ..
+ * 10^-2.5, has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
  *     mean over genes a of log (m_a K m_a^T),   m_a = (A_a. / A_aa, G_a. / A_aa).
  * report->partial has the forces in partial-correlation units, A_ab / sqrt(A_aa A_bb) and G_ab / sqrt(A_aa A_bb), and,
  * where there is a size direction u, in the gauge of fewest forces: since the rows have no part along u, adding
@@ -1195,7 +1195,7 @@ typedef struct cel_score_report {
                                    log residual variance a gene, as below */
     double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0; each held-
                                    out fold with the field that suits it best; measured: log residual variance */
-    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest; 0: neither */
+    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest */
     double held_out_other;      /* of PICK: that of the form not chosen */
     int64_t path;               /* weights tried, heavy first, until held-out J per cell has risen twice in a row */
     double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
@@ -1207,7 +1207,7 @@ typedef struct cel_score_report {
     cel_mat field;              /* (slides x n), with CEL_SCORE_FIELD_SLIDE: each slide's h */
     int64_t *contacts;          /* (R) stored entries of W_r; of the identity, and of moments alone, 0 */
     int64_t *contact_groups;    /* (R) groups with cells that have such contacts */
-    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at the test ridge; se,
+    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at that of tests; se,
                                    z, p and q are those of test. q of a relation whose contacts touch fewer than
                                    CEL_SCORE_TILES groups is 1: not tested. The diagonals of G, the same gene next door,
                                    have a z and a p: read them as domains or spill-over, not as forces */
@@ -9596,6 +9596,7 @@ typedef struct celi_score_data {
     double *slide_cells;            /* (slides) */
     int negative;                   /* some entry is */
     double zeros;                   /* share of the entries */
+    cel_mat space;                  /* (genes x inner) of celi_score_reduce, or data NULL */
     const cel_moments *part;        /* (parts) */
     cel_moments *own;               /* part, where it is ours to free */
     const int32_t *part_slide;      /* (parts) */
@@ -9615,7 +9616,9 @@ typedef struct celi_piece {
 /* What does not depend on the subset. */
 typedef struct celi_score {
     const celi_score_data *data;
-    int64_t genes, dim, side;        /* n; of the space that the rows live in; columns of the basis, the unknowns' side */
+    int64_t genes, dim;              /* n; dimension of the space that the rows live in */
+    int64_t side;                    /* columns of the basis, the unknowns' side */
+    int64_t inner;                   /* columns of the rows as summed up: genes, or fewer (celi_score_reduce) */
     const double *size;              /* (genes) the direction that the rows are without, or NULL: dim = genes */
     int measured;
     int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks genes + 1: side of the moments */
@@ -9626,6 +9629,7 @@ typedef struct celi_score {
     double *scale;                   /* (relations) F = scale f */
     double *factor;                  /* (blocks) Z's block = factor B's block */
     cel_mat basis;                   /* (genes x side), orthonormal columns; data NULL: the genes themselves */
+    cel_mat turn;                    /* (inner x side) the same for the rows as summed up */
     double *weight;                  /* (side) of the preconditioner: mean of D's diagonal */
     cel_moments total;
     double *centre, *mean;           /* (slides (w - 1)) mean of B; (slides m) of Z, in the basis */
@@ -9699,7 +9703,7 @@ typedef struct celi_sums {
     celi_backend base;
     celi_piece part;      /* scratch, of the subset's or the left-out parts */
     cel_mat gram;         /* (m x m) Z^T Z / cells of the whole, fields eliminated */
-    cel_mat square;       /* (genes x genes) */
+    cel_mat square;       /* (inner x inner) */
     double *gather;       /* (w x w) */
     double *sums;         /* (slides w) */
     double *dev, *sum;    /* (slides m) of the subset: sums of z - c, sums of z */
@@ -9709,7 +9713,7 @@ typedef struct celi_sums {
     cel_mat wide;         /* (2 m x genes), of measured data, like what follows */
     cel_mat pull;         /* (genes x genes) of celi_size_gauge */
     double *lines;        /* (5 genes) */
-    cel_real *line;       /* (genes) */
+    cel_real *line;       /* (5 genes) */
 } celi_sums;
 
 /* For the table of what explains a gene: all forces, none between cells, or there only those of a gene on itself. */
@@ -9754,11 +9758,11 @@ static void celi_score_about_means(const celi_score *sc, double *gather, double 
 /* out (m) = in (w - 1), scaled and in the basis. */
 static void celi_score_turn(const celi_score *sc, const double *in, double *out)
 {
-    int64_t n = sc->genes, side = sc->side, b, i, j;
+    int64_t n = sc->inner, side = sc->side, b, i, j;
     for (b = 0; b < sc->blocks; b++, in += n, out += side) {
-        for (j = 0; j < side; j++) out[j] = sc->basis.data ? 0.0 : sc->factor[b] * in[j];
-        for (i = 0; i < n && sc->basis.data; i++)
-            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->basis.data[i * side + j];
+        for (j = 0; j < side; j++) out[j] = sc->turn.data ? 0.0 : sc->factor[b] * in[j];
+        for (i = 0; i < n && sc->turn.data; i++)
+            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->turn.data[i * side + j];
     }
 }
 
@@ -9774,7 +9778,8 @@ static cel_status celi_piece_open(const celi_score *sc, celi_pool *pool, celi_pi
 static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, celi_piece *piece)
 {
     const celi_score *sc = u->base.sc;
-    int64_t n = sc->genes, side = sc->side, w = sc->w, s, a, b, i;
+    int64_t n = sc->inner, side = sc->side, w = sc->w, s, a, b, i;
+    cel_mat half = cel_mat_block(u->base.half, 0, 0, n, side);
     cel_status status = CEL_OK;
     celi_score_collect(sc, first, end, u->gather, u->sums);
     celi_score_about_means(sc, u->gather, u->sums);
@@ -9792,9 +9797,9 @@ static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, ce
                 int64_t j;
                 for (j = 0; j < n; j++) u->square.data[i * n + j] = (cel_real)(k * from[i * w + j]);
             }
-            if (sc->basis.data) {
-                status = cel_mat_gemm(0, 0, 1, u->square, sc->basis, 0, u->base.half, u->base.work);
-                if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, u->base.half, 0, to, u->base.work);
+            if (sc->turn.data) {
+                status = cel_mat_gemm(0, 0, 1, u->square, sc->turn, 0, half, u->base.work);
+                if (!status) status = cel_mat_gemm(1, 0, 1, sc->turn, half, 0, to, u->base.work);
             } else {
                 cel_mat_copy(u->square, to);
             }
@@ -9864,7 +9869,8 @@ static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside
     }
     celi_backend_project(&u->base, u->base.g, q->rhs);
     for (i = 0; i < sc->relations && sc->measured; i++) q->unit[i] = 0;
-    for (i = 0; i < m && sc->measured; i++) q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
+    for (i = 0; i < m && sc->measured; i++)
+        q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
 }
 
 static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
@@ -9970,7 +9976,7 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
     celi_backend_open(&u->base, sc, work);
     celi_piece_open(sc, p, &u->part);
     u->gram = celi_pool_mat(p, sc->m, sc->m);
-    u->square = celi_pool_mat(p, sc->genes, sc->genes);
+    u->square = celi_pool_mat(p, sc->inner, sc->inner);
     u->gather = (double *)celi_pool_get(p, w * w, sizeof(double));
     u->sums = (double *)celi_pool_get(p, sc->slides * w, sizeof(double));
     u->dev = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
@@ -9981,7 +9987,7 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
         u->wide = celi_pool_mat(p, 2 * sc->m, sc->genes);
         u->pull = celi_pool_mat(p, sc->genes, sc->genes);
         u->lines = (double *)celi_pool_get(p, 5 * sc->genes, sizeof(double));
-        u->line = (cel_real *)celi_pool_get(p, sc->genes, sizeof(cel_real));
+        u->line = (cel_real *)celi_pool_get(p, 5 * sc->genes, sizeof(cel_real));
     }
     return p->status ? p->status : celi_quadratic_open(q);
 }
@@ -10313,7 +10319,7 @@ static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
             cel_mat from = cel_mat_block(rows, 0, b * n, rows.rows, n);
             cel_mat to = cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side);
             const cel_real k = (cel_real)sc->factor[b];
-            if (sc->basis.data) status = cel_mat_gemm(0, 0, k, from, sc->basis, 0, to, c->base.work);
+            if (sc->turn.data) status = cel_mat_gemm(0, 0, k, from, sc->turn, 0, to, c->base.work);
             else cel_mat_axpy(k, from, to);
         }
     }
@@ -10376,7 +10382,7 @@ static cel_status celi_score_blocks(celi_score *sc)
 {
     const celi_score_data *d = sc->data;
     const int32_t *block = d->part[0].block;
-    int64_t r, b, i, n = sc->genes;
+    int64_t r, b, i, n = sc->inner;
     sc->owner = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
     sc->kind = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
     sc->scale = (double *)celi_pool_get(&sc->pool, sc->relations, sizeof(double));
@@ -10412,39 +10418,44 @@ static double celi_score_voice(cel_mat block, cel_mat l)
     return exp(-log_det / (double)n);
 }
 
-/* Columns (genes x genes - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
+/* Columns (n x n - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
 static void celi_score_without(int64_t n, const double *u, cel_mat out)
 {
     double sign = u[n - 1] < 0 ? -1 : 1, over = 1 / (1 + fabs(u[n - 1]));
     int64_t i, j;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n - 1; j++)
-            out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - over * (u[i] + (i == n - 1 ? sign : 0.0)) * u[j]);
+    for (i = 0; i < n; i++) {
+        double w = over * (u[i] + (i == n - 1 ? sign : 0.0));
+        for (j = 0; j < n - 1; j++) out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - w * u[j]);
+    }
 }
 
 /* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated, within the space that the
  * rows live in; the `side` of largest eigenvalue. */
 static cel_status celi_score_basis(celi_score *sc)
 {
-    int64_t n = sc->genes, dim = sc->dim, w = sc->w, b, i, j;
+    int64_t n = sc->inner, w = sc->w, b, i, j;
+    const int without = sc->size && !sc->data->space.data;
+    const int64_t dim = without ? n - 1 : n;
     celi_pool pool = CEL_ZERO;
     double *gather = (double *)celi_pool_get(&pool, w * w, sizeof(double)), *values;
     double *sums = (double *)celi_pool_get(&pool, sc->slides * w, sizeof(double));
-    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim), mean = celi_pool_mat(&pool, dim, dim);
+    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim);
+    cel_mat mean = celi_pool_mat(&pool, dim, dim);
     cel_mat space = CEL_ZERO, half = celi_pool_mat(&pool, n, dim), within = celi_pool_mat(&pool, dim, dim);
     cel_status status;
     values = (double *)celi_pool_get(&pool, dim, sizeof(double));
-    if (sc->size) space = celi_pool_mat(&pool, n, dim);
-    sc->basis = celi_pool_mat(&sc->pool, n, sc->side);
+    if (without) space = celi_pool_mat(&pool, n, dim);
+    sc->turn = celi_pool_mat(&sc->pool, n, sc->side);
+    sc->basis = sc->data->space.data ? celi_pool_mat(&sc->pool, sc->genes, sc->side) : sc->turn;
     status = pool.status ? pool.status : sc->pool.status;
-    if (!status && sc->size) celi_score_without(n, sc->size, space);
+    if (!status && without) celi_score_without(n, sc->size, space);
     if (!status) celi_score_collect(sc, 0, sc->data->parts, gather, sums);
     if (!status && sc->has_field) celi_score_about_means(sc, gather, sums);
     for (b = 0; b < sc->blocks && !status; b++) {
         double k = sc->factor[b] * sc->factor[b] / (double)sc->data->cells;
         for (i = 0; i < n; i++)
             for (j = 0; j < n; j++) block.data[i * n + j] = (cel_real)(k * gather[(b * n + i) * w + b * n + j]);
-        if (sc->size) {
+        if (without) {
             status = cel_mat_gemm(0, 0, 1, block, space, 0, half, sc->work);
             if (!status) status = cel_mat_gemm(1, 0, 1, space, half, 0, within, sc->work);
             cel_mat_symmetrise(within);
@@ -10455,10 +10466,18 @@ static cel_status celi_score_basis(celi_score *sc)
     }
     if (!status) status = cel_mat_eigen(mean, values, l);
     l = cel_mat_block(l, 0, dim - sc->side, dim, sc->side);
-    if (!status && sc->size) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->basis, sc->work);
-    else if (!status) cel_mat_copy(l, sc->basis);
+    if (!status && without) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->turn, sc->work);
+    else if (!status) cel_mat_copy(l, sc->turn);
+    if (!status && sc->data->space.data)
+        status = cel_mat_gemm(0, 0, 1, sc->data->space, sc->turn, 0, sc->basis, sc->work);
     celi_pool_free(&pool);
     return status;
+}
+
+/* 1 where the solution outside of the space that the rows span is known: see celi_score_rest. */
+static int celi_score_confined(const cel_score_options *o)
+{
+    return o->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0);
 }
 
 /* Everything that does not depend on the subset. */
@@ -10470,12 +10489,14 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->data = d;
     sc->work = work;
     sc->form = form;
-    sc->genes = sc->dim = sc->side = d->part[0].genes;
+    sc->inner = d->part[0].genes;
+    sc->genes = d->space.data ? d->space.rows : sc->inner;
     sc->size = o->size;
     sc->measured = o->measured;
-    if (sc->size) sc->dim = --sc->side;
+    sc->dim = sc->genes - (sc->size ? 1 : 0);
+    sc->side = celi_min(sc->dim, sc->inner);
     /* Fewer cells than genes: all rows, their neighbours' too, lie in a space of so many dimensions. */
-    if (sc->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0)) sc->side = celi_min(sc->side, d->cells);
+    if (celi_score_confined(o)) sc->side = celi_min(sc->side, d->cells);
     sc->relations = d->part[0].relations;
     sc->blocks = d->part[0].blocks;
     sc->plain = sc->blocks == sc->relations;
@@ -10484,7 +10505,7 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
     sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? d->slides : 1;
     sc->fields = form == CEL_SCORE_MOMENT ? celi_sums_fields : celi_cells_fields;
-    status = celi_moments_open(sc->genes, sc->relations, d->part[0].block, &sc->total);
+    status = celi_moments_open(sc->inner, sc->relations, d->part[0].block, &sc->total);
     for (i = 0; i < d->parts && !status; i++) status = cel_moments_sum(&sc->total, 1, d->part + i);
     if (!status) status = celi_score_blocks(sc);
     sc->centre = (double *)celi_pool_get(&sc->pool, sc->slides * (w - 1), sizeof(double));
@@ -10646,7 +10667,7 @@ static void celi_size_product(const celi_sums *u, const double *diagonal, const 
 static void celi_size_solve(const celi_sums *u, const double *diagonal, const double *v, double *r, double *c)
 {
     enum { STEPS = 60 };
-    const double tolerance = sizeof(cel_real) == 4 ? 1e-7 : 1e-12;
+    const double tolerance = sizeof(cel_real) == 4 ? 1e-6 : 1e-10;
     int64_t n = u->base.sc->genes, i;
     double *d = u->lines + 3 * n, *y = d + n, rz = 0, zero = 0;
     int step;
@@ -10671,41 +10692,43 @@ static void celi_size_solve(const celi_sums *u, const double *diagonal, const do
     }
 }
 
+/* Rounds of reweighting; replicates of many genes make do with fewer: they scatter about their own mean. */
+enum { CELI_SIZE_ROUNDS = 30, CELI_SIZE_FEWER = 10, CELI_SIZE_MANY = 300 };
+
 /* f (n x n, symmetric) -= v c^T + c v^T, c by least sum of absolute values off the diagonal: reweighted least squares,
  * weights 1 / |what was left|. v = u / d, the size direction in f's units. */
-static void celi_size_gauge(const celi_sums *u, const double *v, cel_mat f)
+static void celi_size_gauge(const celi_sums *u, const double *v, int rounds, cel_mat f)
 {
-    enum { ROUNDS = 30 };
     int64_t n = u->base.sc->genes, i, j;
     double *c = u->lines, *r = c + n, *diagonal = r + n;
-    int round;
+    cel_real *vs = u->line + n, *cs = vs + n, *squares = cs + n, *ones = squares + n, least = 1;
     memset(c, 0, (size_t)n * sizeof *c);
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) u->pull.data[i * n + j] = i == j ? 0 : 1;
-    for (round = 0; round < ROUNDS; round++) {
-        double mean = 0, least;
-        for (i = 0; i < n; i++) {
-            const cel_real *w = u->pull.data + i * n;
-            r[i] = 0;
-            diagonal[i] = 1e-9;
-            for (j = 0; j < n; j++) {
-                diagonal[i] += (double)w[j] * v[j] * v[j];
-                r[i] += (double)w[j] * (double)f.data[i * f.stride + j] * v[j];
-            }
+    for (i = 0; i < n; i++) {
+        vs[i] = (cel_real)v[i];
+        squares[i] = vs[i] * vs[i];
+        ones[i] = 1;
+        for (j = 0; j < n; j++) u->pull.data[i * n + j] = 1;
+    }
+    for (; rounds > 0; rounds--) {
+        double mean = 0;
+        for (i = 0; i < n; i++) { /* weights, and the least squares problem that they make */
+            cel_real *w = u->pull.data + i * n;
+            const cel_real *from = f.data + i * f.stride;
+            for (j = 0; j < n; j++) w[j] = 1 / (w[j] > least ? w[j] : least);
+            w[i] = 0;
+            for (j = 0; j < n; j++) u->line[j] = w[j] * from[j];
+            diagonal[i] = 1e-9 + cel_vec_dot(w, squares, n);
+            r[i] = cel_vec_dot(u->line, vs, n);
         }
         celi_size_solve(u, diagonal, v, r, c);
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                double left = fabs((double)f.data[i * f.stride + j] - v[i] * c[j] - c[i] * v[j]);
-                u->pull.data[i * n + j] = (cel_real)left;
-                mean += left / ((double)n * (double)n);
-            }
-        least = 1e-3 * mean + 1e-6;
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                cel_real *w = u->pull.data + i * n + j;
-                *w = i == j ? 0 : (cel_real)(1 / ((double)*w > least ? (double)*w : least));
-            }
+        for (i = 0; i < n; i++) cs[i] = (cel_real)c[i];
+        for (i = 0; i < n; i++) { /* what is left */
+            cel_real *left = u->pull.data + i * n;
+            const cel_real *from = f.data + i * f.stride;
+            for (j = 0; j < n; j++) left[j] = (cel_real)fabs((double)(from[j] - vs[i] * cs[j] - cs[i] * vs[j]));
+            mean += cel_vec_dot(left, ones, n) / ((double)n * (double)n);
+        }
+        least = (cel_real)(1e-3 * mean + 1e-6);
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) f.data[i * f.stride + j] -= (cel_real)(v[i] * c[j] + c[i] * v[j]);
@@ -10725,6 +10748,7 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     const celi_score *sc = u->base.sc;
     celi_units *units = (celi_units *)arg;
     int64_t n = sc->genes, r, i, j, b = 0;
+    const int rounds = units->given && n > CELI_SIZE_MANY ? CELI_SIZE_FEWER : CELI_SIZE_ROUNDS;
     cel_status status = celi_score_untwist(q, f, out);
     celi_score_lift(sc, sc->scale[0] * celi_score_rest(q, sc), out);
     for (i = 0; i < n && !units->given; i++) {
@@ -10735,9 +10759,11 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         cel_mat to = cel_mat_block(out, r * n, 0, n, n);
         for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++)
-                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / ((double)sc->dim * units->d[i] * units->d[j]));
-        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, to);
+            for (j = 0; j < n; j++) {
+                double unit = (double)sc->dim * units->d[i] * units->d[j];
+                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / unit);
+            }
+        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, rounds, to);
     }
     return status;
 }
@@ -10899,7 +10925,7 @@ static cel_status celi_fit_pick(celi_fit *fit, cel_score_report *report)
     steps = celi_fit_weights(fit, pick_l1, top, report->path_weight);
     if (!status) status = celi_team_new(&fit->q, path.folds, &team);
     if (!status)
-        status = celi_path_pick(&team, &path, steps, report->path_weight, measured ? steps : CELI_SCORE_RISES,
+        status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES,
                                 report->path_value, &report->path, &best);
     for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
@@ -10971,9 +10997,9 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
                 if (i != j && (i < j || !symmetric)) p[pairs++] = tail;
             }
         status = cel_fdr(p, pairs, p);
-        for (pairs = 0, i = 0; i < n; i++)
+        for (pairs = 0, i = 0; i < n && tested; i++)
             for (j = 0; j < n; j++)
-                if (tested && i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
+                if (i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
         for (i = 0; i < n && symmetric; i++)
             for (j = 0; j < i; j++) report->q.data[(r * n + i) * n + j] = report->q.data[(r * n + j) * n + i];
     }
@@ -11267,6 +11293,38 @@ static cel_status celi_score_given(celi_score_data *d, const cel_score_options *
     return d->pool.status ? celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1) : CEL_OK;
 }
 
+/* Fewer cells than genes: X in coordinates of the space that its rows span, x = X B, and B in d->space. B = X^T V / s
+ * from the eigenvectors V of X X^T and their eigenvalues s^2, but for those next to nothing; then, B^T B being I only
+ * to rounding over the least s, a Newton step towards orthonormal columns: B (3 I - B^T B) / 2. */
+static cel_status celi_score_reduce(celi_score_data *d, cel_work *work)
+{
+    const double least = sizeof(cel_real) == 4 ? 1e-6 : 1e-13;
+    int64_t S = d->x.rows, n = d->x.cols, i, k, none = 0;
+    celi_pool pool = CEL_ZERO;
+    double *values = (double *)celi_pool_get(&pool, S, sizeof(double));
+    cel_mat square = celi_pool_mat(&pool, S, S), v = celi_pool_mat(&pool, S, S), rough, rows;
+    cel_status status = pool.status;
+    if (!status) status = cel_mat_syrk(0, 1, d->x, 0, square, work);
+    if (!status) status = cel_mat_eigen(square, values, v);
+    for (i = 0; i < S && !status && !(values[i] > least * values[S - 1]); i++) none++;
+    v = cel_mat_block(v, 0, none, S, S - none);
+    for (i = 0; i < S && !status; i++)
+        for (k = 0; k < v.cols; k++) v.data[i * v.stride + k] *= (cel_real)(1 / sqrt(values[none + k]));
+    rough = celi_pool_mat(&pool, n, v.cols);
+    d->space = celi_pool_mat(&d->pool, n, v.cols);
+    rows = celi_pool_mat(&d->pool, S, v.cols);
+    if (!status) status = pool.status ? pool.status : d->pool.status;
+    if (!status) status = cel_mat_gemm(1, 0, 1, d->x, v, 0, rough, work);
+    square = cel_mat_block(square, 0, 0, v.cols, v.cols);
+    if (!status) status = cel_mat_syrk(1, (cel_real)-0.5, rough, 0, square, work);
+    for (i = 0; i < v.cols && !status; i++) square.data[i * square.stride + i] += (cel_real)1.5;
+    if (!status) status = cel_mat_gemm(0, 0, 1, rough, square, 0, d->space, work);
+    if (!status) status = cel_mat_gemm(0, 0, 1, d->x, d->space, 0, rows, work);
+    if (!status) d->x = rows;
+    celi_pool_free(&pool);
+    return status;
+}
+
 /* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
 static cel_status celi_score_sum_up(celi_score_data *d, int by_group, cel_error *err, cel_work *work)
 {
@@ -11310,13 +11368,14 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     cel_score_options o = CEL_ZERO;
     const double real = sizeof(cel_real), S = (double)relations->cells, n = (double)genes, R = (double)relations->count;
     const double threads = cel_threads();
-    double blocks = 0, m, w, parts, team, folds, fields, sums, cells = 0, moments;
+    double blocks = 0, k = n, m, w, parts, team, folds, fields, sums, cells = 0, moments;
     int64_t r;
     int by_group;
     if (options) o = *options;
     if (o.measured || o.size) o.form = CEL_SCORE_MOMENT;
     for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
-    m = blocks * n;
+    if (celi_score_confined(&o) && S < n - 1) k = S;
+    m = blocks * k;
     w = m + 1;
     fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
     by_group = o.form == CEL_SCORE_MOMENT || ((o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) && genes >= 30);
@@ -11324,16 +11383,17 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
     /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
     moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
-    if (3 * n * (n + 64) * 8 > 8 * w * w) moments += 3 * n * (n + 64) * 8;
+    if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
+    if (k < n) moments += (3 * n * k + 3 * k * k) * real;
     /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
-    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, n, blocks) : 1;
-    sums = celi_quadratic_bytes(n, R, blocks) + (2 * m * n + 2 * n * n + 2 * m * m) * real + 8 * w * w +
-           8 * fields * (3 * w + m) + R * n * n * real + celi_product_bytes(w) +
-           (o.measured ? ((R + 1) * n * n + 2 * m * n) * real + 50 * n : 0);
+    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, k, blocks) : 1;
+    sums = celi_quadratic_bytes(k, R, blocks) + (2 * m * k + k * k + n * k + 2 * m * m + R * n * n) * real + 8 * w * w +
+           8 * fields * (3 * w + m) + celi_product_bytes(w) +
+           (o.measured ? (R * k * k + n * n + 2 * m * n) * real + 80 * n : 0);
     moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
     if (o.measured) moments += (2 * R * n * n + 3 * n) * real + 32 * folds * n;
     if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK || o.measured)
-        moments += folds * (R * n * n + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
+        moments += folds * (R * k * k + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
     /* A problem of the cells, and of J+ beside another. */
     if (!by_group || o.form == CEL_SCORE_PICK)
         cells = S * ((m + n) * real + 8) + (CELI_MOMENTS_BLOCK * w + 2 * CELI_SCORE_ROWS * n + fields * n * n) * real +
@@ -11428,6 +11488,9 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, 
         if (o.measured) o.form = CEL_SCORE_MOMENT;
         if (o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) o.form = celi_score_plain(x.cols);
         own.zeros = d.zeros;
+        if (celi_score_confined(&o) && x.rows < x.cols - 1) status = celi_score_reduce(&d, work);
+    }
+    if (!status) {
         status = celi_score_sum_up(&d, o.form == CEL_SCORE_MOMENT, err, work);
     }
     if (!status) status = cel_model_new(x.cols, relations->count, o.field != CEL_SCORE_FIELD_NONE, out);
