@@ -942,6 +942,13 @@ CEL_API void cel_model_free(cel_model *m);
 CEL_API cel_mat cel_model_force(const cel_model *m, int64_t r);
 /* Fixes the gauge (manual, section 1): subtracts c I from force 0 so that its trace is 0. Returns c. */
 CEL_API double cel_model_gauge(cel_model *m);
+/* Rows without a direction u (n, of unit length), such as the size of a cel_scaling, live on the sphere orthogonal to
+ * it, and so does their law. The same law in n - 1 coordinates: basis B (n x n-1, orthonormal, B^T u = 0) and a new model
+ * of forces B^T F B and field B^T h, for rows X B; X = (X B) B^T. */
+CEL_API cel_status cel_model_reduce(const cel_model *m, const double *direction, cel_mat basis, cel_model *out);
+/* Where genes must keep their coordinates, because some are held: c u u^T is taken from force 0, c so large that rows of
+ * all n coordinates stay near that sphere, closer than the model keeps any direction to its mean. */
+CEL_API cel_status cel_model_confine(cel_model *m, const double *direction);
 
 /* H(X), X (S x n), relation (R). energy (R + 1, or NULL) receives each relation's share and, last, the
  * field's. gradient (S x n, or data NULL, not overlapping x) receives dH/dX = sum_r (W_r X F_r^T + W_r^T X F_r)
@@ -992,6 +999,8 @@ typedef struct cel_model_record {
     int64_t hops;            /* how the relations were made: as in cel_relations_options */
     cel_weights weights;
     cel_graph_options graph; /* of this graph */
+    cel_scaling scaling;     /* how the rows were made, its cells left out; all-zero: not known */
+    char **group;            /* (scaling.groups) names of what was centred apart, or NULL */
     char *note;              /* anything else that is to be kept, a text; or NULL */
     void *owned;
 } cel_model_record;
@@ -1514,8 +1523,8 @@ CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *r
 /* perturb: interventions, sham control, paired effects                     */
 /* ======================================================================== */
 
-/* What is done to a cell. Values are in the units of unit rows, so |value| <= 1; whatever of the row is
- * not held lives on the sphere of radius sqrt(1 - sum of the squares of the held values). */
+/* What is done to a cell. Values are in the units of unit rows, so |value| <= 1 (but see the setup's scaling); whatever
+ * of the row is not held lives on the sphere of radius sqrt(1 - sum of the squares of the held values). */
 typedef enum cel_do {
     CEL_DO_HOLD = 0, /* a gene is held at a value: 0 a knock-out, more over-expression or a dose */
     CEL_DO_ROW,      /* the whole row is held at a profile */
@@ -1553,6 +1562,7 @@ typedef struct cel_intervention_names {
     const char *const *types; /* (type_count) label t is types[t], or NULL: labels as numbers */
     int64_t type_count;
     int64_t cells;            /* S */
+    int any_value;            /* 1: values are not in units of rows, and may be beyond 1 */
 } cel_intervention_names;
 
 /* Interventions from text, one a line; spaces around fields do not matter, # starts a comment:
@@ -1584,6 +1594,11 @@ typedef struct cel_perturb_setup {
                                    only for reporting */
     const cel_relations *after; /* the relations with the new cells, of S + added cells, new ones last in the order of
                                    the interventions; NULL where no cell is added */
+    const cel_scaling *scaling; /* how the rows were made: values of HOLD are then in `unit`, and cell by cell made
+                                   coordinates of the row that the cell would have with them (cel_scaling_hold); NULL:
+                                   they are coordinates */
+    const cel_scaling_cell *cell; /* (S), with scaling: what was taken out of each row */
+    cel_unit unit;
 } cel_perturb_setup;
 
 /* A prepared perturbation: the part of the tissue within R + 1 hops of an intervened cell (all of it where
@@ -1602,6 +1617,7 @@ typedef struct cel_perturb {
     uint8_t *present[2];    /* (L) 1 where the arm has the cell */
     uint8_t *fixed[2];      /* (L) 1 where the arm does not move the row: beyond R, held whole, or absent */
     uint8_t *hold;          /* (L x n) 1 where arm [1] holds the value */
+    cel_scaling_cell *cell[2]; /* (L) with a scaling: what cel_scaling_values needs for the arms' rows; else NULL */
     cel_relations relations[2]; /* of L cells */
     void *memory;           /* owns the arrays */
 } cel_perturb;
@@ -6794,6 +6810,51 @@ CEL_API_DEF double cel_model_gauge(cel_model *m)
     return c;
 }
 
+CEL_API_DEF cel_status cel_model_reduce(const cel_model *m, const double *u, cel_mat basis, cel_model *out)
+{
+    int64_t n = m->genes, r, i, j;
+    double last = u[n - 1] < 0 ? -1 : 1, over = 1 / (1 + fabs(u[n - 1]));
+    celi_pool pool = CEL_ZERO;
+    cel_mat half = celi_pool_mat(&pool, n, n - 1);
+    cel_status status = basis.rows == n && basis.cols == n - 1 && n > 2 ? pool.status : CEL_ERR_SHAPE;
+    memset(out, 0, sizeof *out);
+    if (!status) status = cel_model_new(n - 1, m->relations, m->field != NULL, out);
+    /* Columns of the reflection that takes u to the last axis. */
+    for (i = 0; !status && i < n; i++)
+        for (j = 0; j < n - 1; j++)
+            basis.data[i * basis.stride + j] =
+                (cel_real)((i == j ? 1.0 : 0.0) - over * (u[i] + (i == n - 1 ? last : 0.0)) * u[j]);
+    for (r = 0; r < m->relations && !status; r++) {
+        status = cel_mat_gemm(0, 0, 1, cel_model_force(m, r), basis, 0, half, NULL);
+        if (!status) status = cel_mat_gemm(1, 0, 1, basis, half, 0, cel_model_force(out, r), NULL);
+    }
+    if (!status && m->field)
+        status = cel_mat_gemm(0, 0, 1, cel_mat_view(m->field, 1, n), basis, 0, cel_mat_view(out->field, 1, n - 1), NULL);
+    if (status) cel_model_free(out);
+    celi_pool_free(&pool);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_model_confine(cel_model *m, const double *u)
+{
+    int64_t n = m->genes, i, j;
+    celi_pool pool = CEL_ZERO;
+    cel_mat f = celi_pool_mat(&pool, n, n), v = celi_pool_mat(&pool, n, n), force = cel_model_force(m, 0);
+    double *w = (double *)celi_pool_get(&pool, n, sizeof(double));
+    cel_status status = pool.status;
+    if (!status) status = cel_mat_copy(force, f);
+    if (!status) status = cel_mat_eigen(f, w, v);
+    /* In the direction of an eigenvalue w rows have the precision 2 (a - w), a some n / 2 above the largest: below, u
+     * gets four times that of the stiffest one. */
+    for (i = 0; !status && i < n; i++)
+        for (j = 0; j < n; j++) {
+            double c = 3 * (w[n - 1] - w[0]) - w[0] + 2 * (double)n;
+            force.data[i * force.stride + j] -= (cel_real)(c * u[i] * u[j]);
+        }
+    celi_pool_free(&pool);
+    return status;
+}
+
 /* What a set of relations and a model on expression of `cells` rows must agree on; model NULL: any number of forces. */
 static cel_status celi_relations_fit(const cel_relations *relations, const cel_model *model, int64_t cells)
 {
@@ -7151,7 +7212,7 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 
 /* ---- the model file ---- */
 
-enum { CELI_MODEL_FORMAT = 1, CELI_MODEL_MEMBERS = 20, CELI_MODEL_NUMBERS = 8 };
+enum { CELI_MODEL_FORMAT = 1, CELI_MODEL_MEMBERS = 20, CELI_MODEL_NUMBERS = 11 };
 
 #if !defined(CELCOMEN_NO_STDIO)
 
@@ -7195,16 +7256,24 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
     const cel_mat *matrix[5];
     const int real = (int)sizeof(cel_real);
     const int64_t n = m->genes, R = m->relations;
-    double number[CELI_MODEL_NUMBERS] = {CELI_MODEL_FORMAT, 0, 0, 0, 0, 0, 0, 0};
+    const cel_scaling *scaling = &record->scaling;
+    double number[CELI_MODEL_NUMBERS];
     celi_model_writer w = CEL_ZERO;
     int64_t k;
     w.err = err;
+    number[0] = CELI_MODEL_FORMAT;
     number[1] = (double)record->hops;
     number[2] = (double)record->weights;
     number[3] = (double)record->graph.k;
     number[4] = record->graph.inner;
     number[5] = record->graph.radius;
     number[6] = record->graph.decay;
+    number[7] = scaling->genes ? 1 + (double)scaling->kind : 0;
+    number[8] = scaling->log;
+    number[9] = scaling->target;
+    number[10] = (double)scaling->groups;
+    if (scaling->genes && scaling->genes != n)
+        w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes", -1, -1, -1);
     celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
     celi_model_put(&w, "force", m->force.data, real, R, n, n);
     celi_model_put(&w, "field", m->field, real, 0, 0, n);
@@ -7216,6 +7285,10 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
             w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model", -1, -1, -1);
         celi_model_put(&w, stacked[k], matrix[k]->data, real, R, n, n);
     }
+    celi_model_put(&w, "centre", scaling->centre, 8, 0, scaling->groups, n);
+    celi_model_put(&w, "scale", scaling->scale, 8, 0, 0, n);
+    celi_model_put(&w, "size", scaling->size, 8, 0, 0, n);
+    celi_model_put_names(&w, "groups", record->group, scaling->groups);
     celi_model_put_names(&w, "genes", record->gene, n);
     celi_model_put_names(&w, "relations", record->relation, R);
     celi_model_put_names(&w, "types", record->type, record->types);
@@ -7296,7 +7369,7 @@ static char **celi_model_get_names(celi_model_reader *r, const char *name, int64
     if (text && *count >= 0 && lines != *count)
         r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name", -1, -1,
                               -1);
-    *count = lines;
+    if (text || *count < 0) *count = lines;
     out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
     if (!out) return NULL;
     for (k = 0; k < lines; k++) {
@@ -7307,10 +7380,30 @@ static char **celi_model_get_names(celi_model_reader *r, const char *name, int64
     return out;
 }
 
+/* How rows are made, from the numbers of an archive. */
+static void celi_model_load_scaling(celi_model_reader *r, const double *number, cel_model_record *out)
+{
+    cel_scaling *s = &out->scaling;
+    if (r->status || !(number[7] > 0)) return;
+    s->kind = (cel_kind)((int)number[7] - 1);
+    s->log = number[8] > 0;
+    s->target = number[9];
+    s->genes = out->model.genes;
+    s->groups = (int64_t)number[10];
+    if ((int)s->kind > CEL_KIND_UNIT || s->groups < 1)
+        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a scaling of no known kind", -1, -1, -1);
+    s->centre = (double *)celi_model_get(r, "centre", 0, 2, 0, s->groups, s->genes);
+    s->scale = (double *)celi_model_get(r, "scale", 0, 1, 0, 0, s->genes);
+    s->size = (double *)celi_model_get(r, "size", 0, 1, 0, 0, s->genes);
+    out->group = celi_model_get_names(r, "groups", &s->groups);
+    if (!r->status && !s->centre != !s->scale)
+        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a scaling with half of its arrays", -1, -1, -1);
+}
+
 /* Everything of an archive that is a model of n genes and so many relations. */
 static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, cel_model_record *out)
 {
-    static const double none[CELI_MODEL_NUMBERS] = {0, 0, 0, 0, 0, 0, 0, 0};
+    static const double none[CELI_MODEL_NUMBERS] = {0};
     const double *number = (const double *)celi_model_get(r, "celcomen_model", 0, 1, 0, 0, CELI_MODEL_NUMBERS);
     int64_t size;
     if (!number) number = none;
@@ -7339,6 +7432,7 @@ static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, 
     out->type = celi_model_get_names(r, "types", &out->types);
     out->slide = celi_model_get_names(r, "slides", &out->slides);
     out->note = celi_model_get_text(r, "note", &size);
+    celi_model_load_scaling(r, number, out);
     out->slide_field.data = (cel_real *)celi_model_get(r, "slide_field", 1, 2, 0, out->slides, out->model.genes);
     if (!out->slide_field.data) return;
     out->slide_field.rows = out->slides;
@@ -12630,7 +12724,7 @@ static cel_status celi_text_field(celi_text *t, const char *form, const cel_inte
         break;
     case 'V':
         read = celi_text_number(t, &v->value);
-        fits = fabs(v->value) <= 1;
+        fits = names->any_value || fabs(v->value) <= 1;
         *wrong = "a value beyond 1";
         break;
     case 'R': read = celi_text_number(t, &v->radius); break;
@@ -12720,7 +12814,7 @@ typedef struct celi_prep {
     const cel_tissue *tissue;
     const cel_intervention *list;
     int64_t count, cells;           /* interventions; U */
-    const cel_relations *after;     /* as given, or NULL */
+    const cel_perturb_setup *setup; /* as given, or all-zero */
     const cel_relations *arm[2];    /* sham, of S cells; after, of U */
     uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
     int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
@@ -12776,9 +12870,9 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k)
         return celi_refuse(c, CEL_ERR_ARG, k, "an intervention of no known kind", -1, -1);
     if (v->what == CEL_DO_HOLD && (v->gene < 0 || v->gene >= c->p->genes))
         return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
-    if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
+    if (v->what == CEL_DO_HOLD && !c->setup->scaling && !(fabs(v->value) <= 1))
         return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
-    if (adds && !c->after)
+    if (adds && !c->setup->after)
         return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
     if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
         return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
@@ -12885,6 +12979,8 @@ static cel_status celi_prep_local(celi_prep *c)
         p->present[arm] = (uint8_t *)celi_pool_get(&c->own, p->cells, 1);
         p->fixed[arm] = (uint8_t *)celi_pool_get(&c->own, p->cells, 1);
         p->start[arm] = celi_pool_mat(&c->own, p->cells, n);
+        if (c->setup->scaling)
+            p->cell[arm] = (cel_scaling_cell *)celi_pool_get(&c->own, p->cells, sizeof *p->cell[arm]);
     }
     if (c->own.status) return c->own.status;
     for (i = 0; i < c->cells; i++) {
@@ -12901,6 +12997,8 @@ static cel_status celi_prep_local(celi_prep *c)
             p->coords.data[to * dims + d] =
                 v ? (cel_real)v->place[d] : tissue->coords.data[i * tissue->coords.stride + d];
         if (p->type) p->type[to] = !v ? tissue->type[i] : v->row ? -1 : tissue->type[v->like];
+        for (arm = 0; arm < 2 && p->cell[arm]; arm++)
+            if (!v || !v->row) p->cell[arm][to] = c->setup->cell[v ? v->like : i];
     }
     for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
         status = celi_relations_part(c->arm[arm], p->id, p->cells, p->present[arm], c->map, &p->relations[arm]);
@@ -12923,6 +13021,13 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
     if (v->what == CEL_DO_HOLD) {
         if (hold[v->gene]) return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, v->gene);
         hold[v->gene] = 1;
+        if (c->setup->scaling) { /* the values of genes held before stay as they are, their coordinates follow */
+            int32_t gene = (int32_t)v->gene;
+            cel_error inner = CEL_ZERO;
+            cel_status status = cel_scaling_hold(c->setup->scaling, c->setup->unit, 1, &gene, &v->value, x,
+                                                 &p->cell[1][local], &inner);
+            return status ? celi_refuse(c, status, k, inner.what, cell, v->gene) : CEL_OK;
+        }
         x[v->gene] = (cel_real)v->value;
         return CEL_OK;
     }
@@ -12934,6 +13039,10 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
             return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
         if (!hold[g]) x[g] = (cel_real)((double)row[g] / scale);
         if (!free_row) hold[g] = 1;
+    }
+    if (p->cell[1] && !v->row) {
+        p->cell[1][local].length = c->setup->cell[v->like].length;
+        p->cell[1][local].size = c->setup->cell[v->like].size;
     }
     return CEL_OK;
 }
@@ -13011,11 +13120,12 @@ static cel_status celi_prep_begin(celi_prep *c)
     int64_t k;
     cel_status status = CEL_OK;
     c->arm[0] = t->relations;
-    c->arm[1] = c->p->added && c->after ? c->after : t->relations;
-    if (t->x.cols != model->genes || (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
+    c->arm[1] = c->p->added && c->setup->after ? c->setup->after : t->relations;
+    if (t->x.cols != model->genes || (c->setup->scaling && c->setup->scaling->genes != model->genes) ||
+        (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        celi_relations_fit(c->arm[1], model, c->p->added && c->after ? c->cells : t->x.rows))
+        celi_relations_fit(c->arm[1], model, c->p->added && c->setup->after ? c->cells : t->x.rows))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
@@ -13031,6 +13141,7 @@ static cel_status celi_prep_begin(celi_prep *c)
 CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
                                        int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err)
 {
+    const cel_perturb_setup standard = CEL_ZERO;
     celi_prep c = CEL_ZERO;
     int reach = setup ? setup->reach : 0;
     int64_t k;
@@ -13046,7 +13157,7 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.list = list;
     c.count = count;
     c.cells = out->observed + out->added;
-    c.after = setup ? setup->after : NULL;
+    c.setup = setup ? setup : &standard;
     c.p = out;
     c.err = err;
     status = celi_prep_begin(&c);
