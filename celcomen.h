@@ -1861,6 +1861,12 @@ static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const 
     return status;
 }
 
+/* celi_fail for what has no place; success passes through, so that it can stand around a call or end a function. */
+static CEL_UNUSED cel_status celi_note(cel_error *err, cel_status status, const char *what)
+{
+    return status ? celi_fail(err, status, what, -1, -1, -1) : CEL_OK;
+}
+
 static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
 static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
@@ -3928,7 +3934,7 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
         cel_csr_free(&t);
     }
     /* What is one place in the matrix now stands side by side, in the order of the edges. */
-    if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
+    if (status) return celi_note(err, status, "edges to a sparse matrix");
     celi_csr_merge(out);
     return CEL_OK;
 }
@@ -4213,7 +4219,7 @@ CEL_API_DEF cel_status cel_csr_groups(const int32_t *label, int64_t count, int64
 {
     int64_t i;
     if (groups < 0 || count < 0 || count > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "the number of groups or cells is out of range");
     memset(start, 0, (size_t)(groups + 1) * sizeof *start);
     memset(list, 0, (size_t)count * sizeof *list);
     for (i = 0; i < count; i++)
@@ -5506,8 +5512,7 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     cel_status status;
     *count = 0;
     if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
-        return celi_fail(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells", -1, -1,
-                         -1);
+        return celi_note(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells");
     status = celi_scan(x, variable ? 0 : -DBL_MAX, variable && !o->total ? 700 : DBL_MAX,
                        variable ? "negative, not finite, or above 700 and so not log data" : "a value is not finite",
                        NULL, err);
@@ -5517,7 +5522,7 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     order = (int64_t *)celi_pool_get(&pool, x.cols, sizeof *order);
     if (pool.status) {
         celi_pool_free(&pool);
-        return celi_fail(err, CEL_ERR_MEMORY, "genes to keep", -1, -1, -1);
+        return celi_note(err, CEL_ERR_MEMORY, "genes to keep");
     }
     g.mean = g.sum + x.cols;
     g.dispersion = g.mean + x.cols;
@@ -5610,7 +5615,7 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     int counts = s->kind == CEL_KIND_COUNTS;
     double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -DBL_MAX;
     int64_t i;
-    cel_status status = sum ? CEL_OK : celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    cel_status status = sum ? CEL_OK : celi_note(err, CEL_ERR_MEMORY, "a scaling");
     if (!status)
         status = celi_scan(x, low, DBL_MAX, counts ? "a count is negative or not finite" : "a value is not finite, or "
                            "-1 or less and has no logarithm", sum, err);
@@ -5628,35 +5633,33 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     return status;
 }
 
-/* What a block of cells of one group adds, (n) each: sums of d = v - first and of d squared, and of dv / dlog q, which
- * is q / (1 + q) under a logarithm, else q. v is scratch. Differences to the first cell lose nothing where the mean is
- * large, and a gene of one value gives exactly 0. */
+/* A block of cells of one group, and what it adds, (n) each: first, v of its first cell; sum and square of d = v - first;
+ * slope, the sum of dv / dlog q, which is q / (1 + q) under a logarithm, else q; and scratch. Differences to a cell of
+ * the same block lose nothing where the mean is large, and a gene of one value gives exactly 0. */
 typedef struct celi_span {
     int64_t from, to, group; /* places in the list of cells by group */
-    double *first, *sum, *square, *slope, *v;
+    double *sums;            /* (5 x n) */
 } celi_span;
 
 static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *list, const celi_span *b)
 {
     int64_t i, j, n = s->genes;
+    double *first = b->sums, *sum = first + n, *square = sum + n, *slope = square + n, *v = slope + n;
     for (i = b->from; i < b->to; i++) {
         const cel_real *row = x.data + list[i] * x.stride;
         celi_logs l;
         celi_logs_at(&l, s, s->cell[list[i]].total);
-        for (j = 0; j < n; j++) b->v[j] = celi_log(&l, (double)row[j]);
-        if (i == b->from) memcpy(b->first, b->v, (size_t)n * sizeof *b->v);
+        for (j = 0; j < n; j++) v[j] = celi_log(&l, (double)row[j]);
+        if (i == b->from) memcpy(first, v, (size_t)n * sizeof *v);
         for (j = 0; j < n; j++) {
-            double d = b->v[j] - b->first[j];
-            b->sum[j] += d;
-            b->square[j] += d * d;
+            double d = v[j] - first[j];
+            sum[j] += d;
+            square[j] += d * d;
         }
-        if (!s->size) continue;
-        if (s->kind == CEL_KIND_LOGNORM)
-            for (j = 0; j < n; j++) b->slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-b->v[j]) : 0;
-        else if (s->log)
-            for (j = 0; j < n; j++) b->slope[j] += 1 - 1 / (1 + l.factor * (double)row[j]);
-        else
-            for (j = 0; j < n; j++) b->slope[j] += b->v[j];
+        for (j = 0; s->size && j < n; j++) {
+            if (s->kind == CEL_KIND_LOGNORM) slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-v[j]) : 0;
+            else slope[j] += s->log ? 1 - 1 / (1 + l.factor * (double)row[j]) : v[j];
+        }
     }
 }
 
@@ -5667,13 +5670,14 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
     double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
     int64_t b, j, n = s->genes;
     for (b = 0; b < blocks; b++) {
+        const double *first = block[b].sums, *sum = first + n, *square = sum + n, *slope = square + n;
         double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
         if (b == 0 || block[b].group != block[b - 1].group) seen = 0;
         for (j = 0; j < n; j++) {
-            double d = block[b].sum[j] / here, off = block[b].first[j] + d - centre[j];
+            double d = sum[j] / here, off = first[j] + d - centre[j];
             centre[j] += off * (here / (seen + here));
-            s->scale[j] += block[b].square[j] - block[b].sum[j] * d + off * off * (seen * here / (seen + here));
-            if (s->size) s->size[j] += block[b].slope[j];
+            s->scale[j] += square[j] - sum[j] * d + off * off * (seen * here / (seen + here));
+            if (s->size) s->size[j] += slope[j];
         }
         seen += here;
         all += here;
@@ -5687,7 +5691,7 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
         if (s->size) length += s->size[j] * s->size[j];
     }
     for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
-    if (s->size && !(length > 0)) return celi_fail(err, CEL_ERR_DATA, "size has no direction", -1, -1, -1);
+    if (s->size && !(length > 0)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
     return CEL_OK;
 }
 
@@ -5712,16 +5716,10 @@ static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err
             block[blocks].to = celi_min(i + CELI_SPAN, start[g + 1]);
             block[blocks].group = g;
         }
-    if (!status && blocks == 0) status = celi_fail(err, CEL_ERR_DATA, "no cell has counts and a group", -1, -1, -1);
+    if (!status && blocks == 0) status = celi_note(err, CEL_ERR_DATA, "no cell has counts and a group");
     sums = status ? NULL : (double *)celi_pool_get(&pool, blocks * 5 * n, sizeof *sums);
-    for (b = 0; sums && b < blocks; b++, sums += 5 * n) {
-        block[b].first = sums;
-        block[b].sum = sums + n;
-        block[b].square = sums + 2 * n;
-        block[b].slope = sums + 3 * n;
-        block[b].v = sums + 4 * n;
-    }
-    if (pool.status) status = celi_fail(err, pool.status, "a scaling", -1, -1, -1);
+    for (b = 0; sums && b < blocks; b++) block[b].sums = sums + b * 5 * n;
+    if (pool.status) status = celi_note(err, pool.status, "a scaling");
     if (!status) {
         CELI_OMP(omp parallel for schedule(dynamic) if (x.rows * x.cols > CELI_FORK))
         for (b = 0; b < blocks; b++) celi_scaling_span(s, x, list, block + b);
@@ -5758,7 +5756,7 @@ static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling
 {
     int64_t b, j, n = s->genes, blocks = (x.rows + CELI_SPAN - 1) / CELI_SPAN;
     double *v = (double *)celi_alloc((size_t)((blocks + 1) * n), sizeof *v), *inverse;
-    if (!v) return celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    if (!v) return celi_note(err, CEL_ERR_MEMORY, "a scaling");
     inverse = v + blocks * n;
     for (j = 0; s->scale && j < n; j++) inverse[j] = 1 / s->scale[j];
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
@@ -5811,21 +5809,18 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
     cel_status status;
     memset(out, 0, sizeof *out);
     if ((int)o->kind < 0 || o->kind > CEL_KIND_UNIT || !(o->target <= DBL_MAX))
-        return celi_fail(err, CEL_ERR_ARG, "a scaling of an unknown kind or target", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a scaling of an unknown kind or target");
     if (x.rows < 1 || x.cols < 1 || x.rows > INT32_MAX || x.cols > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many");
     for (i = 0; group && i < x.rows; i++) {
         if (group[i] >= x.rows) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (group[i] >= groups) groups = group[i] + 1;
     }
-    status = celi_scaling_open(o, x, groups, &s);
-    if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    status = celi_note(err, celi_scaling_open(o, x, groups, &s), "a scaling");
     if (!status) status = celi_scaling_cells(&s, x, total, group, groups, s.cell, err);
     if (o->target > 0) s.target = o->target;
-    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) {
-        status = celi_scaling_target(&s);
-        if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
-    }
+    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0))
+        status = celi_note(err, celi_scaling_target(&s), "a scaling");
     if (!status && s.centre) status = celi_scaling_measure(&s, x, err);
     if (!status) status = celi_scaling_rows(&s, x, s.cell, err);
     if (status) cel_scaling_free(&s);
@@ -5836,8 +5831,7 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
 CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
                                          cel_scaling_cell *cell, cel_error *err)
 {
-    cel_status status = x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE;
-    if (status) celi_fail(err, status, "a scaling of other genes", -1, -1, -1);
+    cel_status status = celi_note(err, x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
     if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
     if (!status) status = celi_scaling_rows(s, x, cell, err);
     if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
@@ -5910,8 +5904,8 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
     double shift = 0;
     int64_t j, k;
     celi_logs l;
-    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_fail(err, CEL_ERR_ARG, "an unknown unit", -1, -1, -1);
-    if (!(cell->length > 0)) return celi_fail(err, CEL_ERR_DATA, "a cell without a row", -1, -1, -1);
+    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_note(err, CEL_ERR_ARG, "an unknown unit");
+    if (!(cell->length > 0)) return celi_note(err, CEL_ERR_DATA, "a cell without a row");
     for (j = 0; j < count; j++) {
         if (gene[j] < 0 || gene[j] >= s->genes)
             return celi_fail(err, CEL_ERR_ARG, "a gene out of range", -1, -1, gene[j]);
@@ -5969,21 +5963,6 @@ static int celi_tree_depth(int64_t count)
     int depth = 0;
     while ((count - 1) >> depth >= CELI_LEAF) depth++;
     return depth;
-}
-
-/* Gives a graph the walk through its slides' trees, unless it is small or most neighbours are stored near each other
- * already. */
-static cel_status celi_slides_walk(const celi_slides *s, cel_csr *graph)
-{
-    enum { FEW = 16384, NEAR = 4096 };
-    int64_t i, e, far = 0;
-    for (i = 0; i < graph->rows; i++)
-        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
-            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
-    if (graph->rows < FEW || far <= cel_csr_count(graph) / 4) return CEL_OK;
-    graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
-    for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
-    return graph->order ? CEL_OK : CEL_ERR_MEMORY;
 }
 
 static int64_t celi_tree_from(const celi_tree *t, int level, int64_t j) { return t->count * j >> level; }
@@ -6046,8 +6025,8 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     cel_status status;
     memset(out, 0, sizeof *out);
     if (coords.cols < 2 || coords.cols > 3)
-        return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
-    if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns");
+    if (cells > INT32_MAX) return celi_note(err, CEL_ERR_ARG, "too many cells");
     status = celi_scan(coords, -1e150, 1e150, "a coordinate is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     out->slides = 1;
@@ -6068,7 +6047,28 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     if (!status && trees) status = celi_slides_trees(out);
     if (!status) return CEL_OK;
     celi_pool_free(&out->pool);
-    return celi_fail(err, status, "places of cells", -1, -1, -1);
+    return celi_note(err, status, "places of cells");
+}
+
+/* Ends a graph on the slides, which are freed. Unless it is small, or most neighbours are stored near each other already,
+ * it gets a walk through the slides' trees. After a failure, of which only that of memory is not in err yet, the graph
+ * is freed as well. */
+static cel_status celi_slides_end(celi_slides *s, cel_status status, cel_csr *graph, cel_error *err)
+{
+    enum { FEW = 16384, NEAR = 4096 };
+    int64_t i, e, far = 0;
+    for (i = 0; !status && i < graph->rows; i++)
+        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
+            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
+    if (!status && graph->rows >= FEW && far > cel_csr_count(graph) / 4) {
+        graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
+        for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
+        if (!graph->order) status = CEL_ERR_MEMORY;
+    }
+    if (status) cel_csr_free(graph);
+    if (status == CEL_ERR_MEMORY) celi_note(err, status, "a neighbour graph");
+    celi_pool_free(&s->pool);
+    return status;
 }
 
 CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
@@ -6079,7 +6079,7 @@ CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int
     cel_status status;
     *tiles = 0;
     memset(tile, 0, (size_t)coords.rows * sizeof *tile);
-    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
+    if (per_side < 1 || per_side > 46340) return celi_note(err, CEL_ERR_ARG, "tiles per side");
     status = celi_slides_new(coords, slide, 0, &s, err);
     for (g = 0; !status && g < s.slides; g++) {
         celi_point *p = s.point + s.start[g];
@@ -6276,21 +6276,17 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
     celi_slides s;
     celi_found *heap;
     int64_t g, i, chunk, count = 0, most = 0;
-    const char *what = "a neighbour graph";
-    int64_t at = -1;
     cel_status status;
     memset(out, 0, sizeof *out);
-    if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
+    if (k < 1) return celi_note(err, CEL_ERR_ARG, "k must be at least 1");
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
     for (g = 0; !status && g < s.slides; g++) {
         int64_t n = s.tree[g].count, degree = celi_min(k, n - 1);
         if (n > 0) count += n * degree;
         if (degree > most) most = degree;
-        if (n == 0 || degree == k || fewer) continue;
-        status = CEL_ERR_DATA;
-        what = "a slide has no more than k cells";
-        at = s.tree[g].box->first;
+        if (n > 0 && degree < k && !fewer)
+            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
     }
     heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CHUNKS * CELI_LEAF, sizeof *heap);
     if (!status) status = s.pool.status;
@@ -6309,13 +6305,7 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         }
     }
     for (i = 0; !status && i < count; i++) out->value[i] = 1;
-    if (!status) status = celi_slides_walk(&s, out);
-    if (status) {
-        cel_csr_free(out);
-        celi_fail(err, status, what, -1, at, -1);
-    }
-    celi_pool_free(&s.pool);
-    return status;
+    return celi_slides_end(&s, status, out, err);
 }
 
 /* Weights of the edges of cell i that fade with distance. */
@@ -6342,8 +6332,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
     cel_status status;
     memset(out, 0, sizeof *out);
     if (!(inner >= 0 && inner < outer && decay >= 0))
-        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more", -1, -1,
-                         -1);
+        return celi_note(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more");
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
     start = (int64_t *)celi_pool_get(&s.pool, coords.rows + 1, sizeof *start); /* degrees, then offsets */
@@ -6370,13 +6359,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
             }
         }
     }
-    if (!status) status = celi_slides_walk(&s, out);
-    if (status) {
-        cel_csr_free(out);
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-    }
-    celi_pool_free(&s.pool);
-    return status;
+    return celi_slides_end(&s, status, out, err);
 }
 
 CEL_API_DEF cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords)
@@ -6420,7 +6403,7 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
     if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
     if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
-        return celi_fail(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both");
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
 
@@ -6466,12 +6449,12 @@ CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, 
     cel_status status;
     memset(report, 0, sizeof *report);
     if (graph && graph->rows != coords.rows)
-        return celi_fail(err, CEL_ERR_SHAPE, "a graph of another number of cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "a graph of another number of cells");
     status = cel_graph_knn(coords, slide, 1, 1, &one, err);
     if (status) return status;
     point = (celi_point *)celi_alloc((size_t)coords.rows, sizeof *point);
     if (point) celi_nearest(coords, &one, point, report);
-    else status = celi_fail(err, CEL_ERR_MEMORY, "nearest distances", -1, -1, -1);
+    else status = celi_note(err, CEL_ERR_MEMORY, "nearest distances");
     for (i = 0; graph && !status && i < graph->rows; i++) {
         int64_t degree = graph->start[i + 1] - graph->start[i];
         report->isolated += degree == 0;
@@ -6506,7 +6489,7 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
     r->cell = (int32_t *)celi_pool_get(pool, cells, sizeof *r->cell);
     r->slide = (int32_t *)celi_pool_get(pool, cells, sizeof *r->slide);
     r->tile = (int32_t *)celi_pool_get(pool, cells, sizeof *r->tile);
-    if (pool->status) return celi_fail(err, CEL_ERR_MEMORY, "the rows of a slide", -1, -1, -1);
+    if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "the rows of a slide");
     for (i = 0; i < cells; i++) {
         int32_t slide = s->slide ? s->slide[i] : 0, type = s->type ? s->type[i] : 0;
         if (slide < 0 || slide >= cells || type < 0 || type >= cells)
@@ -6520,7 +6503,7 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
                (size_t)r->coords.cols * sizeof(cel_real));
     }
     if (r->slides * types > cells)
-        return celi_fail(err, CEL_ERR_ARG, "more slides and types than cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "more slides and types than cells");
     for (i = 0; i < cells; i++) group[i] = (int32_t)(r->slide[i] * types + (s->type ? s->type[i] : 0));
     return CEL_OK;
 }
@@ -6531,7 +6514,7 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     cel_slide_recipe o = CEL_ZERO;
     cel_genes_options genes = CEL_ZERO;
     cel_slide_report look;
-    celi_pool scratch = CEL_ZERO, *pool = (celi_pool *)celi_alloc(1, sizeof *pool);
+    celi_pool scratch = CEL_ZERO, pool = CEL_ZERO;
     int64_t cells = slide->x.rows, count = 0;
     double *total = (double *)celi_pool_get(&scratch, cells, sizeof *total);
     int32_t *group = (int32_t *)celi_pool_get(&scratch, cells, sizeof *group);
@@ -6540,12 +6523,11 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
     if (recipe) o = *recipe;
-    out->owned = pool;
-    if (pool) out->gene = (int32_t *)celi_pool_get(pool, slide->x.cols, sizeof *out->gene);
-    if (!pool || pool->status || scratch.status)
-        status = celi_fail(&own, CEL_ERR_MEMORY, "the rows of a slide", -1, -1, -1);
+    out->gene = (int32_t *)celi_pool_get(&pool, slide->x.cols, sizeof *out->gene);
+    if (pool.status || scratch.status)
+        status = celi_note(&own, CEL_ERR_MEMORY, "the rows of a slide");
     else if (slide->coords.rows != cells)
-        status = celi_fail(&own, CEL_ERR_SHAPE, "as many coordinates as cells are needed", -1, -1, -1);
+        status = celi_note(&own, CEL_ERR_SHAPE, "as many coordinates as cells are needed");
     if (!status) status = cel_slide_describe(slide->x, total, &look, &own);
     genes.by = o.genes_by;
     genes.top = celi_min(o.top ? o.top : 100, slide->x.cols);
@@ -6554,8 +6536,9 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     if (!status) status = cel_slide_genes(slide->x, &genes, out->gene, &count, NULL, NULL, &own);
     out->x.cols = count;
     if (!status && count < 2)
-        status = celi_fail(&own, CEL_ERR_DATA, "fewer than two genes are expressed in enough cells", -1, -1, -1);
-    if (!status) status = celi_rows_open(slide, out, pool, group, &own);
+        status = celi_note(&own, CEL_ERR_DATA, "fewer than two genes are expressed in enough cells");
+    if (!status) status = celi_rows_open(slide, out, &pool, group, &own);
+    out->owned = pool.last;
     if (!status) {
         status = cel_scaling_fit(out->x, slide->total ? slide->total : total, group, &o.scaling, &out->scaling, &own);
         if (own.gene >= 0 && own.gene < count) own.gene = out->gene[own.gene];
@@ -6575,10 +6558,11 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
 
 CEL_API_DEF void cel_slide_rows_free(cel_slide_rows *rows)
 {
+    celi_pool pool = CEL_ZERO;
+    pool.last = rows->owned;
+    celi_pool_free(&pool);
     cel_csr_free(&rows->graph);
     cel_scaling_free(&rows->scaling);
-    if (rows->owned) celi_pool_free((celi_pool *)rows->owned);
-    celi_free(rows->owned);
     memset(rows, 0, sizeof *rows);
 }
 
@@ -6591,7 +6575,7 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
 {
     int64_t i, e;
     if (w->rows != cells || w->cols != cells || (cells > 0 && !w->start))
-        return celi_fail(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells");
     for (i = 0; i < cells; i++) {
         if (w->start[0] != 0 || w->start[i + 1] < w->start[i])
             return celi_fail(err, CEL_ERR_DATA, "a relation's rows are out of order", -1, i, -1);
@@ -6677,7 +6661,7 @@ static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, 
     for (a = 0; a < types && o->type_name; a++)
         if (room < 64 + 2 * strlen(o->type_name[a])) room = 64 + 2 * strlen(o->type_name[a]);
     name = (char *)celi_alloc(room, 1);
-    if (!name) status = celi_fail(err, CEL_ERR_MEMORY, "the name of a relation", -1, -1, -1);
+    if (!name) status = celi_note(err, CEL_ERR_MEMORY, "the name of a relation");
     for (a = 0; a < types && !status; a++)
         for (b = a; b < types && !status; b++) {
             cel_csr part = CEL_ZERO;
@@ -6687,7 +6671,7 @@ static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, 
                 celi_name_add(name, " ", 0), celi_name_add(name, o->type_name ? o->type_name[a] : NULL, a);
                 celi_name_add(name, " | ", 0), celi_name_add(name, o->type_name ? o->type_name[b] : NULL, b);
                 status = cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part);
-                if (status) celi_fail(err, status, "the relation of two types", -1, -1, -1);
+                if (status) celi_note(err, status, "the relation of two types");
             }
             if (!status) status = cel_relations_add(r, name, o->type ? &part : w, err);
         }
@@ -6708,21 +6692,21 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
     if (!o.hops) o.hops = 1;
     if (o.hops < 0 || o.hops > INT32_MAX || (int)o.weights < 0 || o.weights > CEL_WEIGHTS_ADJACENCY ||
         (o.type && o.types < 1))
-        return celi_fail(err, CEL_ERR_ARG, "an option of the relations is out of range", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "an option of the relations is out of range");
     for (i = 0; i < graph->rows && o.type; i++)
         if (o.type[i] < 0 || o.type[i] >= o.types)
             return celi_fail(err, CEL_ERR_ARG, "a cell's type is out of range", -1, i, -1);
     status = celi_relation_check(graph, graph->rows, err);
     if (!status) {
         status = cel_relations_new(graph->rows, out);
-        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
+        if (status) celi_note(err, status, "the relations of a graph");
     }
     for (hop = 1; hop <= o.hops && !status; hop++) {
         status = hop > 1                               ? cel_csr_hop(graph, (int)hop, &w)
                  : o.weights == CEL_WEIGHTS_MEAN ? cel_csr_symmetrise(graph, &w)
                                                        : cel_csr_transpose(graph, &w);
         if (!status && hop == 1 && o.weights == CEL_WEIGHTS_GCN) status = cel_csr_normalise(&w, CEL_NORM_GCN);
-        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
+        if (status) celi_note(err, status, "the relations of a graph");
         if (!status) status = celi_relations_hop(out, &w, hop, &o, err);
         cel_csr_free(&w);
     }
@@ -6737,11 +6721,11 @@ CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel
     cel_status status = celi_relation_check(&own, r->cells, err);
     memset(w, 0, sizeof *w);
     for (k = 0; k < r->count && !status; k++)
-        if (!strcmp(r->name[k], name)) status = celi_fail(err, CEL_ERR_ARG, "two relations of one name", -1, -1, -1);
+        if (!strcmp(r->name[k], name)) status = celi_note(err, CEL_ERR_ARG, "two relations of one name");
     if (!status) {
         if (!cel_csr_is_symmetric(&own)) status = cel_csr_transpose(&own, &wt);
         if (!status) status = celi_relations_grow(r, name);
-        if (status) celi_fail(err, status, "a relation", -1, -1, -1);
+        if (status) celi_note(err, status, "a relation");
     }
     if (status) {
         cel_csr_free(&own);
@@ -7273,7 +7257,7 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
     number[9] = scaling->target;
     number[10] = (double)scaling->groups;
     if (scaling->genes && scaling->genes != n)
-        w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes", -1, -1, -1);
+        w.status = celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
     celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
     celi_model_put(&w, "force", m->force.data, real, R, n, n);
     celi_model_put(&w, "field", m->field, real, 0, 0, n);
@@ -7282,7 +7266,7 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
     matrix[4] = &record->partial;
     for (k = 0; k < 5; k++) {
         if (matrix[k]->data && (matrix[k]->rows != R * n || matrix[k]->cols != n || matrix[k]->stride != n))
-            w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model", -1, -1, -1);
+            w.status = celi_note(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model");
         celi_model_put(&w, stacked[k], matrix[k]->data, real, R, n, n);
     }
     celi_model_put(&w, "centre", scaling->centre, 8, 0, scaling->groups, n);
@@ -7326,7 +7310,7 @@ static void *celi_model_get(celi_model_reader *r, const char *name, int real, in
                                                           "forces ask for", array.offset, -1, -1);
     if (r->status) return NULL;
     out = celi_pool_get(r->pool, array.count, bytes);
-    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    if (!out) r->status = celi_note(r->err, CEL_ERR_MEMORY, "reading a model");
     else if (real) r->status = cel_npy_to_real(&array, (cel_real *)out, r->err);
     else memcpy(out, array.data, (size_t)array.count * bytes);
     return r->status ? NULL : out;
@@ -7354,7 +7338,7 @@ static char *celi_model_get_text(celi_model_reader *r, const char *name, int64_t
         r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a text of the model is none", array.offset, -1, -1);
     if (r->status) return NULL;
     out = (char *)celi_pool_get(r->pool, array.count + 1, 1);
-    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    if (!out) r->status = celi_note(r->err, CEL_ERR_MEMORY, "reading a model");
     else if (array.count) memcpy(out, array.data, (size_t)array.count);
     *size = array.count;
     return out;
@@ -7367,8 +7351,7 @@ static char **celi_model_get_names(celi_model_reader *r, const char *name, int64
     char *text = celi_model_get_text(r, name, &size), **out;
     for (k = 0; text && k < size; k++) lines += text[k] == '\n';
     if (text && *count >= 0 && lines != *count)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name", -1, -1,
-                              -1);
+        r->status = celi_note(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
     if (text || *count < 0) *count = lines;
     out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
     if (!out) return NULL;
@@ -7391,13 +7374,13 @@ static void celi_model_load_scaling(celi_model_reader *r, const double *number, 
     s->genes = out->model.genes;
     s->groups = (int64_t)number[10];
     if ((int)s->kind > CEL_KIND_UNIT || s->groups < 1)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a scaling of no known kind", -1, -1, -1);
+        r->status = celi_note(r->err, CEL_ERR_FORMAT, "a scaling of no known kind");
     s->centre = (double *)celi_model_get(r, "centre", 0, 2, 0, s->groups, s->genes);
     s->scale = (double *)celi_model_get(r, "scale", 0, 1, 0, 0, s->genes);
     s->size = (double *)celi_model_get(r, "size", 0, 1, 0, 0, s->genes);
     out->group = celi_model_get_names(r, "groups", &s->groups);
     if (!r->status && !s->centre != !s->scale)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a scaling with half of its arrays", -1, -1, -1);
+        r->status = celi_note(r->err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
 }
 
 /* Everything of an archive that is a model of n genes and so many relations. */
@@ -7408,8 +7391,8 @@ static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, 
     int64_t size;
     if (!number) number = none;
     if (!r->status && (int64_t)number[0] != CELI_MODEL_FORMAT)
-        r->status = celi_fail(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the "
-                                                           "version that wrote it", -1, -1, -1);
+        r->status = celi_note(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the "
+                                                           "version that wrote it");
     if (r->status) return;
     out->hops = (int64_t)number[1];
     out->weights = (cel_weights)(int)number[2];
@@ -7452,12 +7435,12 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
     if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) ||
                       cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 ||
                       force.shape[1] < 1 || force.shape[1] != force.shape[2]))
-        r.status = celi_fail(err, CEL_ERR_FORMAT, "an archive, but not of a model", -1, -1, -1);
+        r.status = celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
     out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
     r.pool = (celi_pool *)out->owned;
-    if (!r.status && !r.pool) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    if (!r.status && !r.pool) r.status = celi_note(err, CEL_ERR_MEMORY, "reading a model");
     if (!r.status) celi_model_load(&r, force.shape[1], force.shape[0], out);
-    if (!r.status && r.pool->status) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
+    if (!r.status && r.pool->status) r.status = celi_note(err, CEL_ERR_MEMORY, "reading a model");
     cel_file_close(&file);
     if (r.status) cel_model_record_free(out);
     return r.status;
@@ -7477,7 +7460,7 @@ CEL_API_DEF cel_status cel_model_columns(const cel_model_record *record, char *c
 {
     int64_t g, k;
     memset(column, 0, (size_t)record->model.genes * sizeof *column);
-    if (!record->gene) return celi_fail(err, CEL_ERR_DATA, "the model has no gene names", -1, -1, -1);
+    if (!record->gene) return celi_note(err, CEL_ERR_DATA, "the model has no gene names");
     for (g = 0; g < record->model.genes; g++) {
         int64_t found = -1;
         for (k = 0; k < count; k++) {
