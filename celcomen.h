@@ -893,6 +893,7 @@ typedef struct cel_relations {
     cel_relation *at; /* (R) at[0] is the identity */
     char **name;      /* (R) "intra", then as given */
     cel_csr *owned;   /* (2 R) what `at` points to: W and transpose in turn */
+    void *memory;     /* owns the arrays */
 } cel_relations;
 
 /* How the relations between cells are made from a graph whose row i lists the neighbours of cell i. */
@@ -6590,64 +6591,64 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
     return CEL_OK;
 }
 
-/* Points the relations at their matrices, which may have moved. */
-static void celi_relations_point(cel_relations *r)
+/* One more relation, under a copy of its name, that takes over w and its transpose (empty: symmetric). Arrays that have
+ * no room left are made anew with twice as much; the old ones stay until all is freed, which is less than as much again. */
+static cel_status celi_relations_grow(cel_relations *r, const char *name, const cel_csr *w, const cel_csr *wt)
 {
+    const int64_t had = r->count, room = had & (had - 1) ? 0 : had ? 2 * had : 1; /* full at powers of two */
+    celi_pool pool = CEL_ZERO;
+    cel_relation *at = r->at;
+    char **names = r->name, *copy;
+    cel_csr *owned = r->owned;
     int64_t k;
-    for (k = 1; k < r->count; k++) {
-        r->at[k].w = r->owned + 2 * k;
-        r->at[k].wt = r->owned[2 * k + 1].start ? r->owned + 2 * k + 1 : NULL;
+    pool.last = r->memory;
+    copy = (char *)celi_pool_get(&pool, (int64_t)strlen(name) + 1, 1);
+    if (room) {
+        at = (cel_relation *)celi_pool_get(&pool, room, sizeof *at);
+        names = (char **)celi_pool_get(&pool, room, sizeof *names);
+        owned = (cel_csr *)celi_pool_get(&pool, room, 2 * sizeof *owned);
     }
-}
-
-/* Room for one more relation, under a copy of its name; its matrices are empty. */
-static cel_status celi_relations_grow(cel_relations *r, const char *name)
-{
-    size_t had = (size_t)r->count, length = strlen(name) + 1;
-    cel_relation *at = (cel_relation *)celi_alloc(had + 1, sizeof *at);
-    char **names = (char **)celi_alloc(had + 1, sizeof *names), *copy = (char *)celi_alloc(length, 1);
-    cel_csr *owned = (cel_csr *)celi_alloc(had + 1, 2 * sizeof *owned);
-    if (!at || !names || !copy || !owned) {
-        celi_free(at);
-        celi_free(names);
-        celi_free(copy);
-        celi_free(owned);
-        return CEL_ERR_MEMORY;
+    r->memory = pool.last;
+    if (pool.status) return pool.status;
+    if (room && had) {
+        memcpy(names, r->name, (size_t)had * sizeof *names);
+        memcpy(owned, r->owned, (size_t)had * 2 * sizeof *owned);
     }
-    if (had) {
-        memcpy(names, r->name, had * sizeof *names);
-        memcpy(owned, r->owned, had * 2 * sizeof *owned);
+    names[had] = strcpy(copy, name);
+    owned[2 * had] = *w;
+    owned[2 * had + 1] = *wt;
+    for (k = 1; k <= had; k++) { /* matrices may have moved */
+        at[k].w = owned + 2 * k;
+        at[k].wt = owned[2 * k + 1].start ? owned + 2 * k + 1 : NULL;
     }
-    memcpy(copy, name, length);
-    names[had] = copy;
-    celi_free(r->at);
-    celi_free(r->name);
-    celi_free(r->owned);
     r->at = at;
     r->name = names;
     r->owned = owned;
     r->count++;
-    celi_relations_point(r);
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_relations_new(int64_t cells, cel_relations *out)
 {
+    const cel_csr none = CEL_ZERO;
+    cel_status status;
     memset(out, 0, sizeof *out);
     if (cells < 0 || cells > INT32_MAX) return CEL_ERR_ARG;
     out->cells = cells;
-    return celi_relations_grow(out, "intra");
+    status = celi_relations_grow(out, "intra", &none, &none);
+    if (status) cel_relations_free(out);
+    return status;
 }
 
-/* Appends text, or a number where text is NULL, to what `to` holds. */
-static void celi_name_add(char *to, const char *text, int64_t number)
+/* Appends `before` and then text, or a number where text is NULL, to what `to` holds. */
+static void celi_name_add(char *to, const char *before, const char *text, int64_t number)
 {
     char digits[24];
     int d = (int)sizeof digits - 1;
     digits[d] = 0;
     do digits[--d] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    strcat(to, text ? text : digits + d);
+    strcat(strcat(to, before), text ? text : digits + d);
 }
 
 /* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them. */
@@ -6666,12 +6667,12 @@ static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, 
         for (b = a; b < types && !status; b++) {
             cel_csr part = CEL_ZERO;
             strcpy(name, "inter");
-            if (hop > 1) celi_name_add(name, "_hop", 0), celi_name_add(name, NULL, hop);
+            if (hop > 1) celi_name_add(name, "_hop", NULL, hop);
             if (o->type) {
-                celi_name_add(name, " ", 0), celi_name_add(name, o->type_name ? o->type_name[a] : NULL, a);
-                celi_name_add(name, " | ", 0), celi_name_add(name, o->type_name ? o->type_name[b] : NULL, b);
-                status = cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part);
-                if (status) celi_note(err, status, "the relation of two types");
+                celi_name_add(name, " ", o->type_name ? o->type_name[a] : NULL, a);
+                celi_name_add(name, " | ", o->type_name ? o->type_name[b] : NULL, b);
+                status = celi_note(err, cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part),
+                                   "the relation of two types");
             }
             if (!status) status = cel_relations_add(r, name, o->type ? &part : w, err);
         }
@@ -6697,16 +6698,13 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
         if (o.type[i] < 0 || o.type[i] >= o.types)
             return celi_fail(err, CEL_ERR_ARG, "a cell's type is out of range", -1, i, -1);
     status = celi_relation_check(graph, graph->rows, err);
-    if (!status) {
-        status = cel_relations_new(graph->rows, out);
-        if (status) celi_note(err, status, "the relations of a graph");
-    }
+    if (!status) status = celi_note(err, cel_relations_new(graph->rows, out), "the relations of a graph");
     for (hop = 1; hop <= o.hops && !status; hop++) {
-        status = hop > 1                               ? cel_csr_hop(graph, (int)hop, &w)
-                 : o.weights == CEL_WEIGHTS_MEAN ? cel_csr_symmetrise(graph, &w)
-                                                       : cel_csr_transpose(graph, &w);
+        if (hop > 1) status = cel_csr_hop(graph, (int)hop, &w);
+        else if (o.weights == CEL_WEIGHTS_MEAN) status = cel_csr_symmetrise(graph, &w);
+        else status = cel_csr_transpose(graph, &w);
         if (!status && hop == 1 && o.weights == CEL_WEIGHTS_GCN) status = cel_csr_normalise(&w, CEL_NORM_GCN);
-        if (status) celi_note(err, status, "the relations of a graph");
+        celi_note(err, status, "the relations of a graph");
         if (!status) status = celi_relations_hop(out, &w, hop, &o, err);
         cel_csr_free(&w);
     }
@@ -6722,33 +6720,22 @@ CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel
     memset(w, 0, sizeof *w);
     for (k = 0; k < r->count && !status; k++)
         if (!strcmp(r->name[k], name)) status = celi_note(err, CEL_ERR_ARG, "two relations of one name");
-    if (!status) {
-        if (!cel_csr_is_symmetric(&own)) status = cel_csr_transpose(&own, &wt);
-        if (!status) status = celi_relations_grow(r, name);
-        if (status) celi_note(err, status, "a relation");
-    }
+    if (!status && !cel_csr_is_symmetric(&own)) status = celi_note(err, cel_csr_transpose(&own, &wt), "a relation");
+    if (!status) status = celi_note(err, celi_relations_grow(r, name, &own, &wt), "a relation");
     if (status) {
         cel_csr_free(&own);
         cel_csr_free(&wt);
-        return status;
     }
-    r->owned[2 * (r->count - 1)] = own;
-    r->owned[2 * (r->count - 1) + 1] = wt;
-    celi_relations_point(r);
-    return CEL_OK;
+    return status;
 }
 
 CEL_API_DEF void cel_relations_free(cel_relations *r)
 {
+    celi_pool pool = CEL_ZERO;
     int64_t k;
-    for (k = 0; k < r->count; k++) {
-        celi_free(r->name[k]);
-        cel_csr_free(r->owned + 2 * k);
-        cel_csr_free(r->owned + 2 * k + 1);
-    }
-    celi_free(r->at);
-    celi_free(r->name);
-    celi_free(r->owned);
+    for (k = 0; k < 2 * r->count; k++) cel_csr_free(r->owned + k);
+    pool.last = r->memory;
+    celi_pool_free(&pool);
     memset(r, 0, sizeof *r);
 }
 
@@ -7196,262 +7183,238 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 
 /* ---- the model file ---- */
 
-enum { CELI_MODEL_FORMAT = 1, CELI_MODEL_MEMBERS = 20, CELI_MODEL_NUMBERS = 11 };
-
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* What is written: members, the texts and shapes they point to. */
-typedef struct celi_model_writer {
-    cel_npz_member member[CELI_MODEL_MEMBERS];
-    int64_t shape[CELI_MODEL_MEMBERS][3];
-    char *text[CELI_MODEL_MEMBERS];
-    int64_t count;
-    cel_status status;
-    cel_error *err;
-} celi_model_writer;
+/* What is kept of a record. Writing and reading walk the same two lists, so that neither forgets what the other knows.
+ * The numbers are one array, after that of the format; one that an older file has not is 0. */
+typedef struct celi_number {
+    size_t at; /* where it stands in the record */
+    char kind; /* i int64_t, e an int or enum, d double */
+} celi_number;
+#define CELI_NUMBER(kind, member) {offsetof(cel_model_record, member), kind}
+static const celi_number celi_numbers[] = {
+    CELI_NUMBER('i', hops),          CELI_NUMBER('e', weights),        CELI_NUMBER('i', graph.k),
+    CELI_NUMBER('d', graph.inner),   CELI_NUMBER('d', graph.radius),   CELI_NUMBER('d', graph.decay),
+    CELI_NUMBER('i', scaling.genes), CELI_NUMBER('i', scaling.groups), CELI_NUMBER('e', scaling.kind),
+    CELI_NUMBER('e', scaling.log),   CELI_NUMBER('d', scaling.target)};
 
-/* Adds `blocks` matrices of (rows / blocks x cols), one after the other, as an array of three dimensions, or of two or
- * one where the leading lengths are 0. */
-static void celi_model_put(celi_model_writer *w, const char *name, const void *data, int bytes, int64_t a, int64_t b,
-                           int64_t c)
+/* Arrays and texts, each under its name; what the record has not is left out, and NULL when read. Names come first,
+ * because they tell how long arrays behind them are. */
+typedef struct celi_member {
+    const char *name, *lengths; /* a letter for each dimension: see celi_record_length */
+    char kind;                  /* m cel_mat, r cel_real *, d double *, l names, t text */
+    size_t at;
+} celi_member;
+#define CELI_MEMBER(name, lengths, kind, member) {name, lengths, kind, offsetof(cel_model_record, member)}
+static const celi_member celi_members[] = {
+    CELI_MEMBER("genes", "n", 'l', gene),
+    CELI_MEMBER("relations", "R", 'l', relation),
+    CELI_MEMBER("types", "T", 'l', type),
+    CELI_MEMBER("slides", "S", 'l', slide),
+    CELI_MEMBER("groups", "G", 'l', group),
+    CELI_MEMBER("note", "", 't', note),
+    CELI_MEMBER("force", "Rnn", 'm', model.force),
+    CELI_MEMBER("field", "n", 'r', model.field),
+    CELI_MEMBER("slide_field", "Sn", 'm', slide_field),
+    CELI_MEMBER("se", "Rnn", 'm', se),
+    CELI_MEMBER("z", "Rnn", 'm', z),
+    CELI_MEMBER("p", "Rnn", 'm', p),
+    CELI_MEMBER("q", "Rnn", 'm', q),
+    CELI_MEMBER("partial", "Rnn", 'm', partial),
+    CELI_MEMBER("centre", "Gn", 'd', scaling.centre),
+    CELI_MEMBER("scale", "n", 'd', scaling.scale),
+    CELI_MEMBER("size", "n", 'd', scaling.size)};
+enum {
+    CELI_MODEL_FORMAT = 1,
+    CELI_NUMBERS = sizeof celi_numbers / sizeof celi_numbers[0],
+    CELI_MEMBERS = sizeof celi_members / sizeof celi_members[0]
+};
+
+/* Number k of a record, which is set first where `set` is not NULL. */
+static double celi_record_number(cel_model_record *record, int64_t k, const double *set)
 {
-    int64_t *shape = w->shape[w->count];
-    int dims = a ? 3 : b ? 2 : 1;
-    if (!data || w->status) return;
-    shape[0] = a ? a : b ? b : c;
-    shape[1] = a ? b : c;
-    shape[2] = c;
-    w->member[w->count].name = name;
-    w->member[w->count++].array = cel_npy_describe('f', bytes, dims, shape, data);
+    void *at = (char *)record + celi_numbers[k].at;
+    switch (celi_numbers[k].kind) {
+    case 'i': return (double)(set ? *(int64_t *)at = (int64_t)*set : *(int64_t *)at);
+    case 'e': return set ? *(int *)at = (int)*set : *(int *)at;
+    }
+    return set ? *(double *)at = *set : *(double *)at;
 }
 
-static void celi_model_put_names(celi_model_writer *w, const char *name, char *const *lines, int64_t count)
+static int64_t *celi_record_length(cel_model_record *record, char which)
 {
-    char **text = &w->text[w->count];
-    if (!lines || w->status) return;
-    w->status = cel_file_join_lines(lines, count, text, w->err);
-    if (!w->status) w->member[w->count++] = cel_npz_text(name, *text);
+    switch (which) {
+    case 'R': return &record->model.relations;
+    case 'T': return &record->types;
+    case 'S': return &record->slides;
+    case 'G': return &record->scaling.groups;
+    }
+    return &record->model.genes;
+}
+
+/* The lengths of a member's array; returns how many. */
+static int celi_record_shape(cel_model_record *record, const celi_member *m, int64_t *shape)
+{
+    int d;
+    for (d = 0; m->lengths[d]; d++) shape[d] = *celi_record_length(record, m->lengths[d]);
+    return d;
+}
+
+/* Describes a member for the archive; to->name stays NULL where the record has none. *text owns what names become. */
+static cel_status celi_record_put(cel_model_record *record, const celi_member *m, char **text, cel_npz_member *to,
+                                  cel_error *err)
+{
+    const void *at = (char *)record + m->at;
+    const cel_mat *a = (const cel_mat *)at; /* if it is one */
+    int64_t shape[3];
+    int dims = celi_record_shape(record, m, shape);
+    void *data; /* of whatever type: a cel_mat's comes first */
+    cel_status status = CEL_OK;
+    memcpy(&data, at, sizeof data);
+    to->name = data ? m->name : NULL;
+    if (!data) return CEL_OK;
+    if (m->kind == 'l') status = cel_file_join_lines((char **)data, shape[0], text, err);
+    if (status) return status;
+    if (m->kind == 'l' || m->kind == 't') *to = cel_npz_text(m->name, m->kind == 't' ? (char *)data : *text);
+    else to->array = cel_npy_describe('f', (int)(m->kind == 'd' ? 8 : sizeof(cel_real)), dims, shape, data);
+    if (m->kind == 'm' && (a->rows * a->cols != to->array.count || a->cols != shape[dims - 1] || a->stride != a->cols))
+        status = celi_note(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model");
+    return status;
 }
 
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
-    static const char *const stacked[] = {"se", "z", "p", "q", "partial"};
-    const cel_model *m = &record->model;
-    const cel_mat *matrix[5];
-    const int real = (int)sizeof(cel_real);
-    const int64_t n = m->genes, R = m->relations;
-    const cel_scaling *scaling = &record->scaling;
-    double number[CELI_MODEL_NUMBERS];
-    celi_model_writer w = CEL_ZERO;
-    int64_t k;
-    w.err = err;
-    number[0] = CELI_MODEL_FORMAT;
-    number[1] = (double)record->hops;
-    number[2] = (double)record->weights;
-    number[3] = (double)record->graph.k;
-    number[4] = record->graph.inner;
-    number[5] = record->graph.radius;
-    number[6] = record->graph.decay;
-    number[7] = scaling->genes ? 1 + (double)scaling->kind : 0;
-    number[8] = scaling->log;
-    number[9] = scaling->target;
-    number[10] = (double)scaling->groups;
-    if (scaling->genes && scaling->genes != n)
-        w.status = celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
-    celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
-    celi_model_put(&w, "force", m->force.data, real, R, n, n);
-    celi_model_put(&w, "field", m->field, real, 0, 0, n);
-    celi_model_put(&w, "slide_field", record->slide_field.data, real, 0, record->slide_field.rows, n);
-    matrix[0] = &record->se, matrix[1] = &record->z, matrix[2] = &record->p, matrix[3] = &record->q;
-    matrix[4] = &record->partial;
-    for (k = 0; k < 5; k++) {
-        if (matrix[k]->data && (matrix[k]->rows != R * n || matrix[k]->cols != n || matrix[k]->stride != n))
-            w.status = celi_note(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model");
-        celi_model_put(&w, stacked[k], matrix[k]->data, real, R, n, n);
+    const int64_t numbers = 1 + CELI_NUMBERS;
+    cel_model_record r = *record;
+    cel_npz_member member[CELI_MEMBERS + 2];
+    char *text[CELI_MEMBERS] = {NULL};
+    double number[1 + CELI_NUMBERS] = {CELI_MODEL_FORMAT};
+    int64_t k, count = 0;
+    cel_status status = CEL_OK;
+    if (r.scaling.genes && r.scaling.genes != r.model.genes)
+        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
+    for (k = 0; k < CELI_NUMBERS; k++) number[1 + k] = celi_record_number(&r, k, NULL);
+    member[count].name = "celcomen_model";
+    member[count++].array = cel_npy_describe('f', 8, 1, &numbers, number);
+    member[count++] = cel_npz_text("version", CELCOMEN_VERSION);
+    for (k = 0; k < CELI_MEMBERS && !status; k++) {
+        status = celi_record_put(&r, celi_members + k, text + k, member + count, err);
+        count += member[count].name != NULL;
     }
-    celi_model_put(&w, "centre", scaling->centre, 8, 0, scaling->groups, n);
-    celi_model_put(&w, "scale", scaling->scale, 8, 0, 0, n);
-    celi_model_put(&w, "size", scaling->size, 8, 0, 0, n);
-    celi_model_put_names(&w, "groups", record->group, scaling->groups);
-    celi_model_put_names(&w, "genes", record->gene, n);
-    celi_model_put_names(&w, "relations", record->relation, R);
-    celi_model_put_names(&w, "types", record->type, record->types);
-    celi_model_put_names(&w, "slides", record->slide, record->slides);
-    w.member[w.count].name = NULL;
-    if (record->note && !w.status) w.member[w.count++] = cel_npz_text("note", record->note);
-    if (!w.status) w.member[w.count++] = cel_npz_text("version", CELCOMEN_VERSION);
-    if (!w.status) w.status = cel_npz_write(path, w.member, w.count, err);
-    for (k = 0; k < CELI_MODEL_MEMBERS; k++) cel_file_free(w.text[k]);
-    return w.status;
+    if (!status) status = cel_npz_write(path, member, count, err);
+    for (k = 0; k < CELI_MEMBERS; k++) cel_file_free(text[k]);
+    return status;
 }
 
-/* What is read: the archive, where copies go, and the first failure. */
-typedef struct celi_model_reader {
-    cel_npz archive;
-    celi_pool *pool;
-    cel_status status;
-    cel_error *err;
-} celi_model_reader;
-
-/* Array `name` of the last `dims` of the lengths a, b, c in cel_real (real), or in double. NULL where it is absent. */
-static void *celi_model_get(celi_model_reader *r, const char *name, int real, int dims, int64_t a, int64_t b, int64_t c)
+/* The lines of a text of `size` bytes, of which *count are asked for unless that is negative: *data, the text, becomes a
+ * list of them. */
+static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, celi_pool *pool, cel_error *err)
 {
-    int64_t want[3], k;
-    size_t bytes = real ? sizeof(cel_real) : sizeof(double);
-    cel_npy array;
-    void *out;
-    want[0] = a, want[1] = b, want[2] = c;
-    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
-    r->status = cel_npz_get(&r->archive, name, &array, r->err);
-    for (k = 0; k < dims && !r->status; k++)
-        if (array.ndim != dims || array.shape[k] != want[3 - dims + k] || array.kind != 'f' ||
-            (!real && (array.bytes != 8 || array.big_endian != celi_host_big_endian())))
-            r->status = celi_fail(r->err, CEL_ERR_FORMAT, "an array of the model has another shape or type than its "
-                                                          "forces ask for", array.offset, -1, -1);
-    if (r->status) return NULL;
-    out = celi_pool_get(r->pool, array.count, bytes);
-    if (!out) r->status = celi_note(r->err, CEL_ERR_MEMORY, "reading a model");
-    else if (real) r->status = cel_npy_to_real(&array, (cel_real *)out, r->err);
-    else memcpy(out, array.data, (size_t)array.count * bytes);
-    return r->status ? NULL : out;
-}
-
-static cel_mat celi_model_get_mat(celi_model_reader *r, const char *name, int64_t relations, int64_t n)
-{
-    cel_mat a = CEL_ZERO;
-    a.data = (cel_real *)celi_model_get(r, name, 1, 3, relations, n, n);
-    if (!a.data) return a;
-    a.rows = relations * n;
-    a.cols = a.stride = n;
-    return a;
-}
-
-/* The text of member `name`, terminated; NULL where it is absent. */
-static char *celi_model_get_text(celi_model_reader *r, const char *name, int64_t *size)
-{
-    cel_npy array;
-    char *out;
-    *size = 0;
-    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
-    r->status = cel_npz_get(&r->archive, name, &array, r->err);
-    if (!r->status && (array.kind != 'u' || array.bytes != 1))
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a text of the model is none", array.offset, -1, -1);
-    if (r->status) return NULL;
-    out = (char *)celi_pool_get(r->pool, array.count + 1, 1);
-    if (!out) r->status = celi_note(r->err, CEL_ERR_MEMORY, "reading a model");
-    else if (array.count) memcpy(out, array.data, (size_t)array.count);
-    *size = array.count;
-    return out;
-}
-
-/* The lines of member `name`, *count of them; where count was not negative before, so many are asked for. */
-static char **celi_model_get_names(celi_model_reader *r, const char *name, int64_t *count)
-{
-    int64_t size, lines = 0, k;
-    char *text = celi_model_get_text(r, name, &size), **out;
-    for (k = 0; text && k < size; k++) lines += text[k] == '\n';
-    if (text && *count >= 0 && lines != *count)
-        r->status = celi_note(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
-    if (text || *count < 0) *count = lines;
-    out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
-    if (!out) return NULL;
+    char *text = (char *)*data, *end = text + size, **line;
+    int64_t lines = 0, k;
+    for (k = 0; k < size; k++) lines += text[k] == '\n';
+    if (*count >= 0 && lines != *count)
+        return celi_note(err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
+    *data = line = (char **)celi_pool_get(pool, lines + 1, sizeof *line);
+    if (!line) return celi_note(err, CEL_ERR_MEMORY, "reading a model");
+    *count = lines;
     for (k = 0; k < lines; k++) {
-        out[k] = text;
-        text = strchr(text, '\n');
+        line[k] = text;
+        text = (char *)memchr(text, '\n', (size_t)(end - text));
         *text++ = 0;
     }
-    return out;
+    return CEL_OK;
 }
 
-/* How rows are made, from the numbers of an archive. */
-static void celi_model_load_scaling(celi_model_reader *r, const double *number, cel_model_record *out)
+/* A copy, in the pool, of a member that the archive has. */
+static cel_status celi_record_get(cel_model_record *record, const celi_member *m, cel_npz *archive, celi_pool *pool,
+                                  cel_error *err)
 {
-    cel_scaling *s = &out->scaling;
-    if (r->status || !(number[7] > 0)) return;
-    s->kind = (cel_kind)((int)number[7] - 1);
-    s->log = number[8] > 0;
-    s->target = number[9];
-    s->genes = out->model.genes;
-    s->groups = (int64_t)number[10];
-    if ((int)s->kind > CEL_KIND_UNIT || s->groups < 1)
-        r->status = celi_note(r->err, CEL_ERR_FORMAT, "a scaling of no known kind");
-    s->centre = (double *)celi_model_get(r, "centre", 0, 2, 0, s->groups, s->genes);
-    s->scale = (double *)celi_model_get(r, "scale", 0, 1, 0, 0, s->genes);
-    s->size = (double *)celi_model_get(r, "size", 0, 1, 0, 0, s->genes);
-    out->group = celi_model_get_names(r, "groups", &s->groups);
-    if (!r->status && !s->centre != !s->scale)
-        r->status = celi_note(r->err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
+    const int text = m->kind == 'l' || m->kind == 't', real = m->kind == 'm' || m->kind == 'r';
+    const size_t bytes = text ? 1 : real ? sizeof(cel_real) : sizeof(double);
+    void *at = (char *)record + m->at, *data;
+    int64_t shape[3];
+    int d, dims = celi_record_shape(record, m, shape), fits;
+    cel_npy a;
+    cel_status status = cel_npz_get(archive, m->name, &a, NULL);
+    if (status == CEL_ERR_ARG) return CEL_OK;
+    status = cel_npz_get(archive, m->name, &a, err);
+    if (status) return status;
+    fits = a.kind == (text ? 'u' : 'f') && (text || a.ndim == dims);
+    for (d = 0; fits && d < dims && !text; d++) fits = a.shape[d] == shape[d];
+    if (!real) fits = fits && a.bytes == (int)bytes && a.big_endian == celi_host_big_endian() && !a.fortran;
+    if (!fits)
+        return celi_fail(err, CEL_ERR_FORMAT, text ? "a text of the model is none"
+                         : "an array of the model has another shape or type than its forces ask for", a.offset, -1, -1);
+    data = celi_pool_get(pool, a.count + text, bytes); /* a text is terminated */
+    if (!data) return celi_note(err, CEL_ERR_MEMORY, "reading a model");
+    if (real) status = cel_npy_to_real(&a, (cel_real *)data, err);
+    else if (a.count) memcpy(data, a.data, (size_t)a.count * bytes);
+    if (m->kind == 'l')
+        status = celi_record_lines(&data, a.count, celi_record_length(record, m->lengths[0]), pool, err);
+    if (m->kind == 'm') *(cel_mat *)at = cel_mat_view((cel_real *)data, a.count / shape[dims - 1], shape[dims - 1]);
+    else memcpy(at, &data, sizeof data);
+    return status;
 }
 
-/* Everything of an archive that is a model of n genes and so many relations. */
-static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, cel_model_record *out)
+/* What the archive must be, and the numbers of the record; its other lengths, -1, are not known yet. */
+static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
 {
-    static const double none[CELI_MODEL_NUMBERS] = {0};
-    const double *number = (const double *)celi_model_get(r, "celcomen_model", 0, 1, 0, 0, CELI_MODEL_NUMBERS);
-    int64_t size;
-    if (!number) number = none;
-    if (!r->status && (int64_t)number[0] != CELI_MODEL_FORMAT)
-        r->status = celi_note(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the "
-                                                           "version that wrote it");
-    if (r->status) return;
-    out->hops = (int64_t)number[1];
-    out->weights = (cel_weights)(int)number[2];
-    out->graph.k = (int64_t)number[3];
-    out->graph.inner = number[4];
-    out->graph.radius = number[5];
-    out->graph.decay = number[6];
-    out->model.genes = n;
-    out->model.relations = relations;
-    out->model.force = celi_model_get_mat(r, "force", relations, n);
-    out->model.field = (cel_real *)celi_model_get(r, "field", 1, 1, 0, 0, n);
-    out->se = celi_model_get_mat(r, "se", relations, n);
-    out->z = celi_model_get_mat(r, "z", relations, n);
-    out->p = celi_model_get_mat(r, "p", relations, n);
-    out->q = celi_model_get_mat(r, "q", relations, n);
-    out->partial = celi_model_get_mat(r, "partial", relations, n);
-    out->gene = celi_model_get_names(r, "genes", &n);
-    out->relation = celi_model_get_names(r, "relations", &relations);
-    out->types = out->slides = -1;
-    out->type = celi_model_get_names(r, "types", &out->types);
-    out->slide = celi_model_get_names(r, "slides", &out->slides);
-    out->note = celi_model_get_text(r, "note", &size);
-    celi_model_load_scaling(r, number, out);
-    out->slide_field.data = (cel_real *)celi_model_get(r, "slide_field", 1, 2, 0, out->slides, out->model.genes);
-    if (!out->slide_field.data) return;
-    out->slide_field.rows = out->slides;
-    out->slide_field.cols = out->slide_field.stride = out->model.genes;
+    cel_npy force, number;
+    double v[1 + CELI_NUMBERS];
+    int64_t k;
+    if (cel_npz_get(archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 ||
+        force.shape[1] != force.shape[2] || cel_npz_get(archive, "celcomen_model", &number, NULL) ||
+        number.kind != 'f' || number.bytes != 8 || number.big_endian != celi_host_big_endian() || number.count < 1)
+        return celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
+    memset(v, 0, sizeof v);
+    memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_NUMBERS) * sizeof *v);
+    if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
+        return celi_note(err, CEL_ERR_UNSUPPORTED,
+                         "a model of another format: fit it again, or use the version that wrote it");
+    for (k = 0; k < CELI_NUMBERS; k++) (void)celi_record_number(r, k, v + 1 + k);
+    r->model.genes = force.shape[1];
+    r->model.relations = force.shape[0];
+    r->types = r->slides = -1;
+    if (r->scaling.genes && (r->scaling.genes != r->model.genes || r->scaling.groups < 1 || (int)r->scaling.kind < 0 ||
+                             r->scaling.kind > CEL_KIND_UNIT))
+        return celi_note(err, CEL_ERR_FORMAT, "a scaling of no known kind");
+    return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, cel_error *err)
 {
-    celi_model_reader r = CEL_ZERO;
+    cel_model_record r = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    cel_npz archive;
     cel_file file;
-    cel_npy force;
+    int64_t k;
+    cel_status status = cel_file_open(path, 0, &file, err);
     memset(out, 0, sizeof *out);
-    r.err = err;
-    r.status = cel_file_open(path, 0, &file, err);
-    if (r.status) return r.status;
-    r.status = cel_npz_parse(file.bytes, file.size, &r.archive, err);
-    if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) ||
-                      cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 ||
-                      force.shape[1] < 1 || force.shape[1] != force.shape[2]))
-        r.status = celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
-    out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
-    r.pool = (celi_pool *)out->owned;
-    if (!r.status && !r.pool) r.status = celi_note(err, CEL_ERR_MEMORY, "reading a model");
-    if (!r.status) celi_model_load(&r, force.shape[1], force.shape[0], out);
-    if (!r.status && r.pool->status) r.status = celi_note(err, CEL_ERR_MEMORY, "reading a model");
+    if (status) return status;
+    status = cel_npz_parse(file.bytes, file.size, &archive, err);
+    if (!status) status = celi_record_begin(&r, &archive, err);
+    for (k = 0; k < CELI_MEMBERS && !status; k++)
+        status = celi_record_get(&r, celi_members + k, &archive, &pool, err);
+    if (!status && !r.scaling.centre != !r.scaling.scale)
+        status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
     cel_file_close(&file);
-    if (r.status) cel_model_record_free(out);
-    return r.status;
+    if (status) celi_pool_free(&pool);
+    if (status) return status;
+    if (r.types < 0) r.types = 0;
+    if (r.slides < 0) r.slides = 0;
+    r.owned = pool.last;
+    *out = r;
+    return CEL_OK;
 }
 
 #endif
 
 CEL_API_DEF void cel_model_record_free(cel_model_record *record)
 {
-    if (record->owned) celi_pool_free((celi_pool *)record->owned);
-    celi_free(record->owned);
+    celi_pool pool = CEL_ZERO;
+    pool.last = record->owned;
+    celi_pool_free(&pool);
     memset(record, 0, sizeof *record);
 }
 
