@@ -1,4 +1,4 @@
-/* celcomen.h - 0.1.0 - forces between genes, within and between the cells of a tissue
+/* celcomen.h - 0.2.0 - forces between genes, within and between the cells of a tissue
  *
  * A single-file C library (C99, C++11) for Celcomen, a maximum-entropy model of spatial
  * transcriptomics: infer the forces from a slide, generate tissue from forces, ask counterfactuals.
@@ -220,7 +220,7 @@
  *     kernels    cel_level_, cel_vec_, cel_rng_   what is vectorised by hand
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
- *     files      cel_file_, cel_npy_, cel_npz_   .npy, .npz, lists of names
+ *     files      cel_file_, cel_npy_, cel_npz_, cel_table_   .npy, .npz, lists of names, tables of every kind
  *     tissue     cel_slide_, cel_scaling_, cel_graph_   from counts to rows and back, tiles, neighbour graphs
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
@@ -235,9 +235,9 @@
 #define CELCOMEN_H
 
 #define CELCOMEN_VERSION_MAJOR 0
-#define CELCOMEN_VERSION_MINOR 1
+#define CELCOMEN_VERSION_MINOR 2
 #define CELCOMEN_VERSION_PATCH 0
-#define CELCOMEN_VERSION "0.1.0"
+#define CELCOMEN_VERSION "0.2.0"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -314,7 +314,7 @@ typedef struct cel_error {
 /* The text of a status code: a constant string, never NULL. */
 CEL_API const char *cel_strerror(cel_status status);
 
-/* The version of the implementation that was compiled, e.g. "0.1.0". */
+/* The version of the implementation that was compiled, e.g. "0.2.0". */
 CEL_API const char *cel_version(void);
 
 /* Progress of long work: `done` of `total` steps of `stage`, and its current value (a loss, an
@@ -529,7 +529,7 @@ CEL_API cel_status cel_csr_groups(const int32_t *label, int64_t count, int64_t g
                                   cel_error *err);
 
 /* ======================================================================== */
-/* files: .npy, .npz and lists of names, in and out                         */
+/* files: .npy, .npz, lists of names and tables, in and out                 */
 /* ======================================================================== */
 
 #define CEL_NPY_DIMS 32
@@ -561,10 +561,18 @@ CEL_API cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *e
 /* The same for integers and bool into out (count): CEL_ERR_UNSUPPORTED for floating point and text,
  * CEL_ERR_DATA (out zeroed, err->cell the element) for an unsigned value above INT64_MAX. */
 CEL_API cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_error *err);
-/* The elements in place, without a copy, if they are native cel_real in C order and aligned; else NULL. */
-CEL_API const cel_real *cel_npy_view(const cel_npy *a);
 /* Describes the caller's native, C-ordered array for the writers: e.g. ('f', sizeof(cel_real), 2, shape, x). */
 CEL_API cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data);
+
+/* Compressed content may be a thousand times longer than the file: none is unpacked, and no table made, of more bytes
+ * than this (8 GiB), unless the caller gives another limit. */
+#define CEL_UNPACK_LIMIT ((int64_t)1 << 33)
+
+/* Unpacks a gzip file in memory, all its members, lengths and CRC-32 checked. Allocates the content and nothing else:
+ * *out (*length), free with cel_file_free. limit 0 means CEL_UNPACK_LIMIT. CEL_ERR_FORMAT if it is damaged, cut short
+ * or longer (err->offset is the byte in the file). */
+CEL_API cel_status cel_file_gunzip(const void *bytes, size_t size, int64_t limit, void **out, size_t *length,
+                                   cel_error *err);
 
 /* A zip archive of .npy files in memory, its directory checked by cel_npz_parse (zip64 too). */
 typedef struct cel_npz {
@@ -572,6 +580,8 @@ typedef struct cel_npz {
     size_t size;
     int64_t count;     /* members */
     int64_t directory; /* offset of the central directory */
+    int64_t limit;     /* bytes that a compressed member may unpack to; 0: CEL_UNPACK_LIMIT */
+    void *unpacked;    /* private: those members */
 } cel_npz;
 
 /* An array to be written under a name (without ".npy"). */
@@ -585,12 +595,14 @@ typedef struct cel_npz_member {
 CEL_API cel_status cel_npz_parse(const void *bytes, size_t size, cel_npz *out, cel_error *err);
 /* The name of member i without ".npy", cut to capacity - 1 bytes and terminated. Returns its full length. */
 CEL_API size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t capacity);
-/* The last member of that name (CEL_ERR_ARG if there is none), its CRC-32 checked; its data are in the archive.
- * Only stored members can be read: CEL_ERR_UNSUPPORTED for a deflated one (err->what says how to save
- * uncompressed). */
+/* The last member of that name (CEL_ERR_ARG if there is none), its CRC-32 checked. The data of a stored one are in the
+ * archive; a compressed one (numpy.savez_compressed) is unpacked into memory that z keeps until cel_npz_free, and its
+ * out->offset is that of the member. */
 CEL_API cel_status cel_npz_get(cel_npz *z, const char *name, cel_npy *out, cel_error *err);
-/* The matrix that scipy.sparse.save_npz(..., compressed=False) wrote, of format csr: entries sorted,
- * duplicates summed. Free with cel_csr_free. */
+/* Frees what cel_npz_get unpacked; arrays of it end with it. Nothing to do where all members are stored. */
+CEL_API void cel_npz_free(cel_npz *z);
+/* The matrix that scipy.sparse.save_npz wrote, of format csr, csc or coo: entries sorted, duplicates summed. Free with
+ * cel_csr_free. */
 CEL_API cel_status cel_npz_to_csr(cel_npz *z, cel_csr *out, cel_error *err);
 /* Describes a as SciPy's five members, to be written; shape (2) is filled and, like a, must live until then. */
 CEL_API void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_member *member);
@@ -601,12 +613,50 @@ CEL_API cel_npz_member cel_npz_text(const char *name, const char *text);
 /* One string a line of a text of `size` bytes: bytes kept as they are, "\r\n" ends a line as "\n" does, a
  * last line needs neither, a leading byte order mark is dropped. CEL_ERR_FORMAT for a NUL byte (err->offset
  * is the line, from 1). *lines (count, and a NULL after them) is one allocation: free with cel_file_free. */
-CEL_API cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count, cel_error *err);
+CEL_API cel_status cel_file_parse_lines(const void *bytes, size_t size, char ***lines, int64_t *count,
+                                        cel_error *err);
 /* The inverse: a text of `count` lines, each ended by "\n". CEL_ERR_DATA if a line has an end within
  * (err->offset its number, from 1). Free *text with cel_file_free. */
 CEL_API cel_status cel_file_join_lines(char *const *lines, int64_t count, char **text, cel_error *err);
 /* Frees what a function of this room allocated; NULL is fine. */
 CEL_API void cel_file_free(void *p);
+
+/* How a table is read. All-zero: a cell a row, header and names found out, every column a number. */
+typedef struct cel_table_options {
+    int genes_are_rows; /* 1: the file has a gene a row, and is turned (not needed for a 10x folder) */
+    int header;         /* 1 / -1: a text's first line is a header / is none; 0: by its looks */
+    int row_names;      /* 1 / -1: a text's first column holds names / does not; 0: by its looks */
+    int dense;          /* 1: a sparse matrix is made dense */
+    const char *const *pick; /* (picks) the columns of a text that are wanted, in this order, by name */
+    int64_t picks;           /* 0: all, or with a label none */
+    const char *label;       /* a column of a text that holds words, or NULL; not with genes_are_rows */
+    int64_t limit;           /* bytes of memory for what is read; 0: CEL_UNPACK_LIMIT */
+} cel_table_options;
+
+/* Numbers with the names of their rows (cells) and columns (genes). They are in x or in sparse, the other is empty; to
+ * keep one, copy it and zero it here. Free with cel_table_free. */
+typedef struct cel_table {
+    int64_t rows, cols;
+    cel_mat x;      /* (rows x cols) */
+    cel_csr sparse; /* (rows x cols) of Matrix Market's coordinate files and SciPy's matrices */
+    char **row;     /* (rows) names, or NULL where the file has none */
+    char **col;     /* (cols) */
+    char **label;   /* (rows) the words asked for, or NULL */
+    void *pool;     /* private: where the names are */
+} cel_table;
+
+/* The table in a file's bytes, of a kind that is found from them; gzip around it is unpacked:
+ *   - text: CSV, TSV, semicolons or spaces between fields, quotes as in CSV, any line ends, UTF-8. The first line is a
+ *     header if one of its fields (not the first) is no number, or if it is a field shorter than the second; the first
+ *     column holds names if its first field is no number, or by its header. Numbers have a decimal point whatever the
+ *     locale, and are within 1 ulp of what is written.
+ *   - Matrix Market, coordinate or array, real, integer or pattern, general.
+ *   - .npy with two dimensions; .npz of SciPy's (csr, csc, coo), or the first such array in one.
+ * CEL_ERR_UNSUPPORTED names other kinds (.h5ad, .rds, ..) and says how to export them. CEL_ERR_FORMAT otherwise: of a
+ * text err->offset is the line (from 1), err->gene the field (from 0). CEL_ERR_MEMORY, too, beyond the limit. */
+CEL_API cel_status cel_table_parse(const void *bytes, size_t size, const cel_table_options *options, cel_table *out,
+                                   cel_error *err);
+CEL_API void cel_table_free(cel_table *table);
 
 #if !defined(CELCOMEN_NO_STDIO)
 
@@ -633,7 +683,12 @@ CEL_API cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err
 /* A 1-D (rows x 1) or 2-D (rows x cols) .npy of integers, as above; *data is freed with cel_file_free. */
 CEL_API cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *rows, int64_t *cols, cel_error *err);
 CEL_API cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *err);
+/* cel_file_parse_lines of a file, also of one in gzip. */
 CEL_API cel_status cel_file_lines(const char *path, char ***lines, int64_t *count, cel_error *err);
+/* cel_table_parse of a file; or of a folder of 10x Genomics with matrix.mtx, features.tsv (genes.tsv) and barcodes.tsv,
+ * each as it is or in gzip: names of genes are the second column, and whether the matrix has genes in its rows (as 10x
+ * writes it) or cells is seen from the number of names. */
+CEL_API cel_status cel_table_read(const char *path, const cel_table_options *options, cel_table *out, cel_error *err);
 
 /* An array as an .npy file. CEL_ERR_ARG for a description that no such file can have, CEL_ERR_IO. */
 CEL_API cel_status cel_npy_write(const char *path, const cel_npy *a, cel_error *err);
@@ -4258,6 +4313,16 @@ static uint64_t celi_load(const unsigned char *p, int bytes, int big_endian)
     return v;
 }
 
+/* As little-endian, without the loop. */
+static uint64_t celi_load64(const unsigned char *p)
+{
+    uint64_t v;
+    if (celi_host_big_endian()) return celi_load(p, 8, 0);
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* The fields of zip and gzip. */
 static uint32_t celi_load16(const unsigned char *p) { return (uint32_t)celi_load(p, 2, 0); }
 static uint32_t celi_load32(const unsigned char *p) { return (uint32_t)celi_load(p, 4, 0); }
 
@@ -4291,7 +4356,9 @@ static int celi_npy_count(cel_npy *a)
     return 1;
 }
 
-/* A place in a header, which is a Python literal that ends at `end`. */
+/* A place in a header, which is a Python literal that ends at `end`. Only what NumPy writes there is understood: NumPy
+ * evaluates the text, so that stranger things could stand in it, and a file that needs them is none to trust. The place
+ * is where an error is reported. */
 typedef struct celi_cursor {
     const unsigned char *p;
     size_t at, end;
@@ -4376,7 +4443,8 @@ static cel_status celi_shape(celi_cursor *c, cel_npy *a)
     return a->ndim == 1 && !comma ? celi_wrong(c, CEL_ERR_FORMAT, "the shape is not a tuple") : CEL_OK;
 }
 
-/* The type: an optional byte order and a code, or a name. */
+/* The type: an optional byte order and a code, or a name. What NumPy has beside numbers (dates, complex numbers,
+ * objects) is told apart from what is no type at all: the one file is fine and not for us, the other is broken. */
 static cel_status celi_descr(celi_cursor *c, cel_npy *a)
 {
     const celi_cursor start = *c;
@@ -4523,7 +4591,7 @@ static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integ
         stride[k] = step;
         step *= a->shape[k];
     }
-    for (i = 0; i < a->count; i++) {
+    for (i = 0; i < a->count; i++) { /* i runs in C order, `at` is the element's place in the file's order */
         uint64_t bits = celi_load(data + at, a->bytes, a->big_endian);
         if (a->kind == 'f') {
             real[i] = (cel_real)celi_float(bits, a->bytes);
@@ -4566,12 +4634,6 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
     return celi_fail(err, CEL_ERR_DATA, "an unsigned integer above 2^63 - 1", a->offset, done, -1);
 }
 
-CEL_API_DEF const cel_real *cel_npy_view(const cel_npy *a)
-{
-    if (!celi_npy_is_real(a) || (uintptr_t)a->data % sizeof(cel_real)) return NULL;
-    return (const cel_real *)a->data;
-}
-
 CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data)
 {
     cel_npy a = CEL_ZERO;
@@ -4586,23 +4648,363 @@ CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64
     return a;
 }
 
-/* ---- .npz: a zip archive (PKWARE's APPNOTE) ---- */
+/* ---- compressed content: deflate (RFC 1951), as gzip (RFC 1952) and zip hold it ---- */
 
-/* CRC-32, half a byte at a time. */
+/* A deflate stream is a row of blocks. A block is stored, or it is a row of symbols in a Huffman code: a byte, the end
+ * of the block, or a length, which a distance in a second code follows: copy so many bytes from so far back. The output
+ * is its own dictionary, so that it is unpacked in one piece, into memory whose size is known before: said by the file
+ * and checked, or measured by a first pass that decodes and writes nothing. Every count is checked before it is used;
+ * what is wrong ends the work with a text, never with a write or a read outside. */
+
+/* CRC-32, eight bytes at a time: table[k] says what a byte does to the sum when k others follow it. The table is made
+ * anew, which takes some microseconds: a constant of 8 KiB would be longer than all of this. */
 static uint32_t celi_crc(uint32_t crc, const void *bytes, size_t n)
 {
-    static const uint32_t table[16] = {
-        0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u, 0x4db26158u, 0x5005713cu,
-        0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu, 0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu};
+    uint32_t table[8][256], i, a, b;
     const unsigned char *p = (const unsigned char *)bytes;
-    size_t i;
-    crc = ~crc;
-    for (i = 0; i < n; i++) {
-        crc = crc >> 4 ^ table[(crc ^ p[i]) & 15];
-        crc = crc >> 4 ^ table[(crc ^ p[i] >> 4) & 15];
+    int k;
+    for (i = 0; i < 256; i++) {
+        table[0][i] = i;
+        for (k = 0; k < 8; k++) table[0][i] = table[0][i] >> 1 ^ (table[0][i] & 1 ? 0xedb88320u : 0);
     }
+    for (k = 1; k < 8; k++)
+        for (i = 0; i < 256; i++) table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
+    crc = ~crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        a = crc ^ celi_load32(p);
+        b = celi_load32(p + 4);
+        crc = table[7][a & 255] ^ table[6][a >> 8 & 255] ^ table[5][a >> 16 & 255] ^ table[4][a >> 24] ^
+              table[3][b & 255] ^ table[2][b >> 8 & 255] ^ table[1][b >> 16 & 255] ^ table[0][b >> 24];
+    }
+    for (; n > 0; n--, p++) crc = crc >> 8 ^ table[0][(crc ^ *p) & 255];
     return ~crc;
 }
+
+/* The bits of a stream, the next one lowest in `hold`. Behind the last byte come zeros, so that nobody need ask for the
+ * end at every bit; they are counted, and whoever has used one has read too far. */
+typedef struct celi_stream {
+    const unsigned char *p, *end;
+    uint64_t hold;
+    int have, past; /* bits in hold; bytes of zeros among them */
+} celi_stream;
+
+/* Makes at least 56 bits available; 0 if bits behind the end have been used. */
+static int celi_stream_fill(celi_stream *b)
+{
+    if (b->end - b->p >= 8) { /* what does not fit is read again next time, as the same bits in the same place */
+        b->hold |= celi_load64(b->p) << b->have;
+        b->p += (63 - b->have) >> 3;
+        b->have |= 56;
+        return 1;
+    }
+    for (; b->have <= 56; b->have += 8)
+        if (b->p < b->end) b->hold |= (uint64_t)*b->p++ << b->have;
+        else b->past++;
+    return 8 * b->past <= b->have;
+}
+
+/* The next n <= 16 bits as a number; they must be available. */
+static int celi_stream_take(celi_stream *b, int n)
+{
+    int v = (int)(b->hold & (((uint64_t)1 << n) - 1));
+    b->hold >>= n;
+    b->have -= n;
+    return v;
+}
+
+/* Goes on at the next whole byte: p stands before it. 0 if that lies behind the end. */
+static int celi_stream_align(celi_stream *b)
+{
+    int whole = (b->have >> 3) - b->past;
+    if (whole < 0) return 0;
+    b->p -= whole;
+    b->hold = 0;
+    b->have = b->past = 0;
+    return 1;
+}
+
+/* A Huffman code. The first bits of the stream point to the symbol and the length of its code; the rare codes that are
+ * longer are found by counting, length by length. */
+enum { CELI_CODE_FAST = 10 };
+typedef struct celi_code {
+    uint16_t fast[1 << CELI_CODE_FAST]; /* symbol << 4 | length, 0 where the code is longer or there is none */
+    uint16_t count[16];                 /* codes of each length */
+    uint16_t symbol[288];               /* in the order of their codes */
+} celi_code;
+
+/* The code of n symbols with these lengths (0 to 15; 0: without a code). Codes are given out by length, then by symbol
+ * (RFC 1951, 3.2.2): counts and an order say all. They stand in the stream highest bit first, all else lowest first;
+ * hence the table of the next bits holds them reversed, at every place whose low bits they are. Returns 0 if there are
+ * more codes than bits allow, or fewer: then zlib takes none at all and a single one of one bit (a file that has no
+ * distance, or one), but not for the code of lengths (n == 19). */
+static int celi_code_make(celi_code *c, const unsigned char *length, int n)
+{
+    int left = 1, used = 0, i, k, code = 0, at[16];
+    memset(c, 0, sizeof *c);
+    for (i = 0; i < n; i++) c->count[length[i]]++;
+    c->count[0] = 0;
+    for (k = 1; k < 16; k++) {
+        at[k] = used;
+        used += c->count[k];
+        left = 2 * left - c->count[k];
+        if (left < 0) return 0;
+    }
+    if (left > 0 && used > 0 && (n == 19 || used > 1 || c->count[1] == 0)) return 0;
+    for (i = 0; i < n; i++)
+        if (length[i]) c->symbol[at[length[i]]++] = (uint16_t)i;
+    for (k = 1, i = 0; k <= CELI_CODE_FAST; k++, code <<= 1)
+        for (; i < at[k]; i++, code++) {
+            int reversed = 0, bit;
+            for (bit = 0; bit < k; bit++) reversed |= (code >> bit & 1) << (k - 1 - bit);
+            for (; reversed < 1 << CELI_CODE_FAST; reversed += 1 << k)
+                c->fast[reversed] = (uint16_t)(c->symbol[i] << 4 | k);
+        }
+    return 1;
+}
+
+/* The next symbol, of at most 15 available bits; -1 if these bits are no code. */
+static int celi_code_next(const celi_code *c, celi_stream *b)
+{
+    int entry = c->fast[b->hold & ((1 << CELI_CODE_FAST) - 1)], k, code = 0, first = 0, index = 0;
+    if (entry) {
+        (void)celi_stream_take(b, entry & 15);
+        return entry >> 4;
+    }
+    for (k = 1; k < 16; k++) { /* codes of k bits are first, first + 1, .. */
+        code |= (int)(b->hold >> (k - 1) & 1);
+        if (code - first < c->count[k]) {
+            (void)celi_stream_take(b, k);
+            return c->symbol[index + code - first];
+        }
+        index += c->count[k];
+        first = (first + c->count[k]) << 1;
+        code <<= 1;
+    }
+    return -1;
+}
+
+/* What can be wrong. Their addresses are what the functions below return; NULL is success. Too little room is told
+ * apart from damage, because it is the one that a larger buffer cures. */
+static const char celi_cut[] = "the compressed content is cut short: copy the file again";
+static const char celi_damaged[] = "the compressed content is damaged: copy the file again";
+static const char celi_full[] = "the content is longer than the file says";
+
+/* The two codes of a block: type 1 has fixed ones, type 2 begins with their lengths, themselves coded. */
+static const char *celi_inflate_codes(celi_stream *b, int type, celi_code *literal, celi_code *distance)
+{
+    static const unsigned char order[19] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
+    unsigned char length[320] = {0};
+    int literals = 288, distances = 32, lengths, i, s, n;
+    if (type == 1) {
+        memset(length, 8, 288);
+        memset(length + 144, 9, 112);
+        memset(length + 256, 7, 24);
+        memset(length + 288, 5, 32);
+    } else {
+        literals = 257 + celi_stream_take(b, 5);
+        distances = 1 + celi_stream_take(b, 5);
+        lengths = 4 + celi_stream_take(b, 4);
+        if (literals > 286 || distances > 30) return celi_damaged;
+        for (i = 0; i < lengths; i++) {
+            if (!celi_stream_fill(b)) return celi_cut;
+            length[order[i]] = (unsigned char)celi_stream_take(b, 3);
+        }
+        if (!celi_code_make(literal, length, 19)) return celi_damaged;
+        memset(length, 0, 19);
+        for (i = 0; i < literals + distances; i += n) { /* 0 to 15 are lengths, 16 to 18 repeat the last one or 0 */
+            if (!celi_stream_fill(b)) return celi_cut;
+            s = celi_code_next(literal, b);
+            if (s < 0 || (s == 16 && i == 0)) return celi_damaged;
+            n = s < 16 ? 1 : s == 18 ? 11 + celi_stream_take(b, 7) : 3 + celi_stream_take(b, s == 17 ? 3 : 2);
+            if (n > literals + distances - i) return celi_damaged;
+            memset(length + i, s < 16 ? s : s == 16 ? length[i - 1] : 0, (size_t)n);
+        }
+        if (!length[256]) return celi_damaged; /* a block without an end */
+    }
+    return celi_code_make(literal, length, literals) && celi_code_make(distance, length + literals, distances)
+               ? NULL : celi_damaged;
+}
+
+/* length bytes from `distance` before, which may overlap: then what is copied repeats. `room` bytes may be written. */
+static void celi_inflate_copy(unsigned char *to, size_t distance, size_t length, size_t room)
+{
+    const unsigned char *from = to - distance;
+    size_t i;
+    if (distance >= 8 && room >= length + 8)
+        for (i = 0; i < length; i += 8) memcpy(to + i, from + i, 8); /* what is too much is overwritten later */
+    else if (distance == 1)
+        memset(to, *from, length);
+    else
+        for (i = 0; i < length; i++) to[i] = from[i];
+}
+
+/* The symbols of a block: bytes, and copies of what came before. */
+static const char *celi_inflate_block(celi_stream *bits, const celi_code *literal, const celi_code *distance,
+                                      unsigned char *out, size_t capacity, size_t *size)
+{
+    celi_stream b = *bits; /* a copy that stays in registers, whatever is written to out */
+    const char *what = NULL;
+    size_t at = *size, length, back;
+    int s, extra; /* a symbol, and how many bits follow it */
+    while (!what) {
+        if (b.have < 48 && !celi_stream_fill(&b)) { /* 48 bits are the longest copy */
+            what = celi_cut;
+            break;
+        }
+        s = celi_code_next(literal, &b);
+        if (s >= 0 && s < 256) {
+            if (at == capacity) what = celi_full;
+            else if (out) out[at++] = (unsigned char)s;
+            else at++;
+            continue;
+        }
+        if (s == 256) break;
+        if (s < 0 || s > 285) {
+            what = celi_damaged;
+            break;
+        }
+        /* Lengths 3, 4, .. 10; then every 4 symbols the step doubles; the last is 258. Distances: every 2 symbols. */
+        s -= 257;
+        extra = s < 8 || s == 28 ? 0 : (s >> 2) - 1;
+        length = s == 28 ? 258 : (size_t)((s < 8 ? s : (4 + (s & 3)) << extra) + 3 + celi_stream_take(&b, extra));
+        s = celi_code_next(distance, &b);
+        extra = s < 4 ? 0 : (s >> 1) - 1;
+        if (s < 0 || s > 29) {
+            what = celi_damaged;
+            break;
+        }
+        back = (size_t)((s < 4 ? s : (2 + (s & 1)) << extra) + 1 + celi_stream_take(&b, extra));
+        if (back > at) what = celi_damaged;
+        else if (length > capacity - at) what = celi_full;
+        else if (out) celi_inflate_copy(out + at, back, length, capacity - at);
+        at += length;
+    }
+    *bits = b;
+    *size = at;
+    return what;
+}
+
+/* Unpacks a deflate stream into out (capacity), or only measures it (out NULL). *size is its length. On success b
+ * stands behind it. The only memory is two codes on the stack; a copy looks back into out itself. */
+static const char *celi_inflate(celi_stream *b, unsigned char *out, size_t capacity, size_t *size)
+{
+    celi_code literal, distance;
+    const char *what = NULL;
+    int last = 0;
+    *size = 0;
+    while (!last && !what) {
+        int type;
+        if (!celi_stream_fill(b)) return celi_cut;
+        last = celi_stream_take(b, 1);
+        type = celi_stream_take(b, 2);
+        if (type == 3) return celi_damaged;
+        if (type == 0) { /* stored: a length, its complement, and bytes */
+            size_t n;
+            if (!celi_stream_align(b) || b->end - b->p < 4) return celi_cut;
+            n = celi_load16(b->p);
+            if ((n ^ celi_load16(b->p + 2)) != 0xffff) return celi_damaged;
+            b->p += 4;
+            if (n > (size_t)(b->end - b->p)) return celi_cut;
+            if (n > capacity - *size) return celi_full;
+            if (out && n) memcpy(out + *size, b->p, n);
+            b->p += n;
+            *size += n;
+        } else {
+            what = celi_inflate_codes(b, type, &literal, &distance);
+            if (!what) what = celi_inflate_block(b, &literal, &distance, out, capacity, size);
+        }
+    }
+    return what ? what : celi_stream_align(b) ? NULL : celi_cut;
+}
+
+/* All members of a gzip file, one after the other, as above; *where is the byte at which the work ended. */
+static const char *celi_gunzip(const unsigned char *p, size_t size, unsigned char *out, size_t capacity, size_t *length,
+                               size_t *where)
+{
+    celi_stream b = CEL_ZERO;
+    const char *what = NULL;
+    b.p = p;
+    b.end = p + size;
+    *length = 0;
+    do {
+        size_t n = 0, head = 10, left = (size_t)(b.end - b.p);
+        int flags = left < 18 ? 0 : b.p[3], k;
+        if (left < 18) what = celi_cut;
+        else if (b.p[0] != 0x1f || b.p[1] != 0x8b || b.p[2] != 8 || flags & 0xe0) what = celi_damaged;
+        if (!what && flags & 4) head += 2 + celi_load16(b.p + 10); /* an extra field */
+        for (k = 8; !what && k <= 16; k <<= 1) /* the name, then a comment: each ends in a zero */
+            if (flags & k) {
+                while (head < left && b.p[head]) head++;
+                head++;
+            }
+        if (!what && flags & 2) head += 2; /* the header's checksum */
+        if (!what && head + 8 > left) what = celi_cut;
+        if (!what) {
+            b.p += head;
+            what = celi_inflate(&b, out ? out + *length : NULL, capacity - *length, &n);
+        }
+        if (!what && b.end - b.p < 8) what = celi_cut;
+        if (!what && ((n & 0xffffffffu) != celi_load32(b.p + 4) ||
+                      (out && celi_crc(0, out + *length, n) != celi_load32(b.p)))) what = celi_damaged;
+        *length += n;
+        if (!what)
+            for (b.p += 8; b.p < b.end && *b.p == 0;) b.p++; /* padding of tapes */
+    } while (!what && b.p < b.end);
+    *where = (size_t)(b.p - p);
+    return what;
+}
+
+/* What may be unpacked, as a number of bytes that memory can have. */
+static uint64_t celi_unpack_limit(int64_t limit)
+{
+    return (uint64_t)celi_min(limit > 0 ? limit : CEL_UNPACK_LIMIT, PTRDIFF_MAX);
+}
+
+/* Refuses what would need more memory than the limit, before it gets any. */
+static cel_status celi_limited(uint64_t entries, size_t bytes, int64_t limit, cel_error *err)
+{
+    if (entries <= celi_unpack_limit(limit) / bytes) return CEL_OK;
+    return celi_bad(err, CEL_ERR_MEMORY,
+                    "the table needs more memory than the limit: raise the limit if the file can be trusted", -1);
+}
+
+CEL_API_DEF cel_status cel_file_gunzip(const void *bytes, size_t size, int64_t limit, void **out, size_t *length,
+                                       cel_error *err)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    const uint64_t most = celi_unpack_limit(limit);
+    size_t n = size >= 18 ? celi_load32(p + size - 4) : 0, where = 0;
+    const char *what = celi_full;
+    *out = NULL;
+    *length = 0;
+    /* The last 4 bytes are the length of the last member. Mostly it is the only one: try that. Otherwise, and where the
+     * length is no possible one (deflate makes at most 1032 of a byte), measure first: no lie gets memory. */
+    if (n <= most && n / 1032 <= size) { /* in one pass */
+        *out = celi_alloc_raw(n);
+        if (!*out) return celi_no_memory(err);
+        what = celi_gunzip(p, size, (unsigned char *)*out, n, length, &where);
+    }
+    if (what == celi_full) {
+        celi_free(*out);
+        *out = NULL;
+        what = celi_gunzip(p, size, NULL, (size_t)most, &n, &where);
+        if (what == celi_full)
+            what = "the content is longer than the limit: raise the limit if the file can be trusted";
+        if (!what && (*out = celi_alloc_raw(n)) == NULL) return celi_no_memory(err);
+        if (!what) what = celi_gunzip(p, size, (unsigned char *)*out, n, length, &where);
+    }
+    if (!what) return CEL_OK;
+    celi_free(*out);
+    *out = NULL;
+    *length = 0;
+    return celi_bad(err, CEL_ERR_FORMAT, what, (int64_t)where);
+}
+
+/* ---- .npz: a zip archive (PKWARE's APPNOTE) ---- */
+
+/* An archive is read from its end: the end record says where the central directory is, the directory where the members
+ * are. Each number is checked against the bytes that are there before it is used as a place. Offsets of more than 32
+ * bits stand elsewhere (zip64), which NumPy uses for arrays of 4 GiB. */
 
 /* What the central directory says of a member. Sizes are repeated before the content itself, but there they may be
  * missing (writers that stream), so that only these are used. */
@@ -4706,92 +5108,155 @@ CEL_API_DEF size_t cel_npz_name(const cel_npz *z, int64_t i, char *name, size_t 
     return e.name_length;
 }
 
+/* The last entry of that name: zip archives are updated by appending. 0 if there is none. */
+static int celi_zip_find(const cel_npz *z, const char *name, celi_zip_entry *found)
+{
+    size_t at = (size_t)z->directory;
+    celi_zip_entry e;
+    int64_t i;
+    int any = 0;
+    for (i = 0; i < z->count && celi_zip_next((const unsigned char *)z->bytes, z->size, &at, &e); i++)
+        if (celi_same((const char *)e.name, e.name_length, name)) {
+            *found = e;
+            any = 1;
+        }
+    return any;
+}
+
+/* The content of a compressed member, which begins at p, in memory that z keeps. `at` is p's place in the archive. */
+static cel_status celi_zip_inflate(cel_npz *z, const unsigned char *p, const celi_zip_entry *e, int64_t at,
+                                   const void **content, cel_error *err)
+{
+    celi_stream b = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    const char *what;
+    unsigned char *out;
+    size_t n;
+    if (e->size > celi_unpack_limit(z->limit) || e->size / 1032 > e->stored)
+        return celi_bad(err, CEL_ERR_FORMAT, "a member says that it is longer than it can be, or than the limit", at);
+    pool.last = z->unpacked;
+    *content = out = (unsigned char *)celi_pool_get(&pool, (int64_t)e->size, 1);
+    z->unpacked = pool.last;
+    if (!out) return celi_no_memory(err);
+    b.p = p;
+    b.end = p + e->stored;
+    what = celi_inflate(&b, out, (size_t)e->size, &n);
+    if (!what && (n != e->size || b.p != b.end)) what = celi_damaged;
+    return what ? celi_bad(err, CEL_ERR_FORMAT, what, at) : CEL_OK;
+}
+
 CEL_API_DEF cel_status cel_npz_get(cel_npz *z, const char *name, cel_npy *out, cel_error *err)
 {
     const unsigned char *p = (const unsigned char *)z->bytes;
     uint64_t limit = (uint64_t)z->directory, data;
-    size_t at = (size_t)z->directory;
-    int64_t here, k;
-    celi_zip_entry e, found = CEL_ZERO;
+    int64_t here;
+    const void *content;
+    celi_zip_entry e;
     cel_status status;
     memset(out, 0, sizeof *out);
-    /* The last of a name counts, as for Python: zip archives are updated by appending. */
-    for (k = 0; k < z->count && celi_zip_next(p, z->size, &at, &e); k++)
-        if (celi_same((const char *)e.name, e.name_length, name)) found = e;
-    e = found;
-    if (!e.name) return celi_bad(err, CEL_ERR_ARG, "the archive has no such array", z->directory);
+    if (!celi_zip_find(z, name, &e)) return celi_bad(err, CEL_ERR_ARG, "the archive has no such array", z->directory);
     here = (int64_t)(e.name - p);
     if (e.flags & 1) return celi_bad(err, CEL_ERR_UNSUPPORTED, "an encrypted member", here);
-    if (e.method != 0)
+    if (e.method != 0 && e.method != 8)
         return celi_bad(err, CEL_ERR_UNSUPPORTED,
-                         "a compressed member: save it uncompressed, with numpy.savez instead of savez_compressed "
-                         "or scipy.sparse.save_npz(..., compressed=False)", here);
+                        "a member compressed otherwise than by deflate: save it by numpy.savez_compressed", here);
     if (limit < 30 || e.local > limit - 30 || celi_load32(p + e.local) != 0x04034b50u)
         return celi_bad(err, CEL_ERR_FORMAT, "a member is not where the directory says", here);
     data = e.local + 30 + celi_load16(p + e.local + 26) + celi_load16(p + e.local + 28);
-    if (data > limit || e.size > limit - data || e.size != e.stored)
+    if (data > limit || e.stored > limit - data || (!e.method && e.size != e.stored))
         return celi_bad(err, CEL_ERR_FORMAT, "a member is not as long as the directory says", here);
-    if (celi_crc(0, p + data, (size_t)e.size) != e.crc)
+    content = p + data;
+    status = e.method ? celi_zip_inflate(z, p + data, &e, (int64_t)data, &content, err) : CEL_OK;
+    if (status) return status;
+    if (celi_crc(0, content, (size_t)e.size) != e.crc)
         return celi_bad(err, CEL_ERR_FORMAT, "a member's content does not match its CRC-32", (int64_t)data);
-    status = cel_npy_parse(p + data, (size_t)e.size, out, err);
-    if (status == CEL_OK) out->offset += (int64_t)data;
-    else if (err) err->offset += (int64_t)data;
+    status = cel_npy_parse(content, (size_t)e.size, out, err);
+    /* Unpacked bytes have no place in the file: the member's must do. */
+    if (!status) out->offset = (int64_t)data + (e.method ? 0 : out->offset);
+    else if (err) err->offset = (int64_t)data + (e.method ? 0 : err->offset);
     return status;
 }
 
-/* SciPy's members, in the order in which it writes them. */
-static const char *const celi_csr_names[5] = {"indices", "indptr", "format", "shape", "data"};
+CEL_API_DEF void cel_npz_free(cel_npz *z)
+{
+    celi_pool pool = CEL_ZERO;
+    pool.last = z->unpacked;
+    celi_pool_free(&pool);
+    memset(z, 0, sizeof *z);
+}
+
+/* The row of each entry, from where the rows begin: start (rows + 1). For CSC, columns. */
+static cel_status celi_csr_expand(const int64_t *start, int64_t rows, int64_t count, int64_t *row, int64_t offset,
+                                  cel_error *err)
+{
+    int64_t i, e;
+    if (start[0] != 0 || start[rows] != count)
+        return celi_bad(err, CEL_ERR_FORMAT, "indptr does not run from 0 to the number of entries", offset);
+    for (i = 0; i < rows; i++) {
+        if (start[i] > start[i + 1] || start[i + 1] > count)
+            return celi_fail(err, CEL_ERR_FORMAT, "indptr is not ascending", offset, i, -1);
+        for (e = start[i]; e < start[i + 1]; e++) row[e] = i;
+    }
+    return CEL_OK;
+}
 
 CEL_API_DEF cel_status cel_npz_to_csr(cel_npz *z, cel_csr *out, cel_error *err)
 {
-    cel_npy a[5];
-    int64_t size[2], *start, *row, *col, count, i, e;
+    cel_npy format, shape, data, major, minor;
+    int64_t size[2], *start, *place[2], count, e;
     cel_real *value;
     celi_pool pool = CEL_ZERO;
-    cel_status status = CEL_OK;
-    int k;
+    const char *name;
+    size_t length;
+    int csc, coo; /* the major index runs along columns; both indices are given for every entry */
+    cel_status status = cel_npz_get(z, "format", &format, err);
     memset(out, 0, sizeof *out);
-    for (k = 0; k < 5 && !status; k++) status = cel_npz_get(z, celi_csr_names[k], a + k, err);
     if (status) return status;
-    if (a[2].kind != 'S' || a[2].count != 1 || !celi_same((const char *)a[2].data, (size_t)a[2].bytes, "csr"))
-        return celi_bad(err, CEL_ERR_UNSUPPORTED, "a sparse matrix that is not of format csr", a[2].offset);
-    if (a[3].count == 2) status = cel_npy_to_int64(a + 3, size, err);
+    name = (const char *)format.data;
+    length = format.kind == 'S' && format.count == 1 ? (size_t)format.bytes : 0;
+    csc = celi_same(name, length, "csc");
+    coo = celi_same(name, length, "coo");
+    if (!csc && !coo && !celi_same(name, length, "csr"))
+        return celi_bad(err, CEL_ERR_UNSUPPORTED,
+                        "a sparse matrix that is not of format csr, csc or coo: save its .tocsr()", format.offset);
+    status = cel_npz_get(z, coo ? "col" : "indices", &minor, err);
+    if (!status) status = cel_npz_get(z, coo ? "row" : "indptr", &major, err);
+    if (!status) status = cel_npz_get(z, "shape", &shape, err);
+    if (!status) status = cel_npz_get(z, "data", &data, err);
+    if (!status && shape.count == 2) status = cel_npy_to_int64(&shape, size, err);
     if (status) return status;
-    count = a[0].count;
-    if (a[3].count != 2 || size[0] < 0 || size[1] < 0 || size[1] > INT32_MAX || a[1].count - 1 != size[0] ||
-        a[4].count != count)
-        return celi_bad(err, CEL_ERR_FORMAT, "the lengths of a sparse matrix's arrays do not fit", a[3].offset);
-    /* Each count is at most the size of the archive in bytes: no lie about lengths asks for much memory. */
-    start = (int64_t *)celi_pool_get(&pool, a[1].count, sizeof *start);
-    row = (int64_t *)celi_pool_get(&pool, count, sizeof *row);
-    col = (int64_t *)celi_pool_get(&pool, count, sizeof *col);
+    count = data.count;
+    if (shape.count != 2 || size[0] < 0 || size[1] < 0 || size[0] > INT32_MAX || size[1] > INT32_MAX ||
+        minor.count != count || major.count != (coo ? count : size[csc] + 1))
+        return celi_bad(err, CEL_ERR_FORMAT, "the lengths of a sparse matrix's arrays do not fit", shape.offset);
+    status = celi_limited((uint64_t)(size[0] + size[1]), 8, z->limit, err);
+    if (status) return status;
+    /* Each count is at most the number of bytes that are there: no lie about lengths asks for much memory. */
+    start = (int64_t *)celi_pool_get(&pool, coo ? 0 : major.count, sizeof *start);
+    place[0] = (int64_t *)celi_pool_get(&pool, count, sizeof *place[0]);
+    place[1] = (int64_t *)celi_pool_get(&pool, count, sizeof *place[1]);
     value = (cel_real *)celi_pool_get(&pool, count, sizeof *value);
-    status = pool.status ? celi_no_memory(err) : cel_npy_to_int64(a + 1, start, err);
-    if (!status) status = cel_npy_to_int64(a, col, err);
-    if (!status) status = cel_npy_to_real(a + 4, value, err);
-    if (!status && (start[0] != 0 || start[size[0]] != count))
-        status = celi_bad(err, CEL_ERR_FORMAT, "indptr does not run from 0 to the number of entries", a[1].offset);
-    for (i = 0; !status && i < size[0]; i++) {
-        if (start[i] > start[i + 1] || start[i + 1] > count)
-            status = celi_fail(err, CEL_ERR_FORMAT, "indptr is not ascending", a[1].offset, i, -1);
-        for (e = start[i]; !status && e < start[i + 1]; e++) {
-            row[e] = i;
-            if (col[e] < 0 || col[e] >= size[1])
-                status = celi_fail(err, CEL_ERR_FORMAT, "a column is out of range", a[0].offset, i, -1);
-        }
-    }
-    if (!status) status = cel_csr_from_edges(size[0], size[1], count, row, col, value, out, err);
+    status = pool.status ? celi_no_memory(err) : cel_npy_to_int64(&minor, place[!csc], err);
+    if (!status) status = cel_npy_to_int64(&major, coo ? place[0] : start, err);
+    if (!status) status = cel_npy_to_real(&data, value, err);
+    if (!status && !coo) status = celi_csr_expand(start, size[csc], count, place[csc], major.offset, err);
+    for (e = 0; !status && e < count; e++)
+        if (place[0][e] < 0 || place[0][e] >= size[0] || place[1][e] < 0 || place[1][e] >= size[1])
+            status = celi_fail(err, CEL_ERR_FORMAT, "an index of a sparse matrix is out of range", minor.offset,
+                               place[0][e], -1);
+    if (!status) status = cel_csr_from_edges(size[0], size[1], count, place[0], place[1], value, out, err);
     celi_pool_free(&pool);
     return status;
 }
 
 CEL_API_DEF void cel_npz_from_csr(const cel_csr *a, int64_t *shape, cel_npz_member *member)
 {
+    static const char *const name[5] = {"indices", "indptr", "format", "shape", "data"};
     int64_t count = cel_csr_count(a), starts = a->rows + 1, two = 2;
     int k;
     shape[0] = a->rows;
     shape[1] = a->cols;
-    for (k = 0; k < 5; k++) member[k].name = celi_csr_names[k];
+    for (k = 0; k < 5; k++) member[k].name = name[k];
     member[0].array = cel_npy_describe('i', 4, 1, &count, a->index);
     member[1].array = cel_npy_describe('i', 8, 1, &starts, a->start);
     member[2].array = cel_npy_describe('S', 3, 0, NULL, "csr");
@@ -4870,11 +5335,637 @@ CEL_API_DEF cel_status cel_file_join_lines(char *const *lines, int64_t count, ch
 
 CEL_API_DEF void cel_file_free(void *p) { celi_free(p); }
 
+/* ---- tables ---- */
+
+/* m 10^e, in double within 1 ulp, mostly exact. Powers up to 10^22 are doubles, and so are integers up to 2^53: then
+ * one rounding is all. Otherwise the value is a sum of two doubles (high + low), scaled in steps of at most 10^22: of
+ * each product and quotient fma gives what the rounding took. */
+static double celi_decimal(uint64_t m, int e)
+{
+    static const double power[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    double high = (double)m, low, next, by;
+    int step;
+    if (m == 0 || e < -400) return 0;
+    if (e > 400) return (double)INFINITY;
+    if (m <= (uint64_t)1 << 53 && e >= -22 && e <= 22) return e < 0 ? high / power[-e] : high * power[e];
+    low = (double)(int64_t)(m - (uint64_t)high);
+    for (; e > 0; e -= step) {
+        step = e < 22 ? e : 22;
+        by = power[step];
+        next = high * by;
+        if (next > DBL_MAX) return next;
+        low = low * by + fma(high, by, -next);
+        high = next;
+    }
+    for (; e < 0; e += step) {
+        step = -e < 22 ? -e : 22;
+        by = power[step];
+        next = high / by;
+        low = (low + fma(-next, by, high)) / by;
+        high = next;
+    }
+    return high + low;
+}
+
+/* A decimal number, a point before its fraction whatever the locale; 0 if the n bytes are none. Digits behind the 19th
+ * count as zeros: less than 1e-18 of the value. */
+static int celi_number(const char *s, size_t n, double *out)
+{
+    const int64_t most = 100000; /* no exponent needs more, and no sum of two overflows */
+    uint64_t m = 0;
+    int64_t e = 0, x = 0;
+    size_t i = n > 0 && (s[0] == '-' || s[0] == '+');
+    int digits = 0, point = 0, below;
+    for (; i < n && ((s[i] >= '0' && s[i] <= '9') || (s[i] == '.' && !point)); i++) {
+        if (s[i] == '.') {
+            point = 1;
+            continue;
+        }
+        digits = 1;
+        if (m < (uint64_t)1000000000000000000) m = 10 * m + (uint64_t)(s[i] - '0');
+        else e++;
+        e -= point;
+    }
+    if (digits && i + 1 < n && (s[i] == 'e' || s[i] == 'E')) {
+        below = s[++i] == '-';
+        i += s[i] == '-' || s[i] == '+';
+        digits = i < n;
+        for (; i < n && s[i] >= '0' && s[i] <= '9'; i++) x = celi_min(10 * x + s[i] - '0', most);
+        e += below ? -x : x;
+    }
+    *out = celi_decimal(m, (int)(e < -most ? -most : celi_min(e, most)));
+    if (n > 0 && s[0] == '-') *out = -*out;
+    return digits && i == n;
+}
+
+/* A text is read in place, field by field, twice: its first two lines to see what it is, then all of it into memory of
+ * the right size. Nothing of it is copied but the names. Fields end at the separator or with the line: "\n", "\r\n" or
+ * "\r". */
+typedef struct celi_reader {
+    const char *at, *end;
+    int64_t line; /* from 1 */
+    char separator;
+} celi_reader;
+
+typedef struct celi_field {
+    const char *s; /* (n) without spaces around it, without its quotes, a quote inside of those still doubled */
+    size_t n;
+    int quoted;
+} celi_field;
+
+/* The next field. Returns 1 if more follow on this line, 0 if it was the last, -1 if its quotes are not closed. */
+static int celi_reader_field(celi_reader *t, celi_field *f)
+{
+    const char *p = t->at, *end = t->end;
+    /* Spaces around a field are nobody's intention: "Actb " would be another gene than "Actb". In quotes they stay. */
+    while (p < end && *p == ' ') p++;
+    f->quoted = p < end && *p == '"';
+    p += f->quoted;
+    f->s = p;
+    if (f->quoted) {
+        for (; p < end && *p != '\n' && *p != '\r'; p++) {
+            if (*p != '"') continue;
+            if (end - p < 2 || p[1] != '"') break;
+            p++;
+        }
+        f->n = (size_t)(p - f->s);
+        if (p == end || *p != '"') return -1;
+        for (p++; p < end && *p == ' ' && t->separator != ' ';) p++;
+        if (p < end && *p != t->separator && *p != '\n' && *p != '\r') return -1;
+    } else {
+        while (p < end && *p != t->separator && *p != '\n' && *p != '\r') p++;
+        for (f->n = (size_t)(p - f->s); f->n > 0 && (f->s[f->n - 1] == ' ' || f->s[f->n - 1] == '\t');) f->n--;
+    }
+    t->at = p;
+    if (p < end && *p == t->separator) {
+        t->at++;
+        return 1;
+    }
+    if (p < end) t->at += *p == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1;
+    t->line++;
+    return 0;
+}
+
+/* A field as a string in the pool's memory; NULL when there is none (pool->status). */
+static char *celi_keep(celi_pool *pool, celi_field f)
+{
+    char *name = (char *)celi_pool_get(pool, (int64_t)f.n + 1, 1);
+    size_t i, n = 0;
+    for (i = 0; name && i < f.n; i++) {
+        name[n++] = f.s[i];
+        if (f.quoted && f.s[i] == '"') i++; /* the second of two */
+    }
+    return name;
+}
+
+/* CEL_ERR_FORMAT, in a line of a text and, unless -1, a field of it. */
+static cel_status celi_bad_line(cel_error *err, const char *what, int64_t line, int64_t field)
+{
+    return celi_fail(err, CEL_ERR_FORMAT, what, line, -1, field);
+}
+
+/* A text: no zero byte in it, its byte order mark skipped, blank lines around it left out. Zero bytes are what UTF-16
+ * and unknown binary formats have in common. */
+static cel_status celi_reader_open(const void *bytes, size_t size, celi_reader *t, cel_error *err)
+{
+    const char *p = (const char *)bytes, *zero = size ? (const char *)memchr(p, 0, size) : NULL;
+    t->line = 1;
+    t->end = p + size;
+    if (zero) {
+        for (; p < zero; p++) t->line += *p == '\n';
+        return celi_bad_line(err, "a zero byte: an unknown kind of file, or a text not in UTF-8 (save it as CSV UTF-8)",
+                             t->line, -1);
+    }
+    if (size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) p += 3;
+    while (t->end > p && strchr(" \r\n", t->end[-1])) t->end--;
+    for (; p < t->end && (*p == '\n' || *p == '\r'); p++) t->line += *p == '\n';
+    t->at = p;
+    t->separator = '\t';
+    return CEL_OK;
+}
+
+static const char celi_bad_quotes[] = "a quote that is not closed on its line, or text behind a closed one";
+
+/* How the lines of a table are to be understood. Three habits must be told apart: a header above every column (pandas,
+ * Excel), one without a field above the names (R's write.table), and none. A file where the looks deceive, as one whose
+ * genes are numbers, needs the options. */
+typedef struct celi_layout {
+    int64_t fields, rows, cols; /* fields of a line; lines of numbers; numbers of a line that are wanted */
+    int64_t label;              /* the field of the label, or -1 */
+    int header, names, shift;   /* a header; names in the first field; the header has no field above them */
+    int64_t *to;                /* (fields) the column in which a field's number goes, -1: none */
+} celi_layout;
+
+/* Whether a piece of a text is this word, in upper or lower case. */
+static int celi_alike(const char *s, size_t n, const char *word)
+{
+    size_t i;
+    for (i = 0; i < n && word[i]; i++)
+        if (s[i] != word[i] && ((s[i] | 32) != (word[i] | 32) || (s[i] | 32) < 'a' || (s[i] | 32) > 'z')) return 0;
+    return i == n && !word[i];
+}
+
+/* Whether a header's first field says that names of rows are below it. */
+static int celi_names_below(celi_field f)
+{
+    static const char *const word[12] = {"",        "cell",      "cell_id", "barcode", "spot", "gene",
+                                         "gene_id", "gene_name", "symbol",  "index",   "id",   "name"};
+    int k;
+    for (k = 0; k < 12; k++)
+        if (celi_alike(f.s, f.n, word[k])) return 1;
+    return 0;
+}
+
+/* The separator: what is most frequent in the first line outside of quotes, a space only if there is nothing else. */
+static char celi_separator(celi_reader t)
+{
+    static const char kind[] = "\t;, ";
+    int count[4] = {0, 0, 0, 0}, quoted = 0, k, best = 2;
+    for (; t.at < t.end && *t.at != '\n' && *t.at != '\r'; t.at++) {
+        if (*t.at == '"') quoted = !quoted;
+        for (k = 0; k < 4 && !quoted; k++) count[k] += *t.at == kind[k];
+    }
+    for (k = 1; k >= 0; k--)
+        if (count[k] && count[k] >= count[best]) best = k;
+    return kind[count[best] || !count[3] ? best : 3];
+}
+
+/* The number of fields of a line, its first one, and how many others (or an only one) are no numbers; t goes on to the
+ * next line. 0 if quotes are not closed. */
+static int64_t celi_layout_line(celi_reader *t, celi_field *first, int64_t *words)
+{
+    int64_t n = 0;
+    int more = 1;
+    celi_field f;
+    double v;
+    *words = 0;
+    for (; more > 0; n++) {
+        more = celi_reader_field(t, &f);
+        if (n == 0) *first = f;
+        if ((n > 0 || !more) && !celi_number(f.s, f.n, &v)) ++*words;
+    }
+    return more < 0 ? 0 : n;
+}
+
+/* Which of the l->fields columns are wanted, by their names in the header at t. */
+static int celi_layout_pick(celi_reader t, const cel_table_options *o, celi_layout *l)
+{
+    int64_t j, k;
+    celi_field f;
+    for (j = 0; j < l->fields; j++) l->to[j] = -1;
+    for (j = l->shift; j < l->fields; j++) {
+        (void)celi_reader_field(&t, &f);
+        for (k = 0; k < o->picks; k++)
+            if (celi_same(f.s, f.n, o->pick[k])) l->to[j] = k;
+        if (o->label && celi_same(f.s, f.n, o->label)) l->label = j;
+    }
+    if (l->to[0] >= 0 || l->label == 0) l->names = 0; /* what is asked for is no name */
+    for (k = 0; k < o->picks; k++) {
+        int64_t found = 0;
+        for (j = 0; j < l->fields; j++) found += l->to[j] == k;
+        if (found != 1) return 0;
+    }
+    return !o->label || l->label >= 0;
+}
+
+/* Finds the layout from the first two lines and the options. Names that are numbers are known by the header above them,
+ * as Xenium's cell_id; words in the first column can be nothing else. */
+static cel_status celi_layout_find(celi_reader t, const cel_table_options *o, celi_pool *pool, celi_layout *l,
+                                   cel_error *err)
+{
+    const celi_reader head = t;
+    celi_field corner, first;
+    int64_t words, below, n, n2 = 0, j;
+    double v;
+    n = celi_layout_line(&t, &corner, &words);
+    first = corner;
+    if (n && t.at < t.end) n2 = celi_layout_line(&t, &first, &below);
+    if (!n || (!n2 && t.at < t.end)) return celi_bad_line(err, celi_bad_quotes, head.line + (n > 0), -1);
+    l->shift = n2 == n + 1;
+    l->header = o->header ? o->header > 0 : words || l->shift || (n > 1 && corner.n == 0);
+    if (!l->header) first = corner;
+    l->names = o->row_names
+                   ? o->row_names > 0
+                   : l->shift || (l->header && n > 1 && celi_names_below(corner)) || !celi_number(first.s, first.n, &v);
+    l->fields = n + l->shift;
+    l->label = -1;
+    l->to = (int64_t *)celi_pool_get(pool, l->fields, sizeof *l->to);
+    if (!l->to) return celi_no_memory(err);
+    for (j = 0; j < l->fields; j++) l->to[j] = j - l->names;
+    l->cols = l->fields - l->names;
+    if (!o->picks && !o->label) return l->cols ? CEL_OK : celi_bad_line(err, "names without numbers", head.line, -1);
+    l->cols = o->picks;
+    if (!l->header) return celi_bad_line(err, "columns are asked for by name: give the table a header", head.line, -1);
+    return celi_layout_pick(head, o, l)
+               ? CEL_OK
+               : celi_bad_line(err, "the header lacks a column that is asked for, or has it twice", head.line, -1);
+}
+
+/* What is wrong with a field that should be a number, and the cure. Missing values are refused, not read as NaN: no
+ * function of this library has a use for them, and here the line is known. */
+static const char *celi_no_number(celi_field f, char separator)
+{
+    double v;
+    size_t k;
+    if (f.n == 0) return "an empty field where a number should be: write 0 if it is none";
+    for (k = 0; k < f.n; k++)
+        if (f.s[k] == ',' && separator != ',' && celi_number(f.s, k, &v) && celi_number(f.s + k + 1, f.n - k - 1, &v))
+            return "a decimal comma: export with decimal points";
+    if (celi_alike(f.s, f.n, "NA") || celi_alike(f.s, f.n, "NaN") || celi_alike(f.s, f.n, "NULL"))
+        return "a missing value: leave that cell or gene out, or write what it should be";
+    return "text where a number should be: name the columns that are wanted, or leave this one out";
+}
+
+/* The numbers and names below the header: l->rows lines of l->fields, as rows of the file. Without memory for them
+ * (out->x.data NULL) it only looks for what is wrong. */
+static cel_status celi_layout_read(celi_reader *t, const celi_layout *l, int turn, celi_pool *pool, cel_table *out,
+                                   cel_error *err)
+{
+    int64_t i, j, line;
+    celi_field f;
+    for (i = 0; i < l->rows; i++) {
+        int more = 1;
+        line = t->line;
+        if (t->at < t->end && (*t->at == '\n' || *t->at == '\r') && l->fields > 1)
+            return celi_bad_line(err, "an empty line inside of the table", line, -1);
+        for (j = 0; more > 0 && j < l->fields; j++) {
+            double v;
+            more = celi_reader_field(t, &f);
+            if (more < 0) return celi_bad_line(err, celi_bad_quotes, line, j);
+            if (!out->x.data) continue;
+            if (j == 0 && l->names) out->row[i] = celi_keep(pool, f);
+            if (j == l->label) out->label[i] = celi_keep(pool, f);
+            if (l->to[j] < 0) continue;
+            if (!celi_number(f.s, f.n, &v)) return celi_bad_line(err, celi_no_number(f, t->separator), line, j);
+            out->x.data[turn ? l->to[j] * l->rows + i : i * l->cols + l->to[j]] = (cel_real)v;
+        }
+        if (more) return celi_bad_line(err, "a line with more fields than the first", line, -1);
+        if (j < l->fields)
+            return celi_bad_line(err, "a line with fewer fields than the first: is it complete, and are names with "
+                                      "separators in quotes?", line, -1);
+        if (pool->status) return celi_no_memory(err);
+    }
+    return CEL_OK;
+}
+
+/* Memory for the numbers and names of a table, and those of its header at t, which goes on to the next line. */
+static cel_status celi_layout_names(celi_reader *t, const celi_layout *l, int turn, celi_pool *pool, cel_table *out,
+                                    cel_error *err)
+{
+    int64_t j;
+    celi_field f;
+    if (cel_mat_new(turn ? l->cols : l->rows, turn ? l->rows : l->cols, &out->x)) return celi_no_memory(err);
+    if (l->names) out->row = (char **)celi_pool_get(pool, l->rows, sizeof *out->row);
+    if (l->label >= 0) out->label = (char **)celi_pool_get(pool, l->rows, sizeof *out->label);
+    if (l->header) out->col = (char **)celi_pool_get(pool, l->cols, sizeof *out->col);
+    for (j = l->shift; j < l->fields && l->header && !pool->status; j++) {
+        (void)celi_reader_field(t, &f);
+        if (l->to[j] >= 0) out->col[l->to[j]] = celi_keep(pool, f);
+    }
+    return pool->status ? celi_no_memory(err) : CEL_OK;
+}
+
+/* CSV, TSV, or numbers between spaces. */
+static cel_status celi_table_text(const void *bytes, size_t size, const cel_table_options *o, celi_pool *pool,
+                                  cel_table *out, cel_error *err)
+{
+    celi_pool scratch = CEL_ZERO;
+    celi_layout l = CEL_ZERO;
+    celi_reader t;
+    const char *p;
+    cel_status status = celi_reader_open(bytes, size, &t, err);
+    if (status) return status;
+    if (t.at == t.end) return celi_bad_line(err, "an empty file", 1, -1);
+    t.separator = celi_separator(t);
+    status = celi_layout_find(t, o, &scratch, &l, err);
+    /* Lines are counted by their ends; the last has none, because the blank rest of the text was left out. */
+    l.rows = !l.header;
+    for (p = t.at; p < t.end; p++) l.rows += *p == '\n' || (*p == '\r' && t.end - p > 1 && p[1] != '\n');
+    if (!status && !l.rows) status = celi_bad_line(err, "a header without lines below it", t.line, -1);
+    /* A file too short for so many lines of so many fields gets no memory: it has a wrong line, which will be found. */
+    if (!status && l.rows <= (t.end - t.at) / l.fields + 1) {
+        status = celi_limited((uint64_t)l.rows * (uint64_t)l.cols, sizeof(cel_real), o->limit, err);
+        if (!status) status = celi_layout_names(&t, &l, o->genes_are_rows, pool, out, err);
+    } else if (!status && l.header) {
+        celi_field first;
+        int64_t words;
+        (void)celi_layout_line(&t, &first, &words);
+    }
+    if (!status) status = celi_layout_read(&t, &l, o->genes_are_rows, pool, out, err);
+    if (o->genes_are_rows) {
+        char **row = out->row;
+        out->row = out->col;
+        out->col = row;
+    }
+    celi_pool_free(&scratch);
+    return status;
+}
+
+/* Between the words of Matrix Market. In a text without zero bytes, whatever the locale. */
+static int celi_is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+/* The next word of a Matrix Market file; its length, 0 at the end. */
+static size_t celi_market_word(celi_reader *t, const char **s)
+{
+    for (; t->at < t->end && celi_is_space(*t->at); t->at++) t->line += *t->at == '\n';
+    for (*s = t->at; t->at < t->end && !celi_is_space(*t->at);) t->at++;
+    return (size_t)(t->at - *s);
+}
+
+/* The next word as a number; 0 if it is none. */
+static int celi_market_number(celi_reader *t, double *v)
+{
+    const char *s;
+    size_t n = celi_market_word(t, &s);
+    return celi_number(s, n, v);
+}
+
+/* The next word as a whole number from low to high; 0 if it is none. */
+static int celi_market_integer(celi_reader *t, int64_t low, int64_t high, int64_t *out)
+{
+    double v;
+    if (!celi_market_number(t, &v) || v < (double)low || v > (double)high) return 0;
+    *out = (int64_t)v;
+    return (double)*out >= v;
+}
+
+static const char celi_bad_entry[] = "not a number of the kind, or not in the range, that the file's head says";
+
+/* The entries of a coordinate file: row, column, value, from 1, in any order. To turn the matrix is to exchange rows
+ * and columns here, at no cost. */
+static cel_status celi_market_entries(celi_reader *t, const int64_t *shape, int64_t count, int pattern, int turn,
+                                      cel_csr *out, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    int64_t *place[2], e;
+    cel_real *value;
+    double v = 1;
+    int k;
+    cel_status status = CEL_OK;
+    for (k = 0; k < 2; k++) place[k] = (int64_t *)celi_pool_get(&pool, count, sizeof **place);
+    value = (cel_real *)celi_pool_get(&pool, count, sizeof *value);
+    if (pool.status) status = celi_no_memory(err);
+    for (e = 0; !status && e < count; e++) {
+        for (k = 0; k < 2; k++) {
+            if (!celi_market_integer(t, 1, shape[k], place[k] + e)) status = CEL_ERR_FORMAT;
+            place[k][e]--;
+        }
+        if (!status && !pattern && !celi_market_number(t, &v)) status = CEL_ERR_FORMAT;
+        value[e] = (cel_real)v;
+        if (status) (void)celi_bad_line(err, celi_bad_entry, t->line, -1);
+    }
+    if (!status)
+        status = cel_csr_from_edges(shape[turn], shape[!turn], count, place[turn], place[!turn], value, out, err);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* The numbers of an array file, column by column. */
+static cel_status celi_market_array(celi_reader *t, const int64_t *shape, int turn, cel_mat *out, cel_error *err)
+{
+    int64_t i, j;
+    double v;
+    if (cel_mat_new(shape[turn], shape[!turn], out)) return celi_no_memory(err);
+    for (j = 0; j < shape[1]; j++)
+        for (i = 0; i < shape[0]; i++) {
+            if (!celi_market_number(t, &v)) return celi_bad_line(err, celi_bad_entry, t->line, -1);
+            out->data[turn ? j * shape[0] + i : i * shape[1] + j] = (cel_real)v;
+        }
+    return CEL_OK;
+}
+
+/* Matrix Market (Boisvert, Pozo and Remington 1996): coordinate and array, general. The sizes in its head are believed
+ * only as far as the file is long enough for them, and within the limit. */
+static cel_status celi_table_market(const void *bytes, size_t size, const cel_table_options *o, cel_table *out,
+                                    cel_error *err)
+{
+    int64_t shape[2] = {0, 0}, count;
+    int k, array, pattern, turn = o->genes_are_rows != 0;
+    char head[100] = "";
+    const char *s;
+    celi_reader t;
+    cel_status status = celi_reader_open(bytes, size, &t, err);
+    if (status) return status;
+    for (k = 0; k < 99 && t.at < t.end && *t.at != '\n' && *t.at != '\r'; k++, t.at++)
+        head[k] = (char)(*t.at >= 'A' && *t.at <= 'Z' ? *t.at + 32 : *t.at); /* in any case */
+    array = strstr(head, " matrix array ") != NULL;
+    pattern = strstr(head, " pattern ") != NULL;
+    if ((!array && !strstr(head, " matrix coordinate ")) || (array && pattern) || strstr(head, " complex "))
+        return celi_bad(err, CEL_ERR_UNSUPPORTED, "a Matrix Market file, but not a matrix of real numbers", 1);
+    if (!strstr(head, " general"))
+        return celi_bad(err, CEL_ERR_UNSUPPORTED, "a Matrix Market file of one triangle: write all entries, in Python "
+                                                  "scipy.io.mmwrite(file, a, symmetry='general')", 1);
+    do { /* comments, up to the sizes */
+        while (t.at < t.end && *t.at != '\n') t.at++;
+        for (; t.at < t.end && celi_is_space(*t.at); t.at++) t.line += *t.at == '\n';
+    } while (t.at < t.end && *t.at == '%');
+    for (k = 0; k < 2; k++)
+        if (!celi_market_integer(&t, 0, INT32_MAX, shape + k)) return celi_bad_line(err, celi_bad_entry, t.line, -1);
+    count = shape[0] * shape[1];
+    if (!array && !celi_market_integer(&t, 0, (int64_t)1 << 48, &count))
+        return celi_bad_line(err, celi_bad_entry, t.line, -1);
+    if (count > (t.end - t.at) / (array ? 2 : pattern ? 4 : 6)) /* the bytes that an entry has at least */
+        return celi_bad_line(err, "the file is shorter than its head says: copy it again", t.line, -1);
+    status = celi_limited((uint64_t)(shape[0] + shape[1] + 4 * count), 8, o->limit, err);
+    if (!status)
+        status = array ? celi_market_array(&t, shape, turn, &out->x, err)
+                       : celi_market_entries(&t, shape, count, pattern, turn, &out->sparse, err);
+    if (!status && celi_market_word(&t, &s))
+        status = celi_bad_line(err, "the file goes on after its entries", t.line, -1);
+    return status;
+}
+
+/* ---- tables: which kind ---- */
+
+/* An array as a matrix, or its transpose: the same bytes in the other order. */
+static cel_status celi_table_npy(cel_npy a, const cel_table_options *o, cel_table *out, cel_error *err)
+{
+    int64_t rows = a.shape[0];
+    if (a.ndim != 2) return celi_bad(err, CEL_ERR_SHAPE, "the array has not two dimensions", a.offset);
+    if (o->genes_are_rows) {
+        a.fortran = !a.fortran;
+        a.shape[0] = a.shape[1];
+        a.shape[1] = rows;
+    }
+    if (celi_limited((uint64_t)a.count, sizeof(cel_real), o->limit, err)) return CEL_ERR_MEMORY;
+    return cel_mat_new(a.shape[0], a.shape[1], &out->x) ? celi_no_memory(err) : cel_npy_to_real(&a, out->x.data, err);
+}
+
+/* A sparse matrix of SciPy's, known by its member "format", or the first matrix of numbers. Other members, such as
+ * names in Unicode, are passed over. */
+static cel_status celi_table_npz(const void *bytes, size_t size, const cel_table_options *o, cel_table *out,
+                                 cel_error *err)
+{
+    char name[256];
+    celi_zip_entry e;
+    cel_csr turned;
+    cel_npz z;
+    cel_npy a;
+    int64_t i;
+    cel_status status = cel_npz_parse(bytes, size, &z, err);
+    if (status) return status;
+    z.limit = o->limit;
+    if (celi_zip_find(&z, "format", &e)) {
+        status = cel_npz_to_csr(&z, &out->sparse, err);
+        if (!status && o->genes_are_rows) {
+            status = cel_csr_transpose(&out->sparse, &turned);
+            if (status) (void)celi_no_memory(err);
+            cel_csr_free(&out->sparse);
+            out->sparse = turned;
+        }
+    } else {
+        status =
+            celi_bad(err, CEL_ERR_UNSUPPORTED,
+                     "a zip archive without a matrix of numbers; if it is an Excel workbook, save the sheet as CSV",
+                     z.directory);
+        for (i = 0; i < z.count && status; i++) {
+            (void)cel_npz_name(&z, i, name, sizeof name);
+            if (cel_npz_get(&z, name, &a, NULL) == CEL_OK && a.ndim == 2 && celi_npy_numeric(&a)) break;
+        }
+        if (i < z.count) status = celi_table_npy(a, o, out, err);
+    }
+    cel_npz_free(&z);
+    return status;
+}
+
+/* The sparse matrix of a table as a dense one. */
+static cel_status celi_table_dense(cel_table *t, int64_t limit, cel_error *err)
+{
+    const cel_csr *a = &t->sparse;
+    int64_t i, e;
+    if (a->cols && celi_limited((uint64_t)a->rows, sizeof(cel_real) * (size_t)a->cols, limit, err))
+        return CEL_ERR_MEMORY;
+    if (cel_mat_new(a->rows, a->cols, &t->x)) return celi_no_memory(err);
+    for (i = 0; i < a->rows; i++)
+        for (e = a->start[i]; e < a->start[i + 1]; e++) t->x.data[i * a->cols + a->index[e]] = a->value[e];
+    cel_csr_free(&t->sparse);
+    return CEL_OK;
+}
+
+/* The content of a file that may be in gzip; then it is in *owned, to be freed. */
+static cel_status celi_unpack(const void **bytes, size_t *size, int64_t limit, void **owned, cel_error *err)
+{
+    cel_status status;
+    *owned = NULL;
+    if (*size < 2 || memcmp(*bytes, "\x1F\x8B", 2) != 0) return CEL_OK;
+    status = cel_file_gunzip(*bytes, *size, limit, owned, size, err);
+    *bytes = *owned;
+    return status;
+}
+
+/* Kinds of files that are known by their first bytes and not read, and what to do. The bytes are more than a name of a
+ * gene could be: RDX is one. */
+static const struct {
+    const char *magic;
+    size_t length;
+    const char *what;
+} celi_refused[] = {
+    {"\x89HDF", 4, "an HDF5 file (.h5ad, .h5, .loom). Export it in Python: a = anndata.read_h5ad(FILE); "
+                   "a.to_df().to_csv('counts.csv')"},
+    {"X\n\0", 3, "an R file (.rds). Export it in R: x <- readRDS(FILE); write.csv(as.matrix(x), 'counts.csv')"},
+    {"RDX3\n", 5, "an R file (.RData). Export it in R: load(FILE); write.csv(as.matrix(x), 'counts.csv')"},
+    {"PAR1\x15", 5, "a Parquet file. Export it in Python: pandas.read_parquet(FILE).to_csv('table.csv', index=False)"},
+    {"BZh", 3, "compressed by bzip2: unpack it first, by bunzip2"},
+    {"\xFD" "7zXZ", 5, "compressed by xz: unpack it first, by unxz"},
+    {"\x1F\x8B", 2, "compressed twice: unpack it first, by gunzip"}};
+
+CEL_API_DEF cel_status cel_table_parse(const void *bytes, size_t size, const cel_table_options *options, cel_table *out,
+                                       cel_error *err)
+{
+    cel_table_options o = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    void *unpacked = NULL;
+    cel_npy a;
+    size_t k;
+    cel_status status;
+    if (options) o = *options;
+    memset(out, 0, sizeof *out);
+    if (o.header < -1 || o.header > 1 || o.row_names < -1 || o.row_names > 1 || o.picks < 0 ||
+        (o.label && o.genes_are_rows))
+        return celi_bad(err, CEL_ERR_ARG, "an option is out of its range", -1);
+    status = celi_unpack(&bytes, &size, o.limit, &unpacked, err);
+    for (k = 0; k < sizeof celi_refused / sizeof *celi_refused && !status; k++)
+        if (size >= celi_refused[k].length && memcmp(bytes, celi_refused[k].magic, celi_refused[k].length) == 0)
+            status = celi_bad(err, CEL_ERR_UNSUPPORTED, celi_refused[k].what, 0);
+    if (status) {
+    } else if (size >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0) {
+        status = cel_npy_parse(bytes, size, &a, err);
+        if (!status && a.trailing)
+            status = celi_bad(err, CEL_ERR_FORMAT, "the file goes on after its data", a.offset + a.count * a.bytes);
+        if (!status) status = celi_table_npy(a, &o, out, err);
+    } else if (size >= 4 && memcmp(bytes, "PK\3\4", 4) == 0) {
+        status = celi_table_npz(bytes, size, &o, out, err);
+    } else if (size >= 14 && celi_alike((const char *)bytes, 14, "%%MatrixMarket")) {
+        status = celi_table_market(bytes, size, &o, out, err);
+    } else {
+        status = celi_table_text(bytes, size, &o, &pool, out, err);
+    }
+    if (!status && o.dense && out->sparse.start) status = celi_table_dense(out, o.limit, err);
+    celi_free(unpacked);
+    out->rows = out->sparse.start ? out->sparse.rows : out->x.rows;
+    out->cols = out->sparse.start ? out->sparse.cols : out->x.cols;
+    out->pool = pool.last;
+    if (status) cel_table_free(out);
+    return status;
+}
+
+CEL_API_DEF void cel_table_free(cel_table *table)
+{
+    celi_pool pool = CEL_ZERO;
+    pool.last = table->pool;
+    celi_pool_free(&pool);
+    cel_mat_free(&table->x);
+    cel_csr_free(&table->sparse);
+    memset(table, 0, sizeof *table);
+}
+
 /* ---- the disk ---- */
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* All of a file from its beginning, or of a pipe; closes it. NULL is one that could not be opened. */
+/* All of a file from its beginning, or of a pipe; closes it. NULL is one that could not be opened. The size is a hint,
+ * and not believed: files of /proc have none, and a file may grow while it is read. */
 static cel_status celi_file_read(FILE *f, cel_file *out, cel_error *err)
 {
     size_t capacity, size = 0, n;
@@ -4957,6 +6048,7 @@ typedef struct celi_sink {
  * described. */
 typedef cel_status (*celi_encoder)(celi_sink *s, const void *what, int64_t count);
 
+/* Writes n bytes, unless something failed before: a list of writes is checked once, at its end. */
 static void celi_put(celi_sink *s, const void *bytes, size_t n)
 {
     if (n && !s->failed) s->failed = fwrite(bytes, 1, n, s->file) != n;
@@ -4972,13 +6064,16 @@ static void celi_put_int(celi_sink *s, uint64_t v, int bytes)
     celi_put(s, b, (size_t)bytes);
 }
 
+/* What cel_file_write puts. */
 static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
 {
     celi_put(s, what, (size_t)count);
     return CEL_OK;
 }
 
-/* Writes beside `path`, under a name that nobody else uses, and puts the whole in place. */
+/* Writes beside `path`, under a name that nobody else uses ("x" fails where there is a file), and puts the whole in
+ * place. Renaming replaces in one step, so that a reader, or a crash at any moment, meets the old content or the new.
+ */
 static cel_status celi_save(const char *path, celi_encoder put, const void *what, int64_t count, cel_error *err)
 {
     size_t n = strlen(path);
@@ -5102,7 +6197,10 @@ CEL_API_DEF cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *er
     cel_status status = cel_file_open(path, 0, &file, err);
     memset(out, 0, sizeof *out);
     if (!status) status = cel_npz_parse(file.bytes, file.size, &z, err);
-    if (!status) status = cel_npz_to_csr(&z, out, err);
+    if (!status) {
+        status = cel_npz_to_csr(&z, out, err);
+        cel_npz_free(&z);
+    }
     cel_file_close(&file);
     return status;
 }
@@ -5110,15 +6208,146 @@ CEL_API_DEF cel_status cel_npz_csr(const char *path, cel_csr *out, cel_error *er
 CEL_API_DEF cel_status cel_file_lines(const char *path, char ***lines, int64_t *count, cel_error *err)
 {
     cel_file file;
+    const void *bytes;
+    size_t size;
+    void *owned = NULL;
     cel_status status = cel_file_open(path, 0, &file, err);
     *lines = NULL;
     *count = 0;
-    if (!status) status = cel_file_parse_lines(file.bytes, file.size, lines, count, err);
+    bytes = file.bytes;
+    size = file.size;
+    if (!status) status = celi_unpack(&bytes, &size, 0, &owned, err);
+    if (!status) status = cel_file_parse_lines(bytes, size, lines, count, err);
+    celi_free(owned);
     cel_file_close(&file);
     return status;
 }
 
-/* Texts in a header, which is long enough. */
+/* A table in a file, not in a folder. It is mapped: a text is as large as what becomes of it, and not needed after. */
+static cel_status celi_table_file(const char *path, const cel_table_options *options, cel_table *out, cel_error *err)
+{
+    cel_file file;
+    cel_status status = cel_file_open(path, 1, &file, err);
+    memset(out, 0, sizeof *out);
+    if (!status) status = cel_table_parse(file.bytes, file.size, options, out, err);
+    cel_file_close(&file);
+    return status;
+}
+
+/* folder/name in memory of the pool; NULL when there is none. */
+static char *celi_folder_path(celi_pool *pool, const char *folder, const char *name)
+{
+    size_t n = strlen(folder), m = strlen(name);
+    char *path = (char *)celi_pool_get(pool, (int64_t)(n + m + 2), 1);
+    if (!path) return NULL;
+    memcpy(path, folder, n);
+    path[n] = '/';
+    memcpy(path + n + 1, name, m);
+    return path;
+}
+
+/* Names, a line each, of the first of four files that is there: what stands before the first tab, or with `second`
+ * between it and the next. They are kept in pool. */
+static cel_status celi_folder_names(const char *folder, const char *const *file, int second, celi_pool *pool,
+                                    char ***names, int64_t *count, cel_error *err)
+{
+    celi_pool scratch = CEL_ZERO;
+    char **line = NULL;
+    int64_t i;
+    int k;
+    cel_status status = CEL_ERR_IO;
+    for (k = 0; k < 4 && status == CEL_ERR_IO; k++) {
+        const char *path = celi_folder_path(&scratch, folder, file[k]);
+        status = path ? cel_file_lines(path, &line, count, err) : celi_no_memory(err);
+    }
+    celi_pool_free(&scratch);
+    if (status == CEL_ERR_IO)
+        return celi_bad(err, status,
+                        second ? "the folder has no features.tsv[.gz]" : "the folder has no barcodes.tsv[.gz]", -1);
+    if (!status) *names = (char **)celi_pool_get(pool, *count + 1, sizeof **names);
+    for (i = 0; !status && !pool->status && i < *count; i++) {
+        celi_field f = CEL_ZERO;
+        f.s = line[i];
+        f.n = strcspn(f.s, "\t");
+        if (second && f.s[f.n]) {
+            f.s += f.n + 1;
+            f.n = strcspn(f.s, "\t");
+        }
+        (*names)[i] = celi_keep(pool, f);
+    }
+    celi_free(line);
+    return !status && pool->status ? celi_no_memory(err) : status;
+}
+
+/* A folder as 10x Genomics writes it. CEL_ERR_IO if there is no matrix (out empty) or one without names. 10x has a gene
+ * a row, others who write the three files often have not; the numbers of names tell, unless there are as many genes as
+ * cells. */
+static cel_status celi_table_folder(const char *folder, const cel_table_options *options, cel_table *out,
+                                    cel_error *err)
+{
+    static const char *const file[3][4] = {{"matrix.mtx.gz", "matrix.mtx", "", ""},
+                                           {"features.tsv.gz", "features.tsv", "genes.tsv.gz", "genes.tsv"},
+                                           {"barcodes.tsv.gz", "barcodes.tsv", "", ""}};
+    cel_table_options o = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    int64_t genes = 0, cells = 0;
+    int k;
+    cel_csr turned;
+    cel_status status = CEL_ERR_IO;
+    o.limit = options->limit;
+    o.genes_are_rows = 1;
+    for (k = 0; k < 2 && status == CEL_ERR_IO; k++) {
+        const char *path = celi_folder_path(&pool, folder, file[0][k]);
+        status = path ? celi_table_file(path, &o, out, err) : celi_no_memory(err);
+    }
+    celi_pool_free(&pool);
+    if (status) return status;
+    pool.last = out->pool;
+    status = celi_folder_names(folder, file[1], 1, &pool, &out->col, &genes, err);
+    if (!status) status = celi_folder_names(folder, file[2], 0, &pool, &out->row, &cells, err);
+    out->pool = pool.last;
+    if (!status && (out->rows != cells || out->cols != genes)) {
+        if (!out->sparse.start || out->rows != genes || out->cols != cells)
+            return celi_bad(err, CEL_ERR_FORMAT,
+                            "features.tsv and barcodes.tsv have not as many lines as the matrix has "
+                            "rows and columns: are the files of one sample?", -1);
+        if (cel_csr_transpose(&out->sparse, &turned)) return celi_no_memory(err); /* it had cells in its rows */
+        cel_csr_free(&out->sparse);
+        out->sparse = turned;
+        out->rows = cells;
+        out->cols = genes;
+    }
+    if (!status && options->dense && out->sparse.start) status = celi_table_dense(out, o.limit, err);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_table_read(const char *path, const cel_table_options *options, cel_table *out,
+                                      cel_error *err)
+{
+    static const char *const zarr[4] = {".zgroup", ".zarray", ".zattrs", "zarr.json"};
+    static const cel_table_options none = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    int k;
+    cel_status status = celi_table_file(path, options, out, err);
+    if (status != CEL_ERR_IO) return status;
+    status = celi_table_folder(path, options ? options : &none, out, err);
+    if (status == CEL_ERR_IO && !out->x.data && !out->sparse.start)
+        (void)celi_bad(err, status, "no file that can be read, and no folder with a matrix.mtx or matrix.mtx.gz", -1);
+    for (k = 0; k < 4 && status == CEL_ERR_IO && !out->x.data && !out->sparse.start; k++) {
+        const char *name = celi_folder_path(&pool, path, zarr[k]);
+        FILE *f = name ? fopen(name, "rb") : NULL;
+        if (!f) continue;
+        (void)fclose(f);
+        status = celi_bad(err, CEL_ERR_UNSUPPORTED,
+                          "a .zarr folder. Export it in Python: a = anndata.read_zarr(FOLDER); "
+                          "a.to_df().to_csv('counts.csv')", -1);
+    }
+    celi_pool_free(&pool);
+    if (status) cel_table_free(out);
+    return status;
+}
+
+/* Texts in a header, which is long enough (see celi_npy_header): no printf, which would ask the locale. */
 static size_t celi_add(unsigned char *header, size_t at, const char *text)
 {
     size_t n = strlen(text);
@@ -5126,6 +6355,7 @@ static size_t celi_add(unsigned char *header, size_t at, const char *text)
     return at + n;
 }
 
+/* A number >= 0, in decimal. */
 static size_t celi_add_decimal(unsigned char *header, size_t at, int64_t v)
 {
     char digit[21] = "";
@@ -5165,6 +6395,7 @@ static size_t celi_npy_header(const cel_npy *a, unsigned char *header)
     return n;
 }
 
+/* One array: its header and its bytes as they are. */
 static cel_status celi_put_npy(celi_sink *s, const void *what, int64_t count)
 {
     const cel_npy *a = (const cel_npy *)what;
@@ -5231,6 +6462,7 @@ static uint64_t celi_put_member(celi_sink *s, const cel_npz_member *m, int64_t l
     return 30 + name + 4 + size;
 }
 
+/* The archive. Places are counted in 32 bits: zip64 is read, but not written. */
 static cel_status celi_put_npz(celi_sink *s, const void *what, int64_t count)
 {
     const cel_npz_member *member = (const cel_npz_member *)what;
@@ -5407,7 +6639,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
     if (status && total) memset(total, 0, (size_t)x.rows * sizeof *total);
     if (status || !(values > 0)) return status;
     CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty) reduction(min : low) \
-             reduction(max : high) if (values > CELI_FORK))
+             reduction(max : high) if (values > (double)CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
         int64_t j, none = 0;
@@ -7187,16 +8419,16 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 
 /* What is kept of a record. Writing and reading walk the same two lists, so that neither forgets what the other knows.
  * The numbers are one array, after that of the format; one that an older file has not is 0. */
-typedef struct celi_number {
+typedef struct celi_figure {
     size_t at; /* where it stands in the record */
     char kind; /* i int64_t, e an int or enum, d double */
-} celi_number;
-#define CELI_NUMBER(kind, member) {offsetof(cel_model_record, member), kind}
-static const celi_number celi_numbers[] = {
-    CELI_NUMBER('i', hops),          CELI_NUMBER('e', weights),        CELI_NUMBER('i', graph.k),
-    CELI_NUMBER('d', graph.inner),   CELI_NUMBER('d', graph.radius),   CELI_NUMBER('d', graph.decay),
-    CELI_NUMBER('i', scaling.genes), CELI_NUMBER('i', scaling.groups), CELI_NUMBER('e', scaling.kind),
-    CELI_NUMBER('e', scaling.log),   CELI_NUMBER('d', scaling.target)};
+} celi_figure;
+#define CELI_FIGURE(kind, member) {offsetof(cel_model_record, member), kind}
+static const celi_figure celi_figures[] = {
+    CELI_FIGURE('i', hops),          CELI_FIGURE('e', weights),        CELI_FIGURE('i', graph.k),
+    CELI_FIGURE('d', graph.inner),   CELI_FIGURE('d', graph.radius),   CELI_FIGURE('d', graph.decay),
+    CELI_FIGURE('i', scaling.genes), CELI_FIGURE('i', scaling.groups), CELI_FIGURE('e', scaling.kind),
+    CELI_FIGURE('e', scaling.log),   CELI_FIGURE('d', scaling.target)};
 
 /* Arrays and texts, each under its name; what the record has not is left out, and NULL when read. Names come first,
  * because they tell how long arrays behind them are. */
@@ -7226,15 +8458,15 @@ static const celi_member celi_members[] = {
     CELI_MEMBER("size", "n", 'd', scaling.size)};
 enum {
     CELI_MODEL_FORMAT = 1,
-    CELI_NUMBERS = sizeof celi_numbers / sizeof celi_numbers[0],
+    CELI_FIGURES = sizeof celi_figures / sizeof celi_figures[0],
     CELI_MEMBERS = sizeof celi_members / sizeof celi_members[0]
 };
 
 /* Number k of a record, which is set first where `set` is not NULL. */
 static double celi_record_number(cel_model_record *record, int64_t k, const double *set)
 {
-    void *at = (char *)record + celi_numbers[k].at;
-    switch (celi_numbers[k].kind) {
+    void *at = (char *)record + celi_figures[k].at;
+    switch (celi_figures[k].kind) {
     case 'i': return (double)(set ? *(int64_t *)at = (int64_t)*set : *(int64_t *)at);
     case 'e': return set ? *(int *)at = (int)*set : *(int *)at;
     }
@@ -7284,16 +8516,16 @@ static cel_status celi_record_put(cel_model_record *record, const celi_member *m
 
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
-    const int64_t numbers = 1 + CELI_NUMBERS;
+    const int64_t numbers = 1 + CELI_FIGURES;
     cel_model_record r = *record;
     cel_npz_member member[CELI_MEMBERS + 2];
     char *text[CELI_MEMBERS] = {NULL};
-    double number[1 + CELI_NUMBERS] = {CELI_MODEL_FORMAT};
+    double number[1 + CELI_FIGURES] = {CELI_MODEL_FORMAT};
     int64_t k, count = 0;
     cel_status status = CEL_OK;
     if (r.scaling.genes && r.scaling.genes != r.model.genes)
         return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
-    for (k = 0; k < CELI_NUMBERS; k++) number[1 + k] = celi_record_number(&r, k, NULL);
+    for (k = 0; k < CELI_FIGURES; k++) number[1 + k] = celi_record_number(&r, k, NULL);
     member[count].name = "celcomen_model";
     member[count++].array = cel_npy_describe('f', 8, 1, &numbers, number);
     member[count++] = cel_npz_text("version", CELCOMEN_VERSION);
@@ -7361,18 +8593,18 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
 static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
 {
     cel_npy force, number;
-    double v[1 + CELI_NUMBERS];
+    double v[1 + CELI_FIGURES];
     int64_t k;
     if (cel_npz_get(archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 ||
         force.shape[1] != force.shape[2] || cel_npz_get(archive, "celcomen_model", &number, NULL) ||
         number.kind != 'f' || number.bytes != 8 || number.big_endian != celi_host_big_endian() || number.count < 1)
         return celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
     memset(v, 0, sizeof v);
-    memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_NUMBERS) * sizeof *v);
+    memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_FIGURES) * sizeof *v);
     if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
         return celi_note(err, CEL_ERR_UNSUPPORTED,
                          "a model of another format: fit it again, or use the version that wrote it");
-    for (k = 0; k < CELI_NUMBERS; k++) (void)celi_record_number(r, k, v + 1 + k);
+    for (k = 0; k < CELI_FIGURES; k++) (void)celi_record_number(r, k, v + 1 + k);
     r->model.genes = force.shape[1];
     r->model.relations = force.shape[0];
     r->types = r->slides = -1;
@@ -7398,6 +8630,7 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
         status = celi_record_get(&r, celi_members + k, &archive, &pool, err);
     if (!status && !r.scaling.centre != !r.scaling.scale)
         status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
+    cel_npz_free(&archive);
     cel_file_close(&file);
     if (status) celi_pool_free(&pool);
     if (status) return status;

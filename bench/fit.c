@@ -91,8 +91,8 @@ static void mapped_fn(void *context)
     memset(&array, 0, sizeof array);
     check(cel_file_open(l->path, 1, &file, NULL), "mapping");
     check(cel_npy_parse(file.bytes, file.size, &array, NULL), "the header");
-    data = cel_npy_view(&array);
-    check(data ? CEL_OK : CEL_ERR_FORMAT, "a view");
+    check(array.kind == 'f' && array.bytes == (int)sizeof(cel_real) ? CEL_OK : CEL_ERR_FORMAT, "an array of cel_real");
+    data = (const cel_real *)array.data;
     check(cel_moments_add(&l->moments, &l->relations, cel_mat_view(data, array.shape[0], array.shape[1]), NULL, 0,
                           &l->work), "moments");
     cel_file_close(&file);

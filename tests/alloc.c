@@ -12,6 +12,8 @@ static void count_free(void *p);
 #include "celcomen.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static long left = -1; /* allocations until one fails; negative: none does */
 static long live;      /* allocations not yet freed */
@@ -100,21 +102,53 @@ done:
 
 static cel_status scenario_files(void)
 {
-    const char *path = "/tmp/celcomen_alloc_test.npy";
+    static const char path[] = "/tmp/celcomen_alloc_test.npy", folder[] = "/tmp/celcomen_alloc_10x";
+    static const char matrix[] = "/tmp/celcomen_alloc_10x/matrix.mtx",
+                      features[] = "/tmp/celcomen_alloc_10x/features.tsv";
+    static const char barcodes[] = "/tmp/celcomen_alloc_10x/barcodes.tsv";
     cel_mat a = {0};
     cel_csr b = {0};
-    char **lines = NULL;
+    static const char gz[] =
+        "\x1f\x8b\x08\0\0\0\0\0\2\3\x4b\x4e\xcd\xc9\xd1\x71\xd4\x71\xd2\x29\xa9\x2c\x48\xe5\xaa\xd0\x31"
+        "\xd4\x31\xd2\x09\xe1\xaa\xd4\x31\xd6\x31\xd0\x71\xe2\2\0\x64\2\x38\x5f\x1e\0\0"; /* cell,A,B,type .. */
+    static const char market[] = "%%MatrixMarket matrix coordinate integer general\n2 1 2\n1 1 5\n2 1 7\n";
+    static const char *const pick[1] = {"B"};
+    cel_table table = CEL_ZERO;
+    cel_table_options how = CEL_ZERO;
+    char **lines = NULL, *text = NULL;
     int64_t n, shape[2];
     cel_npz_member member[5];
     cel_status status;
+    (void)mkdir(folder, 0777);
     TRY(cel_npy_write_matrix(path, coords, NULL));
     TRY(cel_npy_matrix(path, &a, NULL));
     cel_npz_from_csr(&w, shape, member);
     TRY(cel_npz_write(path, member, 5, NULL));
     TRY(cel_npz_csr(path, &b, NULL));
     TRY(cel_file_parse_lines("one\ntwo", 7, &lines, &n, NULL));
+    TRY(cel_file_join_lines(lines, n, &text, NULL));
+    how.pick = pick;
+    how.picks = 1;
+    how.label = "type";
+    TRY(cel_table_parse(gz, sizeof gz, &how, &table, NULL));
+    cel_table_free(&table);
+    memset(&how, 0, sizeof how);
+    how.dense = how.genes_are_rows = 1;
+    TRY(cel_file_write(matrix, market, sizeof market - 1, NULL));
+    TRY(cel_file_write(features, "ENS1\tA\nENS2\tB\n", 14, NULL));
+    TRY(cel_file_write(barcodes, "c\n", 2, NULL));
+    TRY(cel_table_read(folder, &how, &table, NULL));
+    cel_table_free(&table);
+    TRY(cel_npz_write(path, member, 5, NULL));
+    TRY(cel_table_read(path, &how, &table, NULL));
 done:
+    cel_table_free(&table);
+    cel_file_free(text);
     remove(path);
+    remove(matrix);
+    remove(features);
+    remove(barcodes);
+    rmdir(folder);
     cel_mat_free(&a);
     cel_csr_free(&b);
     cel_file_free(lines);

@@ -454,7 +454,7 @@ END {
     for (e in unreasoned) finding(0, e ": an exception without a reason")
     for (e in exception) if (!(e in exception_used)) { split(e, field, SUBSEP); finding(0, field[1] " " field[2] ": an exception that is not needed") }
 
-    check("every name in a comment exists")
+    check("every name in a comment exists") # H22: the quick start of 0.1.0 named a function that was not there
     for (i = 1; i <= lines; i++) {
         s = note[i]
         if (part_of[i] == "licence") break

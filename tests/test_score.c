@@ -1398,6 +1398,51 @@ static void spurious_colocalisation(void)
 }
 
 void suite_score(void);
+/* From a slide to forces in one call: the cells and genes that cannot be used are left out and told apart, errors are
+ * in the caller's numbers. Counts drawn with one pair of genes that rise and fall together. */
+static void slide_in_one_call(void)
+{
+    enum { SIDE = 20, CELLS = SIDE * SIDE, N = 8 };
+    cel_slide slide = CEL_ZERO;
+    cel_slide_recipe recipe = CEL_ZERO;
+    cel_score_result fit;
+    cel_error err;
+    cel_mat counts;
+    int64_t i, j;
+    OK_OR_RETURN(cel_mat_new(CELLS, N, &counts));
+    OK_OR_RETURN(cel_mat_new(CELLS, 2, &slide.coords));
+    OK_OR_RETURN(cel_graph_hex_coords(SIDE, SIDE, slide.coords));
+    for (i = 0; i < CELLS; i++) {
+        cel_rng rng = cel_rng_at(5, 1, (uint32_t)i, 0);
+        double both = exp(0.8 * cel_rng_normal(&rng)), size = exp(0.4 * cel_rng_normal(&rng));
+        for (j = 0; j < N; j++) {
+            double rate = 20 * size * (j < 2 ? both : exp(0.8 * cel_rng_normal(&rng)));
+            counts.data[i * N + j] = (cel_real)cel_rng_poisson(&rng, j == 5 ? 0 : rate);
+        }
+        for (j = 0; j < N && i == 7; j++) counts.data[i * N + j] = 0; /* a cell without counts; gene 5 has none at all */
+    }
+    slide.x = counts;
+    recipe.tiles = 4;
+    OK_OR_RETURN(cel_score_slide(&slide, &recipe, &fit, &err));
+    CHECK(fit.rows.x.rows == CELLS - 1 && fit.rows.cell[6] == 6 && fit.rows.cell[7] == 8);
+    CHECK(fit.model.genes == N - 1 && fit.rows.gene[4] == 4 && fit.rows.gene[5] == 6);
+    CHECK(fit.report.q.data[1] < (cel_real)0.01 && fit.report.test.data[1] > (cel_real)0.2);
+    CHECK(fit.report.groups == 16 && fit.relations.count == 2 && fit.report.converged);
+    for (i = 0; i < CELLS - 1; i++) NEAR(cel_vec_nrm2(fit.rows.x.data + i * fit.rows.x.stride, N - 1), 1, 1e-5);
+    cel_score_slide_free(&fit);
+    CHECK(!fit.model.force.data && !fit.rows.owned);
+    counts.data[11 * N + 3] = -1;
+    CHECK(cel_score_slide(&slide, &recipe, &fit, &err) == CEL_ERR_DATA && err.cell == 11 && err.gene == 3);
+    CHECK(!fit.model.force.data && !fit.relations.at);
+    counts.data[11 * N + 3] = 1;
+    slide.coords.data[2 * 12] = (cel_real)NAN;
+    CHECK(cel_score_slide(&slide, &recipe, &fit, &err) == CEL_ERR_DATA && err.cell == 12);
+    slide.coords.rows--;
+    CHECK(cel_score_slide(&slide, &recipe, &fit, &err) == CEL_ERR_SHAPE);
+    cel_mat_free(&counts);
+    cel_mat_free(&slide.coords);
+}
+
 void suite_score(void)
 {
     RUN(student_and_fdr);
@@ -1428,4 +1473,5 @@ void suite_score(void)
     RUN(checked_by_the_user);
     RUN(measured_agrees_with_the_reference);
     RUN(more_genes_than_cells);
+    RUN(slide_in_one_call);
 }

@@ -40,7 +40,7 @@ else echo "  skipped: $CXX not installed"; skipped=$((skipped + 1)); fi
 
 # Every public struct zeroed in both languages; in C++17 those that begin with an enum are the hard ones.
 zeroed() {
-    awk -f $here/zero.awk celcomen.h > "$tmp/zero.c" && "$@" $W "$tmp/zero.c" -o "$tmp/zero" && "$tmp/zero"
+    awk -f $here/zero.awk celcomen.h > "$tmp/zero.c" && "$@" $W -DCELCOMEN_IMPLEMENTATION "$tmp/zero.c" -o "$tmp/zero" -lm && "$tmp/zero"
 }
 check "CEL_ZERO of every struct in C99" zeroed $CC -std=c99
 if command -v "$CXX" > /dev/null; then check "CEL_ZERO of every struct in C++17" zeroed $CXX -x c++ -std=c++17
@@ -116,6 +116,17 @@ OMP=""
 echo 'int main(void){return 0;}' | $CC -fopenmp -x c - -o "$tmp/omp" 2> /dev/null && OMP=-fopenmp
 check "same bits for c99 and gnu99, 1 and 2 threads" same_bits
 
+# H21: large blocks ask for huge pages whatever -std says (0.1.0 did so under gnu99 only).
+H21_huge_pages() {
+    printf '#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\n' > "$tmp/pages.c"
+    for std in c99 gnu99; do
+        $CC -std=$std -O0 -I. -c "$tmp/pages.c" -o "$tmp/pages_$std.o" || return 1
+        nm -u "$tmp/pages_$std.o" | grep -c madvise > "$tmp/pages_$std"
+    done
+    cmp "$tmp/pages_c99" "$tmp/pages_gnu99"
+}
+check "H21: huge pages under every -std" H21_huge_pages
+
 # The programs shown in the README compile and run.
 readme() {
     awk '/^```c$/ { n++; f = 1; next } /^```/ { f = 0 } f { print > sprintf("'"$tmp"'/readme%d.c", n) }' README.md
@@ -129,6 +140,17 @@ readme() {
     done
 }
 check "the README's programs" readme
+# The first of them on every slide that there is.
+readme_slides() {
+    $CC -std=c99 -O2 $OMP -I. "$tmp/readme1.c" -o "$tmp/readme_slide" -lm || return 1
+    for d in "${CELCOMEN_SHARED:-../shared}"/data/*/; do
+        [ -f "$d/counts.npy" ] && [ -f "$d/coords.npy" ] || continue
+        (cd "$d" && "$tmp/readme_slide") > "$tmp/readme_out" || { echo "$d"; cat "$tmp/readme_out"; return 1; }
+        grep -q 'cells, [0-9]* genes' "$tmp/readme_out" || return 1
+    done
+}
+if [ -d "${CELCOMEN_SHARED:-../shared}/data" ]; then check "the README's program on every slide" readme_slides; else
+    echo "  skipped: no slides"; skipped=$((skipped + 1)); fi
 first_lines() { head -15 celcomen.h | grep -q CELCOMEN_IMPLEMENTATION && tail -30 celcomen.h | grep -q 'MIT License' && ! LC_ALL=C grep -nP '[^\x00-\x7F]' celcomen.h; }
 check "the recipe first, the licence last, ASCII" first_lines
 install_works() { make -s install PREFIX="$tmp/prefix" && [ -f "$tmp/prefix/include/celcomen.h" ] && [ -f "$tmp/prefix/lib/pkgconfig/celcomen.pc" ]; }
