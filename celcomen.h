@@ -948,6 +948,7 @@ typedef struct cel_relations {
     cel_relation *at; /* (R) at[0] is the identity */
     char **name;      /* (R) "intra", then as given */
     cel_csr *owned;   /* (2 R) what `at` points to: W and transpose in turn */
+    void *memory;     /* owns the arrays */
 } cel_relations;
 
 /* How the relations between cells are made from a graph whose row i lists the neighbours of cell i. */
@@ -997,6 +998,13 @@ CEL_API void cel_model_free(cel_model *m);
 CEL_API cel_mat cel_model_force(const cel_model *m, int64_t r);
 /* Fixes the gauge (manual, section 1): subtracts c I from force 0 so that its trace is 0. Returns c. */
 CEL_API double cel_model_gauge(cel_model *m);
+/* Rows without a direction u (n, of unit length), such as the size of a cel_scaling, live on the sphere orthogonal to
+ * it, and so does their law. The same law in n - 1 coordinates: basis B (n x n-1, orthonormal, B^T u = 0) and a new model
+ * of forces B^T F B and field B^T h, for rows X B; X = (X B) B^T. */
+CEL_API cel_status cel_model_reduce(const cel_model *m, const double *direction, cel_mat basis, cel_model *out);
+/* Where genes must keep their coordinates, because some are held: c u u^T is taken from force 0, c so large that rows of
+ * all n coordinates stay near that sphere, closer than the model keeps any direction to its mean. */
+CEL_API cel_status cel_model_confine(cel_model *m, const double *direction);
 
 /* H(X), X (S x n), relation (R). energy (R + 1, or NULL) receives each relation's share and, last, the
  * field's. gradient (S x n, or data NULL, not overlapping x) receives dH/dX = sum_r (W_r X F_r^T + W_r^T X F_r)
@@ -1047,6 +1055,8 @@ typedef struct cel_model_record {
     int64_t hops;            /* how the relations were made: as in cel_relations_options */
     cel_weights weights;
     cel_graph_options graph; /* of this graph */
+    cel_scaling scaling;     /* how the rows were made, its cells left out; all-zero: not known */
+    char **group;            /* (scaling.groups) names of what was centred apart, or NULL */
     char *note;              /* anything else that is to be kept, a text; or NULL */
     void *owned;
 } cel_model_record;
@@ -1569,8 +1579,8 @@ CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *r
 /* perturb: interventions, sham control, paired effects                     */
 /* ======================================================================== */
 
-/* What is done to a cell. Values are in the units of unit rows, so |value| <= 1; whatever of the row is
- * not held lives on the sphere of radius sqrt(1 - sum of the squares of the held values). */
+/* What is done to a cell. Values are in the units of unit rows, so |value| <= 1 (but see the setup's scaling); whatever
+ * of the row is not held lives on the sphere of radius sqrt(1 - sum of the squares of the held values). */
 typedef enum cel_do {
     CEL_DO_HOLD = 0, /* a gene is held at a value: 0 a knock-out, more over-expression or a dose */
     CEL_DO_ROW,      /* the whole row is held at a profile */
@@ -1608,6 +1618,7 @@ typedef struct cel_intervention_names {
     const char *const *types; /* (type_count) label t is types[t], or NULL: labels as numbers */
     int64_t type_count;
     int64_t cells;            /* S */
+    int any_value;            /* 1: values are not in units of rows, and may be beyond 1 */
 } cel_intervention_names;
 
 /* Interventions from text, one a line; spaces around fields do not matter, # starts a comment:
@@ -1639,6 +1650,11 @@ typedef struct cel_perturb_setup {
                                    only for reporting */
     const cel_relations *after; /* the relations with the new cells, of S + added cells, new ones last in the order of
                                    the interventions; NULL where no cell is added */
+    const cel_scaling *scaling; /* how the rows were made: values of HOLD are then in `unit`, and cell by cell made
+                                   coordinates of the row that the cell would have with them (cel_scaling_hold); NULL:
+                                   they are coordinates */
+    const cel_scaling_cell *cell; /* (S), with scaling: what was taken out of each row */
+    cel_unit unit;
 } cel_perturb_setup;
 
 /* A prepared perturbation: the part of the tissue within R + 1 hops of an intervened cell (all of it where
@@ -1657,6 +1673,7 @@ typedef struct cel_perturb {
     uint8_t *present[2];    /* (L) 1 where the arm has the cell */
     uint8_t *fixed[2];      /* (L) 1 where the arm does not move the row: beyond R, held whole, or absent */
     uint8_t *hold;          /* (L x n) 1 where arm [1] holds the value */
+    cel_scaling_cell *cell[2]; /* (L) with a scaling: what cel_scaling_values needs for the arms' rows; else NULL */
     cel_relations relations[2]; /* of L cells */
     void *memory;           /* owns the arrays */
 } cel_perturb;
@@ -1898,6 +1915,12 @@ static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const 
         err->gene = gene;
     }
     return status;
+}
+
+/* celi_fail for what has no place; success passes through, so that it can stand around a call or end a function. */
+static CEL_UNUSED cel_status celi_note(cel_error *err, cel_status status, const char *what)
+{
+    return status ? celi_fail(err, status, what, -1, -1, -1) : CEL_OK;
 }
 
 static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -3967,7 +3990,7 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
         cel_csr_free(&t);
     }
     /* What is one place in the matrix now stands side by side, in the order of the edges. */
-    if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
+    if (status) return celi_note(err, status, "edges to a sparse matrix");
     celi_csr_merge(out);
     return CEL_OK;
 }
@@ -4252,7 +4275,7 @@ CEL_API_DEF cel_status cel_csr_groups(const int32_t *label, int64_t count, int64
 {
     int64_t i;
     if (groups < 0 || count < 0 || count > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "the number of groups or cells is out of range");
     memset(start, 0, (size_t)(groups + 1) * sizeof *start);
     memset(list, 0, (size_t)count * sizeof *list);
     for (i = 0; i < count; i++)
@@ -6722,8 +6745,7 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     cel_status status;
     *count = 0;
     if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
-        return celi_fail(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells", -1, -1,
-                         -1);
+        return celi_note(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells");
     status = celi_scan(x, variable ? 0 : -DBL_MAX, variable && !o->total ? 700 : DBL_MAX,
                        variable ? "negative, not finite, or above 700 and so not log data" : "a value is not finite",
                        NULL, err);
@@ -6733,7 +6755,7 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     order = (int64_t *)celi_pool_get(&pool, x.cols, sizeof *order);
     if (pool.status) {
         celi_pool_free(&pool);
-        return celi_fail(err, CEL_ERR_MEMORY, "genes to keep", -1, -1, -1);
+        return celi_note(err, CEL_ERR_MEMORY, "genes to keep");
     }
     g.mean = g.sum + x.cols;
     g.dispersion = g.mean + x.cols;
@@ -6826,7 +6848,7 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     int counts = s->kind == CEL_KIND_COUNTS;
     double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -DBL_MAX;
     int64_t i;
-    cel_status status = sum ? CEL_OK : celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    cel_status status = sum ? CEL_OK : celi_note(err, CEL_ERR_MEMORY, "a scaling");
     if (!status)
         status = celi_scan(x, low, DBL_MAX, counts ? "a count is negative or not finite" : "a value is not finite, or "
                            "-1 or less and has no logarithm", sum, err);
@@ -6844,35 +6866,33 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     return status;
 }
 
-/* What a block of cells of one group adds, (n) each: sums of d = v - first and of d squared, and of dv / dlog q, which
- * is q / (1 + q) under a logarithm, else q. v is scratch. Differences to the first cell lose nothing where the mean is
- * large, and a gene of one value gives exactly 0. */
+/* A block of cells of one group, and what it adds, (n) each: first, v of its first cell; sum and square of d = v - first;
+ * slope, the sum of dv / dlog q, which is q / (1 + q) under a logarithm, else q; and scratch. Differences to a cell of
+ * the same block lose nothing where the mean is large, and a gene of one value gives exactly 0. */
 typedef struct celi_span {
     int64_t from, to, group; /* places in the list of cells by group */
-    double *first, *sum, *square, *slope, *v;
+    double *sums;            /* (5 x n) */
 } celi_span;
 
 static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *list, const celi_span *b)
 {
     int64_t i, j, n = s->genes;
+    double *first = b->sums, *sum = first + n, *square = sum + n, *slope = square + n, *v = slope + n;
     for (i = b->from; i < b->to; i++) {
         const cel_real *row = x.data + list[i] * x.stride;
         celi_logs l;
         celi_logs_at(&l, s, s->cell[list[i]].total);
-        for (j = 0; j < n; j++) b->v[j] = celi_log(&l, (double)row[j]);
-        if (i == b->from) memcpy(b->first, b->v, (size_t)n * sizeof *b->v);
+        for (j = 0; j < n; j++) v[j] = celi_log(&l, (double)row[j]);
+        if (i == b->from) memcpy(first, v, (size_t)n * sizeof *v);
         for (j = 0; j < n; j++) {
-            double d = b->v[j] - b->first[j];
-            b->sum[j] += d;
-            b->square[j] += d * d;
+            double d = v[j] - first[j];
+            sum[j] += d;
+            square[j] += d * d;
         }
-        if (!s->size) continue;
-        if (s->kind == CEL_KIND_LOGNORM)
-            for (j = 0; j < n; j++) b->slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-b->v[j]) : 0;
-        else if (s->log)
-            for (j = 0; j < n; j++) b->slope[j] += 1 - 1 / (1 + l.factor * (double)row[j]);
-        else
-            for (j = 0; j < n; j++) b->slope[j] += b->v[j];
+        for (j = 0; s->size && j < n; j++) {
+            if (s->kind == CEL_KIND_LOGNORM) slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-v[j]) : 0;
+            else slope[j] += s->log ? 1 - 1 / (1 + l.factor * (double)row[j]) : v[j];
+        }
     }
 }
 
@@ -6883,13 +6903,14 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
     double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
     int64_t b, j, n = s->genes;
     for (b = 0; b < blocks; b++) {
+        const double *first = block[b].sums, *sum = first + n, *square = sum + n, *slope = square + n;
         double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
         if (b == 0 || block[b].group != block[b - 1].group) seen = 0;
         for (j = 0; j < n; j++) {
-            double d = block[b].sum[j] / here, off = block[b].first[j] + d - centre[j];
+            double d = sum[j] / here, off = first[j] + d - centre[j];
             centre[j] += off * (here / (seen + here));
-            s->scale[j] += block[b].square[j] - block[b].sum[j] * d + off * off * (seen * here / (seen + here));
-            if (s->size) s->size[j] += block[b].slope[j];
+            s->scale[j] += square[j] - sum[j] * d + off * off * (seen * here / (seen + here));
+            if (s->size) s->size[j] += slope[j];
         }
         seen += here;
         all += here;
@@ -6903,7 +6924,7 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
         if (s->size) length += s->size[j] * s->size[j];
     }
     for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
-    if (s->size && !(length > 0)) return celi_fail(err, CEL_ERR_DATA, "size has no direction", -1, -1, -1);
+    if (s->size && !(length > 0)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
     return CEL_OK;
 }
 
@@ -6928,16 +6949,10 @@ static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err
             block[blocks].to = celi_min(i + CELI_SPAN, start[g + 1]);
             block[blocks].group = g;
         }
-    if (!status && blocks == 0) status = celi_fail(err, CEL_ERR_DATA, "no cell has counts and a group", -1, -1, -1);
+    if (!status && blocks == 0) status = celi_note(err, CEL_ERR_DATA, "no cell has counts and a group");
     sums = status ? NULL : (double *)celi_pool_get(&pool, blocks * 5 * n, sizeof *sums);
-    for (b = 0; sums && b < blocks; b++, sums += 5 * n) {
-        block[b].first = sums;
-        block[b].sum = sums + n;
-        block[b].square = sums + 2 * n;
-        block[b].slope = sums + 3 * n;
-        block[b].v = sums + 4 * n;
-    }
-    if (pool.status) status = celi_fail(err, pool.status, "a scaling", -1, -1, -1);
+    for (b = 0; sums && b < blocks; b++) block[b].sums = sums + b * 5 * n;
+    if (pool.status) status = celi_note(err, pool.status, "a scaling");
     if (!status) {
         CELI_OMP(omp parallel for schedule(dynamic) if (x.rows * x.cols > CELI_FORK))
         for (b = 0; b < blocks; b++) celi_scaling_span(s, x, list, block + b);
@@ -6974,7 +6989,7 @@ static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling
 {
     int64_t b, j, n = s->genes, blocks = (x.rows + CELI_SPAN - 1) / CELI_SPAN;
     double *v = (double *)celi_alloc((size_t)((blocks + 1) * n), sizeof *v), *inverse;
-    if (!v) return celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    if (!v) return celi_note(err, CEL_ERR_MEMORY, "a scaling");
     inverse = v + blocks * n;
     for (j = 0; s->scale && j < n; j++) inverse[j] = 1 / s->scale[j];
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
@@ -7027,21 +7042,18 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
     cel_status status;
     memset(out, 0, sizeof *out);
     if ((int)o->kind < 0 || o->kind > CEL_KIND_UNIT || !(o->target <= DBL_MAX))
-        return celi_fail(err, CEL_ERR_ARG, "a scaling of an unknown kind or target", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a scaling of an unknown kind or target");
     if (x.rows < 1 || x.cols < 1 || x.rows > INT32_MAX || x.cols > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many");
     for (i = 0; group && i < x.rows; i++) {
         if (group[i] >= x.rows) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (group[i] >= groups) groups = group[i] + 1;
     }
-    status = celi_scaling_open(o, x, groups, &s);
-    if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    status = celi_note(err, celi_scaling_open(o, x, groups, &s), "a scaling");
     if (!status) status = celi_scaling_cells(&s, x, total, group, groups, s.cell, err);
     if (o->target > 0) s.target = o->target;
-    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) {
-        status = celi_scaling_target(&s);
-        if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
-    }
+    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0))
+        status = celi_note(err, celi_scaling_target(&s), "a scaling");
     if (!status && s.centre) status = celi_scaling_measure(&s, x, err);
     if (!status) status = celi_scaling_rows(&s, x, s.cell, err);
     if (status) cel_scaling_free(&s);
@@ -7052,8 +7064,7 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
 CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
                                          cel_scaling_cell *cell, cel_error *err)
 {
-    cel_status status = x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE;
-    if (status) celi_fail(err, status, "a scaling of other genes", -1, -1, -1);
+    cel_status status = celi_note(err, x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
     if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
     if (!status) status = celi_scaling_rows(s, x, cell, err);
     if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
@@ -7126,8 +7137,8 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
     double shift = 0;
     int64_t j, k;
     celi_logs l;
-    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_fail(err, CEL_ERR_ARG, "an unknown unit", -1, -1, -1);
-    if (!(cell->length > 0)) return celi_fail(err, CEL_ERR_DATA, "a cell without a row", -1, -1, -1);
+    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_note(err, CEL_ERR_ARG, "an unknown unit");
+    if (!(cell->length > 0)) return celi_note(err, CEL_ERR_DATA, "a cell without a row");
     for (j = 0; j < count; j++) {
         if (gene[j] < 0 || gene[j] >= s->genes)
             return celi_fail(err, CEL_ERR_ARG, "a gene out of range", -1, -1, gene[j]);
@@ -7185,21 +7196,6 @@ static int celi_tree_depth(int64_t count)
     int depth = 0;
     while ((count - 1) >> depth >= CELI_LEAF) depth++;
     return depth;
-}
-
-/* Gives a graph the walk through its slides' trees, unless it is small or most neighbours are stored near each other
- * already. */
-static cel_status celi_slides_walk(const celi_slides *s, cel_csr *graph)
-{
-    enum { FEW = 16384, NEAR = 4096 };
-    int64_t i, e, far = 0;
-    for (i = 0; i < graph->rows; i++)
-        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
-            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
-    if (graph->rows < FEW || far <= cel_csr_count(graph) / 4) return CEL_OK;
-    graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
-    for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
-    return graph->order ? CEL_OK : CEL_ERR_MEMORY;
 }
 
 static int64_t celi_tree_from(const celi_tree *t, int level, int64_t j) { return t->count * j >> level; }
@@ -7262,8 +7258,8 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     cel_status status;
     memset(out, 0, sizeof *out);
     if (coords.cols < 2 || coords.cols > 3)
-        return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
-    if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns");
+    if (cells > INT32_MAX) return celi_note(err, CEL_ERR_ARG, "too many cells");
     status = celi_scan(coords, -1e150, 1e150, "a coordinate is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     out->slides = 1;
@@ -7284,7 +7280,28 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     if (!status && trees) status = celi_slides_trees(out);
     if (!status) return CEL_OK;
     celi_pool_free(&out->pool);
-    return celi_fail(err, status, "places of cells", -1, -1, -1);
+    return celi_note(err, status, "places of cells");
+}
+
+/* Ends a graph on the slides, which are freed. Unless it is small, or most neighbours are stored near each other already,
+ * it gets a walk through the slides' trees. After a failure, of which only that of memory is not in err yet, the graph
+ * is freed as well. */
+static cel_status celi_slides_end(celi_slides *s, cel_status status, cel_csr *graph, cel_error *err)
+{
+    enum { FEW = 16384, NEAR = 4096 };
+    int64_t i, e, far = 0;
+    for (i = 0; !status && i < graph->rows; i++)
+        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
+            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
+    if (!status && graph->rows >= FEW && far > cel_csr_count(graph) / 4) {
+        graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
+        for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
+        if (!graph->order) status = CEL_ERR_MEMORY;
+    }
+    if (status) cel_csr_free(graph);
+    if (status == CEL_ERR_MEMORY) celi_note(err, status, "a neighbour graph");
+    celi_pool_free(&s->pool);
+    return status;
 }
 
 CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
@@ -7295,7 +7312,7 @@ CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int
     cel_status status;
     *tiles = 0;
     memset(tile, 0, (size_t)coords.rows * sizeof *tile);
-    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
+    if (per_side < 1 || per_side > 46340) return celi_note(err, CEL_ERR_ARG, "tiles per side");
     status = celi_slides_new(coords, slide, 0, &s, err);
     for (g = 0; !status && g < s.slides; g++) {
         celi_point *p = s.point + s.start[g];
@@ -7492,21 +7509,17 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
     celi_slides s;
     celi_found *heap;
     int64_t g, i, chunk, count = 0, most = 0;
-    const char *what = "a neighbour graph";
-    int64_t at = -1;
     cel_status status;
     memset(out, 0, sizeof *out);
-    if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
+    if (k < 1) return celi_note(err, CEL_ERR_ARG, "k must be at least 1");
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
     for (g = 0; !status && g < s.slides; g++) {
         int64_t n = s.tree[g].count, degree = celi_min(k, n - 1);
         if (n > 0) count += n * degree;
         if (degree > most) most = degree;
-        if (n == 0 || degree == k || fewer) continue;
-        status = CEL_ERR_DATA;
-        what = "a slide has no more than k cells";
-        at = s.tree[g].box->first;
+        if (n > 0 && degree < k && !fewer)
+            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
     }
     heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CHUNKS * CELI_LEAF, sizeof *heap);
     if (!status) status = s.pool.status;
@@ -7525,13 +7538,7 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         }
     }
     for (i = 0; !status && i < count; i++) out->value[i] = 1;
-    if (!status) status = celi_slides_walk(&s, out);
-    if (status) {
-        cel_csr_free(out);
-        celi_fail(err, status, what, -1, at, -1);
-    }
-    celi_pool_free(&s.pool);
-    return status;
+    return celi_slides_end(&s, status, out, err);
 }
 
 /* Weights of the edges of cell i that fade with distance. */
@@ -7558,8 +7565,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
     cel_status status;
     memset(out, 0, sizeof *out);
     if (!(inner >= 0 && inner < outer && decay >= 0))
-        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more", -1, -1,
-                         -1);
+        return celi_note(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more");
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
     start = (int64_t *)celi_pool_get(&s.pool, coords.rows + 1, sizeof *start); /* degrees, then offsets */
@@ -7586,13 +7592,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
             }
         }
     }
-    if (!status) status = celi_slides_walk(&s, out);
-    if (status) {
-        cel_csr_free(out);
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-    }
-    celi_pool_free(&s.pool);
-    return status;
+    return celi_slides_end(&s, status, out, err);
 }
 
 CEL_API_DEF cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords)
@@ -7636,7 +7636,7 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
     if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
     if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
-        return celi_fail(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both");
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
 
@@ -7682,12 +7682,12 @@ CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, 
     cel_status status;
     memset(report, 0, sizeof *report);
     if (graph && graph->rows != coords.rows)
-        return celi_fail(err, CEL_ERR_SHAPE, "a graph of another number of cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "a graph of another number of cells");
     status = cel_graph_knn(coords, slide, 1, 1, &one, err);
     if (status) return status;
     point = (celi_point *)celi_alloc((size_t)coords.rows, sizeof *point);
     if (point) celi_nearest(coords, &one, point, report);
-    else status = celi_fail(err, CEL_ERR_MEMORY, "nearest distances", -1, -1, -1);
+    else status = celi_note(err, CEL_ERR_MEMORY, "nearest distances");
     for (i = 0; graph && !status && i < graph->rows; i++) {
         int64_t degree = graph->start[i + 1] - graph->start[i];
         report->isolated += degree == 0;
@@ -7722,7 +7722,7 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
     r->cell = (int32_t *)celi_pool_get(pool, cells, sizeof *r->cell);
     r->slide = (int32_t *)celi_pool_get(pool, cells, sizeof *r->slide);
     r->tile = (int32_t *)celi_pool_get(pool, cells, sizeof *r->tile);
-    if (pool->status) return celi_fail(err, CEL_ERR_MEMORY, "the rows of a slide", -1, -1, -1);
+    if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "the rows of a slide");
     for (i = 0; i < cells; i++) {
         int32_t slide = s->slide ? s->slide[i] : 0, type = s->type ? s->type[i] : 0;
         if (slide < 0 || slide >= cells || type < 0 || type >= cells)
@@ -7736,7 +7736,7 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
                (size_t)r->coords.cols * sizeof(cel_real));
     }
     if (r->slides * types > cells)
-        return celi_fail(err, CEL_ERR_ARG, "more slides and types than cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "more slides and types than cells");
     for (i = 0; i < cells; i++) group[i] = (int32_t)(r->slide[i] * types + (s->type ? s->type[i] : 0));
     return CEL_OK;
 }
@@ -7747,7 +7747,7 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     cel_slide_recipe o = CEL_ZERO;
     cel_genes_options genes = CEL_ZERO;
     cel_slide_report look;
-    celi_pool scratch = CEL_ZERO, *pool = (celi_pool *)celi_alloc(1, sizeof *pool);
+    celi_pool scratch = CEL_ZERO, pool = CEL_ZERO;
     int64_t cells = slide->x.rows, count = 0;
     double *total = (double *)celi_pool_get(&scratch, cells, sizeof *total);
     int32_t *group = (int32_t *)celi_pool_get(&scratch, cells, sizeof *group);
@@ -7756,12 +7756,11 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
     if (recipe) o = *recipe;
-    out->owned = pool;
-    if (pool) out->gene = (int32_t *)celi_pool_get(pool, slide->x.cols, sizeof *out->gene);
-    if (!pool || pool->status || scratch.status)
-        status = celi_fail(&own, CEL_ERR_MEMORY, "the rows of a slide", -1, -1, -1);
+    out->gene = (int32_t *)celi_pool_get(&pool, slide->x.cols, sizeof *out->gene);
+    if (pool.status || scratch.status)
+        status = celi_note(&own, CEL_ERR_MEMORY, "the rows of a slide");
     else if (slide->coords.rows != cells)
-        status = celi_fail(&own, CEL_ERR_SHAPE, "as many coordinates as cells are needed", -1, -1, -1);
+        status = celi_note(&own, CEL_ERR_SHAPE, "as many coordinates as cells are needed");
     if (!status) status = cel_slide_describe(slide->x, total, &look, &own);
     genes.by = o.genes_by;
     genes.top = celi_min(o.top ? o.top : 100, slide->x.cols);
@@ -7770,8 +7769,9 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     if (!status) status = cel_slide_genes(slide->x, &genes, out->gene, &count, NULL, NULL, &own);
     out->x.cols = count;
     if (!status && count < 2)
-        status = celi_fail(&own, CEL_ERR_DATA, "fewer than two genes are expressed in enough cells", -1, -1, -1);
-    if (!status) status = celi_rows_open(slide, out, pool, group, &own);
+        status = celi_note(&own, CEL_ERR_DATA, "fewer than two genes are expressed in enough cells");
+    if (!status) status = celi_rows_open(slide, out, &pool, group, &own);
+    out->owned = pool.last;
     if (!status) {
         status = cel_scaling_fit(out->x, slide->total ? slide->total : total, group, &o.scaling, &out->scaling, &own);
         if (own.gene >= 0 && own.gene < count) own.gene = out->gene[own.gene];
@@ -7791,10 +7791,11 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
 
 CEL_API_DEF void cel_slide_rows_free(cel_slide_rows *rows)
 {
+    celi_pool pool = CEL_ZERO;
+    pool.last = rows->owned;
+    celi_pool_free(&pool);
     cel_csr_free(&rows->graph);
     cel_scaling_free(&rows->scaling);
-    if (rows->owned) celi_pool_free((celi_pool *)rows->owned);
-    celi_free(rows->owned);
     memset(rows, 0, sizeof *rows);
 }
 
@@ -7807,7 +7808,7 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
 {
     int64_t i, e;
     if (w->rows != cells || w->cols != cells || (cells > 0 && !w->start))
-        return celi_fail(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells");
     for (i = 0; i < cells; i++) {
         if (w->start[0] != 0 || w->start[i + 1] < w->start[i])
             return celi_fail(err, CEL_ERR_DATA, "a relation's rows are out of order", -1, i, -1);
@@ -7822,64 +7823,64 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
     return CEL_OK;
 }
 
-/* Points the relations at their matrices, which may have moved. */
-static void celi_relations_point(cel_relations *r)
+/* One more relation, under a copy of its name, that takes over w and its transpose (empty: symmetric). Arrays that have
+ * no room left are made anew with twice as much; the old ones stay until all is freed, which is less than as much again. */
+static cel_status celi_relations_grow(cel_relations *r, const char *name, const cel_csr *w, const cel_csr *wt)
 {
+    const int64_t had = r->count, room = had & (had - 1) ? 0 : had ? 2 * had : 1; /* full at powers of two */
+    celi_pool pool = CEL_ZERO;
+    cel_relation *at = r->at;
+    char **names = r->name, *copy;
+    cel_csr *owned = r->owned;
     int64_t k;
-    for (k = 1; k < r->count; k++) {
-        r->at[k].w = r->owned + 2 * k;
-        r->at[k].wt = r->owned[2 * k + 1].start ? r->owned + 2 * k + 1 : NULL;
+    pool.last = r->memory;
+    copy = (char *)celi_pool_get(&pool, (int64_t)strlen(name) + 1, 1);
+    if (room) {
+        at = (cel_relation *)celi_pool_get(&pool, room, sizeof *at);
+        names = (char **)celi_pool_get(&pool, room, sizeof *names);
+        owned = (cel_csr *)celi_pool_get(&pool, room, 2 * sizeof *owned);
     }
-}
-
-/* Room for one more relation, under a copy of its name; its matrices are empty. */
-static cel_status celi_relations_grow(cel_relations *r, const char *name)
-{
-    size_t had = (size_t)r->count, length = strlen(name) + 1;
-    cel_relation *at = (cel_relation *)celi_alloc(had + 1, sizeof *at);
-    char **names = (char **)celi_alloc(had + 1, sizeof *names), *copy = (char *)celi_alloc(length, 1);
-    cel_csr *owned = (cel_csr *)celi_alloc(had + 1, 2 * sizeof *owned);
-    if (!at || !names || !copy || !owned) {
-        celi_free(at);
-        celi_free(names);
-        celi_free(copy);
-        celi_free(owned);
-        return CEL_ERR_MEMORY;
+    r->memory = pool.last;
+    if (pool.status) return pool.status;
+    if (room && had) {
+        memcpy(names, r->name, (size_t)had * sizeof *names);
+        memcpy(owned, r->owned, (size_t)had * 2 * sizeof *owned);
     }
-    if (had) {
-        memcpy(names, r->name, had * sizeof *names);
-        memcpy(owned, r->owned, had * 2 * sizeof *owned);
+    names[had] = strcpy(copy, name);
+    owned[2 * had] = *w;
+    owned[2 * had + 1] = *wt;
+    for (k = 1; k <= had; k++) { /* matrices may have moved */
+        at[k].w = owned + 2 * k;
+        at[k].wt = owned[2 * k + 1].start ? owned + 2 * k + 1 : NULL;
     }
-    memcpy(copy, name, length);
-    names[had] = copy;
-    celi_free(r->at);
-    celi_free(r->name);
-    celi_free(r->owned);
     r->at = at;
     r->name = names;
     r->owned = owned;
     r->count++;
-    celi_relations_point(r);
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_relations_new(int64_t cells, cel_relations *out)
 {
+    const cel_csr none = CEL_ZERO;
+    cel_status status;
     memset(out, 0, sizeof *out);
     if (cells < 0 || cells > INT32_MAX) return CEL_ERR_ARG;
     out->cells = cells;
-    return celi_relations_grow(out, "intra");
+    status = celi_relations_grow(out, "intra", &none, &none);
+    if (status) cel_relations_free(out);
+    return status;
 }
 
-/* Appends text, or a number where text is NULL, to what `to` holds. */
-static void celi_name_add(char *to, const char *text, int64_t number)
+/* Appends `before` and then text, or a number where text is NULL, to what `to` holds. */
+static void celi_name_add(char *to, const char *before, const char *text, int64_t number)
 {
     char digits[24];
     int d = (int)sizeof digits - 1;
     digits[d] = 0;
     do digits[--d] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    strcat(to, text ? text : digits + d);
+    strcat(strcat(to, before), text ? text : digits + d);
 }
 
 /* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them. */
@@ -7893,17 +7894,17 @@ static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, 
     for (a = 0; a < types && o->type_name; a++)
         if (room < 64 + 2 * strlen(o->type_name[a])) room = 64 + 2 * strlen(o->type_name[a]);
     name = (char *)celi_alloc(room, 1);
-    if (!name) status = celi_fail(err, CEL_ERR_MEMORY, "the name of a relation", -1, -1, -1);
+    if (!name) status = celi_note(err, CEL_ERR_MEMORY, "the name of a relation");
     for (a = 0; a < types && !status; a++)
         for (b = a; b < types && !status; b++) {
             cel_csr part = CEL_ZERO;
             strcpy(name, "inter");
-            if (hop > 1) celi_name_add(name, "_hop", 0), celi_name_add(name, NULL, hop);
+            if (hop > 1) celi_name_add(name, "_hop", NULL, hop);
             if (o->type) {
-                celi_name_add(name, " ", 0), celi_name_add(name, o->type_name ? o->type_name[a] : NULL, a);
-                celi_name_add(name, " | ", 0), celi_name_add(name, o->type_name ? o->type_name[b] : NULL, b);
-                status = cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part);
-                if (status) celi_fail(err, status, "the relation of two types", -1, -1, -1);
+                celi_name_add(name, " ", o->type_name ? o->type_name[a] : NULL, a);
+                celi_name_add(name, " | ", o->type_name ? o->type_name[b] : NULL, b);
+                status = celi_note(err, cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part),
+                                   "the relation of two types");
             }
             if (!status) status = cel_relations_add(r, name, o->type ? &part : w, err);
         }
@@ -7924,21 +7925,18 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
     if (!o.hops) o.hops = 1;
     if (o.hops < 0 || o.hops > INT32_MAX || (int)o.weights < 0 || o.weights > CEL_WEIGHTS_ADJACENCY ||
         (o.type && o.types < 1))
-        return celi_fail(err, CEL_ERR_ARG, "an option of the relations is out of range", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "an option of the relations is out of range");
     for (i = 0; i < graph->rows && o.type; i++)
         if (o.type[i] < 0 || o.type[i] >= o.types)
             return celi_fail(err, CEL_ERR_ARG, "a cell's type is out of range", -1, i, -1);
     status = celi_relation_check(graph, graph->rows, err);
-    if (!status) {
-        status = cel_relations_new(graph->rows, out);
-        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
-    }
+    if (!status) status = celi_note(err, cel_relations_new(graph->rows, out), "the relations of a graph");
     for (hop = 1; hop <= o.hops && !status; hop++) {
-        status = hop > 1                               ? cel_csr_hop(graph, (int)hop, &w)
-                 : o.weights == CEL_WEIGHTS_MEAN ? cel_csr_symmetrise(graph, &w)
-                                                       : cel_csr_transpose(graph, &w);
+        if (hop > 1) status = cel_csr_hop(graph, (int)hop, &w);
+        else if (o.weights == CEL_WEIGHTS_MEAN) status = cel_csr_symmetrise(graph, &w);
+        else status = cel_csr_transpose(graph, &w);
         if (!status && hop == 1 && o.weights == CEL_WEIGHTS_GCN) status = cel_csr_normalise(&w, CEL_NORM_GCN);
-        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
+        celi_note(err, status, "the relations of a graph");
         if (!status) status = celi_relations_hop(out, &w, hop, &o, err);
         cel_csr_free(&w);
     }
@@ -7953,34 +7951,23 @@ CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel
     cel_status status = celi_relation_check(&own, r->cells, err);
     memset(w, 0, sizeof *w);
     for (k = 0; k < r->count && !status; k++)
-        if (!strcmp(r->name[k], name)) status = celi_fail(err, CEL_ERR_ARG, "two relations of one name", -1, -1, -1);
-    if (!status) {
-        if (!cel_csr_is_symmetric(&own)) status = cel_csr_transpose(&own, &wt);
-        if (!status) status = celi_relations_grow(r, name);
-        if (status) celi_fail(err, status, "a relation", -1, -1, -1);
-    }
+        if (!strcmp(r->name[k], name)) status = celi_note(err, CEL_ERR_ARG, "two relations of one name");
+    if (!status && !cel_csr_is_symmetric(&own)) status = celi_note(err, cel_csr_transpose(&own, &wt), "a relation");
+    if (!status) status = celi_note(err, celi_relations_grow(r, name, &own, &wt), "a relation");
     if (status) {
         cel_csr_free(&own);
         cel_csr_free(&wt);
-        return status;
     }
-    r->owned[2 * (r->count - 1)] = own;
-    r->owned[2 * (r->count - 1) + 1] = wt;
-    celi_relations_point(r);
-    return CEL_OK;
+    return status;
 }
 
 CEL_API_DEF void cel_relations_free(cel_relations *r)
 {
+    celi_pool pool = CEL_ZERO;
     int64_t k;
-    for (k = 0; k < r->count; k++) {
-        celi_free(r->name[k]);
-        cel_csr_free(r->owned + 2 * k);
-        cel_csr_free(r->owned + 2 * k + 1);
-    }
-    celi_free(r->at);
-    celi_free(r->name);
-    celi_free(r->owned);
+    for (k = 0; k < 2 * r->count; k++) cel_csr_free(r->owned + k);
+    pool.last = r->memory;
+    celi_pool_free(&pool);
     memset(r, 0, sizeof *r);
 }
 
@@ -8024,6 +8011,51 @@ CEL_API_DEF double cel_model_gauge(cel_model *m)
         *d = (cel_real)((double)*d - c);
     }
     return c;
+}
+
+CEL_API_DEF cel_status cel_model_reduce(const cel_model *m, const double *u, cel_mat basis, cel_model *out)
+{
+    int64_t n = m->genes, r, i, j;
+    double last = u[n - 1] < 0 ? -1 : 1, over = 1 / (1 + fabs(u[n - 1]));
+    celi_pool pool = CEL_ZERO;
+    cel_mat half = celi_pool_mat(&pool, n, n - 1);
+    cel_status status = basis.rows == n && basis.cols == n - 1 && n > 2 ? pool.status : CEL_ERR_SHAPE;
+    memset(out, 0, sizeof *out);
+    if (!status) status = cel_model_new(n - 1, m->relations, m->field != NULL, out);
+    /* Columns of the reflection that takes u to the last axis. */
+    for (i = 0; !status && i < n; i++)
+        for (j = 0; j < n - 1; j++)
+            basis.data[i * basis.stride + j] =
+                (cel_real)((i == j ? 1.0 : 0.0) - over * (u[i] + (i == n - 1 ? last : 0.0)) * u[j]);
+    for (r = 0; r < m->relations && !status; r++) {
+        status = cel_mat_gemm(0, 0, 1, cel_model_force(m, r), basis, 0, half, NULL);
+        if (!status) status = cel_mat_gemm(1, 0, 1, basis, half, 0, cel_model_force(out, r), NULL);
+    }
+    if (!status && m->field)
+        status = cel_mat_gemm(0, 0, 1, cel_mat_view(m->field, 1, n), basis, 0, cel_mat_view(out->field, 1, n - 1), NULL);
+    if (status) cel_model_free(out);
+    celi_pool_free(&pool);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_model_confine(cel_model *m, const double *u)
+{
+    int64_t n = m->genes, i, j;
+    celi_pool pool = CEL_ZERO;
+    cel_mat f = celi_pool_mat(&pool, n, n), v = celi_pool_mat(&pool, n, n), force = cel_model_force(m, 0);
+    double *w = (double *)celi_pool_get(&pool, n, sizeof(double));
+    cel_status status = pool.status;
+    if (!status) status = cel_mat_copy(force, f);
+    if (!status) status = cel_mat_eigen(f, w, v);
+    /* In the direction of an eigenvalue w rows have the precision 2 (a - w), a some n / 2 above the largest: below, u
+     * gets four times that of the stiffest one. */
+    for (i = 0; !status && i < n; i++)
+        for (j = 0; j < n; j++) {
+            double c = 3 * (w[n - 1] - w[0]) - w[0] + 2 * (double)n;
+            force.data[i * force.stride + j] -= (cel_real)(c * u[i] * u[j]);
+        }
+    celi_pool_free(&pool);
+    return status;
 }
 
 /* What a set of relations and a model on expression of `cells` rows must agree on; model NULL: any number of forces. */
@@ -8383,231 +8415,239 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 
 /* ---- the model file ---- */
 
-enum { CELI_MODEL_FORMAT = 1, CELI_MODEL_MEMBERS = 20, CELI_MODEL_NUMBERS = 8 };
-
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* What is written: members, the texts and shapes they point to. */
-typedef struct celi_model_writer {
-    cel_npz_member member[CELI_MODEL_MEMBERS];
-    int64_t shape[CELI_MODEL_MEMBERS][3];
-    char *text[CELI_MODEL_MEMBERS];
-    int64_t count;
-    cel_status status;
-    cel_error *err;
-} celi_model_writer;
+/* What is kept of a record. Writing and reading walk the same two lists, so that neither forgets what the other knows.
+ * The numbers are one array, after that of the format; one that an older file has not is 0. */
+typedef struct celi_figure {
+    size_t at; /* where it stands in the record */
+    char kind; /* i int64_t, e an int or enum, d double */
+} celi_figure;
+#define CELI_FIGURE(kind, member) {offsetof(cel_model_record, member), kind}
+static const celi_figure celi_figures[] = {
+    CELI_FIGURE('i', hops),          CELI_FIGURE('e', weights),        CELI_FIGURE('i', graph.k),
+    CELI_FIGURE('d', graph.inner),   CELI_FIGURE('d', graph.radius),   CELI_FIGURE('d', graph.decay),
+    CELI_FIGURE('i', scaling.genes), CELI_FIGURE('i', scaling.groups), CELI_FIGURE('e', scaling.kind),
+    CELI_FIGURE('e', scaling.log),   CELI_FIGURE('d', scaling.target)};
 
-/* Adds `blocks` matrices of (rows / blocks x cols), one after the other, as an array of three dimensions, or of two or
- * one where the leading lengths are 0. */
-static void celi_model_put(celi_model_writer *w, const char *name, const void *data, int bytes, int64_t a, int64_t b,
-                           int64_t c)
+/* Arrays and texts, each under its name; what the record has not is left out, and NULL when read. Names come first,
+ * because they tell how long arrays behind them are. */
+typedef struct celi_member {
+    const char *name, *lengths; /* a letter for each dimension: see celi_record_length */
+    char kind;                  /* m cel_mat, r cel_real *, d double *, l names, t text */
+    size_t at;
+} celi_member;
+#define CELI_MEMBER(name, lengths, kind, member) {name, lengths, kind, offsetof(cel_model_record, member)}
+static const celi_member celi_members[] = {
+    CELI_MEMBER("genes", "n", 'l', gene),
+    CELI_MEMBER("relations", "R", 'l', relation),
+    CELI_MEMBER("types", "T", 'l', type),
+    CELI_MEMBER("slides", "S", 'l', slide),
+    CELI_MEMBER("groups", "G", 'l', group),
+    CELI_MEMBER("note", "", 't', note),
+    CELI_MEMBER("force", "Rnn", 'm', model.force),
+    CELI_MEMBER("field", "n", 'r', model.field),
+    CELI_MEMBER("slide_field", "Sn", 'm', slide_field),
+    CELI_MEMBER("se", "Rnn", 'm', se),
+    CELI_MEMBER("z", "Rnn", 'm', z),
+    CELI_MEMBER("p", "Rnn", 'm', p),
+    CELI_MEMBER("q", "Rnn", 'm', q),
+    CELI_MEMBER("partial", "Rnn", 'm', partial),
+    CELI_MEMBER("centre", "Gn", 'd', scaling.centre),
+    CELI_MEMBER("scale", "n", 'd', scaling.scale),
+    CELI_MEMBER("size", "n", 'd', scaling.size)};
+enum {
+    CELI_MODEL_FORMAT = 1,
+    CELI_FIGURES = sizeof celi_figures / sizeof celi_figures[0],
+    CELI_MEMBERS = sizeof celi_members / sizeof celi_members[0]
+};
+
+/* Number k of a record, which is set first where `set` is not NULL. */
+static double celi_record_number(cel_model_record *record, int64_t k, const double *set)
 {
-    int64_t *shape = w->shape[w->count];
-    int dims = a ? 3 : b ? 2 : 1;
-    if (!data || w->status) return;
-    shape[0] = a ? a : b ? b : c;
-    shape[1] = a ? b : c;
-    shape[2] = c;
-    w->member[w->count].name = name;
-    w->member[w->count++].array = cel_npy_describe('f', bytes, dims, shape, data);
+    void *at = (char *)record + celi_figures[k].at;
+    switch (celi_figures[k].kind) {
+    case 'i': return (double)(set ? *(int64_t *)at = (int64_t)*set : *(int64_t *)at);
+    case 'e': return set ? *(int *)at = (int)*set : *(int *)at;
+    }
+    return set ? *(double *)at = *set : *(double *)at;
 }
 
-static void celi_model_put_names(celi_model_writer *w, const char *name, char *const *lines, int64_t count)
+static int64_t *celi_record_length(cel_model_record *record, char which)
 {
-    char **text = &w->text[w->count];
-    if (!lines || w->status) return;
-    w->status = cel_file_join_lines(lines, count, text, w->err);
-    if (!w->status) w->member[w->count++] = cel_npz_text(name, *text);
+    switch (which) {
+    case 'R': return &record->model.relations;
+    case 'T': return &record->types;
+    case 'S': return &record->slides;
+    case 'G': return &record->scaling.groups;
+    }
+    return &record->model.genes;
+}
+
+/* The lengths of a member's array; returns how many. */
+static int celi_record_shape(cel_model_record *record, const celi_member *m, int64_t *shape)
+{
+    int d;
+    for (d = 0; m->lengths[d]; d++) shape[d] = *celi_record_length(record, m->lengths[d]);
+    return d;
+}
+
+/* Describes a member for the archive; to->name stays NULL where the record has none. *text owns what names become. */
+static cel_status celi_record_put(cel_model_record *record, const celi_member *m, char **text, cel_npz_member *to,
+                                  cel_error *err)
+{
+    const void *at = (char *)record + m->at;
+    const cel_mat *a = (const cel_mat *)at; /* if it is one */
+    int64_t shape[3];
+    int dims = celi_record_shape(record, m, shape);
+    void *data; /* of whatever type: a cel_mat's comes first */
+    cel_status status = CEL_OK;
+    memcpy(&data, at, sizeof data);
+    to->name = data ? m->name : NULL;
+    if (!data) return CEL_OK;
+    if (m->kind == 'l') status = cel_file_join_lines((char **)data, shape[0], text, err);
+    if (status) return status;
+    if (m->kind == 'l' || m->kind == 't') *to = cel_npz_text(m->name, m->kind == 't' ? (char *)data : *text);
+    else to->array = cel_npy_describe('f', (int)(m->kind == 'd' ? 8 : sizeof(cel_real)), dims, shape, data);
+    if (m->kind == 'm' && (a->rows * a->cols != to->array.count || a->cols != shape[dims - 1] || a->stride != a->cols))
+        status = celi_note(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model");
+    return status;
 }
 
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
-    static const char *const stacked[] = {"se", "z", "p", "q", "partial"};
-    const cel_model *m = &record->model;
-    const cel_mat *matrix[5];
-    const int real = (int)sizeof(cel_real);
-    const int64_t n = m->genes, R = m->relations;
-    double number[CELI_MODEL_NUMBERS] = {CELI_MODEL_FORMAT, 0, 0, 0, 0, 0, 0, 0};
-    celi_model_writer w = CEL_ZERO;
-    int64_t k;
-    w.err = err;
-    number[1] = (double)record->hops;
-    number[2] = (double)record->weights;
-    number[3] = (double)record->graph.k;
-    number[4] = record->graph.inner;
-    number[5] = record->graph.radius;
-    number[6] = record->graph.decay;
-    celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
-    celi_model_put(&w, "force", m->force.data, real, R, n, n);
-    celi_model_put(&w, "field", m->field, real, 0, 0, n);
-    celi_model_put(&w, "slide_field", record->slide_field.data, real, 0, record->slide_field.rows, n);
-    matrix[0] = &record->se, matrix[1] = &record->z, matrix[2] = &record->p, matrix[3] = &record->q;
-    matrix[4] = &record->partial;
-    for (k = 0; k < 5; k++) {
-        if (matrix[k]->data && (matrix[k]->rows != R * n || matrix[k]->cols != n || matrix[k]->stride != n))
-            w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model", -1, -1, -1);
-        celi_model_put(&w, stacked[k], matrix[k]->data, real, R, n, n);
+    const int64_t numbers = 1 + CELI_FIGURES;
+    cel_model_record r = *record;
+    cel_npz_member member[CELI_MEMBERS + 2];
+    char *text[CELI_MEMBERS] = {NULL};
+    double number[1 + CELI_FIGURES] = {CELI_MODEL_FORMAT};
+    int64_t k, count = 0;
+    cel_status status = CEL_OK;
+    if (r.scaling.genes && r.scaling.genes != r.model.genes)
+        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
+    for (k = 0; k < CELI_FIGURES; k++) number[1 + k] = celi_record_number(&r, k, NULL);
+    member[count].name = "celcomen_model";
+    member[count++].array = cel_npy_describe('f', 8, 1, &numbers, number);
+    member[count++] = cel_npz_text("version", CELCOMEN_VERSION);
+    for (k = 0; k < CELI_MEMBERS && !status; k++) {
+        status = celi_record_put(&r, celi_members + k, text + k, member + count, err);
+        count += member[count].name != NULL;
     }
-    celi_model_put_names(&w, "genes", record->gene, n);
-    celi_model_put_names(&w, "relations", record->relation, R);
-    celi_model_put_names(&w, "types", record->type, record->types);
-    celi_model_put_names(&w, "slides", record->slide, record->slides);
-    w.member[w.count].name = NULL;
-    if (record->note && !w.status) w.member[w.count++] = cel_npz_text("note", record->note);
-    if (!w.status) w.member[w.count++] = cel_npz_text("version", CELCOMEN_VERSION);
-    if (!w.status) w.status = cel_npz_write(path, w.member, w.count, err);
-    for (k = 0; k < CELI_MODEL_MEMBERS; k++) cel_file_free(w.text[k]);
-    return w.status;
+    if (!status) status = cel_npz_write(path, member, count, err);
+    for (k = 0; k < CELI_MEMBERS; k++) cel_file_free(text[k]);
+    return status;
 }
 
-/* What is read: the archive, where copies go, and the first failure. */
-typedef struct celi_model_reader {
-    cel_npz archive;
-    celi_pool *pool;
-    cel_status status;
-    cel_error *err;
-} celi_model_reader;
-
-/* Array `name` of the last `dims` of the lengths a, b, c in cel_real (real), or in double. NULL where it is absent. */
-static void *celi_model_get(celi_model_reader *r, const char *name, int real, int dims, int64_t a, int64_t b, int64_t c)
+/* The lines of a text of `size` bytes, of which *count are asked for unless that is negative: *data, the text, becomes a
+ * list of them. */
+static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, celi_pool *pool, cel_error *err)
 {
-    int64_t want[3], k;
-    size_t bytes = real ? sizeof(cel_real) : sizeof(double);
-    cel_npy array;
-    void *out;
-    want[0] = a, want[1] = b, want[2] = c;
-    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
-    r->status = cel_npz_get(&r->archive, name, &array, r->err);
-    for (k = 0; k < dims && !r->status; k++)
-        if (array.ndim != dims || array.shape[k] != want[3 - dims + k] || array.kind != 'f' ||
-            (!real && (array.bytes != 8 || array.big_endian != celi_host_big_endian())))
-            r->status = celi_fail(r->err, CEL_ERR_FORMAT, "an array of the model has another shape or type than its "
-                                                          "forces ask for", array.offset, -1, -1);
-    if (r->status) return NULL;
-    out = celi_pool_get(r->pool, array.count, bytes);
-    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    else if (real) r->status = cel_npy_to_real(&array, (cel_real *)out, r->err);
-    else memcpy(out, array.data, (size_t)array.count * bytes);
-    return r->status ? NULL : out;
-}
-
-static cel_mat celi_model_get_mat(celi_model_reader *r, const char *name, int64_t relations, int64_t n)
-{
-    cel_mat a = CEL_ZERO;
-    a.data = (cel_real *)celi_model_get(r, name, 1, 3, relations, n, n);
-    if (!a.data) return a;
-    a.rows = relations * n;
-    a.cols = a.stride = n;
-    return a;
-}
-
-/* The text of member `name`, terminated; NULL where it is absent. */
-static char *celi_model_get_text(celi_model_reader *r, const char *name, int64_t *size)
-{
-    cel_npy array;
-    char *out;
-    *size = 0;
-    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
-    r->status = cel_npz_get(&r->archive, name, &array, r->err);
-    if (!r->status && (array.kind != 'u' || array.bytes != 1))
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a text of the model is none", array.offset, -1, -1);
-    if (r->status) return NULL;
-    out = (char *)celi_pool_get(r->pool, array.count + 1, 1);
-    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    else if (array.count) memcpy(out, array.data, (size_t)array.count);
-    *size = array.count;
-    return out;
-}
-
-/* The lines of member `name`, *count of them; where count was not negative before, so many are asked for. */
-static char **celi_model_get_names(celi_model_reader *r, const char *name, int64_t *count)
-{
-    int64_t size, lines = 0, k;
-    char *text = celi_model_get_text(r, name, &size), **out;
-    for (k = 0; text && k < size; k++) lines += text[k] == '\n';
-    if (text && *count >= 0 && lines != *count)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name", -1, -1,
-                              -1);
+    char *text = (char *)*data, *end = text + size, **line;
+    int64_t lines = 0, k;
+    for (k = 0; k < size; k++) lines += text[k] == '\n';
+    if (*count >= 0 && lines != *count)
+        return celi_note(err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
+    *data = line = (char **)celi_pool_get(pool, lines + 1, sizeof *line);
+    if (!line) return celi_note(err, CEL_ERR_MEMORY, "reading a model");
     *count = lines;
-    out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
-    if (!out) return NULL;
     for (k = 0; k < lines; k++) {
-        out[k] = text;
-        text = strchr(text, '\n');
+        line[k] = text;
+        text = (char *)memchr(text, '\n', (size_t)(end - text));
         *text++ = 0;
     }
-    return out;
+    return CEL_OK;
 }
 
-/* Everything of an archive that is a model of n genes and so many relations. */
-static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, cel_model_record *out)
+/* A copy, in the pool, of a member that the archive has. */
+static cel_status celi_record_get(cel_model_record *record, const celi_member *m, cel_npz *archive, celi_pool *pool,
+                                  cel_error *err)
 {
-    static const double none[CELI_MODEL_NUMBERS] = {0, 0, 0, 0, 0, 0, 0, 0};
-    const double *number = (const double *)celi_model_get(r, "celcomen_model", 0, 1, 0, 0, CELI_MODEL_NUMBERS);
-    int64_t size;
-    if (!number) number = none;
-    if (!r->status && (int64_t)number[0] != CELI_MODEL_FORMAT)
-        r->status = celi_fail(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the "
-                                                           "version that wrote it", -1, -1, -1);
-    if (r->status) return;
-    out->hops = (int64_t)number[1];
-    out->weights = (cel_weights)(int)number[2];
-    out->graph.k = (int64_t)number[3];
-    out->graph.inner = number[4];
-    out->graph.radius = number[5];
-    out->graph.decay = number[6];
-    out->model.genes = n;
-    out->model.relations = relations;
-    out->model.force = celi_model_get_mat(r, "force", relations, n);
-    out->model.field = (cel_real *)celi_model_get(r, "field", 1, 1, 0, 0, n);
-    out->se = celi_model_get_mat(r, "se", relations, n);
-    out->z = celi_model_get_mat(r, "z", relations, n);
-    out->p = celi_model_get_mat(r, "p", relations, n);
-    out->q = celi_model_get_mat(r, "q", relations, n);
-    out->partial = celi_model_get_mat(r, "partial", relations, n);
-    out->gene = celi_model_get_names(r, "genes", &n);
-    out->relation = celi_model_get_names(r, "relations", &relations);
-    out->types = out->slides = -1;
-    out->type = celi_model_get_names(r, "types", &out->types);
-    out->slide = celi_model_get_names(r, "slides", &out->slides);
-    out->note = celi_model_get_text(r, "note", &size);
-    out->slide_field.data = (cel_real *)celi_model_get(r, "slide_field", 1, 2, 0, out->slides, out->model.genes);
-    if (!out->slide_field.data) return;
-    out->slide_field.rows = out->slides;
-    out->slide_field.cols = out->slide_field.stride = out->model.genes;
+    const int text = m->kind == 'l' || m->kind == 't', real = m->kind == 'm' || m->kind == 'r';
+    const size_t bytes = text ? 1 : real ? sizeof(cel_real) : sizeof(double);
+    void *at = (char *)record + m->at, *data;
+    int64_t shape[3];
+    int d, dims = celi_record_shape(record, m, shape), fits;
+    cel_npy a;
+    cel_status status = cel_npz_get(archive, m->name, &a, NULL);
+    if (status == CEL_ERR_ARG) return CEL_OK;
+    status = cel_npz_get(archive, m->name, &a, err);
+    if (status) return status;
+    fits = a.kind == (text ? 'u' : 'f') && (text || a.ndim == dims);
+    for (d = 0; fits && d < dims && !text; d++) fits = a.shape[d] == shape[d];
+    if (!real) fits = fits && a.bytes == (int)bytes && a.big_endian == celi_host_big_endian() && !a.fortran;
+    if (!fits)
+        return celi_fail(err, CEL_ERR_FORMAT, text ? "a text of the model is none"
+                         : "an array of the model has another shape or type than its forces ask for", a.offset, -1, -1);
+    data = celi_pool_get(pool, a.count + text, bytes); /* a text is terminated */
+    if (!data) return celi_note(err, CEL_ERR_MEMORY, "reading a model");
+    if (real) status = cel_npy_to_real(&a, (cel_real *)data, err);
+    else if (a.count) memcpy(data, a.data, (size_t)a.count * bytes);
+    if (m->kind == 'l')
+        status = celi_record_lines(&data, a.count, celi_record_length(record, m->lengths[0]), pool, err);
+    if (m->kind == 'm') *(cel_mat *)at = cel_mat_view((cel_real *)data, a.count / shape[dims - 1], shape[dims - 1]);
+    else memcpy(at, &data, sizeof data);
+    return status;
+}
+
+/* What the archive must be, and the numbers of the record; its other lengths, -1, are not known yet. */
+static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
+{
+    cel_npy force, number;
+    double v[1 + CELI_FIGURES];
+    int64_t k;
+    if (cel_npz_get(archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 ||
+        force.shape[1] != force.shape[2] || cel_npz_get(archive, "celcomen_model", &number, NULL) ||
+        number.kind != 'f' || number.bytes != 8 || number.big_endian != celi_host_big_endian() || number.count < 1)
+        return celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
+    memset(v, 0, sizeof v);
+    memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_FIGURES) * sizeof *v);
+    if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
+        return celi_note(err, CEL_ERR_UNSUPPORTED,
+                         "a model of another format: fit it again, or use the version that wrote it");
+    for (k = 0; k < CELI_FIGURES; k++) (void)celi_record_number(r, k, v + 1 + k);
+    r->model.genes = force.shape[1];
+    r->model.relations = force.shape[0];
+    r->types = r->slides = -1;
+    if (r->scaling.genes && (r->scaling.genes != r->model.genes || r->scaling.groups < 1 || (int)r->scaling.kind < 0 ||
+                             r->scaling.kind > CEL_KIND_UNIT))
+        return celi_note(err, CEL_ERR_FORMAT, "a scaling of no known kind");
+    return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, cel_error *err)
 {
-    celi_model_reader r = CEL_ZERO;
+    cel_model_record r = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    cel_npz archive;
     cel_file file;
-    cel_npy force;
+    int64_t k;
+    cel_status status = cel_file_open(path, 0, &file, err);
     memset(out, 0, sizeof *out);
-    r.err = err;
-    r.status = cel_file_open(path, 0, &file, err);
-    if (r.status) return r.status;
-    r.status = cel_npz_parse(file.bytes, file.size, &r.archive, err);
-    if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) ||
-                      cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 ||
-                      force.shape[1] < 1 || force.shape[1] != force.shape[2]))
-        r.status = celi_fail(err, CEL_ERR_FORMAT, "an archive, but not of a model", -1, -1, -1);
-    out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
-    r.pool = (celi_pool *)out->owned;
-    if (!r.status && !r.pool) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    if (!r.status) celi_model_load(&r, force.shape[1], force.shape[0], out);
-    if (!r.status && r.pool->status) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    cel_npz_free(&r.archive);
+    if (status) return status;
+    status = cel_npz_parse(file.bytes, file.size, &archive, err);
+    if (!status) status = celi_record_begin(&r, &archive, err);
+    for (k = 0; k < CELI_MEMBERS && !status; k++)
+        status = celi_record_get(&r, celi_members + k, &archive, &pool, err);
+    if (!status && !r.scaling.centre != !r.scaling.scale)
+        status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
+    cel_npz_free(&archive);
     cel_file_close(&file);
-    if (r.status) cel_model_record_free(out);
-    return r.status;
+    if (status) celi_pool_free(&pool);
+    if (status) return status;
+    if (r.types < 0) r.types = 0;
+    if (r.slides < 0) r.slides = 0;
+    r.owned = pool.last;
+    *out = r;
+    return CEL_OK;
 }
 
 #endif
 
 CEL_API_DEF void cel_model_record_free(cel_model_record *record)
 {
-    if (record->owned) celi_pool_free((celi_pool *)record->owned);
-    celi_free(record->owned);
+    celi_pool pool = CEL_ZERO;
+    pool.last = record->owned;
+    celi_pool_free(&pool);
     memset(record, 0, sizeof *record);
 }
 
@@ -8616,7 +8656,7 @@ CEL_API_DEF cel_status cel_model_columns(const cel_model_record *record, char *c
 {
     int64_t g, k;
     memset(column, 0, (size_t)record->model.genes * sizeof *column);
-    if (!record->gene) return celi_fail(err, CEL_ERR_DATA, "the model has no gene names", -1, -1, -1);
+    if (!record->gene) return celi_note(err, CEL_ERR_DATA, "the model has no gene names");
     for (g = 0; g < record->model.genes; g++) {
         int64_t found = -1;
         for (k = 0; k < count; k++) {
@@ -13926,7 +13966,7 @@ static cel_status celi_text_field(celi_text *t, const char *form, const cel_inte
         break;
     case 'V':
         read = celi_text_number(t, &v->value);
-        fits = fabs(v->value) <= 1;
+        fits = names->any_value || fabs(v->value) <= 1;
         *wrong = "a value beyond 1";
         break;
     case 'R': read = celi_text_number(t, &v->radius); break;
@@ -14016,7 +14056,7 @@ typedef struct celi_prep {
     const cel_tissue *tissue;
     const cel_intervention *list;
     int64_t count, cells;           /* interventions; U */
-    const cel_relations *after;     /* as given, or NULL */
+    const cel_perturb_setup *setup; /* as given, or all-zero */
     const cel_relations *arm[2];    /* sham, of S cells; after, of U */
     uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
     int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
@@ -14072,9 +14112,9 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k)
         return celi_refuse(c, CEL_ERR_ARG, k, "an intervention of no known kind", -1, -1);
     if (v->what == CEL_DO_HOLD && (v->gene < 0 || v->gene >= c->p->genes))
         return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
-    if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
+    if (v->what == CEL_DO_HOLD && !c->setup->scaling && !(fabs(v->value) <= 1))
         return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
-    if (adds && !c->after)
+    if (adds && !c->setup->after)
         return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
     if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
         return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
@@ -14181,6 +14221,8 @@ static cel_status celi_prep_local(celi_prep *c)
         p->present[arm] = (uint8_t *)celi_pool_get(&c->own, p->cells, 1);
         p->fixed[arm] = (uint8_t *)celi_pool_get(&c->own, p->cells, 1);
         p->start[arm] = celi_pool_mat(&c->own, p->cells, n);
+        if (c->setup->scaling)
+            p->cell[arm] = (cel_scaling_cell *)celi_pool_get(&c->own, p->cells, sizeof *p->cell[arm]);
     }
     if (c->own.status) return c->own.status;
     for (i = 0; i < c->cells; i++) {
@@ -14197,6 +14239,8 @@ static cel_status celi_prep_local(celi_prep *c)
             p->coords.data[to * dims + d] =
                 v ? (cel_real)v->place[d] : tissue->coords.data[i * tissue->coords.stride + d];
         if (p->type) p->type[to] = !v ? tissue->type[i] : v->row ? -1 : tissue->type[v->like];
+        for (arm = 0; arm < 2 && p->cell[arm]; arm++)
+            if (!v || !v->row) p->cell[arm][to] = c->setup->cell[v ? v->like : i];
     }
     for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
         status = celi_relations_part(c->arm[arm], p->id, p->cells, p->present[arm], c->map, &p->relations[arm]);
@@ -14219,6 +14263,13 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
     if (v->what == CEL_DO_HOLD) {
         if (hold[v->gene]) return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, v->gene);
         hold[v->gene] = 1;
+        if (c->setup->scaling) { /* the values of genes held before stay as they are, their coordinates follow */
+            int32_t gene = (int32_t)v->gene;
+            cel_error inner = CEL_ZERO;
+            cel_status status = cel_scaling_hold(c->setup->scaling, c->setup->unit, 1, &gene, &v->value, x,
+                                                 &p->cell[1][local], &inner);
+            return status ? celi_refuse(c, status, k, inner.what, cell, v->gene) : CEL_OK;
+        }
         x[v->gene] = (cel_real)v->value;
         return CEL_OK;
     }
@@ -14230,6 +14281,10 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
             return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
         if (!hold[g]) x[g] = (cel_real)((double)row[g] / scale);
         if (!free_row) hold[g] = 1;
+    }
+    if (p->cell[1] && !v->row) {
+        p->cell[1][local].length = c->setup->cell[v->like].length;
+        p->cell[1][local].size = c->setup->cell[v->like].size;
     }
     return CEL_OK;
 }
@@ -14307,11 +14362,12 @@ static cel_status celi_prep_begin(celi_prep *c)
     int64_t k;
     cel_status status = CEL_OK;
     c->arm[0] = t->relations;
-    c->arm[1] = c->p->added && c->after ? c->after : t->relations;
-    if (t->x.cols != model->genes || (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
+    c->arm[1] = c->p->added && c->setup->after ? c->setup->after : t->relations;
+    if (t->x.cols != model->genes || (c->setup->scaling && c->setup->scaling->genes != model->genes) ||
+        (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        celi_relations_fit(c->arm[1], model, c->p->added && c->after ? c->cells : t->x.rows))
+        celi_relations_fit(c->arm[1], model, c->p->added && c->setup->after ? c->cells : t->x.rows))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
@@ -14327,6 +14383,7 @@ static cel_status celi_prep_begin(celi_prep *c)
 CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
                                        int64_t count, const cel_perturb_setup *setup, cel_perturb *out, cel_error *err)
 {
+    const cel_perturb_setup standard = CEL_ZERO;
     celi_prep c = CEL_ZERO;
     int reach = setup ? setup->reach : 0;
     int64_t k;
@@ -14342,7 +14399,7 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.list = list;
     c.count = count;
     c.cells = out->observed + out->added;
-    c.after = setup ? setup->after : NULL;
+    c.setup = setup ? setup : &standard;
     c.p = out;
     c.err = err;
     status = celi_prep_begin(&c);
