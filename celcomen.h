@@ -11882,22 +11882,21 @@ CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
 {
     memset(out, 0, sizeof *out);
     if (count < 0) return CEL_ERR_ARG;
-    out->m = (double *)celi_alloc((size_t)count, sizeof(double));
-    out->v = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->m = (double *)celi_alloc((size_t)count, 2 * sizeof(double));
+    if (!out->m) return CEL_ERR_MEMORY;
+    out->v = out->m + count;
     out->count = count;
-    if (out->m && out->v) return CEL_OK;
-    cel_adam_free(out);
-    return CEL_ERR_MEMORY;
+    return CEL_OK;
 }
 
 CEL_API_DEF void cel_adam_free(cel_adam *a)
 {
     celi_free(a->m);
-    celi_free(a->v);
     memset(a, 0, sizeof *a);
 }
 
-/* The constants of one step, bias corrections included. */
+/* The constants of one step. The means m and v start at zero and so are too small at first; 1 - beta^t is by how much,
+ * and rate and root hold its inverse, so that an entry costs one root and one division. */
 typedef struct celi_adam_rule {
     double b1, b2, rate, root, eps, decay;
 } celi_adam_rule;
@@ -11961,17 +11960,22 @@ typedef struct celi_paper_fit {
     double *row;    /* (2 x n) a row of each one's gradient */
     int64_t *order; /* (slides) in which they take their turns */
     celi_paper_slide *slide;
-    celi_pool pool;
-    cel_adam adam; /* empty for SGD */
+    celi_pool pool; /* owns all of these */
+    cel_adam adam;  /* empty for SGD */
     double lr, zmft;
     cel_sphere sphere;
     int folded;
 } celi_paper_fit;
 
-static void celi_paper_close(celi_paper_fit *f)
+/* The state of Adam for count parameters, in a pool. */
+static cel_adam celi_adam_in(celi_pool *pool, int64_t count)
 {
-    celi_pool_free(&f->pool);
-    cel_adam_free(&f->adam);
+    cel_adam a = CEL_ZERO;
+    a.m = (double *)celi_pool_get(pool, count, 2 * sizeof(double));
+    if (!a.m) return a;
+    a.v = a.m + count;
+    a.count = count;
+    return a;
 }
 
 /* A slide's moments, out of what cel_moments_add gathered. */
@@ -11980,11 +11984,11 @@ static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *mo
 {
     int64_t n = f->n;
     if (moments->genes != n || moments->relations != 2)
-        return celi_fail(err, CEL_ERR_SHAPE, "the moments are not of this model", -1, -1, -1);
-    if (moments->cells < 1) return celi_fail(err, CEL_ERR_DATA, "a slide without cells", -1, -1, -1);
-    if (!(q > 0 && q <= DBL_MAX)) return celi_fail(err, CEL_ERR_ARG, "a slide's q is not positive", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the moments are not of this model", -1);
+    if (moments->cells < 1) return celi_bad(err, CEL_ERR_DATA, "a slide without cells", -1);
+    if (!(q > 0 && q <= DBL_MAX)) return celi_bad(err, CEL_ERR_ARG, "a slide's q is not positive", -1);
     t->c0 = (double *)celi_pool_get(&f->pool, 2 * (n + 1) * n, sizeof(double));
-    if (!t->c0) return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+    if (!t->c0) return celi_no_memory(err);
     t->c1 = t->c0 + n * n;
     t->mean = t->c1 + n * n;
     t->u = t->mean + n;
@@ -12011,15 +12015,15 @@ static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, ce
     else if (o->optimiser != CEL_OPTIMISER_SGD && o->optimiser != CEL_OPTIMISER_ADAM) wrong = "no such optimiser";
     else if (o->sphere != CEL_SPHERE_PAPER && o->sphere != CEL_SPHERE_RIGHT) wrong = "no such sphere";
     else if (genes < 1 || (o->sphere == CEL_SPHERE_RIGHT && genes < 2)) wrong = "too few genes";
-    return wrong ? celi_fail(err, CEL_ERR_ARG, wrong, -1, -1, -1) : CEL_OK;
+    return wrong ? celi_bad(err, CEL_ERR_ARG, wrong, -1) : CEL_OK;
 }
 
 /* What the published log Z asks of a model. */
 static cel_status celi_paper_model(const cel_model *m, cel_error *err)
 {
-    if (m->field) return celi_fail(err, CEL_ERR_ARG, "the published model has no field", -1, -1, -1);
+    if (m->field) return celi_bad(err, CEL_ERR_ARG, "the published model has no field", -1);
     if (m->relations == 2 && m->force.rows == 2 * m->genes && m->force.cols == m->genes) return CEL_OK;
-    return celi_fail(err, CEL_ERR_SHAPE, "not a model of two relations", -1, -1, -1);
+    return celi_bad(err, CEL_ERR_SHAPE, "not a model of two relations", -1);
 }
 
 /* Checks all that is given and opens a fit; on failure nothing is left open. */
@@ -12031,7 +12035,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     memset(f, 0, sizeof *f);
     if (!status) status = celi_paper_model(model, err);
     if (status) return status;
-    if (slides < 1) return celi_fail(err, CEL_ERR_ARG, "no slides", -1, -1, -1);
+    if (slides < 1) return celi_bad(err, CEL_ERR_ARG, "no slides", -1);
     f->n = n;
     f->slides = slides;
     f->lr = celi_or(o->lr, 0.05);
@@ -12041,9 +12045,8 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     f->row = (double *)celi_pool_get(&f->pool, 2 * n, sizeof(double));
     f->order = (int64_t *)celi_pool_get(&f->pool, slides, sizeof(int64_t));
     f->slide = (celi_paper_slide *)celi_pool_get(&f->pool, slides, sizeof(celi_paper_slide));
-    status = f->pool.status;
-    if (!status && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(2 * n * n, &f->adam);
-    if (status) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (o->optimiser == CEL_OPTIMISER_ADAM) f->adam = celi_adam_in(&f->pool, 2 * n * n);
+    if (f->pool.status) status = celi_no_memory(err);
     for (s = 0; s < slides && !status; s++) {
         f->order[s] = s;
         status = celi_paper_slide_open(f, moments + s, o->slide_q ? o->slide_q[s] : celi_or(o->q, 6), f->slide + s,
@@ -12051,7 +12054,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     }
     for (i = 0; i < 2 * n && !status; i++)
         for (j = 0; j < n; j++) f->force[i * n + j] = (double)model->force.data[i * model->force.stride + j];
-    if (status) celi_paper_close(f);
+    if (status) celi_pool_free(&f->pool);
     return status;
 }
 
@@ -12063,7 +12066,8 @@ static void celi_paper_symmetrise(int64_t n, double *a)
         for (j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
 }
 
-/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
+/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. C0 = X^T X is symmetric
+ * already; C1 need not be, where W is not, and its symmetric part has the same products with symmetric forces. */
 static void celi_paper_fold(celi_paper_fit *f)
 {
     int64_t s;
@@ -12074,7 +12078,9 @@ static void celi_paper_fold(celi_paper_fit *f)
     f->folded = 1;
 }
 
-/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs. */
+/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs, in one walk over the forces: with
+ * M = 2 F_0 + q F_1 it adds up u = M m, k = |u|, <F_0, C0> and <F_1, C1>. Folded, it sees each pair of genes once, and
+ * what is right of the diagonal stands for both sides. */
 static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 {
     int64_t n = f->n, i, j;
@@ -12113,7 +12119,8 @@ static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 
 /* Adds scale times row i of a slide's gradient to intra and inter (n each). With
  *   r = S (f'(k)/k) u m^T - (S/2) m m^T:   dloss/dF_0 = 2 r - z C0,   dloss/dF_1 = q r - z C1,
- * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal. */
+ * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal: u m^T gives half of itself to
+ * (i, j) and half to (j, i), so that row i sees u_i m_j / 2 (by_m) and m_i u_j / 2 (by_u). */
 static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide *t, int64_t i, double scale,
                                 double *intra, double *inter)
 {
@@ -12152,6 +12159,7 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
         double *intra = f->force + i * n, *inter = intra + n * n;
         int64_t from = f->folded ? i + 1 : 0;
         if (!f->adam.count) {
+            /* u and m are those of the last evaluation, so that a row may step before the next one's gradient. */
             for (k = 0; k < count; k++) celi_paper_gradient(f, f->slide + list[k], i, -f->lr, intra, inter);
         } else {
             memset(f->row, 0, 2 * (size_t)n * sizeof *f->row);
@@ -12249,11 +12257,12 @@ CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments 
     int64_t n = model->genes, i, j;
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
+    /* A fit of one slide that is opened, evaluated and never stepped. */
     o.slide_q = NULL;
     o.optimiser = CEL_OPTIMISER_SGD;
     if (d_force.data) cel_mat_fill(d_force, 0);
     if (d_force.data && (d_force.rows != 2 * n || d_force.cols != n))
-        return celi_fail(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1);
     status = celi_paper_open(&f, model, moments, 1, &o, err);
     if (status) return status;
     celi_paper_evaluate(&f, f.slide);
@@ -12267,7 +12276,7 @@ CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments 
             inter[j] = (cel_real)f.row[n + j];
         }
     }
-    celi_paper_close(&f);
+    celi_pool_free(&f.pool);
     return CEL_OK;
 }
 
@@ -12293,16 +12302,17 @@ CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides,
         made.converged = e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before);
         before = loss;
         if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        else if (o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss)) status = CEL_ERR_STOPPED;
+        else status = celi_tell(&o.progress, "fit", e + 1, epochs, loss);
     }
+    /* Stopped or not, what was reached is evaluated; the model's forces are written only if that is finite. */
     if (status != CEL_ERR_NUMERIC && celi_paper_finish(&f, model, &made)) status = CEL_ERR_NUMERIC;
-    if (status) celi_fail(err, status, cel_strerror(status), -1, -1, -1);
+    if (status) celi_bad(err, status, cel_strerror(status), -1);
     if (status == CEL_ERR_NUMERIC) {
         if (losses) memset(losses, 0, (size_t)epochs * sizeof *losses);
     } else if (report) {
         *report = made;
     }
-    celi_paper_close(&f);
+    celi_pool_free(&f.pool);
     return status;
 }
 
@@ -12320,14 +12330,21 @@ static cel_real celi_angles_real(double v) { return fabs(v) < CELI_ANGLES_TINY ?
 static int celi_angles_fit(cel_mat angles, cel_mat x) { return angles.rows == x.rows && angles.cols == x.cols - 1; }
 
 /* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. A run's scratch holds the
- * products of sines, the sines and the cosines of a cell. */
+ * products of sines, the sines and the cosines of a cell. Backwards, p is the derivative by the product of sines that
+ * x_(k+1) and all after it share, so that one walk from the last gene to the first serves all angles. */
 static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, cel_work *work)
 {
     int64_t run, n = x.cols;
     size_t each = (size_t)n * (sizeof(double) + 2 * sizeof(cel_real));
     cel_work own = CEL_ZERO;
-    char *scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
-    if (!scratch) return CEL_ERR_MEMORY;
+    char *scratch;
+    if (n < 2) return CEL_ERR_ARG;
+    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
+    scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
+    if (!scratch) {
+        cel_mat_fill(d_angles.data ? d_angles : x, 0);
+        return CEL_ERR_MEMORY;
+    }
     CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK / 16))
     for (run = 0; run < CELI_ANGLES_RUNS; run++) {
         int64_t i, k, end = x.rows * (run + 1) / CELI_ANGLES_RUNS;
@@ -12358,20 +12375,14 @@ static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, c
 
 CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x, cel_work *work)
 {
-    cel_mat none = CEL_ZERO;
-    cel_status status;
-    if (x.cols < 2) return CEL_ERR_ARG;
-    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
-    status = celi_angles_all(angles, x, none, work);
-    if (status) cel_mat_fill(x, 0);
-    return status;
+    return celi_angles_all(angles, x, cel_mat_none(), work);
 }
 
 CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err)
 {
     int64_t i, j, n = x.cols;
-    if (n < 2) return celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
-    if (!celi_angles_fit(angles, x)) return celi_fail(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1, -1, -1);
+    if (n < 2) return celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
+    if (!celi_angles_fit(angles, x)) return celi_bad(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1);
     for (i = 0; i < x.rows; i++) {
         double size = 0;
         for (j = 0; j < n; j++) size += fabs((double)x.data[i * x.stride + j]);
@@ -12385,6 +12396,7 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
         cel_real *t = angles.data + i * angles.stride;
         double last = (double)row[n - 2], tail = (double)row[n - 1];
         int64_t k;
+        /* From the end: the length of what is after k is that of what is after k + 1, and x_(k+1). */
         t[n - 2] = (cel_real)atan2(tail, last);
         tail = hypot(tail, last);
         for (k = n - 3; k >= 0; k--) {
@@ -12397,12 +12409,7 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
 
 CEL_API_DEF cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
 {
-    cel_status status;
-    if (d_x.cols < 2) return CEL_ERR_ARG;
-    if (!celi_angles_fit(angles, d_x) || !celi_angles_fit(d_angles, d_x)) return CEL_ERR_SHAPE;
-    status = celi_angles_all(angles, d_x, d_angles, work);
-    if (status) cel_mat_fill(d_angles, 0);
-    return status;
+    return celi_angles_fit(d_angles, d_x) ? celi_angles_all(angles, d_x, d_angles, work) : CEL_ERR_SHAPE;
 }
 
 CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
@@ -12420,7 +12427,8 @@ CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double devia
 
 /* ---- the generator (manual, section 4) ---- */
 
-/* mean (n) = the mean row of x; a strip of columns is one thread's. */
+/* mean (n) = the mean row of x; a strip of columns is one thread's, so that a sum over cells has one order whatever
+ * the number of threads. */
 static void celi_paper_mean(cel_mat x, double *mean)
 {
     enum { STRIP = 32 };
@@ -12442,40 +12450,36 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     cel_mean_field at;
     cel_paper_options o = CEL_ZERO;
     int64_t n = model->genes, i;
-    double zmft, h = 0, *mean, *d_mean, *energy;
-    cel_mat none = CEL_ZERO;
+    double zmft, h = 0, *mean, *d_mean = NULL, *energy = NULL;
     cel_work own = CEL_ZERO;
     cel_status status;
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
     status = celi_paper_check(&o, n, err);
     if (!status && !o.no_log_z) status = celi_paper_model(model, err);
-    if (!status && x.rows < 1) status = celi_fail(err, CEL_ERR_ARG, "no cells", -1, -1, -1);
+    if (!status && x.rows < 1) status = celi_bad(err, CEL_ERR_ARG, "no cells", -1);
     if (!status && (x.cols != n || (d_x.data && !celi_same_shape(d_x, x))))
-        status = celi_fail(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1, -1, -1);
+        status = celi_bad(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1);
     if (!work) work = &own;
     mean = (double *)cel_work_get(work, (size_t)(2 * n + model->relations + 1) * sizeof(double));
-    if (!status && !mean) status = celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
-    if (status) {
-        if (d_x.data) cel_mat_fill(d_x, 0);
-        cel_work_free(&own);
-        return status;
+    if (!status && !mean) status = celi_no_memory(err);
+    if (!status) {
+        d_mean = mean + n;
+        energy = d_mean + n;
+        memset(d_mean, 0, (size_t)n * sizeof(double));
+        status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
+        if (!status && !o.no_log_z) {
+            celi_paper_mean(x, mean);
+            status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, cel_mat_none(), d_mean);
+            loss->log_z = at.logz;
+            loss->kappa = at.kappa;
+        }
+        if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        if (status) celi_bad(err, status, cel_strerror(status), -1);
     }
-    d_mean = mean + n;
-    energy = d_mean + n;
-    memset(d_mean, 0, (size_t)n * sizeof(double));
-    status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
-    if (!status && !o.no_log_z) {
-        celi_paper_mean(x, mean);
-        status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, none, d_mean);
-        loss->log_z = at.logz;
-        loss->kappa = at.kappa;
-    }
-    if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
     if (status) {
         memset(loss, 0, sizeof *loss);
         if (d_x.data) cel_mat_fill(d_x, 0);
-        celi_fail(err, status, cel_strerror(status), -1, -1, -1);
     } else {
         zmft = celi_or(o.zmft, 0.1);
         loss->intra = energy[0];
@@ -12485,6 +12489,7 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
         for (i = 0; i < d_x.rows; i++) {
             cel_real *g = d_x.data + i * d_x.stride;
             int64_t k;
+            /* A cell is one S-th of the mean row, which is all that log Z sees of it. */
             for (k = 0; k < n; k++) g[k] = (cel_real)(d_mean[k] / (double)x.rows - zmft * (double)g[k]);
         }
     }
@@ -12515,47 +12520,45 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     cel_adam adam = CEL_ZERO;
     cel_work work = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
-    cel_mat none = CEL_ZERO, d_x, d_angles = CEL_ZERO, rows;
-    int64_t S = angles.rows, n = model->genes, e, i, j, epochs, stopped = 0;
-    cel_status status = CEL_OK;
+    cel_mat d_x, d_angles = CEL_ZERO, rows;
+    int64_t S = angles.rows, n = model->genes, e, epochs;
+    cel_status status = CEL_OK, stopped = CEL_OK;
     if (options) o = *options;
     step.lr = celi_or(o.lr, 0.001);
     epochs = o.epochs ? o.epochs : 50;
     if (last) *last = value;
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
-    if (n < 2) status = celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
+    if (n < 2) status = celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
     else if (angles.cols != n - 1 || (x.data && !celi_angles_fit(angles, x)))
-        status = celi_fail(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1, -1, -1);
-    for (i = 0; i < S && !status; i++)
-        for (j = 0; j < n - 1 && !status; j++)
-            if (!(fabs((double)angles.data[i * angles.stride + j]) <= DBL_MAX))
-                status = celi_fail(err, CEL_ERR_DATA, "an angle is not finite", -1, i, j);
+        status = celi_bad(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1);
+    else status = celi_scan(angles, -DBL_MAX, DBL_MAX, "an angle is not finite", NULL, err);
     rows = x.data ? x : celi_pool_mat(&pool, S, n);
     d_x = celi_pool_mat(&pool, S, n);
+    if (o.optimiser == CEL_OPTIMISER_ADAM && n > 1) adam = celi_adam_in(&pool, S * (n - 1));
     if (!status) status = pool.status;
-    if (!status && o.optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(S * (n - 1), &adam);
+    /* The gradient by the angles overwrites the one by x, from the last gene to the first. */
     if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
     for (e = 0; !status; e++) {
         /* After the last step once more, for what is handed out. */
         int ended = e == epochs || stopped;
         status = cel_paper_from_angles(angles, rows, &work);
         if (!status)
-            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? none : d_x, err, &work);
+            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? cel_mat_none() : d_x, err,
+                                             &work);
         if (status || ended) break;
         if (losses) losses[e] = value.loss;
-        stopped = o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows);
+        if (o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows)) stopped = CEL_ERR_STOPPED;
         if (stopped) break;
         status = cel_paper_angles_gradient(angles, d_x, d_angles, &work);
         if (status) break;
         celi_paper_descend(adam.count ? &adam : NULL, d_angles, &step, angles);
-        stopped = o.progress.fn && o.progress.fn(o.progress.user, "generate", e + 1, epochs, value.loss);
+        stopped = celi_tell(&o.progress, "generate", e + 1, epochs, value.loss);
     }
-    cel_adam_free(&adam);
     cel_work_free(&work);
     celi_pool_free(&pool);
     if (!status && last) *last = value;
-    if (!status) return stopped ? celi_fail(err, CEL_ERR_STOPPED, cel_strerror(CEL_ERR_STOPPED), -1, -1, -1) : CEL_OK;
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (!status) return stopped ? celi_bad(err, stopped, cel_strerror(stopped), -1) : CEL_OK;
+    if (status == CEL_ERR_MEMORY) celi_no_memory(err);
     if (x.data) cel_mat_fill(x, 0);
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
     return status;
@@ -12614,9 +12617,9 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
     *colours = 0;
     for (i = 0; i < cells; i++) colour[i] = -1;
     if (also && celi_relations_fit(also, NULL, cells))
-        return celi_fail(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1);
     mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
-    if (!mark) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
+    if (!mark) return celi_bad(err, CEL_ERR_MEMORY, "colouring the cells", -1);
     for (i = 0; i < cells; i++) {
         int32_t c = 0;
         for (r = 0; r < count; r++) {
@@ -12764,11 +12767,11 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     cel_status status = CEL_OK;
     *out = NULL;
     if (celi_relations_fit(relations, model, relations->cells))
-        return celi_fail(err, CEL_ERR_SHAPE, "the model has another number of relations", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the model has another number of relations", -1);
     if (options && (options->moves < 0 || !(options->step >= 0)))
-        return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "a negative option of the sampler", -1);
     s = (cel_sample *)celi_alloc(1, sizeof *s);
-    if (!s) return celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
+    if (!s) return celi_bad(err, CEL_ERR_MEMORY, "a sampler", -1);
     s->model = model;
     s->relations = relations;
     if (options) s->options = *options;
@@ -12797,7 +12800,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     }
     if (status) {
         cel_sample_free(s);
-        return celi_fail(err, status, "a sampler", -1, -1, -1);
+        return celi_bad(err, status, "a sampler", -1);
     }
     *out = s;
     return CEL_OK;
@@ -13235,7 +13238,7 @@ static cel_status celi_sample_check(const cel_model *model, const cel_relations 
                                     cel_error *err)
 {
     if (celi_relations_fit(relations, model, x.rows) || x.cols != model->genes)
-        return celi_fail(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1);
     return celi_rows_unit(x, orthant, err);
 }
 
@@ -13270,12 +13273,12 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
     if (o.warmup < 0) o.warmup = 0;
     if (!o.thin) o.thin = 1;
     if (report) *report = r;
-    if (o.sweeps < 0 || o.thin < 0) return celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
+    if (o.sweeps < 0 || o.thin < 0) return celi_bad(err, CEL_ERR_ARG, "a negative number of sweeps", -1);
     status = celi_sample_check(model, relations, x, o.domain.orthant, err);
     if (!status) status = cel_sample_new(model, relations, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
-    if (!trace) status = celi_fail(err, CEL_ERR_MEMORY, "the trace of the energy", -1, -1, -1);
+    if (!trace) status = celi_bad(err, CEL_ERR_MEMORY, "the trace of the energy", -1);
     total = o.warmup + o.sweeps;
     for (t = 0; t < total && !status; t++) {
         int64_t sweep = t - o.warmup;
@@ -13297,7 +13300,7 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
         if (report) *report = r;
         if (told) status = told;
     }
-    if (status) celi_fail(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1, -1, -1);
+    if (status) celi_bad(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1);
     celi_free(own);
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13476,7 +13479,7 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
         if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
             status = CEL_ERR_STOPPED;
     }
-    if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
+    if (status) celi_bad(err, status, "the ascent", -1);
     if (report) *report = r;
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13562,8 +13565,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     if (options) o = *options;
     if (!o.runs) o.runs = 16;
     if (!o.rungs) o.rungs = 200;
-    if (o.runs < 2 || o.rungs < 1)
-        return celi_fail(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1, -1, -1);
+    if (o.runs < 2 || o.rungs < 1) return celi_bad(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1);
     so.seed = o.seed;
     so.domain.orthant = o.orthant;
     so.moves = o.moves;
@@ -13585,7 +13587,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     }
     if (status) {
         memset(report, 0, sizeof *report);
-        celi_fail(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1, -1, -1);
+        celi_bad(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1);
     }
     celi_pool_free(&pool);
     cel_work_free(&a.work);
@@ -13681,7 +13683,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 100;
     if (o.orthant || o.sweeps < 0)
-        return celi_fail(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1);
     status = cel_sample_new(model, relations, NULL, &s, err);
     if (status) return status;
     x = celi_pool_mat(&pool, cells, model->genes);
@@ -13716,7 +13718,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     }
     if (status) {
         *bound = 0;
-        celi_fail(err, status, "the mean-field bound", -1, -1, -1);
+        celi_bad(err, status, "the mean-field bound", -1);
     }
     celi_pool_free(&pool);
     cel_work_free(&work);
@@ -13921,7 +13923,7 @@ CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, c
     *count = 0;
     for (c = text; c < end; c++) most += *c == '\n';
     list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
-    if (!list) return celi_fail(err, CEL_ERR_MEMORY, "reading interventions", -1, -1, -1);
+    if (!list) return celi_bad(err, CEL_ERR_MEMORY, "reading interventions", -1);
     for (c = text; c < end && !status; c++) {
         celi_text t;
         t.at = c;
@@ -14638,7 +14640,7 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
     if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, rows, run->err);
     if (status && run->err->cell >= 0 && run->err->cell < count) run->err->cell = list[run->err->cell];
 #else
-    if (!status) status = celi_fail(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1, -1, -1);
+    if (!status) status = celi_bad(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1);
 #endif
     for (i = 0; i < count && !status; i++)
         memcpy(x.data + list[i] * n, rows.data + i * n, (size_t)n * sizeof *x.data);
@@ -14854,7 +14856,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     if (!o.sweeps) o.sweeps = o.method == CEL_METHOD_PAIRED ? 20 : 500;
     if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) || (int)o.method < 0 ||
         o.method > CEL_METHOD_PAPER || (o.method == CEL_METHOD_PAPER && !p->open))
-        return celi_fail(err, CEL_ERR_ARG, "options of a perturbation", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "options of a perturbation", -1);
     run.p = p;
     run.o = &o;
     run.e = out;
@@ -14873,7 +14875,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     out->memory = run.own.last;
     if (!status) return CEL_OK;
     cel_effect_free(out);
-    if (!inner.status) celi_fail(&inner, status, "the effect of a perturbation", -1, -1, -1);
+    if (!inner.status) celi_bad(&inner, status, "the effect of a perturbation", -1);
     /* The caller knows the cells of the tissue, not those of the prepared part. */
     if (inner.cell >= 0 && inner.cell < p->cells) inner.cell = p->id[inner.cell];
     if (err) *err = inner;
