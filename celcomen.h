@@ -12600,7 +12600,8 @@ CEL_API_DEF void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant,
     }
 }
 
-/* Marks the colours of cell i's neighbours in W with i + 1. */
+/* Marks the colours of cell i's neighbours in W with i + 1. What other cells marked is below that, so that the marks
+ * need no clearing between cells. */
 static void celi_colour_mark(const cel_csr *w, int64_t i, const int32_t *colour, int32_t *mark)
 {
     int64_t e;
@@ -12655,7 +12656,7 @@ static cel_status celi_colours_check(const cel_relations *relations, const int32
 
 /* Scratch of one thread: a block of cells of a colour. Rows are padded with zeros to whole vectors. */
 typedef struct celi_lane {
-    cel_mat x, u, b, t;   /* (block x n): free parts, momenta, fields, scratch */
+    cel_mat x, u, b, t;   /* (cells of the block x n): free parts, momenta, fields, scratch */
     double *radius;       /* (block) of the free part's sphere */
     double *scalar;       /* (4 block) per cell */
     int32_t *order;       /* (n) */
@@ -12684,6 +12685,7 @@ struct cel_sample {
     int64_t adapt;     /* sweeps that adapt the step */
 };
 
+/* The cells of a block. */
 typedef struct celi_batch {
     cel_mat x;           /* all cells (S x n) */
     const int32_t *cell; /* (count) */
@@ -12692,6 +12694,7 @@ typedef struct celi_batch {
     void *context;
 } celi_batch;
 
+/* What is done to a block of cells that lies loaded in a lane. */
 typedef void celi_batch_fn(const cel_sample *s, celi_lane *lane, const celi_batch *batch);
 
 /* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
@@ -12758,6 +12761,18 @@ static cel_status celi_sampler_lanes(cel_sample *s)
     return s->pool.status;
 }
 
+/* The options with their defaults; a warm-up below 0 becomes none. */
+static cel_sample_options celi_sample_defaults(const cel_sample_options *options)
+{
+    cel_sample_options o = CEL_ZERO;
+    if (options) o = *options;
+    if (!o.moves) o.moves = 6;
+    if (!o.sweeps) o.sweeps = 100;
+    if (!o.thin) o.thin = 1;
+    o.warmup = o.warmup < 0 ? 0 : o.warmup ? o.warmup : 50;
+    return o;
+}
+
 /* cel_sample_new for colours that are known to be right, as of samplers that share them. */
 static cel_status celi_sampler_open(const cel_model *model, const cel_relations *relations,
                                     const cel_sample_options *options, cel_sample **out, cel_error *err)
@@ -12774,9 +12789,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     if (!s) return celi_bad(err, CEL_ERR_MEMORY, "a sampler", -1);
     s->model = model;
     s->relations = relations;
-    if (options) s->options = *options;
-    if (!s->options.moves) s->options.moves = 6;
-    if (!s->options.warmup) s->options.warmup = 50;
+    s->options = celi_sample_defaults(options);
     s->cells = relations->cells;
     s->genes = model->genes;
     s->width = celi_round_up(s->genes, 16);
@@ -12784,7 +12797,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     /* A whole trajectory turns a free cell by a right angle, which makes the next draw independent; never more. */
     s->step_most = 1.5707963 / (s->options.moves * sqrt(s->genes > 1 ? (double)(s->genes - 1) : 1.0));
     s->step = s->options.step > 0 ? s->options.step : s->step_most / 2;
-    s->adapt = s->options.step > 0 || s->options.domain.orthant || s->options.warmup < 0 ? 0 : s->options.warmup;
+    s->adapt = s->options.step > 0 || s->options.domain.orthant ? 0 : s->options.warmup;
     if (!s->options.domain.colour) {
         own = (int32_t *)celi_pool_get(&s->pool, s->cells, sizeof *own);
         if (own) status = cel_sample_colour(relations, NULL, own, &colours, NULL);
@@ -12826,23 +12839,25 @@ CEL_API_DEF void cel_sample_free(cel_sample *s)
     celi_free(s);
 }
 
+/* What is held of a cell that moves (n), or NULL. */
+static const uint8_t *celi_hold(const cel_sample *s, int64_t cell)
+{
+    return s->held[cell] ? s->options.domain.hold + cell * s->genes : NULL;
+}
+
 /* Loads a block: free parts into lane->x, their radii, and into lane->b
  *   scale (h + sum_r (W_r X F_r^T + W_r^T X F_r) + (F_0 + F_0^T) held part):
- * held values act on the free ones like a field. */
-static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch, cel_mat *x, cel_mat *u,
-                                  cel_mat *b)
+ * held values act on the free ones like a field. With it H is, up to a constant and as a function of one free part,
+ *   scale y . G2 y / 2 + b . y, whatever relations there are and whatever is held of the cell. */
+static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, m = batch->count, i, j, r;
-    const uint8_t *hold = s->options.domain.hold;
-    cel_mat t = cel_mat_block(l->t, 0, 0, m, n);
     cel_real scale = (cel_real)s->scale;
     int any = 0, side;
     cel_status status = CEL_OK;
-    *x = cel_mat_block(l->x, 0, 0, m, n);
-    *u = cel_mat_block(l->u, 0, 0, m, n);
-    *b = cel_mat_block(l->b, 0, 0, m, n);
+    l->x.rows = l->u.rows = l->b.rows = l->t.rows = m;
     for (i = 0; i < m; i++) {
-        cel_real *to = b->data + i * b->stride;
+        cel_real *to = l->b.data + i * l->b.stride;
         memset(to, 0, (size_t)n * sizeof *to);
         if (s->model->field) cel_vec_axpy(scale, s->model->field, to, n);
         any |= s->held[batch->cell[i]];
@@ -12851,36 +12866,43 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
         for (side = 0; side < 2 && !status; side++) {
             const cel_csr *w = side ? s->relations->at[r].wt : s->relations->at[r].w;
             if (!w) continue;
-            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, t);
+            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, l->t);
             if (!status)
-                status = cel_mat_gemm(0, 0, scale, t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, *b,
+                status = cel_mat_gemm(0, 0, scale, l->t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, l->b,
                                       &l->work);
         }
     for (i = 0; i < m; i++) {
-        int64_t cell = batch->cell[i];
-        const cel_real *from = batch->x.data + cell * batch->x.stride;
-        cel_real *to = x->data + i * x->stride, *rest = t.data + i * t.stride;
+        const uint8_t *hold = celi_hold(s, batch->cell[i]);
+        cel_real *to = l->x.data + i * l->x.stride, *rest = l->t.data + i * l->t.stride;
         double held = 0;
-        memcpy(to, from, (size_t)n * sizeof *to);
+        memcpy(to, batch->x.data + batch->cell[i] * batch->x.stride, (size_t)n * sizeof *to);
         if (any) memset(rest, 0, (size_t)n * sizeof *rest);
-        for (j = 0; s->held[cell] && j < n; j++)
-            if (hold[cell * n + j]) {
+        for (j = 0; hold && j < n; j++)
+            if (hold[j]) {
                 rest[j] = to[j];
                 held += (double)to[j] * (double)to[j];
                 to[j] = 0;
             }
         l->radius[i] = held < 1 ? sqrt(1 - held) : 0;
     }
-    if (any && !status) status = cel_mat_gemm(0, 0, scale, t, s->g2, 1, *b, &l->work);
+    if (any && !status) status = cel_mat_gemm(0, 0, scale, l->t, s->g2, 1, l->b, &l->work);
     return status;
+}
+
+/* The random numbers of a cell in this sweep: those of its id, so that paired runs draw alike on different cells. */
+static cel_rng celi_cell_rng(const cel_sample *s, int64_t cell)
+{
+    uint32_t id = s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell;
+    return cel_rng_at(s->options.seed, s->options.stream, id, s->sweep);
 }
 
 /* Sets to zero what is held of a row of cell `cell`. */
 static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 {
+    const uint8_t *hold = celi_hold(s, cell);
     int64_t j;
-    for (j = 0; s->held[cell] && j < s->genes; j++)
-        if (s->options.domain.hold[cell * s->genes + j]) row[j] = 0;
+    for (j = 0; hold && j < s->genes; j++)
+        if (hold[j]) row[j] = 0;
 }
 
 /* Writes the free part `row` to cell `cell` of x, rescaled to the radius, so that rounding cannot pile up over the
@@ -12888,18 +12910,14 @@ static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64_t cell, const cel_real *row,
                              double radius, double sign)
 {
-    const uint8_t *hold = s->options.domain.hold;
+    const uint8_t *hold = celi_hold(s, cell);
     cel_real *to = batch->x.data + cell * batch->x.stride, f;
     double length = cel_vec_nrm2(row, s->genes);
     int64_t j;
     if (!(length > 0)) return;
     f = (cel_real)(sign * radius / length);
-    if (s->held[cell]) {
-        for (j = 0; j < s->genes; j++)
-            if (!hold[cell * s->genes + j]) to[j] = f * row[j];
-    } else {
-        for (j = 0; j < s->genes; j++) to[j] = f * row[j];
-    }
+    for (j = 0; j < s->genes; j++)
+        if (!hold || !hold[j]) to[j] = f * row[j];
 }
 
 /* x <- a x + b u, u <- c x + d u, on padded rows. Inner loops of constant length over local arrays are what
@@ -12929,12 +12947,11 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
     double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
     int64_t n = s->genes, i, m = batch->count;
     int k, moves = s->options.moves;
-    cel_mat x, u, b;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    cel_mat x = l->x, u = l->u, b = l->b;
+    /* A normal momentum, made tangent: orthogonal to x and zero where values are held. */
     for (i = 0; i < m; i++) {
         int64_t cell = batch->cell[i];
-        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
+        cel_rng rng = celi_cell_rng(s, cell);
         cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride;
         double r2 = l->radius[i] * l->radius[i], along;
         /* A step of random length, or trajectories of a period would come back to where they began. */
@@ -12958,6 +12975,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
             cel_vec_axpy((cel_real)alpha, bi, ui, s->width);
             celi_batch_mask(s, batch->cell[i], ui);
             if (!(step[i] > 0)) continue;
+            /* The tangent part is u - (along / r^2) x, of this length. */
             along = cel_vec_dot(xi, ui, s->width);
             length = cel_vec_dot(ui, ui, s->width) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
@@ -12968,6 +12986,8 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
                 change[i] += along + field / 2 - kinetic * kinetic / 2;
                 continue;
             }
+            /* The speed is |u| times the step, so that a time of one step turns by this angle: x towards the tangent
+             * part of u, and u back towards x, with what takes the part along x out folded into the factors. */
             t = length * step[i] * step[i] / r;
             c = cos(t);
             t = sin(t);
@@ -13025,18 +13045,18 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
     }
 }
 
+/* Rounds of random pairs for each cell of a block: a shuffle, and its neighbours make the pairs. b becomes the gradient
+ * of H. Pair k begins at its own word of the cell's numbers, whatever its predecessors drew. */
 static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, j, m = batch->count;
-    const uint8_t *hold = s->options.domain.hold;
-    cel_mat x, u, b;
+    cel_mat x = l->x, b = l->b;
     int k;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
-    if (!l->status) l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
+    l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
     for (i = 0; i < m && !l->status; i++) {
         int64_t cell = batch->cell[i];
-        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
+        const uint8_t *hold = celi_hold(s, cell);
+        cel_rng rng = celi_cell_rng(s, cell);
         cel_real *xi = x.data + i * x.stride, *gi = b.data + i * b.stride;
         for (j = 0; j < n; j++) l->order[j] = (int32_t)j;
         for (k = 0; k < s->options.moves; k++) {
@@ -13051,7 +13071,7 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
             }
             for (j = 0; j + 1 < n; j += 2) {
                 int64_t a = l->order[j], c = l->order[j + 1];
-                if (s->held[cell] && (hold[cell * n + a] || hold[cell * n + c])) continue;
+                if (hold && (hold[a] || hold[c])) continue;
                 rng.block = place + (uint32_t)(n + 4 * j);
                 rng.left = 0;
                 celi_pair_turn(s, xi, gi, a, c, &rng, batch->share);
@@ -13084,11 +13104,12 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
                 celi_batch batch;
                 batch.x = x;
                 batch.cell = s->list + first + at * block;
-                batch.count = count - at * block < block ? count - at * block : block;
+                batch.count = celi_min(count - at * block, block);
                 batch.share = s->share + 2 * at;
                 batch.context = context;
                 batch.share[0] = batch.share[1] = 0;
-                fn(s, s->lane + k, &batch);
+                s->lane[k].status = celi_batch_load(s, s->lane + k, &batch);
+                if (!s->lane[k].status) fn(s, s->lane + k, &batch);
             }
         }
         for (k = 0; k < lanes; k++)
@@ -13199,6 +13220,7 @@ CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, 
     if (chains < 1 || length < 8) return CEL_OK;
     h = (double *)celi_alloc((size_t)count, (size_t)half * sizeof *h);
     if (!h) return CEL_ERR_MEMORY;
+    /* Half chains: a trend within a chain shows as a difference between its halves. */
     for (c = 0; c < count; c++) {
         memcpy(h + c * half, trace + c / 2 * length + (c % 2 ? length - half : 0), (size_t)half * sizeof *h);
         for (t = 0; t < half; t++) all += h[c * half + t] / (n * m);
@@ -13260,18 +13282,13 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
                                       const cel_sample_options *options, cel_mat x, double *trace,
                                       cel_sample_report *report, cel_error *err)
 {
-    cel_sample_options o = CEL_ZERO;
+    cel_sample_options o = celi_sample_defaults(options);
     cel_sample_report r = CEL_ZERO;
     cel_sample *s = NULL;
     double *own = NULL;
     cel_work work = CEL_ZERO;
-    int64_t t, total;
+    int64_t t, total = o.warmup + o.sweeps;
     cel_status status;
-    if (options) o = *options;
-    if (!o.sweeps) o.sweeps = 100;
-    if (!o.warmup) o.warmup = 50;
-    if (o.warmup < 0) o.warmup = 0;
-    if (!o.thin) o.thin = 1;
     if (report) *report = r;
     if (o.sweeps < 0 || o.thin < 0) return celi_bad(err, CEL_ERR_ARG, "a negative number of sweeps", -1);
     status = celi_sample_check(model, relations, x, o.domain.orthant, err);
@@ -13279,23 +13296,21 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
     if (!trace) status = celi_bad(err, CEL_ERR_MEMORY, "the trace of the energy", -1);
-    total = o.warmup + o.sweeps;
     for (t = 0; t < total && !status; t++) {
-        int64_t sweep = t - o.warmup;
+        int64_t sweep = t - o.warmup; /* from 0 on those that count */
         status = cel_sample_sweep(s, x);
-        if (!status && sweep >= 0) {
-            r.acceptance += s->acceptance;
-            r.sweeps++;
-        }
-        if (!status && sweep >= 0 && (sweep + 1) % o.thin == 0) {
+        if (status) break;
+        r.acceptance += sweep >= 0 ? s->acceptance : 0;
+        r.sweeps += sweep >= 0;
+        if (sweep >= 0 && (sweep + 1) % o.thin == 0) {
             status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_none(), &work);
             r.recorded++;
             if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
         }
-        if (!status && o.progress.fn && o.progress.fn(o.progress.user, "sample", t + 1, total, s->acceptance))
-            status = CEL_ERR_STOPPED;
+        if (!status) status = celi_tell(&o.progress, "sample", t + 1, total, s->acceptance);
     }
     if (!status || status == CEL_ERR_STOPPED) {
+        /* A run that was stopped reports what it has seen. */
         cel_status told = celi_sample_tell(s, trace, &r);
         if (report) *report = r;
         if (told) status = told;
@@ -13352,6 +13367,7 @@ static void celi_maximiser(const cel_sample *s, const cel_real *w, cel_real *x, 
         else x[j] = (cel_real)(radius / sqrt(length) * (double)w[j]);
 }
 
+/* x becomes of length radius. */
 static void celi_rescale(int64_t n, cel_real *x, double radius)
 {
     cel_real f = (cel_real)(radius / cel_vec_nrm2(x, n));
@@ -13369,8 +13385,11 @@ static double celi_secular_value(const cel_sample *s, const cel_real *w, const c
 }
 
 /* y becomes the maximiser of that over |y| = radius: y_j = w_j / (v - value_j) with v above all values, from
- * |y| = radius by Newton's method on 1 / |y|, which rises to it. Then z moves towards y and `beyond` < 1 times as far
- * again, or less where the sum would fall. t (n) is scratch. */
+ * |y| = radius. That is the secular equation: |y| falls from infinity at the largest value to 0, so that it has one
+ * root. Newton's method is on 1 / |y|, which is close to straight in v and concave: from the left, where one axis alone
+ * has length radius, it rises to the root and never oversteps. v is kept as what it is above the largest value, because
+ * the two may be almost equal. Then z moves towards y and `beyond` < 1 times as far again, or less where the sum would
+ * fall. t (n) is scratch. */
 static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real *y, cel_real *t, double radius,
                          double beyond)
 {
@@ -13410,9 +13429,8 @@ static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real
 static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, m = batch->count;
-    cel_mat x, u, b, t = cel_mat_block(l->t, 0, 0, m, n);
+    cel_mat x = l->x, u = l->u, b = l->b, t = l->t;
     int k, any = s->options.domain.orthant;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) any |= s->held[batch->cell[i]];
     for (k = 0; k < 4 && any && !l->status; k++) {
         cel_mat_copy(b, u);
@@ -13420,8 +13438,7 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
             if (s->options.domain.orthant || s->held[cell])
-                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i],
-                               s->held[cell] ? s->options.domain.hold + cell * n : NULL);
+                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i], celi_hold(s, cell));
         }
     }
     if (!s->options.domain.orthant && !l->status) {
@@ -13453,7 +13470,6 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     cel_sample *s = NULL;
     double half;
     cel_work work = CEL_ZERO;
-    cel_mat none = CEL_ZERO;
     cel_status status;
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 500;
@@ -13464,20 +13480,19 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     if (!status) status = cel_sample_new(model, relations, &so, &s, err);
     if (status) return status;
     status = celi_ascent_gauge(s, &half);
-    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, none, &work);
+    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, cel_mat_none(), &work);
     r.energy = r.start;
     if (o.trace) o.trace[0] = r.start;
     while (r.sweeps < o.sweeps && !r.converged && !status) {
         double before = r.energy, beyond = r.sweeps < CELI_ASCENT_FAR ? 0.97 : 0.7;
         status = celi_sampler_pass(s, x, celi_batch_ascent, &beyond);
-        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, cel_mat_none(), &work);
         if (status) break;
         if (o.trace) o.trace[r.sweeps + 1] = r.energy;
         r.converged = (r.sweeps >= CELI_ASCENT_FAR || o.domain.orthant) &&
                       r.energy - before <= o.tolerance * fabs(r.energy);
         r.sweeps++;
-        if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
-            status = CEL_ERR_STOPPED;
+        status = celi_tell(&o.progress, "ascent", r.sweeps, o.sweeps, r.energy);
     }
     if (status) celi_bad(err, status, "the ascent", -1);
     if (report) *report = r;
@@ -13499,7 +13514,9 @@ typedef struct celi_annealing {
 } celi_annealing;
 
 /* One run, from the uniform law up to exp(H), in temperatures that rise with the square of the rung: most of the change
- * is at the start. Run 0 only finds the step of every rung: those that count must not adapt to what they weigh. */
+ * is at the start. The weight is Neal's: before each move the tissue's H counts with the rise in
+ * temperature, and the last rung needs no move, for nothing is weighed after it. Run 0 only finds the step of every
+ * rung: those that count must not adapt to what they weigh. */
 static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *weight)
 {
     const cel_logz_options *o = a->o;
@@ -13522,9 +13539,8 @@ static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *wei
         if (!run) celi_sampler_adapt(s, 0.5);
         if (!run) a->step[k] = s->step;
         else if (s->acceptance < a->report->acceptance) a->report->acceptance = s->acceptance;
-        if (!status && o->progress.fn &&
-            o->progress.fn(o->progress.user, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz))
-            status = CEL_ERR_STOPPED;
+        if (!status)
+            status = celi_tell(&o->progress, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz);
     }
     *weight = sum + a->area;
     return status;
@@ -13633,9 +13649,8 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
 {
     celi_bound *c = (celi_bound *)batch->context;
     int64_t n = s->genes, i, j, m = batch->count;
-    cel_mat x, u, b;
+    cel_mat x = l->x, u = l->u, b = l->b;
     int k, rounds = c->measure ? 0 : 2;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) {
         cel_real *mu = x.data + i * x.stride;
         double length = cel_vec_nrm2(mu, n);
@@ -13675,7 +13690,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     cel_work work = CEL_ZERO;
     celi_bound c = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
-    cel_mat x, none = CEL_ZERO;
+    cel_mat x;
     double *energy, area = (double)cells * cel_sphere_log_area(model->genes), last = 0, all;
     int64_t t, i;
     cel_status status;
@@ -13706,7 +13721,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     for (t = 0; t < o.sweeps && !status; t++) {
         for (c.measure = 0; c.measure < 2 && !status; c.measure++)
             status = celi_sampler_pass(s, x, celi_batch_bound, &c);
-        if (!status) status = cel_model_energy(model, relations, x, &all, energy, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &all, energy, cel_mat_none(), &work);
         if (status) break;
         /* A cell's own force is in its share, by the law's second moments; H of the means is right for the rest. */
         all -= energy[0];
@@ -13714,7 +13729,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
         if (all > *bound) *bound = all;
         if (t && fabs(all - last) <= 1e-9 * fabs(all)) break;
         last = all;
-        if (o.progress.fn && o.progress.fn(o.progress.user, "bound", t + 1, o.sweeps, *bound)) status = CEL_ERR_STOPPED;
+        status = celi_tell(&o.progress, "bound", t + 1, o.sweeps, *bound);
     }
     if (status) {
         *bound = 0;
