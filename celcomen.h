@@ -13749,54 +13749,54 @@ static int celi_adds(const cel_intervention *v) { return v->what == CEL_DO_ADD |
 
 /* ---- interventions as text ---- */
 
-/* What is left of a line. */
-typedef struct celi_text {
-    const char *at, *end;
-} celi_text;
-
-static int celi_text_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-
-/* The next character that is not blank, 0 at the end. */
-static char celi_text_peek(celi_text *t)
+/* Takes the character c where it is next, without blanks before it. */
+static int celi_text_take(celi_cursor *t, char c)
 {
-    while (t->at < t->end && celi_text_blank(*t->at)) t->at++;
-    return t->at < t->end ? *t->at : (char)0;
+    if (t->at >= t->end || t->p[t->at] != (unsigned char)c) return 0;
+    t->at++;
+    return 1;
 }
 
-/* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly. */
-static int celi_text_number(celi_text *t, double *out)
+/* Takes a sign, if there is one; 1 for a minus. */
+static int celi_text_minus(celi_cursor *t)
+{
+    int minus = celi_text_take(t, '-');
+    if (!minus) (void)celi_text_take(t, '+');
+    return minus;
+}
+
+/* Appends the digits that are next to *v, and returns how many there were. */
+static int celi_text_digits(celi_cursor *t, double *v)
+{
+    int count = 0;
+    for (; t->at < t->end && t->p[t->at] >= '0' && t->p[t->at] <= '9'; t->at++, count++) *v = *v * 10 + (t->p[t->at] - '0');
+    return count;
+}
+
+/* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly: then both the digits as a
+ * whole number and the power of ten are exact, and one division or product rounds once. */
+static int celi_text_number(celi_cursor *t, double *out)
 {
     double m = 0, e = 0;
-    int digits = 0, point = 0, scale = 0, negative, down = 0;
-    char c = celi_text_peek(t);
-    negative = c == '-';
-    if (c == '-' || c == '+') t->at++;
-    for (; t->at < t->end; t->at++) {
-        c = *t->at;
-        if (c == '.' && !point) point = 1;
-        else if (c >= '0' && c <= '9') {
-            m = m * 10 + (c - '0');
-            digits++;
-            scale -= point;
-        } else break;
+    int negative, down, digits, places = 0;
+    (void)celi_peek(t);
+    negative = celi_text_minus(t);
+    digits = celi_text_digits(t, &m);
+    if (celi_text_take(t, '.')) places = celi_text_digits(t, &m);
+    if (digits + places == 0) return 0;
+    if (celi_text_take(t, 'e') || celi_text_take(t, 'E')) {
+        down = celi_text_minus(t);
+        if (!celi_text_digits(t, &e)) return 0;
+        if (down) e = -e;
     }
-    if (!digits) return 0;
-    if (t->at < t->end && (*t->at == 'e' || *t->at == 'E')) {
-        t->at++;
-        down = t->at < t->end && *t->at == '-';
-        if (down || (t->at < t->end && *t->at == '+')) t->at++;
-        for (digits = 0; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++, digits++)
-            if (e < 1e4) e = e * 10 + (*t->at - '0');
-        if (!digits) return 0;
-    }
-    e = scale + (down ? -e : e);
+    e -= places;
     m = e < 0 ? m / pow(10, -e) : m * pow(10, e);
     *out = negative ? -m : m;
     return 1;
 }
 
 /* An index below `bound`; a whole number out of range is taken too, as -1. */
-static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
+static int celi_text_index(celi_cursor *t, int64_t bound, int64_t *out)
 {
     double v;
     if (!celi_text_number(t, &v) || floor(v) < v) return 0;
@@ -13806,21 +13806,20 @@ static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
 
 /* The number of the name that stands here, in quotes or not: the longest that a comma or the end follows, because a
  * name may have commas itself. Without names, the number that stands here. -1: neither. */
-static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t count)
+static int64_t celi_text_name(celi_cursor *t, const char *const *names, int64_t count)
 {
-    const char *next = t->at;
-    size_t most = 0;
+    size_t next = t->at, most = 0;
     int64_t i = -1, found = -1;
-    int quoted = celi_text_peek(t) == '"';
+    int quoted = celi_peek(t) == '"';
     if (!names) return celi_text_index(t, count, &i) ? i : -1;
     for (i = 0; i < count; i++) {
-        celi_text s = *t;
+        celi_cursor s = *t;
         size_t length = strlen(names[i]);
-        s.at += quoted;
-        if (length < most || (size_t)(s.end - s.at) < length || memcmp(s.at, names[i], length)) continue;
+        s.at += (size_t)quoted;
+        if (length < most || s.end - s.at < length || memcmp(s.p + s.at, names[i], length) != 0) continue;
         s.at += length;
-        if (quoted && (s.at == s.end || *s.at++ != '"')) continue;
-        if (celi_text_peek(&s) && *s.at != ',') continue;
+        if (quoted && !celi_text_take(&s, '"')) continue;
+        if (celi_peek(&s) && s.p[s.at] != ',') continue;
         found = i;
         most = length;
         next = s.at;
@@ -13830,29 +13829,26 @@ static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t co
 }
 
 /* Takes the words and commas of a form up to its next capital or its end, and returns what is left of the form; NULL
- * where the text goes on otherwise. */
-static const char *celi_text_words(celi_text *t, const char *form)
+ * where the text goes on otherwise. A word ends at a blank, so that "cells" is not "cell" and an s. */
+static const char *celi_text_words(celi_cursor *t, const char *form)
 {
-    while (*form && !(*form >= 'A' && *form <= 'Z')) {
-        if (*form == ' ') {
-            form++;
-            continue;
-        }
-        celi_text_peek(t);
-        for (; *form && *form != ' '; form++, t->at++)
-            if (t->at >= t->end || *t->at != *form) return NULL;
-        if (form[-1] != ',' && t->at < t->end && !celi_text_blank(*t->at)) return NULL;
+    for (;;) {
+        while (*form == ' ') form++;
+        if (!*form || (*form >= 'A' && *form <= 'Z')) return form;
+        (void)celi_peek(t);
+        for (; *form && *form != ' '; form++)
+            if (!celi_text_take(t, *form)) return NULL;
+        if (form[-1] != ',' && t->at < t->end && !memchr(" \t\r\f", t->p[t->at], 4)) return NULL;
     }
-    return form;
 }
 
 /* x,y or x,y,z: whatever leaves as many commas in the line as there are in the rest of the form. */
-static int celi_text_place(celi_text *t, const char *rest, double *place)
+static int celi_text_place(celi_cursor *t, const char *rest, double *place)
 {
-    const char *c;
     int64_t d, dims = 1;
-    for (c = t->at; c < t->end; c++) dims += *c == ',';
-    for (c = rest; *c; c++) dims -= *c == ',';
+    size_t at;
+    for (at = t->at; at < t->end; at++) dims += t->p[at] == ',';
+    for (; *rest; rest++) dims -= *rest == ',';
     if (dims < 2 || dims > 3) return 0;
     for (d = 0; d < dims; d++)
         if ((d && !celi_text_words(t, ",")) || !celi_text_number(t, place + d)) return 0;
@@ -13861,7 +13857,7 @@ static int celi_text_place(celi_text *t, const char *rest, double *place)
 
 /* Reads what the capital at *form stands for: C and L a cell, T a type, G a gene, V a value, R a radius, P a place.
  * FORMAT where it is none, ARG and the reason in *wrong where it is one that cannot be. */
-static cel_status celi_text_field(celi_text *t, const char *form, const cel_intervention_names *names,
+static cel_status celi_text_field(celi_cursor *t, const char *form, const cel_intervention_names *names,
                                   cel_intervention *v, const char **wrong)
 {
     int64_t *cell = *form == 'L' ? &v->like : &v->cell, type = 0;
@@ -13894,7 +13890,7 @@ static cel_status celi_text_field(celi_text *t, const char *form, const cel_inte
 }
 
 /* One line, neither empty nor a comment. */
-static cel_status celi_intervention_line(const cel_intervention_names *names, celi_text line, cel_intervention *v,
+static cel_status celi_intervention_line(const cel_intervention_names *names, celi_cursor line, cel_intervention *v,
                                          cel_error *err)
 {
     /* The form of a line is the first whose words up to the first capital it begins with; the last begins with none. */
@@ -13910,7 +13906,7 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
                  {"cells within R of P , G , V", CEL_DO_HOLD, CEL_WHO_DISC},
                  {"C , G , V", CEL_DO_HOLD, CEL_WHO_CELLS}};
     const char *wrong = NULL, *form;
-    celi_text t = line;
+    celi_cursor t = line;
     cel_status status = CEL_OK;
     int k = 0;
     while ((form = celi_text_words(&t, forms[k].text)) == NULL) k++, t = line;
@@ -13921,7 +13917,7 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
         status = celi_text_field(&t, form, names, v, &wrong);
         if (!status) form = celi_text_words(&t, form + 1);
     }
-    if (!status && (!form || celi_text_peek(&t))) status = CEL_ERR_FORMAT;
+    if (!status && (!form || celi_peek(&t))) status = CEL_ERR_FORMAT;
     if (!status) return CEL_OK;
     return celi_fail(err, status, status == CEL_ERR_FORMAT ? "a line of no known form" : wrong, v->line,
                      v->who == CEL_WHO_CELLS && !celi_adds(v) ? v->cell : -1, v->gene);
@@ -13930,22 +13926,23 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
 CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const cel_intervention_names *names,
                                               cel_intervention **out, int64_t *count, cel_error *err)
 {
-    const char *end = text + length, *c;
     cel_intervention *list;
+    celi_cursor t = CEL_ZERO;
     int64_t line = 0, most = 1, k = 0;
+    size_t at;
     cel_status status = CEL_OK;
     *out = NULL;
     *count = 0;
-    for (c = text; c < end; c++) most += *c == '\n';
+    for (at = 0; at < length; at++) most += text[at] == '\n';
     list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
     if (!list) return celi_bad(err, CEL_ERR_MEMORY, "reading interventions", -1);
-    for (c = text; c < end && !status; c++) {
-        celi_text t;
-        t.at = c;
-        while (c < end && *c != '\n') c++;
+    t.p = (const unsigned char *)text;
+    for (at = 0; at < length && !status; at++) {
+        t.at = at;
+        while (at < length && text[at] != '\n') at++;
         line++;
-        for (t.end = t.at; t.end < c && *t.end != '#'; t.end++) {}
-        if (!celi_text_peek(&t)) continue;
+        for (t.end = t.at; t.end < at && text[t.end] != '#'; t.end++) {}
+        if (!celi_peek(&t)) continue;
         list[k].line = line;
         status = celi_intervention_line(names, t, &list[k++], err);
     }
@@ -13965,13 +13962,15 @@ CEL_API_DEF void cel_intervention_free(cel_intervention *list) { celi_free(list)
 enum { CELI_HELD = 1, CELI_GONE = 2 };
 static const char celi_preparing[] = "preparing a perturbation";
 
-/* All that preparing needs, over the U = S + A observed and added cells. */
+/* All that preparing needs, over the U = S + A observed and added cells. Three numberings meet here: ids (of the U
+ * cells), local cells (those near enough to matter, ascending by id), and interventions (their place in the list).
+ * Each step is a walk over one of them: check (list), mark (ids), hops (ids), local (ids to local), apply (list),
+ * settle (local). */
 typedef struct celi_prep {
     const cel_tissue *tissue;
     const cel_intervention *list;
     int64_t count, cells;           /* interventions; U */
-    const cel_relations *after;     /* as given, or NULL */
-    const cel_relations *arm[2];    /* sham, of S cells; after, of U */
+    const cel_relations *arm[2];    /* sham, of S cells; after, of U, or the same where no cell is added */
     uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
     int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
     cel_perturb *p;
@@ -14006,11 +14005,12 @@ static cel_status celi_prep_each(celi_prep *c, celi_prep_fn *fn)
     cel_status status = CEL_OK;
     for (k = 0; k < c->count && !status; k++) {
         const cel_intervention *v = &c->list[k];
-        int64_t cells = celi_adds(v) ? 1 : v->who != CEL_WHO_CELLS ? c->p->observed : v->cells ? v->count : 1, hits = 0;
+        int adds = celi_adds(v), all = !adds && v->who != CEL_WHO_CELLS, listed = !adds && !all && v->cells;
+        int64_t cells = all ? c->p->observed : listed ? v->count : 1, hits = 0;
         for (i = 0; i < cells && !status; i++) {
-            if (!celi_adds(v) && v->who != CEL_WHO_CELLS && !celi_prep_inside(c->tissue, v, i)) continue;
+            if (all && !celi_prep_inside(c->tissue, v, i)) continue;
             hits++;
-            status = fn(c, k, celi_adds(v) ? added++ : v->who != CEL_WHO_CELLS ? i : v->cells ? v->cells[i] : v->cell);
+            status = fn(c, k, adds ? added++ : all ? i : listed ? v->cells[i] : v->cell);
         }
         if (!hits) status = celi_refuse(c, CEL_ERR_DATA, k, "an intervention on no cell", -1, -1);
     }
@@ -14028,7 +14028,7 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k)
         return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
     if (v->what == CEL_DO_HOLD && !(fabs(v->value) <= 1))
         return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
-    if (adds && !c->after)
+    if (adds && c->arm[1] == c->arm[0])
         return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
     if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
         return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
@@ -14060,7 +14060,8 @@ static int64_t celi_prep_visit(celi_prep *c, const cel_csr *w, int64_t i, int64_
     return write;
 }
 
-/* Breadth-first from the marked cells over the relations of both arms, whatever their direction. */
+/* Breadth-first from the marked cells over the relations of both arms, whatever their direction: a removed cell acts
+ * through the edges it had, an added one through those it gets. The queue is in the order of the hops. */
 static void celi_prep_hops(celi_prep *c)
 {
     int64_t i, r, read = 0, write = 0;
@@ -14116,7 +14117,8 @@ static cel_status celi_relations_part(const cel_relations *from, const int32_t *
     return status;
 }
 
-/* Chooses the local cells and describes them. */
+/* Chooses the local cells and describes them. The arms have the same cells, so that their rows can be subtracted; a
+ * cell that an arm lacks stays there without relations. */
 static cel_status celi_prep_local(celi_prep *c)
 {
     cel_perturb *p = c->p;
@@ -14124,6 +14126,7 @@ static cel_status celi_prep_local(celi_prep *c)
     int64_t i, d, n = p->genes, S = p->observed, added = 0, dims = tissue->coords.data ? tissue->coords.cols : 0;
     int arm;
     cel_status status;
+    /* One ring more than may move: what a cell at the reach feels of its neighbours beyond must be there. */
     for (i = 0; i < c->cells; i++)
         c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
     p->id = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->id);
@@ -14140,7 +14143,7 @@ static cel_status celi_prep_local(celi_prep *c)
     for (i = 0; i < c->cells; i++) {
         int64_t to = c->map[i];
         const cel_intervention *v = NULL;
-        /* Every added cell is one that is intervened on, hence local. */
+        /* Every added cell is one that is intervened on, hence local; the a-th is that of the a-th such intervention. */
         while (i >= S && !v) v = celi_adds(&c->list[added++]) ? &c->list[added - 1] : NULL;
         if (to < 0) continue;
         p->id[to] = (int32_t)i;
@@ -14157,7 +14160,8 @@ static cel_status celi_prep_local(celi_prep *c)
     return status;
 }
 
-/* Does intervention k to its cell: what is held, and at what. */
+/* Does intervention k to its cell: what is held, and at what. Of several on one cell each may hold its own genes; a
+ * free row is only where to start, and leaves what another one holds. */
 static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
 {
     cel_perturb *p = c->p;
@@ -14188,7 +14192,8 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
     return CEL_OK;
 }
 
-/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones). */
+/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones), which makes the whole row one of
+ * unit length again. Free values that are all zero have no direction: they become equal. */
 static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
 {
     double held = 0, rest = 0, radius;
@@ -14247,7 +14252,7 @@ static cel_status celi_prep_rows(celi_prep *c)
     /* Observed cells come first. */
     if (celi_rows_unit(cel_mat_block(p->start[0], 0, 0, seen, n), 0, &inner))
         return celi_refuse(c, inner.status, -1, inner.what, p->id[inner.cell], -1);
-    memcpy(p->start[1].data, p->start[0].data, (size_t)(seen * n) * sizeof(cel_real));
+    cel_mat_copy(p->start[0], p->start[1]);
     status = celi_prep_each(c, celi_prep_apply);
     for (i = 0; i < p->cells && !status; i++) status = celi_prep_settle(c, i);
     return status;
@@ -14260,12 +14265,10 @@ static cel_status celi_prep_begin(celi_prep *c)
     const cel_model *model = c->p->model;
     int64_t k;
     cel_status status = CEL_OK;
-    c->arm[0] = t->relations;
-    c->arm[1] = c->p->added && c->after ? c->after : t->relations;
     if (t->x.cols != model->genes || (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        celi_relations_fit(c->arm[1], model, c->p->added && c->after ? c->cells : t->x.rows))
+        (c->arm[1] != c->arm[0] && celi_relations_fit(c->arm[1], model, c->cells)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
@@ -14296,7 +14299,8 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.list = list;
     c.count = count;
     c.cells = out->observed + out->added;
-    c.after = setup ? setup->after : NULL;
+    c.arm[0] = tissue->relations;
+    c.arm[1] = out->added && setup && setup->after ? setup->after : tissue->relations;
     c.p = out;
     c.err = err;
     status = celi_prep_begin(&c);
@@ -14443,7 +14447,8 @@ static cel_status celi_effect_new(celi_effect_run *run)
     return status ? status : run->scratch.status;
 }
 
-/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. */
+/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. A set's
+ * value is a weighted sum of the genes' averages, so that it has the error of its own sum, correlations included. */
 static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int64_t which, double share)
 {
     const cel_perturb *p = run->p;
@@ -14570,7 +14575,9 @@ static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lamb
 
 /* Conjugate gradient for -Hess H(x) v = r on the tangent space; r is overwritten, d and a are scratch. For a quadratic
  * H on spheres, Hess H(x) d is the tangent part of (dH/dX)(d) without the field, less lambda_i d_i,
- * lambda_i = x_i . (dH/dx_i) / |x_i|^2. Where the curvature is not negative the step so far has to do. */
+ * lambda_i = x_i . (dH/dx_i) / |x_i|^2: the second term is the bending of the sphere, the pull that keeps the cell on it.
+ * Products keep to the tangent space, and so does every step. Where the curvature is not negative the step so far has
+ * to do. */
 static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, const double *lambda, cel_mat x,
                                     cel_mat r, cel_mat v, cel_mat d, cel_mat a)
 {
@@ -14600,8 +14607,9 @@ static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, c
     return CEL_OK;
 }
 
-/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts. On the orthant what
- * is at the bound and pushed against it stays there. */
+/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts: with the gradient r
+ * there, v solves r + Hess v = 0, x becomes x + v, and rows go back to their spheres. What cannot move is masked in all
+ * of these, as if it were not a variable. On the orthant what is at the bound and pushed against it stays there. */
 static cel_status celi_newton(celi_effect_run *run, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14683,7 +14691,8 @@ static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_
     return status;
 }
 
-/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. */
+/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. The sham is
+ * at a maximum, so that its gradient is 0 and the step is the response to the intervention alone. */
 static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14718,7 +14727,6 @@ static cel_status celi_effect_arm(celi_effect_run *run, int arm, const cel_mat *
 static cel_status celi_effect_once(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
-    const cel_progress *progress = &run->o->progress;
     cel_mat x[2];
     int arm;
     cel_status status = CEL_OK;
@@ -14727,7 +14735,7 @@ static cel_status celi_effect_once(celi_effect_run *run)
     for (arm = 0; arm < 2; arm++) cel_mat_copy(p->start[arm], x[arm]);
     for (arm = 0; arm < 2 && !status; arm++) {
         status = celi_effect_arm(run, arm, x);
-        if (!status && progress->fn && progress->fn(progress->user, "perturb", arm + 1, 2, 0)) status = CEL_ERR_STOPPED;
+        if (!status) status = celi_tell(&run->o->progress, "perturb", arm + 1, 2, 0);
     }
     for (arm = 0; arm < 2 && !status; arm++)
         status = cel_model_energy(p->model, &p->relations[arm], x[arm], &run->e->energy[arm], NULL,
@@ -14766,7 +14774,8 @@ typedef struct celi_repeat {
     cel_status status;
 } celi_repeat;
 
-/* Both arms of a repeat: their means over the sweeps after the warm-up. */
+/* Both arms of a repeat: their means over the sweeps after the warm-up. One arm after the other: the stream is started
+ * anew, and the sweeps count from 0, so that the second draws what the first drew. */
 static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64_t repeat)
 {
     const cel_perturb_options *o = run->o;
@@ -14803,7 +14812,9 @@ static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step
 }
 
 /* Both arms with one step, one order of visits, and per repeat one stream of random numbers, drawn by the cells' ids.
- * Threads take whole repeats unless the tissue is large. */
+ * Where the intervention is not felt the arms then make the same moves, and their difference is 0 without noise; what
+ * is left is the effect. Threads take whole repeats unless the tissue is large; what they found is taken in by the
+ * number of the repeat, so that the sums are the same for any number of threads. */
 static cel_status celi_effect_paired(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14829,8 +14840,7 @@ static cel_status celi_effect_paired(celi_effect_run *run)
             status = lane[k].status;
             run->e->acceptance += lane[k].acceptance / (2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps));
             if (!status) celi_effect_add(run, lane[k].arm, repeat + k + 1);
-            if (!status && o->progress.fn && o->progress.fn(o->progress.user, "perturb", repeat + k + 1, o->repeats, 0))
-                status = CEL_ERR_STOPPED;
+            if (!status) status = celi_tell(&o->progress, "perturb", repeat + k + 1, o->repeats, 0);
         }
     }
     for (k = 0; k < 2 * lanes && lane; k++) cel_sample_free(lane[k / 2].sampler[k % 2]);
