@@ -11878,15 +11878,23 @@ enum { CELI_STREAM_START = 0x70610001, CELI_STREAM_SHUFFLE = 0x70610002, CELI_ST
 
 /* ---- Adam ---- */
 
+/* A state in memory of 2 count zeros; no memory, no state. */
+static cel_adam celi_adam_at(void *memory, int64_t count)
+{
+    cel_adam a = CEL_ZERO;
+    if (!memory) return a;
+    a.m = (double *)memory;
+    a.v = a.m + count;
+    a.count = count;
+    return a;
+}
+
 CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
 {
     memset(out, 0, sizeof *out);
     if (count < 0) return CEL_ERR_ARG;
-    out->m = (double *)celi_alloc((size_t)count, 2 * sizeof(double));
-    if (!out->m) return CEL_ERR_MEMORY;
-    out->v = out->m + count;
-    out->count = count;
-    return CEL_OK;
+    *out = celi_adam_at(celi_alloc((size_t)count, 2 * sizeof(double)), count);
+    return out->m ? CEL_OK : CEL_ERR_MEMORY;
 }
 
 CEL_API_DEF void cel_adam_free(cel_adam *a)
@@ -11967,17 +11975,6 @@ typedef struct celi_paper_fit {
     int folded;
 } celi_paper_fit;
 
-/* The state of Adam for count parameters, in a pool. */
-static cel_adam celi_adam_in(celi_pool *pool, int64_t count)
-{
-    cel_adam a = CEL_ZERO;
-    a.m = (double *)celi_pool_get(pool, count, 2 * sizeof(double));
-    if (!a.m) return a;
-    a.v = a.m + count;
-    a.count = count;
-    return a;
-}
-
 /* A slide's moments, out of what cel_moments_add gathered. */
 static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *moments, double q, celi_paper_slide *t,
                                         cel_error *err)
@@ -12003,7 +12000,8 @@ static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *mo
 /* 1 for a setting that is 0 (the default) or positive; NaN is neither. */
 static int celi_paper_setting(double v) { return v >= 0 && v <= DBL_MAX; }
 
-/* What the fit and the generator ask of their options; genes for the sphere. */
+/* What the fit and the generator ask of their options; genes for the sphere, whose log area has no meaning for one gene
+ * (the paper's is of three dimensions whatever the genes are). */
 static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, cel_error *err)
 {
     const char *wrong = NULL;
@@ -12045,7 +12043,8 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     f->row = (double *)celi_pool_get(&f->pool, 2 * n, sizeof(double));
     f->order = (int64_t *)celi_pool_get(&f->pool, slides, sizeof(int64_t));
     f->slide = (celi_paper_slide *)celi_pool_get(&f->pool, slides, sizeof(celi_paper_slide));
-    if (o->optimiser == CEL_OPTIMISER_ADAM) f->adam = celi_adam_in(&f->pool, 2 * n * n);
+    if (o->optimiser == CEL_OPTIMISER_ADAM)
+        f->adam = celi_adam_at(celi_pool_get(&f->pool, 2 * n * n, 2 * sizeof(double)), 2 * n * n);
     if (f->pool.status) status = celi_no_memory(err);
     for (s = 0; s < slides && !status; s++) {
         f->order[s] = s;
@@ -12136,7 +12135,7 @@ static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide 
     }
 }
 
-/* Clamps a row to [0, 1]. NaN stays, so that a fit that diverged is told from one that did not. */
+/* Clamps a row to [0, 1]: written as two choices, which compilers make minima and maxima of. NaN stays, so that a fit that diverged is told from one that did not. */
 static void celi_paper_project(double *a, int64_t count)
 {
     int64_t j;
@@ -12177,7 +12176,8 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
     }
 }
 
-/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. */
+/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. The
+ * order is a shuffle of the last epoch's (Fisher and Yates), by random numbers that are a function of seed and epoch. */
 static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, int64_t e)
 {
     int64_t together = o->summed ? f->slides : 1, i, k;
@@ -12199,14 +12199,7 @@ static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, in
     return loss;
 }
 
-/* Entry (i, j) of force r, folded or not. */
-static double celi_paper_at(const celi_paper_fit *f, int64_t r, int64_t i, int64_t j)
-{
-    if (!f->folded) return f->force[(r * f->n + i) * f->n + j];
-    return i == j ? 1 : f->force[(r * f->n + celi_min(i, j)) * f->n + (i < j ? j : i)];
-}
-
-/* Forces out, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not finite. */
+/* Forces out, unfolded, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not finite. */
 static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_paper_report *report)
 {
     cel_paper_value *sum = &report->final;
@@ -12221,9 +12214,12 @@ static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_pap
         if (l->kappa > sum->kappa) sum->kappa = l->kappa;
     }
     if (!(fabs(sum->loss) <= DBL_MAX)) return CEL_ERR_NUMERIC;
+    for (i = 0; i < 2 * n && f->folded; i++)
+        for (j = 0; j <= i % n; j++) /* what is left of the diagonal is the column above it, of the same force */
+            f->force[i * n + j] = j == i % n ? 1 : f->force[(i / n * n + j) * n + i % n];
     for (i = 0; i < 2 * n; i++)
         for (j = 0; j < n; j++) {
-            double v = celi_paper_at(f, i / n, i % n, j);
+            double v = f->force[i * n + j];
             model->force.data[i * model->force.stride + j] = (cel_real)v;
             at_bound += i % n != j && (v <= 0 || v >= 1);
         }
@@ -12497,19 +12493,6 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     return status;
 }
 
-/* angles -= the optimiser's step down d (same shape): Adam's, or where there is none lr d. */
-static void celi_paper_descend(cel_adam *adam, cel_mat d, const cel_adam_options *step, cel_mat angles)
-{
-    int64_t i;
-    if (adam) {
-        cel_adam_step(adam, d, step, angles);
-        return;
-    }
-    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
-    for (i = 0; i < angles.rows; i++)
-        cel_vec_axpy((cel_real)-step->lr, d.data + i * d.stride, angles.data + i * angles.stride, angles.cols);
-}
-
 CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
                                           const cel_paper_options *options, cel_mat angles, cel_mat x, double *losses,
                                           cel_paper_value *last, cel_error *err)
@@ -12534,7 +12517,8 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     else status = celi_scan(angles, -DBL_MAX, DBL_MAX, "an angle is not finite", NULL, err);
     rows = x.data ? x : celi_pool_mat(&pool, S, n);
     d_x = celi_pool_mat(&pool, S, n);
-    if (o.optimiser == CEL_OPTIMISER_ADAM && n > 1) adam = celi_adam_in(&pool, S * (n - 1));
+    if (o.optimiser == CEL_OPTIMISER_ADAM && n > 1)
+        adam = celi_adam_at(celi_pool_get(&pool, S * (n - 1), 2 * sizeof(double)), S * (n - 1));
     if (!status) status = pool.status;
     /* The gradient by the angles overwrites the one by x, from the last gene to the first. */
     if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
@@ -12551,7 +12535,8 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
         if (stopped) break;
         status = cel_paper_angles_gradient(angles, d_x, d_angles, &work);
         if (status) break;
-        celi_paper_descend(adam.count ? &adam : NULL, d_angles, &step, angles);
+        if (adam.count) cel_adam_step(&adam, d_angles, &step, angles);
+        else cel_mat_axpy((cel_real)-step.lr, d_angles, angles);
         stopped = celi_tell(&o.progress, "generate", e + 1, epochs, value.loss);
     }
     cel_work_free(&work);
