@@ -11951,7 +11951,7 @@ CEL_API_DEF void cel_adam_step(cel_adam *a, cel_mat grad, const cel_adam_options
 
 /* ---- the estimator: gradient, step, project, loss (manual, section 2) ---- */
 
-/* One slide as the objective sees it. */
+/* One slide as the objective sees it: whatever the number of its cells, these sums are all that the loss needs. */
 typedef struct celi_paper_slide {
     double *c0, *c1;      /* (n x n) X^T X and X^T W X */
     double *mean, *u;     /* (n) m, and M m at the last evaluation */
@@ -11960,7 +11960,8 @@ typedef struct celi_paper_slide {
     cel_paper_value loss; /* there */
 } celi_paper_slide;
 
-/* A fit. Forces are in double whatever cel_real is: 200 steps add up. Once folded they are symmetric with unit
+/* A fit. Forces are in double whatever cel_real is: 200 steps add up, and a step may be smaller than what a float of
+ * size 1 can tell. Once folded they are symmetric with unit
  * diagonals, and only what is right of the diagonal is read and kept up to date: half the work. */
 typedef struct celi_paper_fit {
     int64_t n, slides;
@@ -11975,7 +11976,7 @@ typedef struct celi_paper_fit {
     int folded;
 } celi_paper_fit;
 
-/* A slide's moments, out of what cel_moments_add gathered. */
+/* A slide's moments, out of what cel_moments_add gathered: the first block is the identity's, the next that of W. */
 static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *moments, double q, celi_paper_slide *t,
                                         cel_error *err)
 {
@@ -12523,7 +12524,7 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     /* The gradient by the angles overwrites the one by x, from the last gene to the first. */
     if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
     for (e = 0; !status; e++) {
-        /* After the last step once more, for what is handed out. */
+        /* After the last step once more, without a gradient, for what is handed out. */
         int ended = e == epochs || stopped;
         status = cel_paper_from_angles(angles, rows, &work);
         if (!status)
@@ -12549,7 +12550,8 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     return status;
 }
 
-/* What perturb calls: rows x (S x n) become what the published generator makes of them. */
+/* What perturb calls: rows x (S x n) become what the published generator makes of them. The angles of rows of zeros
+ * are not defined, which is an error here as it is there. */
 static CEL_UNUSED cel_status celi_paper_relax(const cel_model *model, const cel_relations *relations,
                                               const cel_paper_options *options, cel_mat x, cel_error *err)
 {
@@ -12626,16 +12628,16 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
 static cel_status celi_colours_check(const cel_relations *relations, const int32_t *colour, cel_error *err)
 {
     int64_t i, r, e;
-    for (i = 0; i < relations->cells; i++)
+    for (i = 0; i < relations->cells; i++) {
         if (colour[i] < 0 || colour[i] >= relations->cells)
             return celi_fail(err, CEL_ERR_ARG, "a colour is out of range", -1, i, -1);
-    for (i = 0; i < relations->cells; i++)
-        for (r = 0; r < relations->count; r++) {
+        for (r = 1; r < relations->count; r++) { /* the identity joins nobody */
             const cel_csr *w = relations->at[r].w;
-            for (e = w ? w->start[i] : 0; w && e < w->start[i + 1]; e++)
+            for (e = w->start[i]; e < w->start[i + 1]; e++)
                 if (colour[w->index[e]] == colour[i])
                     return celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
         }
+    }
     return CEL_OK;
 }
 
@@ -13413,7 +13415,7 @@ static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real
  * that may leave it, takes four steps of the gauge. */
 static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
-    int64_t n = s->genes, i, m = batch->count;
+    int64_t i, m = batch->count;
     cel_mat x = l->x, u = l->u, b = l->b, t = l->t;
     int k, any = s->options.domain.orthant;
     for (i = 0; i < m; i++) any |= s->held[batch->cell[i]];
@@ -13845,13 +13847,12 @@ static int celi_text_place(celi_cursor *t, const char *rest, double *place)
 static cel_status celi_text_field(celi_cursor *t, const char *form, const cel_intervention_names *names,
                                   cel_intervention *v, const char **wrong)
 {
-    int64_t *cell = *form == 'L' ? &v->like : &v->cell, type = 0;
+    int64_t *cell = *form == 'L' ? &v->like : &v->cell;
     int read = 1, fits = 1;
     switch (*form) {
     case 'T':
-        type = celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
-        v->type = (int32_t)type;
-        fits = type >= 0;
+        v->type = (int32_t)celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
+        fits = v->type >= 0;
         *wrong = "unknown type";
         break;
     case 'G':
@@ -14065,10 +14066,9 @@ static void celi_prep_hops(celi_prep *c)
     }
 }
 
-/* The part of A among the listed cells (count, ascending) that are present (NULL: all are); map is the list's
- * inverse (-1: not in it), defined for all of A's rows. */
-static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const uint8_t *present,
-                                const int32_t *map, cel_csr *out)
+/* The part of A among the listed cells (count, ascending). map, of all of A's rows, is the list's inverse; cells of -1
+ * have no entries, be they listed or not. A may have fewer rows than the list's last: the sham's has no added cells. */
+static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const int32_t *map, cel_csr *out)
 {
     int64_t i, e, total = 0;
     cel_status status;
@@ -14076,13 +14076,12 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
         if (list[i] < a->rows) total += a->start[list[i] + 1] - a->start[list[i]];
     status = celi_csr_new(count, count, total, out);
     for (i = 0, total = 0; i < count && !status; i++) {
-        if ((!present || present[i]) && list[i] < a->rows)
-            for (e = a->start[list[i]]; e < a->start[list[i] + 1]; e++) {
-                int32_t j = map[a->index[e]];
-                if (j < 0 || (present && !present[j])) continue;
-                out->index[total] = j;
-                out->value[total++] = a->value[e];
-            }
+        int has = list[i] < a->rows && map[list[i]] >= 0;
+        for (e = has ? a->start[list[i]] : 0; has && e < a->start[list[i] + 1]; e++) {
+            if (map[a->index[e]] < 0) continue;
+            out->index[total] = map[a->index[e]];
+            out->value[total++] = a->value[e];
+        }
         out->start[i + 1] = total;
     }
     return status;
@@ -14090,13 +14089,13 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
 
 /* All relations of an arm, restricted. */
 static cel_status celi_relations_part(const cel_relations *from, const int32_t *list, int64_t count,
-                                      const uint8_t *present, const int32_t *map, cel_relations *to)
+                                      const int32_t *map, cel_relations *to)
 {
     int64_t r;
     cel_status status = cel_relations_new(count, to);
     for (r = 1; r < from->count && !status; r++) {
         cel_csr part;
-        status = celi_csr_part(from->at[r].w, list, count, present, map, &part);
+        status = celi_csr_part(from->at[r].w, list, count, map, &part);
         if (!status) status = cel_relations_add(to, from->name[r], &part, NULL);
     }
     return status;
@@ -14110,7 +14109,7 @@ static cel_status celi_prep_local(celi_prep *c)
     const cel_tissue *tissue = c->tissue;
     int64_t i, d, n = p->genes, S = p->observed, added = 0, dims = tissue->coords.data ? tissue->coords.cols : 0;
     int arm;
-    cel_status status;
+    cel_status status = CEL_OK;
     /* One ring more than may move: what a cell at the reach feels of its neighbours beyond must be there. */
     for (i = 0; i < c->cells; i++)
         c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
@@ -14140,8 +14139,12 @@ static cel_status celi_prep_local(celi_prep *c)
                 v ? (cel_real)v->place[d] : tissue->coords.data[i * tissue->coords.stride + d];
         if (p->type) p->type[to] = !v ? tissue->type[i] : v->row ? -1 : tissue->type[v->like];
     }
-    for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
-        status = celi_relations_part(c->arm[arm], p->id, p->cells, p->present[arm], c->map, &p->relations[arm]);
+    for (arm = 0; arm < 2 && !status; arm++) {
+        /* The queue is done with, and becomes the map of the cells that this arm has. */
+        for (i = 0; i < c->cells; i++)
+            c->queue[i] = c->map[i] >= 0 && p->present[arm][c->map[i]] ? c->map[i] : -1;
+        status = celi_relations_part(c->arm[arm], p->id, p->cells, c->queue, &p->relations[arm]);
+    }
     return status;
 }
 
@@ -14194,7 +14197,9 @@ static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
             row[g] = (cel_real)(rest > 0 ? (double)row[g] * (radius / sqrt(rest)) : radius / sqrt((double)places));
 }
 
-/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. */
+/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. Where they
+ * leave none, to rounding, the whole row is held; and a row that is held whole must be one of unit length itself, unless
+ * a profile made it so. */
 static cel_status celi_prep_settle(celi_prep *c, int64_t i)
 {
     cel_perturb *p = c->p;
@@ -14379,7 +14384,6 @@ typedef struct celi_effect_run {
     const cel_perturb_options *o;
     cel_effect *e;
     celi_pool own, scratch; /* what e keeps, and what goes */
-    double *sums;           /* (groups x columns) of the largest table */
     int32_t *colour;        /* (L) of the relations of both arms together */
     cel_work work;
     cel_error *err;         /* cells as of p; the caller's come last */
@@ -14387,7 +14391,7 @@ typedef struct celi_effect_run {
 
 static int celi_both(const cel_perturb *p, int64_t i) { return p->present[0][i] && p->present[1][i]; }
 
-/* An empty table of a grouping. */
+/* An empty table of a grouping. Behind q is room for the sums of one repeat, as large as each of the five. */
 static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping *by, cel_effect_table *t)
 {
     const cel_perturb *p = run->p;
@@ -14397,7 +14401,7 @@ static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping
     t->columns = p->genes + (run->o->sets.data ? run->o->sets.rows : 0);
     size = t->groups * t->columns;
     t->cells = (int64_t *)celi_pool_get(&run->own, t->groups, sizeof *t->cells);
-    t->mean = (double *)celi_pool_get(&run->own, size, 5 * sizeof *t->mean);
+    t->mean = (double *)celi_pool_get(&run->own, size, 6 * sizeof *t->mean);
     if (run->own.status) return run->own.status;
     t->se = t->mean + size;
     t->z = t->se + size;
@@ -14411,11 +14415,12 @@ static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping
     return CEL_OK;
 }
 
+/* An empty effect with its tables. */
 static cel_status celi_effect_new(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
     cel_effect *e = run->e;
-    int64_t t, most = 1;
+    int64_t t;
     cel_status status;
     e->after = celi_pool_mat(&run->own, p->cells, p->genes);
     e->sham = celi_pool_mat(&run->own, p->cells, p->genes);
@@ -14424,12 +14429,9 @@ static cel_status celi_effect_new(celi_effect_run *run)
     e->tables = run->o->groupings;
     e->table = (cel_effect_table *)celi_pool_get(&run->own, e->tables, sizeof *e->table);
     status = run->own.status;
-    for (t = 0; t < e->tables && !status; t++) {
+    for (t = 0; t < e->tables && !status; t++)
         status = celi_effect_table_new(run, &run->o->grouping[t], &e->table[t]);
-        if (e->table[t].groups * e->table[t].columns > most) most = e->table[t].groups * e->table[t].columns;
-    }
-    run->sums = (double *)celi_pool_get(&run->scratch, most, sizeof *run->sums);
-    return status ? status : run->scratch.status;
+    return status;
 }
 
 /* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. A set's
@@ -14441,23 +14443,24 @@ static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int6
     const int32_t *label = run->o->grouping[which].label;
     cel_mat sets = run->o->sets;
     int64_t i, g, k, n = p->genes, size = table->groups * table->columns;
-    memset(run->sums, 0, (size_t)size * sizeof *run->sums);
+    double *sums = table->q + size;
+    memset(sums, 0, (size_t)size * sizeof *sums);
     for (i = 0; i < p->cells; i++) {
         double *sum;
         if (label[i] < 0 || !celi_both(p, i)) continue;
-        sum = run->sums + label[i] * table->columns;
+        sum = sums + label[i] * table->columns;
         for (g = 0; g < n; g++) sum[g] += (double)arm[1].data[i * n + g] - (double)arm[0].data[i * n + g];
     }
     for (k = 0; k < table->groups; k++) {
-        double *sum = run->sums + k * table->columns;
+        double *sum = sums + k * table->columns;
         for (g = 0; g < n && table->cells[k]; g++) sum[g] /= (double)table->cells[k];
         for (g = n; g < table->columns; g++)
             for (i = 0; i < n; i++) sum[g] += (double)sets.data[(g - n) * sets.stride + i] * sum[i];
     }
     for (k = 0; k < size; k++) {
-        double step = run->sums[k] - table->mean[k];
+        double step = sums[k] - table->mean[k];
         table->mean[k] += step * share;
-        table->se[k] += step * (run->sums[k] - table->mean[k]);
+        table->se[k] += step * (sums[k] - table->mean[k]);
     }
 }
 
@@ -14484,7 +14487,8 @@ static void celi_effect_add(celi_effect_run *run, const cel_mat *arm, int64_t re
     e->repeats = repeat;
 }
 
-/* A table's errors and tests from its sums of squares; scale NaN without repeats. */
+/* A table's errors and tests from its sums of squares; scale NaN without repeats. A difference that is the same in all
+ * repeats, as of a held gene, has no error, and an infinite z. */
 static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double scale)
 {
     int64_t k, sets = t->columns - t->genes;
@@ -14504,7 +14508,8 @@ static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double 
     return status;
 }
 
-/* Errors and tests from the sums of squares, and the sizes of it all. */
+/* Errors and tests from the sums of squares, and the sizes of it all. scale makes of a sum of squared deviations the
+ * square of the error of the mean. */
 static cel_status celi_effect_finish(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14535,8 +14540,9 @@ static cel_status celi_effect_finish(celi_effect_run *run)
 
 /* ---- methods without repeats: the arms are e->sham and e->after ---- */
 
-/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x. lambda (L, or NULL)
- * receives x.v / x.x over the free part as v was. */
+/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x, which only turns on its
+ * sphere. lambda (L, or NULL) receives x.v / x.x over the free part as v was: of a gradient, the multiplier of the
+ * sphere. */
 static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lambda)
 {
     int64_t i, g, n = x.cols;
@@ -14625,7 +14631,8 @@ static cel_status celi_newton(celi_effect_run *run, cel_mat x)
     return status;
 }
 
-/* The published generator for the cells that an arm has, from where the arm starts, into x. */
+/* The published generator for the cells that an arm has, from where the arm starts, into x. It knows no cell that does
+ * not count, so that its rows and relations are those of the cells present, closed up: list is their inverse. */
 static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14643,7 +14650,7 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
         list[count++] = (int32_t)i;
     }
     rows.rows = count;
-    if (!status) status = celi_relations_part(&p->relations[arm], list, count, NULL, map, &relations);
+    if (!status) status = celi_relations_part(&p->relations[arm], list, count, map, &relations);
 #if defined(CELI_PUBLISHED)
     if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, rows, run->err);
     if (status && run->err->cell >= 0 && run->err->cell < count) run->err->cell = list[run->err->cell];
@@ -14701,14 +14708,7 @@ static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat
     return status ? status : celi_newton(run, x);
 }
 
-/* An arm by a method without repeats; the sham comes first. */
-static cel_status celi_effect_arm(celi_effect_run *run, int arm, const cel_mat *x)
-{
-    if (run->o->method == CEL_METHOD_PAPER) return celi_effect_paper(run, arm, x[arm]);
-    if (run->o->method == CEL_METHOD_LINEAR && arm) return celi_effect_linear(run, x[0], x[1]);
-    return celi_effect_ascend(run, arm, run->p->fixed[arm], x[arm]);
-}
-
+/* Both arms by a method without repeats: the sham first, from whose end LINEAR goes on. */
 static cel_status celi_effect_once(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14719,7 +14719,9 @@ static cel_status celi_effect_once(celi_effect_run *run)
     x[1] = run->e->after;
     for (arm = 0; arm < 2; arm++) cel_mat_copy(p->start[arm], x[arm]);
     for (arm = 0; arm < 2 && !status; arm++) {
-        status = celi_effect_arm(run, arm, x);
+        if (run->o->method == CEL_METHOD_PAPER) status = celi_effect_paper(run, arm, x[arm]);
+        else if (run->o->method == CEL_METHOD_LINEAR && arm) status = celi_effect_linear(run, x[0], x[1]);
+        else status = celi_effect_ascend(run, arm, p->fixed[arm], x[arm]);
         if (!status) status = celi_tell(&run->o->progress, "perturb", arm + 1, 2, 0);
     }
     for (arm = 0; arm < 2 && !status; arm++)
@@ -14782,7 +14784,8 @@ static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64
     }
 }
 
-/* The step that the sham adapts, for both arms; x is scratch. */
+/* The step that the sham adapts, for both arms: were each to adapt its own, they would not make the same moves. x is
+ * scratch. */
 static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step)
 {
     cel_sample *sham;
