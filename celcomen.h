@@ -11878,23 +11878,15 @@ enum { CELI_STREAM_START = 0x70610001, CELI_STREAM_SHUFFLE = 0x70610002, CELI_ST
 
 /* ---- Adam ---- */
 
-/* A state in memory of 2 count zeros; no memory, no state. */
-static cel_adam celi_adam_at(void *memory, int64_t count)
-{
-    cel_adam a = CEL_ZERO;
-    if (!memory) return a;
-    a.m = (double *)memory;
-    a.v = a.m + count;
-    a.count = count;
-    return a;
-}
-
 CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
 {
     memset(out, 0, sizeof *out);
     if (count < 0) return CEL_ERR_ARG;
-    *out = celi_adam_at(celi_alloc((size_t)count, 2 * sizeof(double)), count);
-    return out->m ? CEL_OK : CEL_ERR_MEMORY;
+    out->m = (double *)celi_alloc((size_t)count, 2 * sizeof(double));
+    if (!out->m) return CEL_ERR_MEMORY;
+    out->v = out->m + count;
+    out->count = count;
+    return CEL_OK;
 }
 
 CEL_API_DEF void cel_adam_free(cel_adam *a)
@@ -11960,9 +11952,9 @@ typedef struct celi_paper_slide {
     cel_paper_value loss; /* there */
 } celi_paper_slide;
 
-/* A fit. Forces are in double whatever cel_real is: 200 steps add up, and a step may be smaller than what a float of
- * size 1 can tell. Once folded they are symmetric with unit
- * diagonals, and only what is right of the diagonal is read and kept up to date: half the work. */
+/* A fit. Forces are in double whatever cel_real is: 200 steps add up, and one may be smaller than what a float of size
+ * 1 can tell. Once folded they are symmetric with unit diagonals, and only what is right of the diagonal is read and
+ * kept up to date: half the work. */
 typedef struct celi_paper_fit {
     int64_t n, slides;
     double *force;  /* (2 x n x n) intra, inter */
@@ -11975,6 +11967,12 @@ typedef struct celi_paper_fit {
     cel_sphere sphere;
     int folded;
 } celi_paper_fit;
+
+static void celi_paper_close(celi_paper_fit *f)
+{
+    celi_pool_free(&f->pool);
+    cel_adam_free(&f->adam);
+}
 
 /* A slide's moments, out of what cel_moments_add gathered: the first block is the identity's, the next that of W. */
 static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *moments, double q, celi_paper_slide *t,
@@ -12044,9 +12042,9 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     f->row = (double *)celi_pool_get(&f->pool, 2 * n, sizeof(double));
     f->order = (int64_t *)celi_pool_get(&f->pool, slides, sizeof(int64_t));
     f->slide = (celi_paper_slide *)celi_pool_get(&f->pool, slides, sizeof(celi_paper_slide));
-    if (o->optimiser == CEL_OPTIMISER_ADAM)
-        f->adam = celi_adam_at(celi_pool_get(&f->pool, 2 * n * n, 2 * sizeof(double)), 2 * n * n);
-    if (f->pool.status) status = celi_no_memory(err);
+    status = f->pool.status;
+    if (!status && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(2 * n * n, &f->adam);
+    if (status) celi_no_memory(err);
     for (s = 0; s < slides && !status; s++) {
         f->order[s] = s;
         status = celi_paper_slide_open(f, moments + s, o->slide_q ? o->slide_q[s] : celi_or(o->q, 6), f->slide + s,
@@ -12054,7 +12052,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     }
     for (i = 0; i < 2 * n && !status; i++)
         for (j = 0; j < n; j++) f->force[i * n + j] = (double)model->force.data[i * model->force.stride + j];
-    if (status) celi_pool_free(&f->pool);
+    if (status) celi_paper_close(f);
     return status;
 }
 
@@ -12078,9 +12076,9 @@ static void celi_paper_fold(celi_paper_fit *f)
     f->folded = 1;
 }
 
-/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs, in one walk over the forces: with
- * M = 2 F_0 + q F_1 it adds up u = M m, k = |u|, <F_0, C0> and <F_1, C1>. Folded, it sees each pair of genes once, and
- * what is right of the diagonal stands for both sides. */
+/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs, in one walk over the forces:
+ * with M = 2 F_0 + q F_1 it adds up u = M m, k = |u|, <F_0, C0> and <F_1, C1>. Folded, it sees each pair of genes once,
+ * and what is right of the diagonal stands for both sides. */
 static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 {
     int64_t n = f->n, i, j;
@@ -12136,7 +12134,8 @@ static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide 
     }
 }
 
-/* Clamps a row to [0, 1]: written as two choices, which compilers make minima and maxima of. NaN stays, so that a fit that diverged is told from one that did not. */
+/* Clamps a row to [0, 1]: written as two choices, which compilers make minima and maxima of. NaN stays, so that a fit
+ * that diverged is told from one that did not. */
 static void celi_paper_project(double *a, int64_t count)
 {
     int64_t j;
@@ -12178,7 +12177,7 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
 }
 
 /* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. The
- * order is a shuffle of the last epoch's (Fisher and Yates), by random numbers that are a function of seed and epoch. */
+ * order is a shuffle of the last epoch's (Fisher and Yates), by numbers that are a function of seed and epoch. */
 static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, int64_t e)
 {
     int64_t together = o->summed ? f->slides : 1, i, k;
@@ -12200,7 +12199,8 @@ static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, in
     return loss;
 }
 
-/* Forces out, unfolded, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not finite. */
+/* Forces out, unfolded, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not
+ * finite. */
 static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_paper_report *report)
 {
     cel_paper_value *sum = &report->final;
@@ -12273,7 +12273,7 @@ CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments 
             inter[j] = (cel_real)f.row[n + j];
         }
     }
-    celi_pool_free(&f.pool);
+    celi_paper_close(&f);
     return CEL_OK;
 }
 
@@ -12309,7 +12309,7 @@ CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides,
     } else if (report) {
         *report = made;
     }
-    celi_pool_free(&f.pool);
+    celi_paper_close(&f);
     return status;
 }
 
@@ -12518,9 +12518,8 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     else status = celi_scan(angles, -DBL_MAX, DBL_MAX, "an angle is not finite", NULL, err);
     rows = x.data ? x : celi_pool_mat(&pool, S, n);
     d_x = celi_pool_mat(&pool, S, n);
-    if (o.optimiser == CEL_OPTIMISER_ADAM && n > 1)
-        adam = celi_adam_at(celi_pool_get(&pool, S * (n - 1), 2 * sizeof(double)), S * (n - 1));
     if (!status) status = pool.status;
+    if (!status && o.optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(S * (n - 1), &adam);
     /* The gradient by the angles overwrites the one by x, from the last gene to the first. */
     if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
     for (e = 0; !status; e++) {
@@ -12540,6 +12539,7 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
         else cel_mat_axpy((cel_real)-step.lr, d_angles, angles);
         stopped = celi_tell(&o.progress, "generate", e + 1, epochs, value.loss);
     }
+    cel_adam_free(&adam);
     cel_work_free(&work);
     celi_pool_free(&pool);
     if (!status && last) *last = value;
@@ -13756,7 +13756,8 @@ static int celi_text_minus(celi_cursor *t)
 static int celi_text_digits(celi_cursor *t, double *v)
 {
     int count = 0;
-    for (; t->at < t->end && t->p[t->at] >= '0' && t->p[t->at] <= '9'; t->at++, count++) *v = *v * 10 + (t->p[t->at] - '0');
+    for (; t->at < t->end && t->p[t->at] >= '0' && t->p[t->at] <= '9'; t->at++, count++)
+        *v = *v * 10 + (t->p[t->at] - '0');
     return count;
 }
 
@@ -13933,7 +13934,7 @@ CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, c
         status = celi_intervention_line(names, t, &list[k++], err);
     }
     if (status) {
-        celi_free(list);
+        cel_intervention_free(list);
         return status;
     }
     *out = list;
@@ -14127,7 +14128,7 @@ static cel_status celi_prep_local(celi_prep *c)
     for (i = 0; i < c->cells; i++) {
         int64_t to = c->map[i];
         const cel_intervention *v = NULL;
-        /* Every added cell is one that is intervened on, hence local; the a-th is that of the a-th such intervention. */
+        /* Every added cell is intervened on, hence local; the a-th is that of the a-th intervention that adds. */
         while (i >= S && !v) v = celi_adds(&c->list[added++]) ? &c->list[added - 1] : NULL;
         if (to < 0) continue;
         p->id[to] = (int32_t)i;
@@ -14198,8 +14199,8 @@ static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
 }
 
 /* A local cell after all that was done to it: its free part takes what length the held values leave, if any. Where they
- * leave none, to rounding, the whole row is held; and a row that is held whole must be one of unit length itself, unless
- * a profile made it so. */
+ * leave none, to rounding, the whole row is held; and a row that is held whole must be of unit length itself, which a
+ * profile is. */
 static cel_status celi_prep_settle(celi_prep *c, int64_t i)
 {
     cel_perturb *p = c->p;
@@ -14566,9 +14567,9 @@ static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lamb
 
 /* Conjugate gradient for -Hess H(x) v = r on the tangent space; r is overwritten, d and a are scratch. For a quadratic
  * H on spheres, Hess H(x) d is the tangent part of (dH/dX)(d) without the field, less lambda_i d_i,
- * lambda_i = x_i . (dH/dx_i) / |x_i|^2: the second term is the bending of the sphere, the pull that keeps the cell on it.
- * Products keep to the tangent space, and so does every step. Where the curvature is not negative the step so far has
- * to do. */
+ * lambda_i = x_i . (dH/dx_i) / |x_i|^2: the second term is the bending of the sphere, the pull that keeps the cell on
+ * it. Products keep to the tangent space, and so does every step. Where the curvature is not negative the step so far
+ * has to do. */
 static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, const double *lambda, cel_mat x,
                                     cel_mat r, cel_mat v, cel_mat d, cel_mat a)
 {
