@@ -13744,43 +13744,13 @@ static int celi_text_take(celi_cursor *t, char c)
     return 1;
 }
 
-/* Takes a sign, if there is one; 1 for a minus. */
-static int celi_text_minus(celi_cursor *t)
-{
-    int minus = celi_text_take(t, '-');
-    if (!minus) (void)celi_text_take(t, '+');
-    return minus;
-}
-
-/* Appends the digits that are next to *v, and returns how many there were. */
-static int celi_text_digits(celi_cursor *t, double *v)
-{
-    int count = 0;
-    for (; t->at < t->end && t->p[t->at] >= '0' && t->p[t->at] <= '9'; t->at++, count++)
-        *v = *v * 10 + (t->p[t->at] - '0');
-    return count;
-}
-
-/* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly: then both the digits as a
- * whole number and the power of ten are exact, and one division or product rounds once. */
+/* A decimal number, read as in tables: as much of the text as can be part of one. */
 static int celi_text_number(celi_cursor *t, double *out)
 {
-    double m = 0, e = 0;
-    int negative, down, digits, places = 0;
+    size_t first;
     (void)celi_peek(t);
-    negative = celi_text_minus(t);
-    digits = celi_text_digits(t, &m);
-    if (celi_text_take(t, '.')) places = celi_text_digits(t, &m);
-    if (digits + places == 0) return 0;
-    if (celi_text_take(t, 'e') || celi_text_take(t, 'E')) {
-        down = celi_text_minus(t);
-        if (!celi_text_digits(t, &e)) return 0;
-        if (down) e = -e;
-    }
-    e -= places;
-    m = e < 0 ? m / pow(10, -e) : m * pow(10, e);
-    *out = negative ? -m : m;
-    return 1;
+    for (first = t->at; t->at < t->end && memchr("+-.0123456789eE", t->p[t->at], 15);) t->at++;
+    return celi_number((const char *)t->p + first, t->at - first, out);
 }
 
 /* An index below `bound`; a whole number out of range is taken too, as -1. */
