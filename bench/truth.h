@@ -244,6 +244,37 @@ static CEL_UNUSED void asked(const char *what, double measured, int sign, double
 }
 static CEL_UNUSED void asked_total(void) { printf("\n%d of %d met\n", asked_met, asked_count); }
 
+/* ---- the programs: [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]; all of them if none is named ---- */
+
+typedef struct experiment {
+    const char *name;
+    void (*run)(void);
+} experiment;
+static int quick;
+
+static CEL_UNUSED int run_experiments(int argc, char **argv, const experiment *all)
+{
+    int i, k, named = 0;
+    for (i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--data") && i + 1 < argc) data_folder = argv[++i];
+        else if (!strcmp(argv[i], "--quick")) quick = 1;
+        else if (!strcmp(argv[i], "--csv") && i + 1 < argc) csv = fopen(argv[++i], "w");
+        else named++;
+    }
+    fprintf(csv ? csv : stdout, "experiment,setting,method,force,figure,median,lower_quartile,upper_quartile,failed,runs\n");
+    for (k = 0; all[k].name; k++) {
+        int wanted = !named;
+        double start = clock_of(2);
+        for (i = 1; i < argc; i++) wanted |= !strcmp(argv[i], all[k].name);
+        if (!wanted) continue;
+        all[k].run();
+        fprintf(stderr, "%s: %.0f s\n", all[k].name, clock_of(2) - start);
+    }
+    if (csv) fclose(csv);
+    csv = NULL;
+    return 0;
+}
+
 /* ---- tissue ---- */
 
 typedef struct slide {
@@ -358,7 +389,7 @@ static CEL_UNUSED void draw(const setting *set, uint64_t seed, const cel_model *
     cel_sample_options options = CEL_ZERO;
     options.seed = seed;
     options.stream = 1;
-    options.orthant = set->orthant;
+    options.domain.orthant = set->orthant;
     options.sweeps = set->orthant ? 300 : 150;
     options.warmup = 50;
     options.thin = options.sweeps;
