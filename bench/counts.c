@@ -124,25 +124,111 @@ static int tried(int method, const setting *set, int64_t run)
     return 1;
 }
 
+/* F - v c^T - c v^T with the least sum of absolute values off the diagonal, by reweighted least squares. */
+static void sparsest(cel_mat f, const double *v)
+{
+    int64_t n = f.rows, a, b;
+    int round;
+    cel_mat weight = new_mat(n, n), system = new_mat(n, n), c = new_mat(n, 1), left = new_mat(n, n);
+    cel_mat_fill(weight, 1);
+    for (round = 0; round < 30; round++) {
+        double mean = 0;
+        for (a = 0; a < n; a++) {
+            double diagonal = 1e-6, right = 0;
+            for (b = 0; b < n; b++) {
+                double w = a == b ? 0 : (double)weight.data[a * n + b];
+                diagonal += w * v[b] * v[b];
+                right += w * (double)f.data[a * n + b] * v[b];
+                system.data[a * n + b] = (cel_real)(w * v[a] * v[b]);
+            }
+            system.data[a * n + a] += (cel_real)diagonal;
+            c.data[a] = (cel_real)right;
+        }
+        check(cel_mat_cholesky(system), "gauge");
+        check(cel_mat_cholesky_solve(system, c), "gauge");
+        for (a = 0; a < n; a++)
+            for (b = 0; b < n; b++) {
+                double x = (double)f.data[a * n + b] - v[a] * (double)c.data[b] - (double)c.data[a] * v[b];
+                left.data[a * n + b] = (cel_real)x;
+                mean += fabs(x) / (double)(n * n);
+            }
+        for (a = 0; a < n * n; a++)
+            weight.data[a] = (cel_real)(1 / fmax(fabs((double)left.data[a]), 1e-3 * mean + 1e-6));
+        if (round == 0) continue;
+        for (b = 0, mean = 0; b < n * n; b++) mean += (double)weight.data[b] / (double)(n * n);
+        for (b = 0; b < n * n; b++) weight.data[b] /= (cel_real)mean; /* only ratios count: within range of a float */
+    }
+    check(cel_mat_copy(left, f), "copy");
+    cel_mat_free(&weight);
+    cel_mat_free(&system);
+    cel_mat_free(&c);
+    cel_mat_free(&left);
+}
+
+/* The exact form on the recommended rows. These have no part along the size direction u, which it would read as a force:
+ * it sees them in n - 1 coordinates, by the reflection that takes u to the last axis. Its forces come back the same way,
+ * in partial-correlation units, and in the gauge u c^T + c u^T of the least sum of absolute values. */
+static void exact_fit(const slide *s, fitted *out)
+{
+    int64_t n = s->x.cols, i, a, b, r;
+    int turn;
+    double v[64], w[64], square = 0, *u;
+    cel_mat rows = new_mat(s->x.rows, n), less = new_mat(s->x.rows, n - 1), force = new_mat(2 * n, n);
+    cel_scaling scaling;
+    check(cel_mat_copy(s->x, rows), "copy");
+    check(cel_scaling_fit(rows, s->total, NULL, NULL, &scaling, NULL), "scaling");
+    u = scaling.size;
+    for (a = 0; a < n; a++) v[a] = u[a] + (a == n - 1 ? 1 : 0), square += v[a] * v[a];
+    for (i = 0; i < rows.rows; i++) {
+        double dot = 0;
+        for (a = 0; a < n; a++) dot += v[a] * (double)rows.data[i * n + a];
+        for (a = 0; a + 1 < n; a++)
+            less.data[i * (n - 1) + a] = (cel_real)((double)rows.data[i * n + a] - 2 * v[a] * dot / square);
+    }
+    plain_fit(s, less, CEL_SCORE_EXACT, out);
+    for (r = 0; r < 2; r++) { /* A = F / n - I / 2 within, G = F / n between, turned back from both sides */
+        cel_mat f = cel_mat_block(force, r * n, 0, n, n);
+        for (a = 0; a + 1 < n; a++)
+            for (b = 0; b + 1 < n; b++)
+                f.data[a * n + b] = (cel_real)((double)cel_model_force(&out->model, r).data[a * (n - 1) + b] / (double)(n - 1) -
+                                               (!r && a == b ? 0.5 : 0));
+        for (turn = 0; turn < 2; turn++) {
+            for (a = 0; a < n; a++) {
+                double dot = 0;
+                for (b = 0; b < n; b++) dot += v[b] * (double)f.data[a * n + b];
+                for (b = 0; b < n; b++) f.data[a * n + b] -= (cel_real)(2 * v[b] * dot / square);
+            }
+            for (a = 0; a < n; a++)
+                for (b = 0; b < a; b++) {
+                    cel_real swap = f.data[a * n + b];
+                    f.data[a * n + b] = f.data[b * n + a];
+                    f.data[b * n + a] = swap;
+                }
+        }
+    }
+    for (a = 0; a < n; a++) w[a] = sqrt(fabs((double)force.data[a * n + a]));
+    for (i = 0; i < 2 * n * n; i++) force.data[i] /= (cel_real)(w[i / n % n] * w[i % n]);
+    for (a = 0; a < n; a++) w[a] = u[a] / w[a];
+    for (r = 0; r < 2; r++) sparsest(cel_mat_block(force, r * n, 0, n, n), w);
+    cel_mat_free(&out->force);
+    cel_mat_free(&rows);
+    out->force = force;
+    out->scaling = scaling;
+}
+
 static void answer(int method, const slide *s, uint64_t seed, int errors, fitted *out)
 {
     int64_t n = s->x.cols;
-    cel_mat rows;
     memset(out, 0, sizeof *out);
     if (method == RECOMMENDED)
         recommended(s, CEL_KIND_COUNTS, NULL, errors, out);
     else if (method == DEFAULT_010)
-        plain_fit(s, log_rows(s, 0), CEL_SCORE_AUTO, 0, out);
+        plain_fit(s, log_rows(s, 0), CEL_SCORE_AUTO, out);
     else if (method == ORTHANT)
-        plain_fit(s, log_rows(s, quantile(s->total, s->x.rows, 0.5)), CEL_SCORE_ORTHANT, 0, out);
-    else if (method == EXACT) { /* the recommended rows, the exact form on them */
-        cel_scaling scaling;
-        rows = new_mat(s->x.rows, n);
-        check(cel_mat_copy(s->x, rows), "copy");
-        check(cel_scaling_fit(rows, s->total, NULL, NULL, &scaling, NULL), "scaling");
-        plain_fit(s, rows, CEL_SCORE_EXACT, 1, out);
-        out->scaling = scaling;
-    } else {
+        plain_fit(s, log_rows(s, quantile(s->total, s->x.rows, 0.5)), CEL_SCORE_ORTHANT, out);
+    else if (method == EXACT)
+        exact_fit(s, out);
+    else {
         check(cel_mat_new(2 * n, n, &out->force), "memory");
         if (method == UNTRAINED) {
             check(cel_model_new(n, 2, 0, &out->model), "memory");
@@ -151,7 +237,7 @@ static void answer(int method, const slide *s, uint64_t seed, int errors, fitted
             return;
         }
         out->rows = log_rows(s, 0);
-        correlate(out->rows, &s->relations, method == PARTIAL, cel_mat_block(out->force, 0, 0, n, n),
+        correlate(out->rows, &s->relations, method == PARTIAL ? PARTIAL_ALL : PLAIN, cel_mat_block(out->force, 0, 0, n, n),
                   cel_mat_block(out->force, n, 0, n, n));
     }
 }
@@ -287,7 +373,8 @@ static void permuted(void)
 
 /* A gene is brought down to a tenth of its mean rate in 36 cells far from each other: under the true forces on the
  * tissue itself, and by the fitted ones on what was seen of it, at the same dose in counts. Effects on the six
- * neighbours, in units of log1p of counts at the median total as each method scales them; the truth is converted. */
+ * neighbours, in units of log1p of counts at the total that each method scales to, at which both the true effect and
+ * the predicted one are brought: counts say nothing of a change of all genes together. */
 enum { KNOCKED = 6, GRID = 6 };
 enum { BY_RECOMMENDED, BY_010, BY_NOTHING, PREDICTORS };
 static const char *const predictor_name[PREDICTORS + 1] = {"recommended", "default of 0.1.0", "no effect", NULL};
@@ -395,7 +482,7 @@ static knocked knock(uint64_t seed)
             typical(row, change, n, mu, t, q);
             dose[i] = q[a];
         }
-        effect_of(&p.truth, &p.tissue.relations, p.tissue.x, a, hold, 48, seed, moved);
+        effect_of(&p.truth, &p.tissue.relations, p.tissue.x, a, hold, 24, seed, moved);
         for (m = 0; m < PREDICTORS; m++) {
             const fitted *f = fit + m;
             double target = m == BY_010 ? 1e4 : t;
@@ -416,20 +503,25 @@ static knocked knock(uint64_t seed)
                 }
             }
             if (m < BY_NOTHING)
-                effect_of(&f->model, &p.seen.relations, f->rows, a, hold, 16, seed, effect);
+                effect_of(&f->model, &p.seen.relations, f->rows, a, hold, 8, seed, effect);
             for (c = 0; c < near_count; c++) {
                 int64_t cell = near[c];
-                double length = 0;
+                double length = 0, before, now;
                 for (k = 0; k < n; k++)
                     length += pow(log1p(1e4 / p.seen.total[cell] * (double)p.seen.x.data[cell * n + k]), 2);
                 typical(p.tissue.x.data + cell * n, NULL, n, mu, target, q);
                 typical(p.tissue.x.data + cell * n, moved.data + cell * n, n, mu, target, after);
-                for (k = 0; k < n; k++) {
-                    int64_t to = (g * n + k) * near_count + c;
+                for (k = 0; k < n; k++) store[0][m][(g * n + k) * near_count + c] = log1p(after[k]) - log1p(q[k]);
+                if (m == BY_NOTHING) continue;
+                for (before = now = 0, k = 0; k < n; k++) {
                     double unit = m == BY_RECOMMENDED ? f->scaling.scale[k] * f->scaling.cell[cell].length : sqrt(length);
-                    store[0][m][to] = log1p(after[k]) - log1p(q[k]);
-                    store[1][m][to] = m == BY_NOTHING ? 0 : unit * (double)effect.data[cell * n + k];
+                    q[k] = target / p.seen.total[cell] * (double)p.seen.x.data[cell * n + k];
+                    after[k] = fmax(0, (1 + q[k]) * exp(unit * (double)effect.data[cell * n + k]) - 1);
+                    before += q[k];
+                    now += after[k];
                 }
+                for (k = 0; k < n; k++)
+                    store[1][m][(g * n + k) * near_count + c] = log1p(after[k] * before / now) - log1p(q[k]);
             }
         }
     }
@@ -485,7 +577,7 @@ static void tables(void)
         printf("\n| %s |", method_name[m]);
         for (level = 0; level < LEVELS; level++) {
             double sum[2] = {0};
-            char name[64], text[2][16];
+            char name[64], text[2][24];
             for (r = 0; r < 2; r++)
                 for (k = 0; k < 5; k++) {
                     snprintf(name, sizeof name, "%s, %s", experiments[k].set.name, level_name[level]);
@@ -499,7 +591,7 @@ static void tables(void)
            seeds);
     for (level = 0; level < LEVELS; level++) {
         static const char *const figure[] = {"false_discovery_proportion", "power", "sd_of_null_z", "calls"};
-        char name[64], text[2][16];
+        char name[64], text[2][24];
         snprintf(name, sizeof name, "%s, %s", experiments[0].set.name, level_name[level]);
         printf("| %s |", level_name[level]);
         for (k = 0; k < 4; k++)

@@ -127,7 +127,7 @@ static CEL_UNUSED int64_t upper(cel_mat a, double *out)
 /* ---- results: a line of CSV each, kept for the tables ---- */
 
 typedef struct result {
-    char experiment[24], setting[64], method[40], force[8], figure[32];
+    char experiment[32], setting[64], method[48], force[8], figure[32];
     double median;
 } result;
 static result *results;
@@ -187,12 +187,12 @@ static double found(const char *experiment, const char *setting, const char *met
 static const char *short_number(double x, char *text)
 {
     if (!(x <= x)) return "-";
-    if (fabs(x) >= 100) snprintf(text, 16, "%.0f", x);
-    else if (fabs(x) >= 1) snprintf(text, 16, "%.2f", x);
+    if (fabs(x) >= 100) snprintf(text, 24, "%.0f", x);
+    else if (fabs(x) >= 1) snprintf(text, 24, "%.2f", x);
     else {
         char digits[16];
         snprintf(digits, sizeof digits, "%.3f", fabs(x));
-        snprintf(text, 16, "%s%s", x < -0.0005 ? "-" : "", digits[0] == '0' ? digits + 1 : digits);
+        snprintf(text, 24, "%s%s", x < -0.0005 ? "-" : "", digits[0] == '0' ? digits + 1 : digits);
     }
     return text;
 }
@@ -201,7 +201,7 @@ static const char *short_number(double x, char *text)
 static CEL_UNUSED void table(const char *title, const char *experiment, const char *figure, const char *force,
                              const char *const *settings, const char *const *methods)
 {
-    char text[2][16];
+    char text[2][24];
     int k, m;
     printf("\n%s\n\n| method |", title);
     for (k = 0; settings[k]; k++) printf(" %s |", settings[k]);
@@ -234,7 +234,7 @@ static int asked_count, asked_met;
 static CEL_UNUSED void asked_title(void) { printf("\n| asked | bar | measured | |\n|---|---|---|---|\n"); }
 static CEL_UNUSED void asked(const char *what, double measured, int sign, double bar)
 {
-    char text[2][16];
+    char text[2][24];
     int met = sign > 0 ? measured >= bar : measured <= bar;
     asked_count++;
     asked_met += met;
@@ -516,10 +516,14 @@ static CEL_UNUSED void neighbours(slide *s, int64_t k, int64_t side)
 
 /* ---- baselines ---- */
 
-/* Correlations of genes within cells, and of a cell's with the mean of its neighbours'; or, with `partial`, partial
- * correlations: of [X, N] given all the others, by the covariance of Ledoit and Wolf (2004). intra and inter (n x n). */
-static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, int partial, cel_mat intra, cel_mat inter)
+/* PLAIN: correlations of genes within cells, and of a cell's with its neighbours' N = W X. PARTIAL: partial correlations
+ * of [X, N], by the covariance of Ledoit and Wolf (2004). NODEWISE: row a has the coefficients of gene a regressed on
+ * all else, standardised, with a light ridge: with a view of N that fades with distance a linear MISTy.
+ * intra and inter (n x n), symmetric but for NODEWISE. */
+typedef enum baseline { PLAIN, PARTIAL_ALL, NODEWISE } baseline;
+static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, baseline how, cel_mat intra, cel_mat inter)
 {
+    int partial = how != PLAIN;
     int64_t n = x.cols, S = x.rows, w = 2 * n, i, a, b;
     cel_mat both = new_mat(S, w), c = new_mat(w, w), inverse = new_mat(w, w);
     double fourth = 0, trace = 0, square = 0;
@@ -529,6 +533,9 @@ static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, int 
         double mean = 0;
         for (i = 0; i < S; i++) mean += (double)both.data[i * w + a] / (double)S;
         for (i = 0; i < S; i++) both.data[i * w + a] -= (cel_real)mean;
+        for (mean = i = 0; i < S; i++) mean += pow((double)both.data[i * w + a], 2) / (double)S;
+        if (how == NODEWISE)
+            for (i = 0; i < S; i++) both.data[i * w + a] /= (cel_real)(sqrt(mean) + 1e-30);
     }
     check(cel_mat_syrk(1, (cel_real)(1.0 / (double)S), both, 0, c, NULL), "covariance");
     if (partial) {
@@ -538,7 +545,7 @@ static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, int 
         square = cel_mat_dot(c, c);
         distance = square - trace * trace / (double)w;
         shrink = (fourth - square) / (double)S;
-        shrink = shrink < distance ? shrink / distance : 1;
+        shrink = how == NODEWISE ? 1e-3 : shrink < distance ? shrink / distance : 1;
         for (a = 0; a < w; a++)
             for (b = 0; b < w; b++)
                 c.data[a * w + b] = (cel_real)((1 - shrink) * (double)c.data[a * w + b] +
@@ -555,6 +562,11 @@ static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, int 
         for (b = 0; b < n; b++) {
             double p = (double)c.data[a * w + a], q = (double)c.data[b * w + b];
             double pn = (double)c.data[(n + a) * w + n + a], qn = (double)c.data[(n + b) * w + n + b];
+            if (how == NODEWISE) {
+                intra.data[a * intra.stride + b] = (cel_real)((double)c.data[a * w + b] / p);
+                inter.data[a * inter.stride + b] = (cel_real)((double)c.data[a * w + n + b] / p);
+                continue;
+            }
             intra.data[a * intra.stride + b] = (cel_real)((double)c.data[a * w + b] / sqrt(p * q + 1e-300));
             inter.data[a * inter.stride + b] =
                 (cel_real)(0.5 * ((double)c.data[a * w + n + b] / sqrt(p * qn + 1e-300) +
@@ -610,6 +622,49 @@ static CEL_UNUSED void recommended(const slide *s, cel_kind kind, const int32_t 
     check(cel_mat_new(2 * s->x.cols, s->x.cols, &out->force), "memory");
     check(cel_mat_copy(out->report.partial, out->force), "copy");
 }
+/* The measured fit on rows whose lengths differ (the law in its Gaussian form, flat): standardised genes over sqrt(n). */
+static CEL_UNUSED void flat_fit(const slide *s, cel_mat rows, double ridge, cel_score_field field, int errors, fitted *out)
+{
+    cel_score_options options = cel_score_measured(NULL);
+    cel_moments *moments = (cel_moments *)get(s->tiles, sizeof *moments);
+    cel_error err;
+    int64_t k;
+    memset(out, 0, sizeof *out);
+    out->rows = rows;
+    for (k = 0; k < s->tiles; k++) check(cel_moments_new(rows.cols, &s->relations, moments + k), "moments");
+    check(cel_moments_add_by_label(moments, s->tiles, s->tile, &s->relations, rows, NULL), "moments");
+    options.ridge = ridge;
+    options.field = field;
+    options.no_errors = !errors;
+    if (cel_score_fit_moments(moments, s->tiles, &options, &out->model, &out->report, &err, NULL))
+        check(err.status, err.what);
+    check(cel_mat_new(s->relations.count * rows.cols, rows.cols, &out->force), "memory");
+    check(cel_mat_copy(out->report.partial, out->force), "copy");
+    for (k = 0; k < s->tiles; k++) cel_moments_free(moments + k);
+    free(moments);
+}
+/* Columns of mean 0 in each group (labels, or NULL) and standard deviation 1, times `scale`. */
+static CEL_UNUSED void standardise(cel_mat x, const int32_t *group, double scale)
+{
+    int64_t i, k, g, groups = 1;
+    for (i = 0; group && i < x.rows; i++) groups = group[i] >= groups ? group[i] + 1 : groups;
+    for (k = 0; k < x.cols; k++) {
+        double *sum = (double *)get(2 * groups, sizeof(double)), *cells = sum + groups, square = 0;
+        for (i = 0; i < x.rows; i++) {
+            g = group ? group[i] : 0;
+            sum[g] += (double)x.data[i * x.stride + k];
+            cells[g] += 1;
+        }
+        for (i = 0; i < x.rows; i++) {
+            cel_real *v = x.data + i * x.stride + k;
+            g = group ? group[i] : 0;
+            *v -= (cel_real)(sum[g] / cells[g]);
+            square += (double)*v * (double)*v / (double)x.rows;
+        }
+        for (i = 0; i < x.rows; i++) x.data[i * x.stride + k] *= (cel_real)(scale / (sqrt(square) + 1e-30));
+        free(sum);
+    }
+}
 /* Rows as 0.1.0 made them: log1p of counts scaled to `target` a cell (0: 10,000), of unit length. */
 static CEL_UNUSED cel_mat log_rows(const slide *s, double target)
 {
@@ -622,12 +677,11 @@ static CEL_UNUSED cel_mat log_rows(const slide *s, double target)
     check(cel_slide_unit(x, NULL, &zeros, NULL), "rows");
     return x;
 }
-/* The fit of a form on rows, as 0.1.0's tool made it by default: no field, the ridge picked by the held-out J. Raw
- * forces; with `partial` in partial-correlation units, as if the rows were scaled to a length of sqrt(n). */
-static CEL_UNUSED void plain_fit(const slide *s, cel_mat rows, cel_score_form form, int partial, fitted *out)
+/* The fit of a form on rows, as 0.1.0's tool made it by default: no field, the ridge picked by the held-out J; raw
+ * forces. */
+static CEL_UNUSED void plain_fit(const slide *s, cel_mat rows, cel_score_form form, fitted *out)
 {
     cel_score_options options = CEL_ZERO;
-    int64_t n = rows.cols, a, b, r;
     memset(out, 0, sizeof *out);
     out->rows = rows;
     options.form = form;
@@ -635,15 +689,7 @@ static CEL_UNUSED void plain_fit(const slide *s, cel_mat rows, cel_score_form fo
     options.group = s->tile;
     options.no_errors = 1;
     check(cel_score_fit(&s->relations, rows, &options, &out->model, &out->report, NULL, NULL), "fit");
-    check(cel_mat_new(2 * n, n, &out->force), "memory");
+    check(cel_mat_new(2 * rows.cols, rows.cols, &out->force), "memory");
     check(cel_mat_copy(out->model.force, out->force), "copy");
-    for (r = 0; r < 2 && partial; r++)
-        for (a = 0; a < n; a++)
-            for (b = 0; b < n; b++) {
-                const cel_real *f = out->model.force.data;
-                double p = 0.5 - (double)f[a * n + a] / (double)n, q = 0.5 - (double)f[b * n + b] / (double)n;
-                out->force.data[(r * n + a) * n + b] =
-                    (cel_real)((double)f[(r * n + a) * n + b] / (double)n / sqrt(fabs(p * q) + 1e-12));
-            }
 }
 #endif
