@@ -221,7 +221,7 @@ static void answer(int method, const slide *s, uint64_t seed, int errors, fitted
     int64_t n = s->x.cols;
     memset(out, 0, sizeof *out);
     if (method == RECOMMENDED)
-        recommended(s, CEL_KIND_COUNTS, NULL, errors, out);
+        recommended(s, CEL_KIND_COUNTS, 0, NULL, errors, out);
     else if (method == DEFAULT_010)
         plain_fit(s, log_rows(s, 0), CEL_SCORE_AUTO, out);
     else if (method == ORTHANT)
@@ -353,7 +353,7 @@ static void permuted(void)
         see(&p, experiments, 1000, seed_of(run), mu);
         permute_rows(p.seen.coords, NULL, seed_of(run));
         neighbours(&p.seen, 6, 6);
-        recommended(&p.seen, CEL_KIND_COUNTS, NULL, 1, &fit);
+        recommended(&p.seen, CEL_KIND_COUNTS, 0, NULL, 1, &fit);
         for (a = 0; a < n; a++)
             for (b = a + 1; b < n; b++) {
                 int64_t at = (n + a) * n + b;

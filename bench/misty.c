@@ -56,7 +56,7 @@ static slide one_part(const char *name, int64_t part, const char *const *without
 }
 
 enum { PLAIN_LOG, PARTIAL_LOG, PLAIN_TYPE, LINEAR_MISTY, LINEAR_TYPE, DEFAULT_010, ORTHANT_010, INTENSITY, INTENSITY_TYPE,
-       FADING, FADING_TYPE, FLAT, AS_COUNTS, METHODS };
+       FADING, FADING_TYPE, FADING_LOG, FLAT, AS_COUNTS, METHODS };
 static const char *const method_name[METHODS + 1] = {"plain correlation (log)",
                                                      "partial correlation (log)",
                                                      "plain correlation by type",
@@ -68,6 +68,7 @@ static const char *const method_name[METHODS + 1] = {"plain correlation (log)",
                                                      "intensity k8 by type",
                                                      "intensity radius 30 decay 10",
                                                      "intensity radius 30 decay 10 by type",
+                                                     "intensity log radius 30 decay 10",
                                                      "intensity k8 flat geometry",
                                                      "as if counts k8 by type",
                                                      NULL};
@@ -85,15 +86,19 @@ static void answer(int method, const slide *near, const slide *far, fitted *out)
 {
     int by_type = method == PLAIN_TYPE || method == LINEAR_TYPE || method == INTENSITY_TYPE || method == FADING_TYPE ||
                   method == AS_COUNTS;
-    const slide *s = method == LINEAR_MISTY || method == LINEAR_TYPE || method == FADING || method == FADING_TYPE ? far : near;
+    const slide *s = method == LINEAR_MISTY || method == LINEAR_TYPE || method == FADING || method == FADING_TYPE || method == FADING_LOG
+                         ? far
+                         : near;
     int64_t n = s->x.cols, i;
     memset(out, 0, sizeof *out);
     if (method == DEFAULT_010 || method == ORTHANT_010)
         plain_fit(s, log_rows(s, 0), method == ORTHANT_010 ? CEL_SCORE_ORTHANT : CEL_SCORE_AUTO, out);
     else if (method == INTENSITY || method == INTENSITY_TYPE || method == FADING || method == FADING_TYPE)
-        recommended(s, CEL_KIND_INTENSITY, by_type ? s->type : NULL, 1, out);
+        recommended(s, CEL_KIND_INTENSITY, 0, by_type ? s->type : NULL, 1, out);
+    else if (method == FADING_LOG)
+        recommended(s, CEL_KIND_INTENSITY, 1, NULL, 1, out);
     else if (method == AS_COUNTS)
-        recommended(s, CEL_KIND_COUNTS, s->type, 0, out);
+        recommended(s, CEL_KIND_COUNTS, 0, s->type, 0, out);
     else {
         cel_mat x = new_mat(s->x.rows, n);
         check(cel_mat_copy(s->x, x), "copy");
@@ -229,7 +234,7 @@ static void synthetic(void)
 static void mechanistic(void)
 {
     static const int methods[] = {PLAIN_LOG, PARTIAL_LOG, PLAIN_TYPE, LINEAR_MISTY, LINEAR_TYPE, DEFAULT_010, INTENSITY,
-                                  INTENSITY_TYPE, FLAT, FADING, FADING_TYPE};
+                                  INTENSITY_TYPE, FLAT, FADING, FADING_TYPE, FADING_LOG};
     enum { SHOWN = sizeof methods / sizeof methods[0] };
     static const char *const ligands[] = {"L1", "L2", "L3", "L4", "L5", NULL};
     static const char *const tissue_name[2] = {"tissue 1", "tissue 2"};
@@ -286,7 +291,7 @@ static void negative(void)
     s = load_slide("scmultisim_spatial");
     neighbours(&s, 4, 6);
     n = s.x.cols;
-    recommended(&s, CEL_KIND_COUNTS, NULL, 1, &f);
+    recommended(&s, CEL_KIND_COUNTS, 0, NULL, 1, &f);
     for (r = 0; r < 2; r++) {
         double calls = 0;
         for (a = 0; a < n; a++)

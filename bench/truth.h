@@ -596,15 +596,16 @@ static CEL_UNUSED void free_fitted(fitted *f)
     cel_score_report_free(&f->report);
     memset(f, 0, sizeof *f);
 }
-/* The default for measured data: rows of the kind, centred by group (NULL: part), the measured fit; errors: with tests
- * and the table of shares. */
-static CEL_UNUSED void recommended(const slide *s, cel_kind kind, const int32_t *group, int errors, fitted *out)
+/* The default for measured data: rows of the kind (log: intensities through log1p), centred by group (NULL: part), the
+ * measured fit; errors: with tests and the table of shares. */
+static CEL_UNUSED void recommended(const slide *s, cel_kind kind, int log, const int32_t *group, int errors, fitted *out)
 {
     cel_scaling_options how = CEL_ZERO;
     cel_score_options options;
     cel_error err;
     memset(out, 0, sizeof *out);
     how.kind = kind;
+    how.log = log;
     out->rows = new_mat(s->x.rows, s->x.cols);
     check(cel_mat_copy(s->x, out->rows), "copy");
     check(cel_scaling_fit(out->rows, kind == CEL_KIND_COUNTS ? s->total : NULL, group ? group : s->part, &how,
