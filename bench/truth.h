@@ -127,7 +127,7 @@ static CEL_UNUSED int64_t upper(cel_mat a, double *out)
 /* ---- results: a line of CSV each, kept for the tables ---- */
 
 typedef struct result {
-    char experiment[32], setting[64], method[48], force[8], figure[32];
+    char experiment[32], setting[64], method[48], force[24], figure[32];
     double median;
 } result;
 static result *results;
@@ -455,7 +455,19 @@ static CEL_UNUSED int32_t *read_labels(const char *name, const char *file, int64
     cel_file_free(text);
     return label;
 }
-/* Only the cells that are kept. */
+/* Only the cells that are kept; parts and types are numbered anew. */
+static void number_anew(int32_t *label, int64_t count, int64_t *labels)
+{
+    int32_t *as = (int32_t *)get(*labels, sizeof(int32_t));
+    int64_t i, used = 0;
+    for (i = 0; i < *labels; i++) as[i] = -1;
+    for (i = 0; i < count; i++) {
+        if (as[label[i]] < 0) as[label[i]] = (int32_t)used++;
+        label[i] = as[label[i]];
+    }
+    *labels = used;
+    free(as);
+}
 static CEL_UNUSED void keep_cells(slide *s, const uint8_t *keep)
 {
     int64_t rows = s->x.rows;
@@ -464,6 +476,8 @@ static CEL_UNUSED void keep_cells(slide *s, const uint8_t *keep)
     cel_compact(keep, rows, s->total, sizeof(double));
     if (s->part) cel_compact(keep, rows, s->part, sizeof(int32_t));
     if (s->type) cel_compact(keep, rows, s->type, sizeof(int32_t));
+    if (s->part) number_anew(s->part, s->x.rows, &s->parts);
+    if (s->type) number_anew(s->type, s->x.rows, &s->types);
 }
 /* Counts of all genes in the file, empty cells dropped; totals over all measured genes; labels where there are any. */
 static CEL_UNUSED slide load_slide(const char *name)
@@ -490,19 +504,27 @@ static CEL_UNUSED slide load_slide(const char *name)
     free(keep);
     return s;
 }
-/* The `top` genes with the most counts, of those seen in at least 10 cells. */
-static CEL_UNUSED void keep_genes(slide *s, int64_t top)
+/* The `top` genes with the most counts (or the most variable), of those seen in at least 10 cells; cells without any
+ * of them are dropped. */
+static CEL_UNUSED void keep_genes(slide *s, int64_t top, cel_genes_by how)
 {
     cel_genes_options by = CEL_ZERO;
     int32_t *index = (int32_t *)get(s->x.cols, sizeof(int32_t));
+    uint8_t *keep = (uint8_t *)get(s->x.rows, 1);
     char **gene;
-    int64_t count, i;
+    int64_t count, i, k;
     by.top = top < s->x.cols ? top : 0;
     by.min_cells = 10;
+    by.by = how;
+    by.total = how == CEL_GENES_VARIABLE ? s->total : NULL;
     check(cel_slide_genes(s->x, &by, index, &count, NULL, NULL, NULL), "genes");
     check(cel_mat_columns(&s->x, index, count), "genes");
     gene = s->gene; /* one allocation: names are moved forward within it */
     for (i = 0; gene && i < count; i++) gene[i] = gene[index[i]];
+    for (i = 0; i < s->x.rows; i++)
+        for (k = 0; k < s->x.cols; k++) keep[i] |= (double)s->x.data[i * s->x.stride + k] > 0;
+    keep_cells(s, keep);
+    free(keep);
     free(index);
 }
 /* Six neighbours of the same part, the relations, side x side tiles a part. */
