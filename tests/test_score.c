@@ -1239,7 +1239,7 @@ static int counted_make(counted *c, int64_t n, int64_t side, int64_t slides)
     for (k = 0; k < slides; k++) cel_graph_hex_coords(side, side, cel_mat_block(c->xy, k * one, 0, one, 2));
     for (i = 0; i < S; i++) c->slide[i] = (int32_t)(i / one);
     if (!CHECK(!cel_slide_tiles(c->xy, c->slide, 4, c->tile, &c->tiles, NULL))) return 0;
-    if (!CHECK(!cel_graph_radius(c->xy, c->slide, 0, 1.5, &graph, NULL))) return 0;
+    if (!CHECK(!cel_graph_radius(c->xy, c->slide, 0, 1.5, 0, &graph, NULL))) return 0;
     if (!CHECK(!cel_relations_from_graph(&graph, NULL, &c->relations, NULL))) return 0;
     for (i = 0; i < S; i++) {
         cel_rng g = cel_rng_at(21, 1, (uint32_t)i, 0);
