@@ -14089,7 +14089,7 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k)
         return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
     if (v->what == CEL_DO_HOLD && !c->setup->scaling && !(fabs(v->value) <= 1))
         return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
-    if (adds && c->arm[1] == c->arm[0])
+    if (adds && !c->setup->after)
         return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
     if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
         return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
@@ -14349,7 +14349,7 @@ static cel_status celi_prep_begin(celi_prep *c)
         (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        (c->arm[1] != c->arm[0] && celi_relations_fit(c->arm[1], model, c->cells)))
+        celi_relations_fit(c->arm[1], model, c->p->added && c->setup->after ? c->cells : t->x.rows))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
