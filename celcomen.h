@@ -14349,7 +14349,7 @@ static cel_status celi_prep_begin(celi_prep *c)
         (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        (c->p->added && c->setup->after && celi_relations_fit(c->arm[1], model, c->cells)))
+        celi_relations_fit(c->arm[1], model, c->p->added && c->setup->after ? c->cells : t->x.rows))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
