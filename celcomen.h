@@ -1132,6 +1132,7 @@ typedef enum cel_score_form {
                            AUTO's where an entry is negative */
 } cel_score_form;
 
+/* Whether cells feel a field h besides the forces. */
 typedef enum cel_score_field {
     CEL_SCORE_FIELD_NONE = 0, /* the paper's model */
     CEL_SCORE_FIELD_SHARED,   /* one h for all cells */
@@ -1227,6 +1228,7 @@ typedef struct cel_score_report {
     double log_residual[3];     /* the same three as log residual variance, mean over genes */
 } cel_score_report;
 
+/* All-zero afterwards. */
 CEL_API void cel_score_report_free(cel_score_report *report);
 
 /* Forces of X (S x n), rows of unit length, over the R relations. Several slides are one X with block-diagonal W.
@@ -9581,6 +9583,17 @@ static cel_status celi_jackknife_run(celi_quadratic *q, celi_jackknife *j, cel_m
 /* score                                                                    */
 /* ======================================================================== */
 
+CEL_API_DEF cel_score_options cel_score_measured(const double *size)
+{
+    cel_score_options o = CEL_ZERO;
+    o.form = CEL_SCORE_MOMENT;
+    o.field = CEL_SCORE_FIELD_SLIDE;
+    o.ridge = CEL_SCORE_PICKED;
+    o.size = size;
+    o.measured = 1;
+    return o;
+}
+
 CEL_API_DEF void cel_score_report_free(cel_score_report *report)
 {
     cel_mat_free(&report->se);
@@ -11469,17 +11482,6 @@ static cel_status celi_score_contacts(const celi_score_data *d, cel_score_report
         for (g = 0; g < d->groups; g++) report->contact_groups[r] += r == 0 || seen[r * d->groups + g];
     celi_free(seen);
     return seen && report->contacts && report->contact_groups ? CEL_OK : CEL_ERR_MEMORY;
-}
-
-CEL_API_DEF cel_score_options cel_score_measured(const double *size)
-{
-    cel_score_options o = CEL_ZERO;
-    o.form = CEL_SCORE_MOMENT;
-    o.field = CEL_SCORE_FIELD_SLIDE;
-    o.ridge = CEL_SCORE_PICKED;
-    o.size = size;
-    o.measured = 1;
-    return o;
 }
 
 /* Hands over, or frees: the end of both fits. */
