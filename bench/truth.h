@@ -149,8 +149,9 @@ static void line(const char *experiment, const char *setting, const char *method
     }
     if (failed < count || correlation) {
         result *r;
-        fprintf(csv ? csv : stdout, "%s,\"%s\",%s,%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n", experiment, setting, method, force,
-                figure, quantile(y, count, 0.5), quantile(y, count, 0.25), quantile(y, count, 0.75), (long long)failed,
+        fprintf(csv ? csv : stdout, strchr(method, ',') ? "%s,\"%s\",\"%s\",%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n"
+                                                     : "%s,\"%s\",%s,%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n",
+                experiment, setting, method, force, figure, quantile(y, count, 0.5), quantile(y, count, 0.25), quantile(y, count, 0.75), (long long)failed,
                 (long long)count);
         results = (result *)realloc(results, (size_t)(result_count + 1) * sizeof(result));
         if (!results) check(CEL_ERR_MEMORY, "results");
@@ -171,7 +172,7 @@ static CEL_UNUSED void value(const char *experiment, const char *setting, const 
     line(experiment, setting, method, force, figure, &x, 1);
 }
 /* The median that was kept, NaN if none was. */
-static double found(const char *experiment, const char *setting, const char *method, const char *force,
+static CEL_UNUSED double found(const char *experiment, const char *setting, const char *method, const char *force,
                     const char *figure)
 {
     int64_t i;
@@ -184,7 +185,7 @@ static double found(const char *experiment, const char *setting, const char *met
     return NAN;
 }
 /* .634, as in the tables of others; "-" for NaN. */
-static const char *short_number(double x, char *text)
+static CEL_UNUSED const char *short_number(double x, char *text)
 {
     if (!(x <= x)) return "-";
     if (fabs(x) >= 100) snprintf(text, 24, "%.0f", x);
@@ -230,7 +231,7 @@ static CEL_UNUSED void table(const char *title, const char *experiment, const ch
 }
 
 /* What was asked and what was measured; a row each, the last line counts. sign +1: at least, -1: at most. */
-static int asked_count, asked_met;
+static int asked_count CEL_UNUSED, asked_met CEL_UNUSED;
 static CEL_UNUSED void asked_title(void) { printf("\n| asked | bar | measured | |\n|---|---|---|---|\n"); }
 static CEL_UNUSED void asked(const char *what, double measured, int sign, double bar)
 {
@@ -250,7 +251,7 @@ typedef struct experiment {
     const char *name;
     void (*run)(void);
 } experiment;
-static int quick;
+static int quick CEL_UNUSED;
 
 static CEL_UNUSED int run_experiments(int argc, char **argv, const experiment *all)
 {
@@ -545,58 +546,57 @@ static CEL_UNUSED void neighbours(slide *s, int64_t k, int64_t side)
 typedef enum baseline { PLAIN, PARTIAL_ALL, NODEWISE } baseline;
 static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, baseline how, cel_mat intra, cel_mat inter)
 {
-    int partial = how != PLAIN;
     int64_t n = x.cols, S = x.rows, w = 2 * n, i, a, b;
-    cel_mat both = new_mat(S, w), c = new_mat(w, w), inverse = new_mat(w, w);
-    double fourth = 0, trace = 0, square = 0;
-    check(cel_mat_copy(x, cel_mat_block(both, 0, 0, S, n)), "copy");
-    check(cel_csr_mul(1, relations->at[1].w, x, 0, cel_mat_block(both, 0, n, S, n)), "neighbours");
+    cel_mat near = new_mat(S, n), solved = new_mat(w, w), inverse = new_mat(w, w);
+    double *z = (double *)get(w * S, sizeof(double)), *c = (double *)get(w * w, sizeof(double)); /* [gene][cell], [X, N] */
+    check(cel_csr_mul(1, relations->at[1].w, x, 0, near), "neighbours");
     for (a = 0; a < w; a++) {
-        double mean = 0;
-        for (i = 0; i < S; i++) mean += (double)both.data[i * w + a] / (double)S;
-        for (i = 0; i < S; i++) both.data[i * w + a] -= (cel_real)mean;
-        for (mean = i = 0; i < S; i++) mean += pow((double)both.data[i * w + a], 2) / (double)S;
-        if (how == NODEWISE)
-            for (i = 0; i < S; i++) both.data[i * w + a] /= (cel_real)(sqrt(mean) + 1e-30);
+        double mean = 0, square = 0, *column = z + a * S;
+        for (i = 0; i < S; i++) {
+            column[i] = (double)(a < n ? x.data[i * x.stride + a] : near.data[i * n + a - n]);
+            mean += column[i] / (double)S;
+        }
+        for (i = 0; i < S; i++) column[i] -= mean, square += column[i] * column[i] / (double)S;
+        for (i = 0; i < S && how == NODEWISE; i++) column[i] /= sqrt(square) + 1e-30;
+        for (b = 0; b <= a; b++) {
+            double sum = 0;
+            for (i = 0; i < S; i++) sum += column[i] * z[b * S + i];
+            c[a * w + b] = c[b * w + a] = sum / (double)S;
+        }
     }
-    check(cel_mat_syrk(1, (cel_real)(1.0 / (double)S), both, 0, c, NULL), "covariance");
-    if (partial) {
-        double shrink, distance;
-        for (i = 0; i < S; i++) fourth += pow(cel_vec_dot(both.data + i * w, both.data + i * w, w), 2) / (double)S;
-        for (a = 0; a < w; a++) trace += (double)c.data[a * w + a];
-        square = cel_mat_dot(c, c);
-        distance = square - trace * trace / (double)w;
-        shrink = (fourth - square) / (double)S;
-        shrink = how == NODEWISE ? 1e-3 : shrink < distance ? shrink / distance : 1;
-        for (a = 0; a < w; a++)
-            for (b = 0; b < w; b++)
-                c.data[a * w + b] = (cel_real)((1 - shrink) * (double)c.data[a * w + b] +
-                                               (a == b ? shrink * trace / (double)w : 0));
+    if (how != PLAIN) {
+        double shrink = 1e-3, distance, fourth = 0, trace = 0, square = 0;
+        for (i = 0; i < S; i++) {
+            double length = 0;
+            for (a = 0; a < w; a++) length += z[a * S + i] * z[a * S + i];
+            fourth += length * length / (double)S;
+        }
+        for (a = 0; a < w; a++) trace += c[a * w + a] / (double)w;
+        for (a = 0; a < w * w; a++) square += c[a] * c[a];
+        distance = square - (double)w * trace * trace;
+        if (how == PARTIAL_ALL) shrink = fmin(1, (fourth - square) / (double)S / distance);
+        for (a = 0; a < w * w; a++)
+            solved.data[a] = (cel_real)((1 - shrink) * c[a] + (a % (w + 1) ? 0 : shrink * trace));
         for (a = 0; a < w; a++) inverse.data[a * w + a] = 1;
-        check(cel_mat_cholesky(c), "partial correlations");
-        check(cel_mat_cholesky_solve(c, inverse), "partial correlations");
-        check(cel_mat_copy(inverse, c), "copy");
-        for (a = 0; a < w; a++)
-            for (b = 0; b < w; b++)
-                if (a != b) c.data[a * w + b] = -c.data[a * w + b];
+        check(cel_mat_cholesky(solved), "partial correlations");
+        check(cel_mat_cholesky_solve(solved, inverse), "partial correlations");
+        for (a = 0; a < w * w; a++) c[a] = a % (w + 1) ? -(double)inverse.data[a] : (double)inverse.data[a];
     }
     for (a = 0; a < n; a++)
         for (b = 0; b < n; b++) {
-            double p = (double)c.data[a * w + a], q = (double)c.data[b * w + b];
-            double pn = (double)c.data[(n + a) * w + n + a], qn = (double)c.data[(n + b) * w + n + b];
-            if (how == NODEWISE) {
-                intra.data[a * intra.stride + b] = (cel_real)((double)c.data[a * w + b] / p);
-                inter.data[a * inter.stride + b] = (cel_real)((double)c.data[a * w + n + b] / p);
-                continue;
-            }
-            intra.data[a * intra.stride + b] = (cel_real)((double)c.data[a * w + b] / sqrt(p * q + 1e-300));
-            inter.data[a * inter.stride + b] =
-                (cel_real)(0.5 * ((double)c.data[a * w + n + b] / sqrt(p * qn + 1e-300) +
-                                  (double)c.data[b * w + n + a] / sqrt(q * pn + 1e-300)));
+            double p = c[a * w + a], q = c[b * w + b], pn = c[(n + a) * (w + 1)], qn = c[(n + b) * (w + 1)];
+            double within = c[a * w + b], ab = c[a * w + n + b], ba = c[b * w + n + a];
+            within /= how == NODEWISE ? p : sqrt(p) * sqrt(q) + 1e-300;
+            ab = how == NODEWISE ? ab / p
+                                 : 0.5 * (ab / (sqrt(p) * sqrt(qn) + 1e-300) + ba / (sqrt(q) * sqrt(pn) + 1e-300));
+            intra.data[a * intra.stride + b] = (cel_real)within;
+            inter.data[a * inter.stride + b] = (cel_real)ab;
         }
-    cel_mat_free(&both);
-    cel_mat_free(&c);
+    cel_mat_free(&near);
+    cel_mat_free(&solved);
     cel_mat_free(&inverse);
+    free(z);
+    free(c);
 }
 
 /* ---- the fits ---- */
