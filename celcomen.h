@@ -1180,8 +1180,8 @@ typedef struct cel_score_options {
  * sqrt(n) is to first order a Gaussian of precision - 2 A given its neighbours: the fit is that of
  *     least 1/2 <Theta, K Theta> + tr A,   Theta = (A; G_1; ..), all symmetric or general as before,
  * K the moments of (x, N_1, ..) about their means (take a field), each relation's scaled to mean diagonal 1, plus the
- * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge (10^1.5 .. 10^-2.5)
- * has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
+ * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge, of 10^1.5 ..
+ * 10^-2.5, has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
  *     mean over genes a of log (m_a K m_a^T),   m_a = (A_a. / A_aa, G_a. / A_aa).
  * report->partial has the forces in partial-correlation units, A_ab / sqrt(A_aa A_bb) and G_ab / sqrt(A_aa A_bb), and,
  * where there is a size direction u, in the gauge of fewest forces: since the rows have no part along u, adding
@@ -1205,7 +1205,7 @@ typedef struct cel_score_report {
                                    log residual variance a gene, as below */
     double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0; each held-
                                    out fold with the field that suits it best; measured: log residual variance */
-    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest; 0: neither */
+    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest */
     double held_out_other;      /* of PICK: that of the form not chosen */
     int64_t path;               /* weights tried, heavy first, until held-out J per cell has risen twice in a row */
     double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
@@ -1217,7 +1217,7 @@ typedef struct cel_score_report {
     cel_mat field;              /* (slides x n), with CEL_SCORE_FIELD_SLIDE: each slide's h */
     int64_t *contacts;          /* (R) stored entries of W_r; of the identity, and of moments alone, 0 */
     int64_t *contact_groups;    /* (R) groups with cells that have such contacts */
-    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at the test ridge; se,
+    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at that of tests; se,
                                    z, p and q are those of test. q of a relation whose contacts touch fewer than
                                    CEL_SCORE_TILES groups is 1: not tested. The diagonals of G, the same gene next door,
                                    have a z and a p: read them as domains or spill-over, not as forces */
@@ -9694,6 +9694,7 @@ typedef struct celi_score_data {
     double *slide_cells;            /* (slides) */
     int negative;                   /* some entry is */
     double zeros;                   /* share of the entries */
+    cel_mat space;                  /* (genes x inner) of celi_score_reduce, or data NULL */
     const cel_moments *part;        /* (parts) */
     cel_moments *own;               /* part, where it is ours to free */
     const int32_t *part_slide;      /* (parts) */
@@ -9713,7 +9714,9 @@ typedef struct celi_piece {
 /* What does not depend on the subset. */
 typedef struct celi_score {
     const celi_score_data *data;
-    int64_t genes, dim, side;        /* n; of the space that the rows live in; columns of the basis, the unknowns' side */
+    int64_t genes, dim;              /* n; dimension of the space that the rows live in */
+    int64_t side;                    /* columns of the basis, the unknowns' side */
+    int64_t inner;                   /* columns of the rows as summed up: genes, or fewer (celi_score_reduce) */
     const double *size;              /* (genes) the direction that the rows are without, or NULL: dim = genes */
     int measured;
     int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks genes + 1: side of the moments */
@@ -9724,6 +9727,7 @@ typedef struct celi_score {
     double *scale;                   /* (relations) F = scale f */
     double *factor;                  /* (blocks) Z's block = factor B's block */
     cel_mat basis;                   /* (genes x side), orthonormal columns; data NULL: the genes themselves */
+    cel_mat turn;                    /* (inner x side) the same for the rows as summed up */
     double *weight;                  /* (side) of the preconditioner: mean of D's diagonal */
     cel_moments total;
     double *centre, *mean;           /* (slides (w - 1)) mean of B; (slides m) of Z, in the basis */
@@ -9797,7 +9801,7 @@ typedef struct celi_sums {
     celi_backend base;
     celi_piece part;      /* scratch, of the subset's or the left-out parts */
     cel_mat gram;         /* (m x m) Z^T Z / cells of the whole, fields eliminated */
-    cel_mat square;       /* (genes x genes) */
+    cel_mat square;       /* (inner x inner) */
     double *gather;       /* (w x w) */
     double *sums;         /* (slides w) */
     double *dev, *sum;    /* (slides m) of the subset: sums of z - c, sums of z */
@@ -9807,7 +9811,7 @@ typedef struct celi_sums {
     cel_mat wide;         /* (2 m x genes), of measured data, like what follows */
     cel_mat pull;         /* (genes x genes) of celi_size_gauge */
     double *lines;        /* (5 genes) */
-    cel_real *line;       /* (genes) */
+    cel_real *line;       /* (5 genes) */
 } celi_sums;
 
 /* For the table of what explains a gene: all forces, none between cells, or there only those of a gene on itself. */
@@ -9852,11 +9856,11 @@ static void celi_score_about_means(const celi_score *sc, double *gather, double 
 /* out (m) = in (w - 1), scaled and in the basis. */
 static void celi_score_turn(const celi_score *sc, const double *in, double *out)
 {
-    int64_t n = sc->genes, side = sc->side, b, i, j;
+    int64_t n = sc->inner, side = sc->side, b, i, j;
     for (b = 0; b < sc->blocks; b++, in += n, out += side) {
-        for (j = 0; j < side; j++) out[j] = sc->basis.data ? 0.0 : sc->factor[b] * in[j];
-        for (i = 0; i < n && sc->basis.data; i++)
-            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->basis.data[i * side + j];
+        for (j = 0; j < side; j++) out[j] = sc->turn.data ? 0.0 : sc->factor[b] * in[j];
+        for (i = 0; i < n && sc->turn.data; i++)
+            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->turn.data[i * side + j];
     }
 }
 
@@ -9872,7 +9876,8 @@ static cel_status celi_piece_open(const celi_score *sc, celi_pool *pool, celi_pi
 static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, celi_piece *piece)
 {
     const celi_score *sc = u->base.sc;
-    int64_t n = sc->genes, side = sc->side, w = sc->w, s, a, b, i;
+    int64_t n = sc->inner, side = sc->side, w = sc->w, s, a, b, i;
+    cel_mat half = cel_mat_block(u->base.half, 0, 0, n, side);
     cel_status status = CEL_OK;
     celi_score_collect(sc, first, end, u->gather, u->sums);
     celi_score_about_means(sc, u->gather, u->sums);
@@ -9890,9 +9895,9 @@ static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, ce
                 int64_t j;
                 for (j = 0; j < n; j++) u->square.data[i * n + j] = (cel_real)(k * from[i * w + j]);
             }
-            if (sc->basis.data) {
-                status = cel_mat_gemm(0, 0, 1, u->square, sc->basis, 0, u->base.half, u->base.work);
-                if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, u->base.half, 0, to, u->base.work);
+            if (sc->turn.data) {
+                status = cel_mat_gemm(0, 0, 1, u->square, sc->turn, 0, half, u->base.work);
+                if (!status) status = cel_mat_gemm(1, 0, 1, sc->turn, half, 0, to, u->base.work);
             } else {
                 cel_mat_copy(u->square, to);
             }
@@ -9962,7 +9967,8 @@ static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside
     }
     celi_backend_project(&u->base, u->base.g, q->rhs);
     for (i = 0; i < sc->relations && sc->measured; i++) q->unit[i] = 0;
-    for (i = 0; i < m && sc->measured; i++) q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
+    for (i = 0; i < m && sc->measured; i++)
+        q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
 }
 
 static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
@@ -10068,7 +10074,7 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
     celi_backend_open(&u->base, sc, work);
     celi_piece_open(sc, p, &u->part);
     u->gram = celi_pool_mat(p, sc->m, sc->m);
-    u->square = celi_pool_mat(p, sc->genes, sc->genes);
+    u->square = celi_pool_mat(p, sc->inner, sc->inner);
     u->gather = (double *)celi_pool_get(p, w * w, sizeof(double));
     u->sums = (double *)celi_pool_get(p, sc->slides * w, sizeof(double));
     u->dev = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
@@ -10079,7 +10085,7 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
         u->wide = celi_pool_mat(p, 2 * sc->m, sc->genes);
         u->pull = celi_pool_mat(p, sc->genes, sc->genes);
         u->lines = (double *)celi_pool_get(p, 5 * sc->genes, sizeof(double));
-        u->line = (cel_real *)celi_pool_get(p, sc->genes, sizeof(cel_real));
+        u->line = (cel_real *)celi_pool_get(p, 5 * sc->genes, sizeof(cel_real));
     }
     return p->status ? p->status : celi_quadratic_open(q);
 }
@@ -10411,7 +10417,7 @@ static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
             cel_mat from = cel_mat_block(rows, 0, b * n, rows.rows, n);
             cel_mat to = cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side);
             const cel_real k = (cel_real)sc->factor[b];
-            if (sc->basis.data) status = cel_mat_gemm(0, 0, k, from, sc->basis, 0, to, c->base.work);
+            if (sc->turn.data) status = cel_mat_gemm(0, 0, k, from, sc->turn, 0, to, c->base.work);
             else cel_mat_axpy(k, from, to);
         }
     }
@@ -10474,7 +10480,7 @@ static cel_status celi_score_blocks(celi_score *sc)
 {
     const celi_score_data *d = sc->data;
     const int32_t *block = d->part[0].block;
-    int64_t r, b, i, n = sc->genes;
+    int64_t r, b, i, n = sc->inner;
     sc->owner = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
     sc->kind = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
     sc->scale = (double *)celi_pool_get(&sc->pool, sc->relations, sizeof(double));
@@ -10510,39 +10516,44 @@ static double celi_score_voice(cel_mat block, cel_mat l)
     return exp(-log_det / (double)n);
 }
 
-/* Columns (genes x genes - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
+/* Columns (n x n - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
 static void celi_score_without(int64_t n, const double *u, cel_mat out)
 {
     double sign = u[n - 1] < 0 ? -1 : 1, over = 1 / (1 + fabs(u[n - 1]));
     int64_t i, j;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n - 1; j++)
-            out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - over * (u[i] + (i == n - 1 ? sign : 0.0)) * u[j]);
+    for (i = 0; i < n; i++) {
+        double w = over * (u[i] + (i == n - 1 ? sign : 0.0));
+        for (j = 0; j < n - 1; j++) out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - w * u[j]);
+    }
 }
 
 /* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated, within the space that the
  * rows live in; the `side` of largest eigenvalue. */
 static cel_status celi_score_basis(celi_score *sc)
 {
-    int64_t n = sc->genes, dim = sc->dim, w = sc->w, b, i, j;
+    int64_t n = sc->inner, w = sc->w, b, i, j;
+    const int without = sc->size && !sc->data->space.data;
+    const int64_t dim = without ? n - 1 : n;
     celi_pool pool = CEL_ZERO;
     double *gather = (double *)celi_pool_get(&pool, w * w, sizeof(double)), *values;
     double *sums = (double *)celi_pool_get(&pool, sc->slides * w, sizeof(double));
-    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim), mean = celi_pool_mat(&pool, dim, dim);
+    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim);
+    cel_mat mean = celi_pool_mat(&pool, dim, dim);
     cel_mat space = CEL_ZERO, half = celi_pool_mat(&pool, n, dim), within = celi_pool_mat(&pool, dim, dim);
     cel_status status;
     values = (double *)celi_pool_get(&pool, dim, sizeof(double));
-    if (sc->size) space = celi_pool_mat(&pool, n, dim);
-    sc->basis = celi_pool_mat(&sc->pool, n, sc->side);
+    if (without) space = celi_pool_mat(&pool, n, dim);
+    sc->turn = celi_pool_mat(&sc->pool, n, sc->side);
+    sc->basis = sc->data->space.data ? celi_pool_mat(&sc->pool, sc->genes, sc->side) : sc->turn;
     status = pool.status ? pool.status : sc->pool.status;
-    if (!status && sc->size) celi_score_without(n, sc->size, space);
+    if (!status && without) celi_score_without(n, sc->size, space);
     if (!status) celi_score_collect(sc, 0, sc->data->parts, gather, sums);
     if (!status && sc->has_field) celi_score_about_means(sc, gather, sums);
     for (b = 0; b < sc->blocks && !status; b++) {
         double k = sc->factor[b] * sc->factor[b] / (double)sc->data->cells;
         for (i = 0; i < n; i++)
             for (j = 0; j < n; j++) block.data[i * n + j] = (cel_real)(k * gather[(b * n + i) * w + b * n + j]);
-        if (sc->size) {
+        if (without) {
             status = cel_mat_gemm(0, 0, 1, block, space, 0, half, sc->work);
             if (!status) status = cel_mat_gemm(1, 0, 1, space, half, 0, within, sc->work);
             cel_mat_symmetrise(within);
@@ -10553,10 +10564,18 @@ static cel_status celi_score_basis(celi_score *sc)
     }
     if (!status) status = cel_mat_eigen(mean, values, l);
     l = cel_mat_block(l, 0, dim - sc->side, dim, sc->side);
-    if (!status && sc->size) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->basis, sc->work);
-    else if (!status) cel_mat_copy(l, sc->basis);
+    if (!status && without) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->turn, sc->work);
+    else if (!status) cel_mat_copy(l, sc->turn);
+    if (!status && sc->data->space.data)
+        status = cel_mat_gemm(0, 0, 1, sc->data->space, sc->turn, 0, sc->basis, sc->work);
     celi_pool_free(&pool);
     return status;
+}
+
+/* 1 where the solution outside of the space that the rows span is known: see celi_score_rest. */
+static int celi_score_confined(const cel_score_options *o)
+{
+    return o->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0);
 }
 
 /* Everything that does not depend on the subset. */
@@ -10568,12 +10587,14 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->data = d;
     sc->work = work;
     sc->form = form;
-    sc->genes = sc->dim = sc->side = d->part[0].genes;
+    sc->inner = d->part[0].genes;
+    sc->genes = d->space.data ? d->space.rows : sc->inner;
     sc->size = o->size;
     sc->measured = o->measured;
-    if (sc->size) sc->dim = --sc->side;
+    sc->dim = sc->genes - (sc->size ? 1 : 0);
+    sc->side = celi_min(sc->dim, sc->inner);
     /* Fewer cells than genes: all rows, their neighbours' too, lie in a space of so many dimensions. */
-    if (sc->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0)) sc->side = celi_min(sc->side, d->cells);
+    if (celi_score_confined(o)) sc->side = celi_min(sc->side, d->cells);
     sc->relations = d->part[0].relations;
     sc->blocks = d->part[0].blocks;
     sc->plain = sc->blocks == sc->relations;
@@ -10582,7 +10603,7 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
     sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? d->slides : 1;
     sc->fields = form == CEL_SCORE_MOMENT ? celi_sums_fields : celi_cells_fields;
-    status = celi_moments_open(sc->genes, sc->relations, d->part[0].block, &sc->total);
+    status = celi_moments_open(sc->inner, sc->relations, d->part[0].block, &sc->total);
     for (i = 0; i < d->parts && !status; i++) status = cel_moments_sum(&sc->total, 1, d->part + i);
     if (!status) status = celi_score_blocks(sc);
     sc->centre = (double *)celi_pool_get(&sc->pool, sc->slides * (w - 1), sizeof(double));
@@ -10744,7 +10765,7 @@ static void celi_size_product(const celi_sums *u, const double *diagonal, const 
 static void celi_size_solve(const celi_sums *u, const double *diagonal, const double *v, double *r, double *c)
 {
     enum { STEPS = 60 };
-    const double tolerance = sizeof(cel_real) == 4 ? 1e-7 : 1e-12;
+    const double tolerance = sizeof(cel_real) == 4 ? 1e-6 : 1e-10;
     int64_t n = u->base.sc->genes, i;
     double *d = u->lines + 3 * n, *y = d + n, rz = 0, zero = 0;
     int step;
@@ -10769,41 +10790,43 @@ static void celi_size_solve(const celi_sums *u, const double *diagonal, const do
     }
 }
 
+/* Rounds of reweighting; replicates of many genes make do with fewer: they scatter about their own mean. */
+enum { CELI_SIZE_ROUNDS = 30, CELI_SIZE_FEWER = 10, CELI_SIZE_MANY = 300 };
+
 /* f (n x n, symmetric) -= v c^T + c v^T, c by least sum of absolute values off the diagonal: reweighted least squares,
  * weights 1 / |what was left|. v = u / d, the size direction in f's units. */
-static void celi_size_gauge(const celi_sums *u, const double *v, cel_mat f)
+static void celi_size_gauge(const celi_sums *u, const double *v, int rounds, cel_mat f)
 {
-    enum { ROUNDS = 30 };
     int64_t n = u->base.sc->genes, i, j;
     double *c = u->lines, *r = c + n, *diagonal = r + n;
-    int round;
+    cel_real *vs = u->line + n, *cs = vs + n, *squares = cs + n, *ones = squares + n, least = 1;
     memset(c, 0, (size_t)n * sizeof *c);
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) u->pull.data[i * n + j] = i == j ? 0 : 1;
-    for (round = 0; round < ROUNDS; round++) {
-        double mean = 0, least;
-        for (i = 0; i < n; i++) {
-            const cel_real *w = u->pull.data + i * n;
-            r[i] = 0;
-            diagonal[i] = 1e-9;
-            for (j = 0; j < n; j++) {
-                diagonal[i] += (double)w[j] * v[j] * v[j];
-                r[i] += (double)w[j] * (double)f.data[i * f.stride + j] * v[j];
-            }
+    for (i = 0; i < n; i++) {
+        vs[i] = (cel_real)v[i];
+        squares[i] = vs[i] * vs[i];
+        ones[i] = 1;
+        for (j = 0; j < n; j++) u->pull.data[i * n + j] = 1;
+    }
+    for (; rounds > 0; rounds--) {
+        double mean = 0;
+        for (i = 0; i < n; i++) { /* weights, and the least squares problem that they make */
+            cel_real *w = u->pull.data + i * n;
+            const cel_real *from = f.data + i * f.stride;
+            for (j = 0; j < n; j++) w[j] = 1 / (w[j] > least ? w[j] : least);
+            w[i] = 0;
+            for (j = 0; j < n; j++) u->line[j] = w[j] * from[j];
+            diagonal[i] = 1e-9 + cel_vec_dot(w, squares, n);
+            r[i] = cel_vec_dot(u->line, vs, n);
         }
         celi_size_solve(u, diagonal, v, r, c);
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                double left = fabs((double)f.data[i * f.stride + j] - v[i] * c[j] - c[i] * v[j]);
-                u->pull.data[i * n + j] = (cel_real)left;
-                mean += left / ((double)n * (double)n);
-            }
-        least = 1e-3 * mean + 1e-6;
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                cel_real *w = u->pull.data + i * n + j;
-                *w = i == j ? 0 : (cel_real)(1 / ((double)*w > least ? (double)*w : least));
-            }
+        for (i = 0; i < n; i++) cs[i] = (cel_real)c[i];
+        for (i = 0; i < n; i++) { /* what is left */
+            cel_real *left = u->pull.data + i * n;
+            const cel_real *from = f.data + i * f.stride;
+            for (j = 0; j < n; j++) left[j] = (cel_real)fabs((double)(from[j] - vs[i] * cs[j] - cs[i] * vs[j]));
+            mean += cel_vec_dot(left, ones, n) / ((double)n * (double)n);
+        }
+        least = (cel_real)(1e-3 * mean + 1e-6);
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) f.data[i * f.stride + j] -= (cel_real)(v[i] * c[j] + c[i] * v[j]);
@@ -10823,6 +10846,7 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     const celi_score *sc = u->base.sc;
     celi_units *units = (celi_units *)arg;
     int64_t n = sc->genes, r, i, j, b = 0;
+    const int rounds = units->given && n > CELI_SIZE_MANY ? CELI_SIZE_FEWER : CELI_SIZE_ROUNDS;
     cel_status status = celi_score_untwist(q, f, out);
     celi_score_lift(sc, sc->scale[0] * celi_score_rest(q, sc), out);
     for (i = 0; i < n && !units->given; i++) {
@@ -10833,9 +10857,11 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         cel_mat to = cel_mat_block(out, r * n, 0, n, n);
         for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++)
-                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / ((double)sc->dim * units->d[i] * units->d[j]));
-        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, to);
+            for (j = 0; j < n; j++) {
+                double unit = (double)sc->dim * units->d[i] * units->d[j];
+                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / unit);
+            }
+        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, rounds, to);
     }
     return status;
 }
@@ -10997,7 +11023,7 @@ static cel_status celi_fit_pick(celi_fit *fit, cel_score_report *report)
     steps = celi_fit_weights(fit, pick_l1, top, report->path_weight);
     if (!status) status = celi_team_new(&fit->q, path.folds, &team);
     if (!status)
-        status = celi_path_pick(&team, &path, steps, report->path_weight, measured ? steps : CELI_SCORE_RISES,
+        status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES,
                                 report->path_value, &report->path, &best);
     for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
@@ -11069,9 +11095,9 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
                 if (i != j && (i < j || !symmetric)) p[pairs++] = tail;
             }
         status = cel_fdr(p, pairs, p);
-        for (pairs = 0, i = 0; i < n; i++)
+        for (pairs = 0, i = 0; i < n && tested; i++)
             for (j = 0; j < n; j++)
-                if (tested && i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
+                if (i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
         for (i = 0; i < n && symmetric; i++)
             for (j = 0; j < i; j++) report->q.data[(r * n + i) * n + j] = report->q.data[(r * n + j) * n + i];
     }
@@ -11365,6 +11391,38 @@ static cel_status celi_score_given(celi_score_data *d, const cel_score_options *
     return d->pool.status ? celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1) : CEL_OK;
 }
 
+/* Fewer cells than genes: X in coordinates of the space that its rows span, x = X B, and B in d->space. B = X^T V / s
+ * from the eigenvectors V of X X^T and their eigenvalues s^2, but for those next to nothing; then, B^T B being I only
+ * to rounding over the least s, a Newton step towards orthonormal columns: B (3 I - B^T B) / 2. */
+static cel_status celi_score_reduce(celi_score_data *d, cel_work *work)
+{
+    const double least = sizeof(cel_real) == 4 ? 1e-6 : 1e-13;
+    int64_t S = d->x.rows, n = d->x.cols, i, k, none = 0;
+    celi_pool pool = CEL_ZERO;
+    double *values = (double *)celi_pool_get(&pool, S, sizeof(double));
+    cel_mat square = celi_pool_mat(&pool, S, S), v = celi_pool_mat(&pool, S, S), rough, rows;
+    cel_status status = pool.status;
+    if (!status) status = cel_mat_syrk(0, 1, d->x, 0, square, work);
+    if (!status) status = cel_mat_eigen(square, values, v);
+    for (i = 0; i < S && !status && !(values[i] > least * values[S - 1]); i++) none++;
+    v = cel_mat_block(v, 0, none, S, S - none);
+    for (i = 0; i < S && !status; i++)
+        for (k = 0; k < v.cols; k++) v.data[i * v.stride + k] *= (cel_real)(1 / sqrt(values[none + k]));
+    rough = celi_pool_mat(&pool, n, v.cols);
+    d->space = celi_pool_mat(&d->pool, n, v.cols);
+    rows = celi_pool_mat(&d->pool, S, v.cols);
+    if (!status) status = pool.status ? pool.status : d->pool.status;
+    if (!status) status = cel_mat_gemm(1, 0, 1, d->x, v, 0, rough, work);
+    square = cel_mat_block(square, 0, 0, v.cols, v.cols);
+    if (!status) status = cel_mat_syrk(1, (cel_real)-0.5, rough, 0, square, work);
+    for (i = 0; i < v.cols && !status; i++) square.data[i * square.stride + i] += (cel_real)1.5;
+    if (!status) status = cel_mat_gemm(0, 0, 1, rough, square, 0, d->space, work);
+    if (!status) status = cel_mat_gemm(0, 0, 1, d->x, d->space, 0, rows, work);
+    if (!status) d->x = rows;
+    celi_pool_free(&pool);
+    return status;
+}
+
 /* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
 static cel_status celi_score_sum_up(celi_score_data *d, int by_group, cel_error *err, cel_work *work)
 {
@@ -11408,13 +11466,14 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     cel_score_options o = CEL_ZERO;
     const double real = sizeof(cel_real), S = (double)relations->cells, n = (double)genes, R = (double)relations->count;
     const double threads = cel_threads();
-    double blocks = 0, m, w, parts, team, folds, fields, sums, cells = 0, moments;
+    double blocks = 0, k = n, m, w, parts, team, folds, fields, sums, cells = 0, moments;
     int64_t r;
     int by_group;
     if (options) o = *options;
     if (o.measured || o.size) o.form = CEL_SCORE_MOMENT;
     for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
-    m = blocks * n;
+    if (celi_score_confined(&o) && S < n - 1) k = S;
+    m = blocks * k;
     w = m + 1;
     fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
     by_group = o.form == CEL_SCORE_MOMENT || ((o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) && genes >= 30);
@@ -11422,16 +11481,17 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
     /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
     moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
-    if (3 * n * (n + 64) * 8 > 8 * w * w) moments += 3 * n * (n + 64) * 8;
+    if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
+    if (k < n) moments += (3 * n * k + 3 * k * k) * real;
     /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
-    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, n, blocks) : 1;
-    sums = celi_quadratic_bytes(n, R, blocks) + (2 * m * n + 2 * n * n + 2 * m * m) * real + 8 * w * w +
-           8 * fields * (3 * w + m) + R * n * n * real + celi_product_bytes(w) +
-           (o.measured ? ((R + 1) * n * n + 2 * m * n) * real + 50 * n : 0);
+    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, k, blocks) : 1;
+    sums = celi_quadratic_bytes(k, R, blocks) + (2 * m * k + k * k + n * k + 2 * m * m + R * n * n) * real + 8 * w * w +
+           8 * fields * (3 * w + m) + celi_product_bytes(w) +
+           (o.measured ? (R * k * k + n * n + 2 * m * n) * real + 80 * n : 0);
     moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
     if (o.measured) moments += (2 * R * n * n + 3 * n) * real + 32 * folds * n;
     if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK || o.measured)
-        moments += folds * (R * n * n + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
+        moments += folds * (R * k * k + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
     /* A problem of the cells, and of J+ beside another. */
     if (!by_group || o.form == CEL_SCORE_PICK)
         cells = S * ((m + n) * real + 8) + (CELI_MOMENTS_BLOCK * w + 2 * CELI_SCORE_ROWS * n + fields * n * n) * real +
@@ -11526,6 +11586,9 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, 
         if (o.measured) o.form = CEL_SCORE_MOMENT;
         if (o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) o.form = celi_score_plain(x.cols);
         own.zeros = d.zeros;
+        if (celi_score_confined(&o) && x.rows < x.cols - 1) status = celi_score_reduce(&d, work);
+    }
+    if (!status) {
         status = celi_score_sum_up(&d, o.form == CEL_SCORE_MOMENT, err, work);
     }
     if (!status) status = cel_model_new(x.cols, relations->count, o.field != CEL_SCORE_FIELD_NONE, out);
@@ -11980,22 +12043,21 @@ CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
 {
     memset(out, 0, sizeof *out);
     if (count < 0) return CEL_ERR_ARG;
-    out->m = (double *)celi_alloc((size_t)count, sizeof(double));
-    out->v = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->m = (double *)celi_alloc((size_t)count, 2 * sizeof(double));
+    if (!out->m) return CEL_ERR_MEMORY;
+    out->v = out->m + count;
     out->count = count;
-    if (out->m && out->v) return CEL_OK;
-    cel_adam_free(out);
-    return CEL_ERR_MEMORY;
+    return CEL_OK;
 }
 
 CEL_API_DEF void cel_adam_free(cel_adam *a)
 {
     celi_free(a->m);
-    celi_free(a->v);
     memset(a, 0, sizeof *a);
 }
 
-/* The constants of one step, bias corrections included. */
+/* The constants of one step. The means m and v start at zero and so are too small at first; 1 - beta^t is by how much,
+ * and rate and root hold its inverse, so that an entry costs one root and one division. */
 typedef struct celi_adam_rule {
     double b1, b2, rate, root, eps, decay;
 } celi_adam_rule;
@@ -12042,7 +12104,7 @@ CEL_API_DEF void cel_adam_step(cel_adam *a, cel_mat grad, const cel_adam_options
 
 /* ---- the estimator: gradient, step, project, loss (manual, section 2) ---- */
 
-/* One slide as the objective sees it. */
+/* One slide as the objective sees it: whatever the number of its cells, these sums are all that the loss needs. */
 typedef struct celi_paper_slide {
     double *c0, *c1;      /* (n x n) X^T X and X^T W X */
     double *mean, *u;     /* (n) m, and M m at the last evaluation */
@@ -12051,16 +12113,17 @@ typedef struct celi_paper_slide {
     cel_paper_value loss; /* there */
 } celi_paper_slide;
 
-/* A fit. Forces are in double whatever cel_real is: 200 steps add up. Once folded they are symmetric with unit
- * diagonals, and only what is right of the diagonal is read and kept up to date: half the work. */
+/* A fit. Forces are in double whatever cel_real is: 200 steps add up, and one may be smaller than what a float of size
+ * 1 can tell. Once folded they are symmetric with unit diagonals, and only what is right of the diagonal is read and
+ * kept up to date: half the work. */
 typedef struct celi_paper_fit {
     int64_t n, slides;
     double *force;  /* (2 x n x n) intra, inter */
     double *row;    /* (2 x n) a row of each one's gradient */
     int64_t *order; /* (slides) in which they take their turns */
     celi_paper_slide *slide;
-    celi_pool pool;
-    cel_adam adam; /* empty for SGD */
+    celi_pool pool; /* owns all of these */
+    cel_adam adam;  /* empty for SGD */
     double lr, zmft;
     cel_sphere sphere;
     int folded;
@@ -12072,17 +12135,17 @@ static void celi_paper_close(celi_paper_fit *f)
     cel_adam_free(&f->adam);
 }
 
-/* A slide's moments, out of what cel_moments_add gathered. */
+/* A slide's moments, out of what cel_moments_add gathered: the first block is the identity's, the next that of W. */
 static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *moments, double q, celi_paper_slide *t,
                                         cel_error *err)
 {
     int64_t n = f->n;
     if (moments->genes != n || moments->relations != 2)
-        return celi_fail(err, CEL_ERR_SHAPE, "the moments are not of this model", -1, -1, -1);
-    if (moments->cells < 1) return celi_fail(err, CEL_ERR_DATA, "a slide without cells", -1, -1, -1);
-    if (!(q > 0 && q <= DBL_MAX)) return celi_fail(err, CEL_ERR_ARG, "a slide's q is not positive", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the moments are not of this model", -1);
+    if (moments->cells < 1) return celi_bad(err, CEL_ERR_DATA, "a slide without cells", -1);
+    if (!(q > 0 && q <= DBL_MAX)) return celi_bad(err, CEL_ERR_ARG, "a slide's q is not positive", -1);
     t->c0 = (double *)celi_pool_get(&f->pool, 2 * (n + 1) * n, sizeof(double));
-    if (!t->c0) return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+    if (!t->c0) return celi_no_memory(err);
     t->c1 = t->c0 + n * n;
     t->mean = t->c1 + n * n;
     t->u = t->mean + n;
@@ -12097,7 +12160,8 @@ static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *mo
 /* 1 for a setting that is 0 (the default) or positive; NaN is neither. */
 static int celi_paper_setting(double v) { return v >= 0 && v <= DBL_MAX; }
 
-/* What the fit and the generator ask of their options; genes for the sphere. */
+/* What the fit and the generator ask of their options; genes for the sphere, whose log area has no meaning for one gene
+ * (the paper's is of three dimensions whatever the genes are). */
 static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, cel_error *err)
 {
     const char *wrong = NULL;
@@ -12109,15 +12173,15 @@ static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, ce
     else if (o->optimiser != CEL_OPTIMISER_SGD && o->optimiser != CEL_OPTIMISER_ADAM) wrong = "no such optimiser";
     else if (o->sphere != CEL_SPHERE_PAPER && o->sphere != CEL_SPHERE_RIGHT) wrong = "no such sphere";
     else if (genes < 1 || (o->sphere == CEL_SPHERE_RIGHT && genes < 2)) wrong = "too few genes";
-    return wrong ? celi_fail(err, CEL_ERR_ARG, wrong, -1, -1, -1) : CEL_OK;
+    return wrong ? celi_bad(err, CEL_ERR_ARG, wrong, -1) : CEL_OK;
 }
 
 /* What the published log Z asks of a model. */
 static cel_status celi_paper_model(const cel_model *m, cel_error *err)
 {
-    if (m->field) return celi_fail(err, CEL_ERR_ARG, "the published model has no field", -1, -1, -1);
+    if (m->field) return celi_bad(err, CEL_ERR_ARG, "the published model has no field", -1);
     if (m->relations == 2 && m->force.rows == 2 * m->genes && m->force.cols == m->genes) return CEL_OK;
-    return celi_fail(err, CEL_ERR_SHAPE, "not a model of two relations", -1, -1, -1);
+    return celi_bad(err, CEL_ERR_SHAPE, "not a model of two relations", -1);
 }
 
 /* Checks all that is given and opens a fit; on failure nothing is left open. */
@@ -12129,7 +12193,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     memset(f, 0, sizeof *f);
     if (!status) status = celi_paper_model(model, err);
     if (status) return status;
-    if (slides < 1) return celi_fail(err, CEL_ERR_ARG, "no slides", -1, -1, -1);
+    if (slides < 1) return celi_bad(err, CEL_ERR_ARG, "no slides", -1);
     f->n = n;
     f->slides = slides;
     f->lr = celi_or(o->lr, 0.05);
@@ -12141,7 +12205,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     f->slide = (celi_paper_slide *)celi_pool_get(&f->pool, slides, sizeof(celi_paper_slide));
     status = f->pool.status;
     if (!status && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(2 * n * n, &f->adam);
-    if (status) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (status) celi_no_memory(err);
     for (s = 0; s < slides && !status; s++) {
         f->order[s] = s;
         status = celi_paper_slide_open(f, moments + s, o->slide_q ? o->slide_q[s] : celi_or(o->q, 6), f->slide + s,
@@ -12161,7 +12225,8 @@ static void celi_paper_symmetrise(int64_t n, double *a)
         for (j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
 }
 
-/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
+/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. C0 = X^T X is symmetric
+ * already; C1 need not be, where W is not, and its symmetric part has the same products with symmetric forces. */
 static void celi_paper_fold(celi_paper_fit *f)
 {
     int64_t s;
@@ -12172,7 +12237,9 @@ static void celi_paper_fold(celi_paper_fit *f)
     f->folded = 1;
 }
 
-/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs. */
+/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs, in one walk over the forces:
+ * with M = 2 F_0 + q F_1 it adds up u = M m, k = |u|, <F_0, C0> and <F_1, C1>. Folded, it sees each pair of genes once,
+ * and what is right of the diagonal stands for both sides. */
 static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 {
     int64_t n = f->n, i, j;
@@ -12211,7 +12278,8 @@ static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 
 /* Adds scale times row i of a slide's gradient to intra and inter (n each). With
  *   r = S (f'(k)/k) u m^T - (S/2) m m^T:   dloss/dF_0 = 2 r - z C0,   dloss/dF_1 = q r - z C1,
- * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal. */
+ * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal: u m^T gives half of itself to
+ * (i, j) and half to (j, i), so that row i sees u_i m_j / 2 (by_m) and m_i u_j / 2 (by_u). */
 static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide *t, int64_t i, double scale,
                                 double *intra, double *inter)
 {
@@ -12227,7 +12295,8 @@ static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide 
     }
 }
 
-/* Clamps a row to [0, 1]. NaN stays, so that a fit that diverged is told from one that did not. */
+/* Clamps a row to [0, 1]: written as two choices, which compilers make minima and maxima of. NaN stays, so that a fit
+ * that diverged is told from one that did not. */
 static void celi_paper_project(double *a, int64_t count)
 {
     int64_t j;
@@ -12250,6 +12319,7 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
         double *intra = f->force + i * n, *inter = intra + n * n;
         int64_t from = f->folded ? i + 1 : 0;
         if (!f->adam.count) {
+            /* u and m are those of the last evaluation, so that a row may step before the next one's gradient. */
             for (k = 0; k < count; k++) celi_paper_gradient(f, f->slide + list[k], i, -f->lr, intra, inter);
         } else {
             memset(f->row, 0, 2 * (size_t)n * sizeof *f->row);
@@ -12267,7 +12337,8 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
     }
 }
 
-/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. */
+/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. The
+ * order is a shuffle of the last epoch's (Fisher and Yates), by numbers that are a function of seed and epoch. */
 static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, int64_t e)
 {
     int64_t together = o->summed ? f->slides : 1, i, k;
@@ -12289,14 +12360,8 @@ static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, in
     return loss;
 }
 
-/* Entry (i, j) of force r, folded or not. */
-static double celi_paper_at(const celi_paper_fit *f, int64_t r, int64_t i, int64_t j)
-{
-    if (!f->folded) return f->force[(r * f->n + i) * f->n + j];
-    return i == j ? 1 : f->force[(r * f->n + celi_min(i, j)) * f->n + (i < j ? j : i)];
-}
-
-/* Forces out, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not finite. */
+/* Forces out, unfolded, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not
+ * finite. */
 static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_paper_report *report)
 {
     cel_paper_value *sum = &report->final;
@@ -12311,9 +12376,12 @@ static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_pap
         if (l->kappa > sum->kappa) sum->kappa = l->kappa;
     }
     if (!(fabs(sum->loss) <= DBL_MAX)) return CEL_ERR_NUMERIC;
+    for (i = 0; i < 2 * n && f->folded; i++)
+        for (j = 0; j <= i % n; j++) /* what is left of the diagonal is the column above it, of the same force */
+            f->force[i * n + j] = j == i % n ? 1 : f->force[(i / n * n + j) * n + i % n];
     for (i = 0; i < 2 * n; i++)
         for (j = 0; j < n; j++) {
-            double v = celi_paper_at(f, i / n, i % n, j);
+            double v = f->force[i * n + j];
             model->force.data[i * model->force.stride + j] = (cel_real)v;
             at_bound += i % n != j && (v <= 0 || v >= 1);
         }
@@ -12347,11 +12415,12 @@ CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments 
     int64_t n = model->genes, i, j;
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
+    /* A fit of one slide that is opened, evaluated and never stepped. */
     o.slide_q = NULL;
     o.optimiser = CEL_OPTIMISER_SGD;
     if (d_force.data) cel_mat_fill(d_force, 0);
     if (d_force.data && (d_force.rows != 2 * n || d_force.cols != n))
-        return celi_fail(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1);
     status = celi_paper_open(&f, model, moments, 1, &o, err);
     if (status) return status;
     celi_paper_evaluate(&f, f.slide);
@@ -12391,10 +12460,11 @@ CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides,
         made.converged = e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before);
         before = loss;
         if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        else if (o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss)) status = CEL_ERR_STOPPED;
+        else status = celi_tell(&o.progress, "fit", e + 1, epochs, loss);
     }
+    /* Stopped or not, what was reached is evaluated; the model's forces are written only if that is finite. */
     if (status != CEL_ERR_NUMERIC && celi_paper_finish(&f, model, &made)) status = CEL_ERR_NUMERIC;
-    if (status) celi_fail(err, status, cel_strerror(status), -1, -1, -1);
+    if (status) celi_bad(err, status, cel_strerror(status), -1);
     if (status == CEL_ERR_NUMERIC) {
         if (losses) memset(losses, 0, (size_t)epochs * sizeof *losses);
     } else if (report) {
@@ -12418,14 +12488,21 @@ static cel_real celi_angles_real(double v) { return fabs(v) < CELI_ANGLES_TINY ?
 static int celi_angles_fit(cel_mat angles, cel_mat x) { return angles.rows == x.rows && angles.cols == x.cols - 1; }
 
 /* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. A run's scratch holds the
- * products of sines, the sines and the cosines of a cell. */
+ * products of sines, the sines and the cosines of a cell. Backwards, p is the derivative by the product of sines that
+ * x_(k+1) and all after it share, so that one walk from the last gene to the first serves all angles. */
 static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, cel_work *work)
 {
     int64_t run, n = x.cols;
     size_t each = (size_t)n * (sizeof(double) + 2 * sizeof(cel_real));
     cel_work own = CEL_ZERO;
-    char *scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
-    if (!scratch) return CEL_ERR_MEMORY;
+    char *scratch;
+    if (n < 2) return CEL_ERR_ARG;
+    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
+    scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
+    if (!scratch) {
+        cel_mat_fill(d_angles.data ? d_angles : x, 0);
+        return CEL_ERR_MEMORY;
+    }
     CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK / 16))
     for (run = 0; run < CELI_ANGLES_RUNS; run++) {
         int64_t i, k, end = x.rows * (run + 1) / CELI_ANGLES_RUNS;
@@ -12456,20 +12533,14 @@ static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, c
 
 CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x, cel_work *work)
 {
-    cel_mat none = CEL_ZERO;
-    cel_status status;
-    if (x.cols < 2) return CEL_ERR_ARG;
-    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
-    status = celi_angles_all(angles, x, none, work);
-    if (status) cel_mat_fill(x, 0);
-    return status;
+    return celi_angles_all(angles, x, cel_mat_none(), work);
 }
 
 CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err)
 {
     int64_t i, j, n = x.cols;
-    if (n < 2) return celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
-    if (!celi_angles_fit(angles, x)) return celi_fail(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1, -1, -1);
+    if (n < 2) return celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
+    if (!celi_angles_fit(angles, x)) return celi_bad(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1);
     for (i = 0; i < x.rows; i++) {
         double size = 0;
         for (j = 0; j < n; j++) size += fabs((double)x.data[i * x.stride + j]);
@@ -12483,6 +12554,7 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
         cel_real *t = angles.data + i * angles.stride;
         double last = (double)row[n - 2], tail = (double)row[n - 1];
         int64_t k;
+        /* From the end: the length of what is after k is that of what is after k + 1, and x_(k+1). */
         t[n - 2] = (cel_real)atan2(tail, last);
         tail = hypot(tail, last);
         for (k = n - 3; k >= 0; k--) {
@@ -12495,12 +12567,7 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
 
 CEL_API_DEF cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
 {
-    cel_status status;
-    if (d_x.cols < 2) return CEL_ERR_ARG;
-    if (!celi_angles_fit(angles, d_x) || !celi_angles_fit(d_angles, d_x)) return CEL_ERR_SHAPE;
-    status = celi_angles_all(angles, d_x, d_angles, work);
-    if (status) cel_mat_fill(d_angles, 0);
-    return status;
+    return celi_angles_fit(d_angles, d_x) ? celi_angles_all(angles, d_x, d_angles, work) : CEL_ERR_SHAPE;
 }
 
 CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
@@ -12518,7 +12585,8 @@ CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double devia
 
 /* ---- the generator (manual, section 4) ---- */
 
-/* mean (n) = the mean row of x; a strip of columns is one thread's. */
+/* mean (n) = the mean row of x; a strip of columns is one thread's, so that a sum over cells has one order whatever
+ * the number of threads. */
 static void celi_paper_mean(cel_mat x, double *mean)
 {
     enum { STRIP = 32 };
@@ -12540,40 +12608,36 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     cel_mean_field at;
     cel_paper_options o = CEL_ZERO;
     int64_t n = model->genes, i;
-    double zmft, h = 0, *mean, *d_mean, *energy;
-    cel_mat none = CEL_ZERO;
+    double zmft, h = 0, *mean, *d_mean = NULL, *energy = NULL;
     cel_work own = CEL_ZERO;
     cel_status status;
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
     status = celi_paper_check(&o, n, err);
     if (!status && !o.no_log_z) status = celi_paper_model(model, err);
-    if (!status && x.rows < 1) status = celi_fail(err, CEL_ERR_ARG, "no cells", -1, -1, -1);
+    if (!status && x.rows < 1) status = celi_bad(err, CEL_ERR_ARG, "no cells", -1);
     if (!status && (x.cols != n || (d_x.data && !celi_same_shape(d_x, x))))
-        status = celi_fail(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1, -1, -1);
+        status = celi_bad(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1);
     if (!work) work = &own;
     mean = (double *)cel_work_get(work, (size_t)(2 * n + model->relations + 1) * sizeof(double));
-    if (!status && !mean) status = celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
-    if (status) {
-        if (d_x.data) cel_mat_fill(d_x, 0);
-        cel_work_free(&own);
-        return status;
+    if (!status && !mean) status = celi_no_memory(err);
+    if (!status) {
+        d_mean = mean + n;
+        energy = d_mean + n;
+        memset(d_mean, 0, (size_t)n * sizeof(double));
+        status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
+        if (!status && !o.no_log_z) {
+            celi_paper_mean(x, mean);
+            status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, cel_mat_none(), d_mean);
+            loss->log_z = at.logz;
+            loss->kappa = at.kappa;
+        }
+        if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        if (status) celi_bad(err, status, cel_strerror(status), -1);
     }
-    d_mean = mean + n;
-    energy = d_mean + n;
-    memset(d_mean, 0, (size_t)n * sizeof(double));
-    status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
-    if (!status && !o.no_log_z) {
-        celi_paper_mean(x, mean);
-        status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, none, d_mean);
-        loss->log_z = at.logz;
-        loss->kappa = at.kappa;
-    }
-    if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
     if (status) {
         memset(loss, 0, sizeof *loss);
         if (d_x.data) cel_mat_fill(d_x, 0);
-        celi_fail(err, status, cel_strerror(status), -1, -1, -1);
     } else {
         zmft = celi_or(o.zmft, 0.1);
         loss->intra = energy[0];
@@ -12583,24 +12647,12 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
         for (i = 0; i < d_x.rows; i++) {
             cel_real *g = d_x.data + i * d_x.stride;
             int64_t k;
+            /* A cell is one S-th of the mean row, which is all that log Z sees of it. */
             for (k = 0; k < n; k++) g[k] = (cel_real)(d_mean[k] / (double)x.rows - zmft * (double)g[k]);
         }
     }
     cel_work_free(&own);
     return status;
-}
-
-/* angles -= the optimiser's step down d (same shape): Adam's, or where there is none lr d. */
-static void celi_paper_descend(cel_adam *adam, cel_mat d, const cel_adam_options *step, cel_mat angles)
-{
-    int64_t i;
-    if (adam) {
-        cel_adam_step(adam, d, step, angles);
-        return;
-    }
-    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
-    for (i = 0; i < angles.rows; i++)
-        cel_vec_axpy((cel_real)-step->lr, d.data + i * d.stride, angles.data + i * angles.stride, angles.cols);
 }
 
 CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
@@ -12613,53 +12665,54 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     cel_adam adam = CEL_ZERO;
     cel_work work = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
-    cel_mat none = CEL_ZERO, d_x, d_angles = CEL_ZERO, rows;
-    int64_t S = angles.rows, n = model->genes, e, i, j, epochs, stopped = 0;
-    cel_status status = CEL_OK;
+    cel_mat d_x, d_angles = CEL_ZERO, rows;
+    int64_t S = angles.rows, n = model->genes, e, epochs;
+    cel_status status = CEL_OK, stopped = CEL_OK;
     if (options) o = *options;
     step.lr = celi_or(o.lr, 0.001);
     epochs = o.epochs ? o.epochs : 50;
     if (last) *last = value;
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
-    if (n < 2) status = celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
+    if (n < 2) status = celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
     else if (angles.cols != n - 1 || (x.data && !celi_angles_fit(angles, x)))
-        status = celi_fail(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1, -1, -1);
-    for (i = 0; i < S && !status; i++)
-        for (j = 0; j < n - 1 && !status; j++)
-            if (!(fabs((double)angles.data[i * angles.stride + j]) <= DBL_MAX))
-                status = celi_fail(err, CEL_ERR_DATA, "an angle is not finite", -1, i, j);
+        status = celi_bad(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1);
+    else status = celi_scan(angles, -DBL_MAX, DBL_MAX, "an angle is not finite", NULL, err);
     rows = x.data ? x : celi_pool_mat(&pool, S, n);
     d_x = celi_pool_mat(&pool, S, n);
     if (!status) status = pool.status;
     if (!status && o.optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(S * (n - 1), &adam);
+    /* The gradient by the angles overwrites the one by x, from the last gene to the first. */
     if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
     for (e = 0; !status; e++) {
-        /* After the last step once more, for what is handed out. */
+        /* After the last step once more, without a gradient, for what is handed out. */
         int ended = e == epochs || stopped;
         status = cel_paper_from_angles(angles, rows, &work);
         if (!status)
-            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? none : d_x, err, &work);
+            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? cel_mat_none() : d_x, err,
+                                             &work);
         if (status || ended) break;
         if (losses) losses[e] = value.loss;
-        stopped = o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows);
+        if (o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows)) stopped = CEL_ERR_STOPPED;
         if (stopped) break;
         status = cel_paper_angles_gradient(angles, d_x, d_angles, &work);
         if (status) break;
-        celi_paper_descend(adam.count ? &adam : NULL, d_angles, &step, angles);
-        stopped = o.progress.fn && o.progress.fn(o.progress.user, "generate", e + 1, epochs, value.loss);
+        if (adam.count) cel_adam_step(&adam, d_angles, &step, angles);
+        else cel_mat_axpy((cel_real)-step.lr, d_angles, angles);
+        stopped = celi_tell(&o.progress, "generate", e + 1, epochs, value.loss);
     }
     cel_adam_free(&adam);
     cel_work_free(&work);
     celi_pool_free(&pool);
     if (!status && last) *last = value;
-    if (!status) return stopped ? celi_fail(err, CEL_ERR_STOPPED, cel_strerror(CEL_ERR_STOPPED), -1, -1, -1) : CEL_OK;
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (!status) return stopped ? celi_bad(err, stopped, cel_strerror(stopped), -1) : CEL_OK;
+    if (status == CEL_ERR_MEMORY) celi_no_memory(err);
     if (x.data) cel_mat_fill(x, 0);
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
     return status;
 }
 
-/* What perturb calls: rows x (S x n) become what the published generator makes of them. */
+/* What perturb calls: rows x (S x n) become what the published generator makes of them. The angles of rows of zeros
+ * are not defined, which is an error here as it is there. */
 static CEL_UNUSED cel_status celi_paper_relax(const cel_model *model, const cel_relations *relations,
                                               const cel_paper_options *options, cel_mat x, cel_error *err)
 {
@@ -12695,7 +12748,8 @@ CEL_API_DEF void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant,
     }
 }
 
-/* Marks the colours of cell i's neighbours in W with i + 1. */
+/* Marks the colours of cell i's neighbours in W with i + 1. What other cells marked is below that, so that the marks
+ * need no clearing between cells. */
 static void celi_colour_mark(const cel_csr *w, int64_t i, const int32_t *colour, int32_t *mark)
 {
     int64_t e;
@@ -12712,9 +12766,9 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
     *colours = 0;
     for (i = 0; i < cells; i++) colour[i] = -1;
     if (also && celi_relations_fit(also, NULL, cells))
-        return celi_fail(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1);
     mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
-    if (!mark) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
+    if (!mark) return celi_bad(err, CEL_ERR_MEMORY, "colouring the cells", -1);
     for (i = 0; i < cells; i++) {
         int32_t c = 0;
         for (r = 0; r < count; r++) {
@@ -12735,22 +12789,22 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
 static cel_status celi_colours_check(const cel_relations *relations, const int32_t *colour, cel_error *err)
 {
     int64_t i, r, e;
-    for (i = 0; i < relations->cells; i++)
+    for (i = 0; i < relations->cells; i++) {
         if (colour[i] < 0 || colour[i] >= relations->cells)
             return celi_fail(err, CEL_ERR_ARG, "a colour is out of range", -1, i, -1);
-    for (i = 0; i < relations->cells; i++)
-        for (r = 0; r < relations->count; r++) {
+        for (r = 1; r < relations->count; r++) { /* the identity joins nobody */
             const cel_csr *w = relations->at[r].w;
-            for (e = w ? w->start[i] : 0; w && e < w->start[i + 1]; e++)
+            for (e = w->start[i]; e < w->start[i + 1]; e++)
                 if (colour[w->index[e]] == colour[i])
                     return celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
         }
+    }
     return CEL_OK;
 }
 
 /* Scratch of one thread: a block of cells of a colour. Rows are padded with zeros to whole vectors. */
 typedef struct celi_lane {
-    cel_mat x, u, b, t;   /* (block x n): free parts, momenta, fields, scratch */
+    cel_mat x, u, b, t;   /* (cells of the block x n): free parts, momenta, fields, scratch */
     double *radius;       /* (block) of the free part's sphere */
     double *scalar;       /* (4 block) per cell */
     int32_t *order;       /* (n) */
@@ -12779,6 +12833,7 @@ struct cel_sample {
     int64_t adapt;     /* sweeps that adapt the step */
 };
 
+/* The cells of a block. */
 typedef struct celi_batch {
     cel_mat x;           /* all cells (S x n) */
     const int32_t *cell; /* (count) */
@@ -12787,6 +12842,7 @@ typedef struct celi_batch {
     void *context;
 } celi_batch;
 
+/* What is done to a block of cells that lies loaded in a lane. */
 typedef void celi_batch_fn(const cel_sample *s, celi_lane *lane, const celi_batch *batch);
 
 /* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
@@ -12853,6 +12909,18 @@ static cel_status celi_sampler_lanes(cel_sample *s)
     return s->pool.status;
 }
 
+/* The options with their defaults; a warm-up below 0 becomes none. */
+static cel_sample_options celi_sample_defaults(const cel_sample_options *options)
+{
+    cel_sample_options o = CEL_ZERO;
+    if (options) o = *options;
+    if (!o.moves) o.moves = 6;
+    if (!o.sweeps) o.sweeps = 100;
+    if (!o.thin) o.thin = 1;
+    o.warmup = o.warmup < 0 ? 0 : o.warmup ? o.warmup : 50;
+    return o;
+}
+
 /* cel_sample_new for colours that are known to be right, as of samplers that share them. */
 static cel_status celi_sampler_open(const cel_model *model, const cel_relations *relations,
                                     const cel_sample_options *options, cel_sample **out, cel_error *err)
@@ -12862,16 +12930,14 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     cel_status status = CEL_OK;
     *out = NULL;
     if (celi_relations_fit(relations, model, relations->cells))
-        return celi_fail(err, CEL_ERR_SHAPE, "the model has another number of relations", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the model has another number of relations", -1);
     if (options && (options->moves < 0 || !(options->step >= 0)))
-        return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "a negative option of the sampler", -1);
     s = (cel_sample *)celi_alloc(1, sizeof *s);
-    if (!s) return celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
+    if (!s) return celi_bad(err, CEL_ERR_MEMORY, "a sampler", -1);
     s->model = model;
     s->relations = relations;
-    if (options) s->options = *options;
-    if (!s->options.moves) s->options.moves = 6;
-    if (!s->options.warmup) s->options.warmup = 50;
+    s->options = celi_sample_defaults(options);
     s->cells = relations->cells;
     s->genes = model->genes;
     s->width = celi_round_up(s->genes, 16);
@@ -12879,7 +12945,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     /* A whole trajectory turns a free cell by a right angle, which makes the next draw independent; never more. */
     s->step_most = 1.5707963 / (s->options.moves * sqrt(s->genes > 1 ? (double)(s->genes - 1) : 1.0));
     s->step = s->options.step > 0 ? s->options.step : s->step_most / 2;
-    s->adapt = s->options.step > 0 || s->options.domain.orthant || s->options.warmup < 0 ? 0 : s->options.warmup;
+    s->adapt = s->options.step > 0 || s->options.domain.orthant ? 0 : s->options.warmup;
     if (!s->options.domain.colour) {
         own = (int32_t *)celi_pool_get(&s->pool, s->cells, sizeof *own);
         if (own) status = cel_sample_colour(relations, NULL, own, &colours, NULL);
@@ -12895,7 +12961,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     }
     if (status) {
         cel_sample_free(s);
-        return celi_fail(err, status, "a sampler", -1, -1, -1);
+        return celi_bad(err, status, "a sampler", -1);
     }
     *out = s;
     return CEL_OK;
@@ -12921,23 +12987,25 @@ CEL_API_DEF void cel_sample_free(cel_sample *s)
     celi_free(s);
 }
 
+/* What is held of a cell that moves (n), or NULL. */
+static const uint8_t *celi_hold(const cel_sample *s, int64_t cell)
+{
+    return s->held[cell] ? s->options.domain.hold + cell * s->genes : NULL;
+}
+
 /* Loads a block: free parts into lane->x, their radii, and into lane->b
  *   scale (h + sum_r (W_r X F_r^T + W_r^T X F_r) + (F_0 + F_0^T) held part):
- * held values act on the free ones like a field. */
-static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch, cel_mat *x, cel_mat *u,
-                                  cel_mat *b)
+ * held values act on the free ones like a field. With it H is, up to a constant and as a function of one free part,
+ *   scale y . G2 y / 2 + b . y, whatever relations there are and whatever is held of the cell. */
+static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, m = batch->count, i, j, r;
-    const uint8_t *hold = s->options.domain.hold;
-    cel_mat t = cel_mat_block(l->t, 0, 0, m, n);
     cel_real scale = (cel_real)s->scale;
     int any = 0, side;
     cel_status status = CEL_OK;
-    *x = cel_mat_block(l->x, 0, 0, m, n);
-    *u = cel_mat_block(l->u, 0, 0, m, n);
-    *b = cel_mat_block(l->b, 0, 0, m, n);
+    l->x.rows = l->u.rows = l->b.rows = l->t.rows = m;
     for (i = 0; i < m; i++) {
-        cel_real *to = b->data + i * b->stride;
+        cel_real *to = l->b.data + i * l->b.stride;
         memset(to, 0, (size_t)n * sizeof *to);
         if (s->model->field) cel_vec_axpy(scale, s->model->field, to, n);
         any |= s->held[batch->cell[i]];
@@ -12946,36 +13014,43 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
         for (side = 0; side < 2 && !status; side++) {
             const cel_csr *w = side ? s->relations->at[r].wt : s->relations->at[r].w;
             if (!w) continue;
-            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, t);
+            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, l->t);
             if (!status)
-                status = cel_mat_gemm(0, 0, scale, t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, *b,
+                status = cel_mat_gemm(0, 0, scale, l->t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, l->b,
                                       &l->work);
         }
     for (i = 0; i < m; i++) {
-        int64_t cell = batch->cell[i];
-        const cel_real *from = batch->x.data + cell * batch->x.stride;
-        cel_real *to = x->data + i * x->stride, *rest = t.data + i * t.stride;
+        const uint8_t *hold = celi_hold(s, batch->cell[i]);
+        cel_real *to = l->x.data + i * l->x.stride, *rest = l->t.data + i * l->t.stride;
         double held = 0;
-        memcpy(to, from, (size_t)n * sizeof *to);
+        memcpy(to, batch->x.data + batch->cell[i] * batch->x.stride, (size_t)n * sizeof *to);
         if (any) memset(rest, 0, (size_t)n * sizeof *rest);
-        for (j = 0; s->held[cell] && j < n; j++)
-            if (hold[cell * n + j]) {
+        for (j = 0; hold && j < n; j++)
+            if (hold[j]) {
                 rest[j] = to[j];
                 held += (double)to[j] * (double)to[j];
                 to[j] = 0;
             }
         l->radius[i] = held < 1 ? sqrt(1 - held) : 0;
     }
-    if (any && !status) status = cel_mat_gemm(0, 0, scale, t, s->g2, 1, *b, &l->work);
+    if (any && !status) status = cel_mat_gemm(0, 0, scale, l->t, s->g2, 1, l->b, &l->work);
     return status;
+}
+
+/* The random numbers of a cell in this sweep: those of its id, so that paired runs draw alike on different cells. */
+static cel_rng celi_cell_rng(const cel_sample *s, int64_t cell)
+{
+    uint32_t id = s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell;
+    return cel_rng_at(s->options.seed, s->options.stream, id, s->sweep);
 }
 
 /* Sets to zero what is held of a row of cell `cell`. */
 static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 {
+    const uint8_t *hold = celi_hold(s, cell);
     int64_t j;
-    for (j = 0; s->held[cell] && j < s->genes; j++)
-        if (s->options.domain.hold[cell * s->genes + j]) row[j] = 0;
+    for (j = 0; hold && j < s->genes; j++)
+        if (hold[j]) row[j] = 0;
 }
 
 /* Writes the free part `row` to cell `cell` of x, rescaled to the radius, so that rounding cannot pile up over the
@@ -12983,18 +13058,14 @@ static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64_t cell, const cel_real *row,
                              double radius, double sign)
 {
-    const uint8_t *hold = s->options.domain.hold;
+    const uint8_t *hold = celi_hold(s, cell);
     cel_real *to = batch->x.data + cell * batch->x.stride, f;
     double length = cel_vec_nrm2(row, s->genes);
     int64_t j;
     if (!(length > 0)) return;
     f = (cel_real)(sign * radius / length);
-    if (s->held[cell]) {
-        for (j = 0; j < s->genes; j++)
-            if (!hold[cell * s->genes + j]) to[j] = f * row[j];
-    } else {
-        for (j = 0; j < s->genes; j++) to[j] = f * row[j];
-    }
+    for (j = 0; j < s->genes; j++)
+        if (!hold || !hold[j]) to[j] = f * row[j];
 }
 
 /* x <- a x + b u, u <- c x + d u, on padded rows. Inner loops of constant length over local arrays are what
@@ -13024,12 +13095,11 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
     double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
     int64_t n = s->genes, i, m = batch->count;
     int k, moves = s->options.moves;
-    cel_mat x, u, b;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    cel_mat x = l->x, u = l->u, b = l->b;
+    /* A normal momentum, made tangent: orthogonal to x and zero where values are held. */
     for (i = 0; i < m; i++) {
         int64_t cell = batch->cell[i];
-        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
+        cel_rng rng = celi_cell_rng(s, cell);
         cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride;
         double r2 = l->radius[i] * l->radius[i], along;
         /* A step of random length, or trajectories of a period would come back to where they began. */
@@ -13053,6 +13123,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
             cel_vec_axpy((cel_real)alpha, bi, ui, s->width);
             celi_batch_mask(s, batch->cell[i], ui);
             if (!(step[i] > 0)) continue;
+            /* The tangent part is u - (along / r^2) x, of this length. */
             along = cel_vec_dot(xi, ui, s->width);
             length = cel_vec_dot(ui, ui, s->width) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
@@ -13063,6 +13134,8 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
                 change[i] += along + field / 2 - kinetic * kinetic / 2;
                 continue;
             }
+            /* The speed is |u| times the step, so that a time of one step turns by this angle: x towards the tangent
+             * part of u, and u back towards x, with what takes the part along x out folded into the factors. */
             t = length * step[i] * step[i] / r;
             c = cos(t);
             t = sin(t);
@@ -13120,18 +13193,18 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
     }
 }
 
+/* Rounds of random pairs for each cell of a block: a shuffle, and its neighbours make the pairs. b becomes the gradient
+ * of H. Pair k begins at its own word of the cell's numbers, whatever its predecessors drew. */
 static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, j, m = batch->count;
-    const uint8_t *hold = s->options.domain.hold;
-    cel_mat x, u, b;
+    cel_mat x = l->x, b = l->b;
     int k;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
-    if (!l->status) l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
+    l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
     for (i = 0; i < m && !l->status; i++) {
         int64_t cell = batch->cell[i];
-        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
+        const uint8_t *hold = celi_hold(s, cell);
+        cel_rng rng = celi_cell_rng(s, cell);
         cel_real *xi = x.data + i * x.stride, *gi = b.data + i * b.stride;
         for (j = 0; j < n; j++) l->order[j] = (int32_t)j;
         for (k = 0; k < s->options.moves; k++) {
@@ -13146,7 +13219,7 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
             }
             for (j = 0; j + 1 < n; j += 2) {
                 int64_t a = l->order[j], c = l->order[j + 1];
-                if (s->held[cell] && (hold[cell * n + a] || hold[cell * n + c])) continue;
+                if (hold && (hold[a] || hold[c])) continue;
                 rng.block = place + (uint32_t)(n + 4 * j);
                 rng.left = 0;
                 celi_pair_turn(s, xi, gi, a, c, &rng, batch->share);
@@ -13179,11 +13252,12 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
                 celi_batch batch;
                 batch.x = x;
                 batch.cell = s->list + first + at * block;
-                batch.count = count - at * block < block ? count - at * block : block;
+                batch.count = celi_min(count - at * block, block);
                 batch.share = s->share + 2 * at;
                 batch.context = context;
                 batch.share[0] = batch.share[1] = 0;
-                fn(s, s->lane + k, &batch);
+                s->lane[k].status = celi_batch_load(s, s->lane + k, &batch);
+                if (!s->lane[k].status) fn(s, s->lane + k, &batch);
             }
         }
         for (k = 0; k < lanes; k++)
@@ -13294,6 +13368,7 @@ CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, 
     if (chains < 1 || length < 8) return CEL_OK;
     h = (double *)celi_alloc((size_t)count, (size_t)half * sizeof *h);
     if (!h) return CEL_ERR_MEMORY;
+    /* Half chains: a trend within a chain shows as a difference between its halves. */
     for (c = 0; c < count; c++) {
         memcpy(h + c * half, trace + c / 2 * length + (c % 2 ? length - half : 0), (size_t)half * sizeof *h);
         for (t = 0; t < half; t++) all += h[c * half + t] / (n * m);
@@ -13333,7 +13408,7 @@ static cel_status celi_sample_check(const cel_model *model, const cel_relations 
                                     cel_error *err)
 {
     if (celi_relations_fit(relations, model, x.rows) || x.cols != model->genes)
-        return celi_fail(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1);
     return celi_rows_unit(x, orthant, err);
 }
 
@@ -13355,47 +13430,40 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
                                       const cel_sample_options *options, cel_mat x, double *trace,
                                       cel_sample_report *report, cel_error *err)
 {
-    cel_sample_options o = CEL_ZERO;
+    cel_sample_options o = celi_sample_defaults(options);
     cel_sample_report r = CEL_ZERO;
     cel_sample *s = NULL;
     double *own = NULL;
     cel_work work = CEL_ZERO;
-    int64_t t, total;
+    int64_t t, total = o.warmup + o.sweeps;
     cel_status status;
-    if (options) o = *options;
-    if (!o.sweeps) o.sweeps = 100;
-    if (!o.warmup) o.warmup = 50;
-    if (o.warmup < 0) o.warmup = 0;
-    if (!o.thin) o.thin = 1;
     if (report) *report = r;
-    if (o.sweeps < 0 || o.thin < 0) return celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
+    if (o.sweeps < 0 || o.thin < 0) return celi_bad(err, CEL_ERR_ARG, "a negative number of sweeps", -1);
     status = celi_sample_check(model, relations, x, o.domain.orthant, err);
     if (!status) status = cel_sample_new(model, relations, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
-    if (!trace) status = celi_fail(err, CEL_ERR_MEMORY, "the trace of the energy", -1, -1, -1);
-    total = o.warmup + o.sweeps;
+    if (!trace) status = celi_bad(err, CEL_ERR_MEMORY, "the trace of the energy", -1);
     for (t = 0; t < total && !status; t++) {
-        int64_t sweep = t - o.warmup;
+        int64_t sweep = t - o.warmup; /* from 0 on those that count */
         status = cel_sample_sweep(s, x);
-        if (!status && sweep >= 0) {
-            r.acceptance += s->acceptance;
-            r.sweeps++;
-        }
-        if (!status && sweep >= 0 && (sweep + 1) % o.thin == 0) {
+        if (status) break;
+        r.acceptance += sweep >= 0 ? s->acceptance : 0;
+        r.sweeps += sweep >= 0;
+        if (sweep >= 0 && (sweep + 1) % o.thin == 0) {
             status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_none(), &work);
             r.recorded++;
             if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
         }
-        if (!status && o.progress.fn && o.progress.fn(o.progress.user, "sample", t + 1, total, s->acceptance))
-            status = CEL_ERR_STOPPED;
+        if (!status) status = celi_tell(&o.progress, "sample", t + 1, total, s->acceptance);
     }
     if (!status || status == CEL_ERR_STOPPED) {
+        /* A run that was stopped reports what it has seen. */
         cel_status told = celi_sample_tell(s, trace, &r);
         if (report) *report = r;
         if (told) status = told;
     }
-    if (status) celi_fail(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1, -1, -1);
+    if (status) celi_bad(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1);
     celi_free(own);
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13447,6 +13515,7 @@ static void celi_maximiser(const cel_sample *s, const cel_real *w, cel_real *x, 
         else x[j] = (cel_real)(radius / sqrt(length) * (double)w[j]);
 }
 
+/* x becomes of length radius. */
 static void celi_rescale(int64_t n, cel_real *x, double radius)
 {
     cel_real f = (cel_real)(radius / cel_vec_nrm2(x, n));
@@ -13464,8 +13533,11 @@ static double celi_secular_value(const cel_sample *s, const cel_real *w, const c
 }
 
 /* y becomes the maximiser of that over |y| = radius: y_j = w_j / (v - value_j) with v above all values, from
- * |y| = radius by Newton's method on 1 / |y|, which rises to it. Then z moves towards y and `beyond` < 1 times as far
- * again, or less where the sum would fall. t (n) is scratch. */
+ * |y| = radius. That is the secular equation: |y| falls from infinity at the largest value to 0, so that it has one
+ * root. Newton's method is on 1 / |y|, which is close to straight in v and concave: from the left, where one axis alone
+ * has length radius, it rises to the root and never oversteps. v is kept as what it is above the largest value, because
+ * the two may be almost equal. Then z moves towards y and `beyond` < 1 times as far again, or less where the sum would
+ * fall. t (n) is scratch. */
 static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real *y, cel_real *t, double radius,
                          double beyond)
 {
@@ -13504,10 +13576,9 @@ static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real
  * that may leave it, takes four steps of the gauge. */
 static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
-    int64_t n = s->genes, i, m = batch->count;
-    cel_mat x, u, b, t = cel_mat_block(l->t, 0, 0, m, n);
+    int64_t i, m = batch->count;
+    cel_mat x = l->x, u = l->u, b = l->b, t = l->t;
     int k, any = s->options.domain.orthant;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) any |= s->held[batch->cell[i]];
     for (k = 0; k < 4 && any && !l->status; k++) {
         cel_mat_copy(b, u);
@@ -13515,8 +13586,7 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
             if (s->options.domain.orthant || s->held[cell])
-                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i],
-                               s->held[cell] ? s->options.domain.hold + cell * n : NULL);
+                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i], celi_hold(s, cell));
         }
     }
     if (!s->options.domain.orthant && !l->status) {
@@ -13548,7 +13618,6 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     cel_sample *s = NULL;
     double half;
     cel_work work = CEL_ZERO;
-    cel_mat none = CEL_ZERO;
     cel_status status;
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 500;
@@ -13559,22 +13628,21 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     if (!status) status = cel_sample_new(model, relations, &so, &s, err);
     if (status) return status;
     status = celi_ascent_gauge(s, &half);
-    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, none, &work);
+    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, cel_mat_none(), &work);
     r.energy = r.start;
     if (o.trace) o.trace[0] = r.start;
     while (r.sweeps < o.sweeps && !r.converged && !status) {
         double before = r.energy, beyond = r.sweeps < CELI_ASCENT_FAR ? 0.97 : 0.7;
         status = celi_sampler_pass(s, x, celi_batch_ascent, &beyond);
-        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, cel_mat_none(), &work);
         if (status) break;
         if (o.trace) o.trace[r.sweeps + 1] = r.energy;
         r.converged = (r.sweeps >= CELI_ASCENT_FAR || o.domain.orthant) &&
                       r.energy - before <= o.tolerance * fabs(r.energy);
         r.sweeps++;
-        if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
-            status = CEL_ERR_STOPPED;
+        status = celi_tell(&o.progress, "ascent", r.sweeps, o.sweeps, r.energy);
     }
-    if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
+    if (status) celi_bad(err, status, "the ascent", -1);
     if (report) *report = r;
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13594,7 +13662,9 @@ typedef struct celi_annealing {
 } celi_annealing;
 
 /* One run, from the uniform law up to exp(H), in temperatures that rise with the square of the rung: most of the change
- * is at the start. Run 0 only finds the step of every rung: those that count must not adapt to what they weigh. */
+ * is at the start. The weight is Neal's: before each move the tissue's H counts with the rise in
+ * temperature, and the last rung needs no move, for nothing is weighed after it. Run 0 only finds the step of every
+ * rung: those that count must not adapt to what they weigh. */
 static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *weight)
 {
     const cel_logz_options *o = a->o;
@@ -13617,9 +13687,8 @@ static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *wei
         if (!run) celi_sampler_adapt(s, 0.5);
         if (!run) a->step[k] = s->step;
         else if (s->acceptance < a->report->acceptance) a->report->acceptance = s->acceptance;
-        if (!status && o->progress.fn &&
-            o->progress.fn(o->progress.user, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz))
-            status = CEL_ERR_STOPPED;
+        if (!status)
+            status = celi_tell(&o->progress, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz);
     }
     *weight = sum + a->area;
     return status;
@@ -13660,8 +13729,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     if (options) o = *options;
     if (!o.runs) o.runs = 16;
     if (!o.rungs) o.rungs = 200;
-    if (o.runs < 2 || o.rungs < 1)
-        return celi_fail(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1, -1, -1);
+    if (o.runs < 2 || o.rungs < 1) return celi_bad(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1);
     so.seed = o.seed;
     so.domain.orthant = o.orthant;
     so.moves = o.moves;
@@ -13683,7 +13751,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     }
     if (status) {
         memset(report, 0, sizeof *report);
-        celi_fail(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1, -1, -1);
+        celi_bad(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1);
     }
     celi_pool_free(&pool);
     cel_work_free(&a.work);
@@ -13729,9 +13797,8 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
 {
     celi_bound *c = (celi_bound *)batch->context;
     int64_t n = s->genes, i, j, m = batch->count;
-    cel_mat x, u, b;
+    cel_mat x = l->x, u = l->u, b = l->b;
     int k, rounds = c->measure ? 0 : 2;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) {
         cel_real *mu = x.data + i * x.stride;
         double length = cel_vec_nrm2(mu, n);
@@ -13771,7 +13838,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     cel_work work = CEL_ZERO;
     celi_bound c = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
-    cel_mat x, none = CEL_ZERO;
+    cel_mat x;
     double *energy, area = (double)cells * cel_sphere_log_area(model->genes), last = 0, all;
     int64_t t, i;
     cel_status status;
@@ -13779,7 +13846,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 100;
     if (o.orthant || o.sweeps < 0)
-        return celi_fail(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1);
     status = cel_sample_new(model, relations, NULL, &s, err);
     if (status) return status;
     x = celi_pool_mat(&pool, cells, model->genes);
@@ -13802,7 +13869,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     for (t = 0; t < o.sweeps && !status; t++) {
         for (c.measure = 0; c.measure < 2 && !status; c.measure++)
             status = celi_sampler_pass(s, x, celi_batch_bound, &c);
-        if (!status) status = cel_model_energy(model, relations, x, &all, energy, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &all, energy, cel_mat_none(), &work);
         if (status) break;
         /* A cell's own force is in its share, by the law's second moments; H of the means is right for the rest. */
         all -= energy[0];
@@ -13810,11 +13877,11 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
         if (all > *bound) *bound = all;
         if (t && fabs(all - last) <= 1e-9 * fabs(all)) break;
         last = all;
-        if (o.progress.fn && o.progress.fn(o.progress.user, "bound", t + 1, o.sweeps, *bound)) status = CEL_ERR_STOPPED;
+        status = celi_tell(&o.progress, "bound", t + 1, o.sweeps, *bound);
     }
     if (status) {
         *bound = 0;
-        celi_fail(err, status, "the mean-field bound", -1, -1, -1);
+        celi_bad(err, status, "the mean-field bound", -1);
     }
     celi_pool_free(&pool);
     cel_work_free(&work);
@@ -13830,54 +13897,25 @@ static int celi_adds(const cel_intervention *v) { return v->what == CEL_DO_ADD |
 
 /* ---- interventions as text ---- */
 
-/* What is left of a line. */
-typedef struct celi_text {
-    const char *at, *end;
-} celi_text;
-
-static int celi_text_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-
-/* The next character that is not blank, 0 at the end. */
-static char celi_text_peek(celi_text *t)
+/* Takes the character c where it is next, without blanks before it. */
+static int celi_text_take(celi_cursor *t, char c)
 {
-    while (t->at < t->end && celi_text_blank(*t->at)) t->at++;
-    return t->at < t->end ? *t->at : (char)0;
-}
-
-/* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly. */
-static int celi_text_number(celi_text *t, double *out)
-{
-    double m = 0, e = 0;
-    int digits = 0, point = 0, scale = 0, negative, down = 0;
-    char c = celi_text_peek(t);
-    negative = c == '-';
-    if (c == '-' || c == '+') t->at++;
-    for (; t->at < t->end; t->at++) {
-        c = *t->at;
-        if (c == '.' && !point) point = 1;
-        else if (c >= '0' && c <= '9') {
-            m = m * 10 + (c - '0');
-            digits++;
-            scale -= point;
-        } else break;
-    }
-    if (!digits) return 0;
-    if (t->at < t->end && (*t->at == 'e' || *t->at == 'E')) {
-        t->at++;
-        down = t->at < t->end && *t->at == '-';
-        if (down || (t->at < t->end && *t->at == '+')) t->at++;
-        for (digits = 0; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++, digits++)
-            if (e < 1e4) e = e * 10 + (*t->at - '0');
-        if (!digits) return 0;
-    }
-    e = scale + (down ? -e : e);
-    m = e < 0 ? m / pow(10, -e) : m * pow(10, e);
-    *out = negative ? -m : m;
+    if (t->at >= t->end || t->p[t->at] != (unsigned char)c) return 0;
+    t->at++;
     return 1;
 }
 
+/* A decimal number, read as in tables: as much of the text as can be part of one. */
+static int celi_text_number(celi_cursor *t, double *out)
+{
+    size_t first;
+    (void)celi_peek(t);
+    for (first = t->at; t->at < t->end && memchr("+-.0123456789eE", t->p[t->at], 15);) t->at++;
+    return celi_number((const char *)t->p + first, t->at - first, out);
+}
+
 /* An index below `bound`; a whole number out of range is taken too, as -1. */
-static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
+static int celi_text_index(celi_cursor *t, int64_t bound, int64_t *out)
 {
     double v;
     if (!celi_text_number(t, &v) || floor(v) < v) return 0;
@@ -13887,21 +13925,20 @@ static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
 
 /* The number of the name that stands here, in quotes or not: the longest that a comma or the end follows, because a
  * name may have commas itself. Without names, the number that stands here. -1: neither. */
-static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t count)
+static int64_t celi_text_name(celi_cursor *t, const char *const *names, int64_t count)
 {
-    const char *next = t->at;
-    size_t most = 0;
+    size_t next = t->at, most = 0;
     int64_t i = -1, found = -1;
-    int quoted = celi_text_peek(t) == '"';
+    int quoted = celi_peek(t) == '"';
     if (!names) return celi_text_index(t, count, &i) ? i : -1;
     for (i = 0; i < count; i++) {
-        celi_text s = *t;
+        celi_cursor s = *t;
         size_t length = strlen(names[i]);
-        s.at += quoted;
-        if (length < most || (size_t)(s.end - s.at) < length || memcmp(s.at, names[i], length)) continue;
+        s.at += (size_t)quoted;
+        if (length < most || s.end - s.at < length || memcmp(s.p + s.at, names[i], length) != 0) continue;
         s.at += length;
-        if (quoted && (s.at == s.end || *s.at++ != '"')) continue;
-        if (celi_text_peek(&s) && *s.at != ',') continue;
+        if (quoted && !celi_text_take(&s, '"')) continue;
+        if (celi_peek(&s) && s.p[s.at] != ',') continue;
         found = i;
         most = length;
         next = s.at;
@@ -13911,29 +13948,26 @@ static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t co
 }
 
 /* Takes the words and commas of a form up to its next capital or its end, and returns what is left of the form; NULL
- * where the text goes on otherwise. */
-static const char *celi_text_words(celi_text *t, const char *form)
+ * where the text goes on otherwise. A word ends at a blank, so that "cells" is not "cell" and an s. */
+static const char *celi_text_words(celi_cursor *t, const char *form)
 {
-    while (*form && !(*form >= 'A' && *form <= 'Z')) {
-        if (*form == ' ') {
-            form++;
-            continue;
-        }
-        celi_text_peek(t);
-        for (; *form && *form != ' '; form++, t->at++)
-            if (t->at >= t->end || *t->at != *form) return NULL;
-        if (form[-1] != ',' && t->at < t->end && !celi_text_blank(*t->at)) return NULL;
+    for (;;) {
+        while (*form == ' ') form++;
+        if (!*form || (*form >= 'A' && *form <= 'Z')) return form;
+        (void)celi_peek(t);
+        for (; *form && *form != ' '; form++)
+            if (!celi_text_take(t, *form)) return NULL;
+        if (form[-1] != ',' && t->at < t->end && !memchr(" \t\r\f", t->p[t->at], 4)) return NULL;
     }
-    return form;
 }
 
 /* x,y or x,y,z: whatever leaves as many commas in the line as there are in the rest of the form. */
-static int celi_text_place(celi_text *t, const char *rest, double *place)
+static int celi_text_place(celi_cursor *t, const char *rest, double *place)
 {
-    const char *c;
     int64_t d, dims = 1;
-    for (c = t->at; c < t->end; c++) dims += *c == ',';
-    for (c = rest; *c; c++) dims -= *c == ',';
+    size_t at;
+    for (at = t->at; at < t->end; at++) dims += t->p[at] == ',';
+    for (; *rest; rest++) dims -= *rest == ',';
     if (dims < 2 || dims > 3) return 0;
     for (d = 0; d < dims; d++)
         if ((d && !celi_text_words(t, ",")) || !celi_text_number(t, place + d)) return 0;
@@ -13942,16 +13976,15 @@ static int celi_text_place(celi_text *t, const char *rest, double *place)
 
 /* Reads what the capital at *form stands for: C and L a cell, T a type, G a gene, V a value, R a radius, P a place.
  * FORMAT where it is none, ARG and the reason in *wrong where it is one that cannot be. */
-static cel_status celi_text_field(celi_text *t, const char *form, const cel_intervention_names *names,
+static cel_status celi_text_field(celi_cursor *t, const char *form, const cel_intervention_names *names,
                                   cel_intervention *v, const char **wrong)
 {
-    int64_t *cell = *form == 'L' ? &v->like : &v->cell, type = 0;
+    int64_t *cell = *form == 'L' ? &v->like : &v->cell;
     int read = 1, fits = 1;
     switch (*form) {
     case 'T':
-        type = celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
-        v->type = (int32_t)type;
-        fits = type >= 0;
+        v->type = (int32_t)celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
+        fits = v->type >= 0;
         *wrong = "unknown type";
         break;
     case 'G':
@@ -13975,7 +14008,7 @@ static cel_status celi_text_field(celi_text *t, const char *form, const cel_inte
 }
 
 /* One line, neither empty nor a comment. */
-static cel_status celi_intervention_line(const cel_intervention_names *names, celi_text line, cel_intervention *v,
+static cel_status celi_intervention_line(const cel_intervention_names *names, celi_cursor line, cel_intervention *v,
                                          cel_error *err)
 {
     /* The form of a line is the first whose words up to the first capital it begins with; the last begins with none. */
@@ -13991,7 +14024,7 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
                  {"cells within R of P , G , V", CEL_DO_HOLD, CEL_WHO_DISC},
                  {"C , G , V", CEL_DO_HOLD, CEL_WHO_CELLS}};
     const char *wrong = NULL, *form;
-    celi_text t = line;
+    celi_cursor t = line;
     cel_status status = CEL_OK;
     int k = 0;
     while ((form = celi_text_words(&t, forms[k].text)) == NULL) k++, t = line;
@@ -14002,7 +14035,7 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
         status = celi_text_field(&t, form, names, v, &wrong);
         if (!status) form = celi_text_words(&t, form + 1);
     }
-    if (!status && (!form || celi_text_peek(&t))) status = CEL_ERR_FORMAT;
+    if (!status && (!form || celi_peek(&t))) status = CEL_ERR_FORMAT;
     if (!status) return CEL_OK;
     return celi_fail(err, status, status == CEL_ERR_FORMAT ? "a line of no known form" : wrong, v->line,
                      v->who == CEL_WHO_CELLS && !celi_adds(v) ? v->cell : -1, v->gene);
@@ -14011,27 +14044,28 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
 CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const cel_intervention_names *names,
                                               cel_intervention **out, int64_t *count, cel_error *err)
 {
-    const char *end = text + length, *c;
     cel_intervention *list;
+    celi_cursor t = CEL_ZERO;
     int64_t line = 0, most = 1, k = 0;
+    size_t at;
     cel_status status = CEL_OK;
     *out = NULL;
     *count = 0;
-    for (c = text; c < end; c++) most += *c == '\n';
+    for (at = 0; at < length; at++) most += text[at] == '\n';
     list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
-    if (!list) return celi_fail(err, CEL_ERR_MEMORY, "reading interventions", -1, -1, -1);
-    for (c = text; c < end && !status; c++) {
-        celi_text t;
-        t.at = c;
-        while (c < end && *c != '\n') c++;
+    if (!list) return celi_bad(err, CEL_ERR_MEMORY, "reading interventions", -1);
+    t.p = (const unsigned char *)text;
+    for (at = 0; at < length && !status; at++) {
+        t.at = at;
+        while (at < length && text[at] != '\n') at++;
         line++;
-        for (t.end = t.at; t.end < c && *t.end != '#'; t.end++) {}
-        if (!celi_text_peek(&t)) continue;
+        for (t.end = t.at; t.end < at && text[t.end] != '#'; t.end++) {}
+        if (!celi_peek(&t)) continue;
         list[k].line = line;
         status = celi_intervention_line(names, t, &list[k++], err);
     }
     if (status) {
-        celi_free(list);
+        cel_intervention_free(list);
         return status;
     }
     *out = list;
@@ -14046,13 +14080,16 @@ CEL_API_DEF void cel_intervention_free(cel_intervention *list) { celi_free(list)
 enum { CELI_HELD = 1, CELI_GONE = 2 };
 static const char celi_preparing[] = "preparing a perturbation";
 
-/* All that preparing needs, over the U = S + A observed and added cells. */
+/* All that preparing needs, over the U = S + A observed and added cells. Three numberings meet here: ids (of the U
+ * cells), local cells (those near enough to matter, ascending by id), and interventions (their place in the list).
+ * Each step is a walk over one of them: check (list), mark (ids), hops (ids), local (ids to local), apply (list),
+ * settle (local). */
 typedef struct celi_prep {
     const cel_tissue *tissue;
     const cel_intervention *list;
     int64_t count, cells;           /* interventions; U */
     const cel_perturb_setup *setup; /* as given, or all-zero */
-    const cel_relations *arm[2];    /* sham, of S cells; after, of U */
+    const cel_relations *arm[2];    /* sham, of S cells; after, of U, or the same where no cell is added */
     uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
     int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
     cel_perturb *p;
@@ -14087,11 +14124,12 @@ static cel_status celi_prep_each(celi_prep *c, celi_prep_fn *fn)
     cel_status status = CEL_OK;
     for (k = 0; k < c->count && !status; k++) {
         const cel_intervention *v = &c->list[k];
-        int64_t cells = celi_adds(v) ? 1 : v->who != CEL_WHO_CELLS ? c->p->observed : v->cells ? v->count : 1, hits = 0;
+        int adds = celi_adds(v), all = !adds && v->who != CEL_WHO_CELLS, listed = !adds && !all && v->cells;
+        int64_t cells = all ? c->p->observed : listed ? v->count : 1, hits = 0;
         for (i = 0; i < cells && !status; i++) {
-            if (!celi_adds(v) && v->who != CEL_WHO_CELLS && !celi_prep_inside(c->tissue, v, i)) continue;
+            if (all && !celi_prep_inside(c->tissue, v, i)) continue;
             hits++;
-            status = fn(c, k, celi_adds(v) ? added++ : v->who != CEL_WHO_CELLS ? i : v->cells ? v->cells[i] : v->cell);
+            status = fn(c, k, adds ? added++ : all ? i : listed ? v->cells[i] : v->cell);
         }
         if (!hits) status = celi_refuse(c, CEL_ERR_DATA, k, "an intervention on no cell", -1, -1);
     }
@@ -14109,7 +14147,7 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k)
         return celi_refuse(c, CEL_ERR_ARG, k, "a gene out of range", -1, v->gene);
     if (v->what == CEL_DO_HOLD && !c->setup->scaling && !(fabs(v->value) <= 1))
         return celi_refuse(c, CEL_ERR_ARG, k, "a value beyond 1", v->cell, v->gene);
-    if (adds && !c->setup->after)
+    if (adds && c->arm[1] == c->arm[0])
         return celi_refuse(c, CEL_ERR_ARG, k, "an added cell without the relations after it is added", -1, -1);
     if (profile && !v->row && (v->like < 0 || v->like >= c->p->observed))
         return celi_refuse(c, CEL_ERR_ARG, k, "the profile of a cell out of range", v->like, -1);
@@ -14141,7 +14179,8 @@ static int64_t celi_prep_visit(celi_prep *c, const cel_csr *w, int64_t i, int64_
     return write;
 }
 
-/* Breadth-first from the marked cells over the relations of both arms, whatever their direction. */
+/* Breadth-first from the marked cells over the relations of both arms, whatever their direction: a removed cell acts
+ * through the edges it had, an added one through those it gets. The queue is in the order of the hops. */
 static void celi_prep_hops(celi_prep *c)
 {
     int64_t i, r, read = 0, write = 0;
@@ -14160,10 +14199,9 @@ static void celi_prep_hops(celi_prep *c)
     }
 }
 
-/* The part of A among the listed cells (count, ascending) that are present (NULL: all are); map is the list's
- * inverse (-1: not in it), defined for all of A's rows. */
-static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const uint8_t *present,
-                                const int32_t *map, cel_csr *out)
+/* The part of A among the listed cells (count, ascending). map, of all of A's rows, is the list's inverse; cells of -1
+ * have no entries, be they listed or not. A may have fewer rows than the list's last: the sham's has no added cells. */
+static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const int32_t *map, cel_csr *out)
 {
     int64_t i, e, total = 0;
     cel_status status;
@@ -14171,13 +14209,12 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
         if (list[i] < a->rows) total += a->start[list[i] + 1] - a->start[list[i]];
     status = celi_csr_new(count, count, total, out);
     for (i = 0, total = 0; i < count && !status; i++) {
-        if ((!present || present[i]) && list[i] < a->rows)
-            for (e = a->start[list[i]]; e < a->start[list[i] + 1]; e++) {
-                int32_t j = map[a->index[e]];
-                if (j < 0 || (present && !present[j])) continue;
-                out->index[total] = j;
-                out->value[total++] = a->value[e];
-            }
+        int has = list[i] < a->rows && map[list[i]] >= 0;
+        for (e = has ? a->start[list[i]] : 0; has && e < a->start[list[i] + 1]; e++) {
+            if (map[a->index[e]] < 0) continue;
+            out->index[total] = map[a->index[e]];
+            out->value[total++] = a->value[e];
+        }
         out->start[i + 1] = total;
     }
     return status;
@@ -14185,26 +14222,28 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
 
 /* All relations of an arm, restricted. */
 static cel_status celi_relations_part(const cel_relations *from, const int32_t *list, int64_t count,
-                                      const uint8_t *present, const int32_t *map, cel_relations *to)
+                                      const int32_t *map, cel_relations *to)
 {
     int64_t r;
     cel_status status = cel_relations_new(count, to);
     for (r = 1; r < from->count && !status; r++) {
         cel_csr part;
-        status = celi_csr_part(from->at[r].w, list, count, present, map, &part);
+        status = celi_csr_part(from->at[r].w, list, count, map, &part);
         if (!status) status = cel_relations_add(to, from->name[r], &part, NULL);
     }
     return status;
 }
 
-/* Chooses the local cells and describes them. */
+/* Chooses the local cells and describes them. The arms have the same cells, so that their rows can be subtracted; a
+ * cell that an arm lacks stays there without relations. */
 static cel_status celi_prep_local(celi_prep *c)
 {
     cel_perturb *p = c->p;
     const cel_tissue *tissue = c->tissue;
     int64_t i, d, n = p->genes, S = p->observed, added = 0, dims = tissue->coords.data ? tissue->coords.cols : 0;
     int arm;
-    cel_status status;
+    cel_status status = CEL_OK;
+    /* One ring more than may move: what a cell at the reach feels of its neighbours beyond must be there. */
     for (i = 0; i < c->cells; i++)
         c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
     p->id = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->id);
@@ -14223,7 +14262,7 @@ static cel_status celi_prep_local(celi_prep *c)
     for (i = 0; i < c->cells; i++) {
         int64_t to = c->map[i];
         const cel_intervention *v = NULL;
-        /* Every added cell is one that is intervened on, hence local. */
+        /* Every added cell is intervened on, hence local; the a-th is that of the a-th intervention that adds. */
         while (i >= S && !v) v = celi_adds(&c->list[added++]) ? &c->list[added - 1] : NULL;
         if (to < 0) continue;
         p->id[to] = (int32_t)i;
@@ -14237,12 +14276,17 @@ static cel_status celi_prep_local(celi_prep *c)
         for (arm = 0; arm < 2 && p->cell[arm]; arm++)
             if (!v || !v->row) p->cell[arm][to] = c->setup->cell[v ? v->like : i];
     }
-    for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
-        status = celi_relations_part(c->arm[arm], p->id, p->cells, p->present[arm], c->map, &p->relations[arm]);
+    for (arm = 0; arm < 2 && !status; arm++) {
+        /* The queue is done with, and becomes the map of the cells that this arm has. */
+        for (i = 0; i < c->cells; i++)
+            c->queue[i] = c->map[i] >= 0 && p->present[arm][c->map[i]] ? c->map[i] : -1;
+        status = celi_relations_part(c->arm[arm], p->id, p->cells, c->queue, &p->relations[arm]);
+    }
     return status;
 }
 
-/* Does intervention k to its cell: what is held, and at what. */
+/* Does intervention k to its cell: what is held, and at what. Of several on one cell each may hold its own genes; a
+ * free row is only where to start, and leaves what another one holds. */
 static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
 {
     cel_perturb *p = c->p;
@@ -14284,7 +14328,8 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
     return CEL_OK;
 }
 
-/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones). */
+/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones), which makes the whole row one of
+ * unit length again. Free values that are all zero have no direction: they become equal. */
 static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
 {
     double held = 0, rest = 0, radius;
@@ -14300,7 +14345,9 @@ static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
             row[g] = (cel_real)(rest > 0 ? (double)row[g] * (radius / sqrt(rest)) : radius / sqrt((double)places));
 }
 
-/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. */
+/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. Where they
+ * leave none, to rounding, the whole row is held; and a row that is held whole must be of unit length itself, which a
+ * profile is. */
 static cel_status celi_prep_settle(celi_prep *c, int64_t i)
 {
     cel_perturb *p = c->p;
@@ -14343,7 +14390,7 @@ static cel_status celi_prep_rows(celi_prep *c)
     /* Observed cells come first. */
     if (celi_rows_unit(cel_mat_block(p->start[0], 0, 0, seen, n), 0, &inner))
         return celi_refuse(c, inner.status, -1, inner.what, p->id[inner.cell], -1);
-    memcpy(p->start[1].data, p->start[0].data, (size_t)(seen * n) * sizeof(cel_real));
+    cel_mat_copy(p->start[0], p->start[1]);
     status = celi_prep_each(c, celi_prep_apply);
     for (i = 0; i < p->cells && !status; i++) status = celi_prep_settle(c, i);
     return status;
@@ -14356,13 +14403,11 @@ static cel_status celi_prep_begin(celi_prep *c)
     const cel_model *model = c->p->model;
     int64_t k;
     cel_status status = CEL_OK;
-    c->arm[0] = t->relations;
-    c->arm[1] = c->p->added && c->setup->after ? c->setup->after : t->relations;
     if (t->x.cols != model->genes || (c->setup->scaling && c->setup->scaling->genes != model->genes) ||
         (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
     if (celi_relations_fit(c->arm[0], model, t->x.rows) ||
-        celi_relations_fit(c->arm[1], model, c->p->added && c->setup->after ? c->cells : t->x.rows))
+        (c->arm[1] != c->arm[0] && celi_relations_fit(c->arm[1], model, c->cells)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "relations, cells and model do not fit", -1, -1);
     if (c->count < 1 || t->x.rows < 1 || c->cells > INT32_MAX || c->count > INT32_MAX)
         return celi_refuse(c, CEL_ERR_DATA, -1, "no intervention, or no cell", -1, -1);
@@ -14395,6 +14440,8 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.count = count;
     c.cells = out->observed + out->added;
     c.setup = setup ? setup : &standard;
+    c.arm[0] = tissue->relations;
+    c.arm[1] = out->added && c.setup->after ? c.setup->after : tissue->relations;
     c.p = out;
     c.err = err;
     status = celi_prep_begin(&c);
@@ -14488,7 +14535,6 @@ typedef struct celi_effect_run {
     const cel_perturb_options *o;
     cel_effect *e;
     celi_pool own, scratch; /* what e keeps, and what goes */
-    double *sums;           /* (groups x columns) of the largest table */
     int32_t *colour;        /* (L) of the relations of both arms together */
     cel_work work;
     cel_error *err;         /* cells as of p; the caller's come last */
@@ -14496,7 +14542,7 @@ typedef struct celi_effect_run {
 
 static int celi_both(const cel_perturb *p, int64_t i) { return p->present[0][i] && p->present[1][i]; }
 
-/* An empty table of a grouping. */
+/* An empty table of a grouping. Behind q is room for the sums of one repeat, as large as each of the five. */
 static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping *by, cel_effect_table *t)
 {
     const cel_perturb *p = run->p;
@@ -14506,7 +14552,7 @@ static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping
     t->columns = p->genes + (run->o->sets.data ? run->o->sets.rows : 0);
     size = t->groups * t->columns;
     t->cells = (int64_t *)celi_pool_get(&run->own, t->groups, sizeof *t->cells);
-    t->mean = (double *)celi_pool_get(&run->own, size, 5 * sizeof *t->mean);
+    t->mean = (double *)celi_pool_get(&run->own, size, 6 * sizeof *t->mean);
     if (run->own.status) return run->own.status;
     t->se = t->mean + size;
     t->z = t->se + size;
@@ -14520,11 +14566,12 @@ static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping
     return CEL_OK;
 }
 
+/* An empty effect with its tables. */
 static cel_status celi_effect_new(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
     cel_effect *e = run->e;
-    int64_t t, most = 1;
+    int64_t t;
     cel_status status;
     e->after = celi_pool_mat(&run->own, p->cells, p->genes);
     e->sham = celi_pool_mat(&run->own, p->cells, p->genes);
@@ -14533,15 +14580,13 @@ static cel_status celi_effect_new(celi_effect_run *run)
     e->tables = run->o->groupings;
     e->table = (cel_effect_table *)celi_pool_get(&run->own, e->tables, sizeof *e->table);
     status = run->own.status;
-    for (t = 0; t < e->tables && !status; t++) {
+    for (t = 0; t < e->tables && !status; t++)
         status = celi_effect_table_new(run, &run->o->grouping[t], &e->table[t]);
-        if (e->table[t].groups * e->table[t].columns > most) most = e->table[t].groups * e->table[t].columns;
-    }
-    run->sums = (double *)celi_pool_get(&run->scratch, most, sizeof *run->sums);
-    return status ? status : run->scratch.status;
+    return status;
 }
 
-/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. */
+/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. A set's
+ * value is a weighted sum of the genes' averages, so that it has the error of its own sum, correlations included. */
 static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int64_t which, double share)
 {
     const cel_perturb *p = run->p;
@@ -14549,23 +14594,24 @@ static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int6
     const int32_t *label = run->o->grouping[which].label;
     cel_mat sets = run->o->sets;
     int64_t i, g, k, n = p->genes, size = table->groups * table->columns;
-    memset(run->sums, 0, (size_t)size * sizeof *run->sums);
+    double *sums = table->q + size;
+    memset(sums, 0, (size_t)size * sizeof *sums);
     for (i = 0; i < p->cells; i++) {
         double *sum;
         if (label[i] < 0 || !celi_both(p, i)) continue;
-        sum = run->sums + label[i] * table->columns;
+        sum = sums + label[i] * table->columns;
         for (g = 0; g < n; g++) sum[g] += (double)arm[1].data[i * n + g] - (double)arm[0].data[i * n + g];
     }
     for (k = 0; k < table->groups; k++) {
-        double *sum = run->sums + k * table->columns;
+        double *sum = sums + k * table->columns;
         for (g = 0; g < n && table->cells[k]; g++) sum[g] /= (double)table->cells[k];
         for (g = n; g < table->columns; g++)
             for (i = 0; i < n; i++) sum[g] += (double)sets.data[(g - n) * sets.stride + i] * sum[i];
     }
     for (k = 0; k < size; k++) {
-        double step = run->sums[k] - table->mean[k];
+        double step = sums[k] - table->mean[k];
         table->mean[k] += step * share;
-        table->se[k] += step * (run->sums[k] - table->mean[k]);
+        table->se[k] += step * (sums[k] - table->mean[k]);
     }
 }
 
@@ -14592,7 +14638,8 @@ static void celi_effect_add(celi_effect_run *run, const cel_mat *arm, int64_t re
     e->repeats = repeat;
 }
 
-/* A table's errors and tests from its sums of squares; scale NaN without repeats. */
+/* A table's errors and tests from its sums of squares; scale NaN without repeats. A difference that is the same in all
+ * repeats, as of a held gene, has no error, and an infinite z. */
 static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double scale)
 {
     int64_t k, sets = t->columns - t->genes;
@@ -14612,7 +14659,8 @@ static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double 
     return status;
 }
 
-/* Errors and tests from the sums of squares, and the sizes of it all. */
+/* Errors and tests from the sums of squares, and the sizes of it all. scale makes of a sum of squared deviations the
+ * square of the error of the mean. */
 static cel_status celi_effect_finish(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14643,8 +14691,9 @@ static cel_status celi_effect_finish(celi_effect_run *run)
 
 /* ---- methods without repeats: the arms are e->sham and e->after ---- */
 
-/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x. lambda (L, or NULL)
- * receives x.v / x.x over the free part as v was. */
+/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x, which only turns on its
+ * sphere. lambda (L, or NULL) receives x.v / x.x over the free part as v was: of a gradient, the multiplier of the
+ * sphere. */
 static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lambda)
 {
     int64_t i, g, n = x.cols;
@@ -14668,7 +14717,9 @@ static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lamb
 
 /* Conjugate gradient for -Hess H(x) v = r on the tangent space; r is overwritten, d and a are scratch. For a quadratic
  * H on spheres, Hess H(x) d is the tangent part of (dH/dX)(d) without the field, less lambda_i d_i,
- * lambda_i = x_i . (dH/dx_i) / |x_i|^2. Where the curvature is not negative the step so far has to do. */
+ * lambda_i = x_i . (dH/dx_i) / |x_i|^2: the second term is the bending of the sphere, the pull that keeps the cell on
+ * it. Products keep to the tangent space, and so does every step. Where the curvature is not negative the step so far
+ * has to do. */
 static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, const double *lambda, cel_mat x,
                                     cel_mat r, cel_mat v, cel_mat d, cel_mat a)
 {
@@ -14698,8 +14749,9 @@ static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, c
     return CEL_OK;
 }
 
-/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts. On the orthant what
- * is at the bound and pushed against it stays there. */
+/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts: with the gradient r
+ * there, v solves r + Hess v = 0, x becomes x + v, and rows go back to their spheres. What cannot move is masked in all
+ * of these, as if it were not a variable. On the orthant what is at the bound and pushed against it stays there. */
 static cel_status celi_newton(celi_effect_run *run, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14730,7 +14782,8 @@ static cel_status celi_newton(celi_effect_run *run, cel_mat x)
     return status;
 }
 
-/* The published generator for the cells that an arm has, from where the arm starts, into x. */
+/* The published generator for the cells that an arm has, from where the arm starts, into x. It knows no cell that does
+ * not count, so that its rows and relations are those of the cells present, closed up: list is their inverse. */
 static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14748,12 +14801,12 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
         list[count++] = (int32_t)i;
     }
     rows.rows = count;
-    if (!status) status = celi_relations_part(&p->relations[arm], list, count, NULL, map, &relations);
+    if (!status) status = celi_relations_part(&p->relations[arm], list, count, map, &relations);
 #if defined(CELI_PUBLISHED)
     if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, rows, run->err);
     if (status && run->err->cell >= 0 && run->err->cell < count) run->err->cell = list[run->err->cell];
 #else
-    if (!status) status = celi_fail(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1, -1, -1);
+    if (!status) status = celi_bad(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1);
 #endif
     for (i = 0; i < count && !status; i++)
         memcpy(x.data + list[i] * n, rows.data + i * n, (size_t)n * sizeof *x.data);
@@ -14781,7 +14834,8 @@ static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_
     return status;
 }
 
-/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. */
+/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. The sham is
+ * at a maximum, so that its gradient is 0 and the step is the response to the intervention alone. */
 static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14805,18 +14859,10 @@ static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat
     return status ? status : celi_newton(run, x);
 }
 
-/* An arm by a method without repeats; the sham comes first. */
-static cel_status celi_effect_arm(celi_effect_run *run, int arm, const cel_mat *x)
-{
-    if (run->o->method == CEL_METHOD_PAPER) return celi_effect_paper(run, arm, x[arm]);
-    if (run->o->method == CEL_METHOD_LINEAR && arm) return celi_effect_linear(run, x[0], x[1]);
-    return celi_effect_ascend(run, arm, run->p->fixed[arm], x[arm]);
-}
-
+/* Both arms by a method without repeats: the sham first, from whose end LINEAR goes on. */
 static cel_status celi_effect_once(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
-    const cel_progress *progress = &run->o->progress;
     cel_mat x[2];
     int arm;
     cel_status status = CEL_OK;
@@ -14824,8 +14870,10 @@ static cel_status celi_effect_once(celi_effect_run *run)
     x[1] = run->e->after;
     for (arm = 0; arm < 2; arm++) cel_mat_copy(p->start[arm], x[arm]);
     for (arm = 0; arm < 2 && !status; arm++) {
-        status = celi_effect_arm(run, arm, x);
-        if (!status && progress->fn && progress->fn(progress->user, "perturb", arm + 1, 2, 0)) status = CEL_ERR_STOPPED;
+        if (run->o->method == CEL_METHOD_PAPER) status = celi_effect_paper(run, arm, x[arm]);
+        else if (run->o->method == CEL_METHOD_LINEAR && arm) status = celi_effect_linear(run, x[0], x[1]);
+        else status = celi_effect_ascend(run, arm, p->fixed[arm], x[arm]);
+        if (!status) status = celi_tell(&run->o->progress, "perturb", arm + 1, 2, 0);
     }
     for (arm = 0; arm < 2 && !status; arm++)
         status = cel_model_energy(p->model, &p->relations[arm], x[arm], &run->e->energy[arm], NULL,
@@ -14864,7 +14912,8 @@ typedef struct celi_repeat {
     cel_status status;
 } celi_repeat;
 
-/* Both arms of a repeat: their means over the sweeps after the warm-up. */
+/* Both arms of a repeat: their means over the sweeps after the warm-up. One arm after the other: the stream is started
+ * anew, and the sweeps count from 0, so that the second draws what the first drew. */
 static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64_t repeat)
 {
     const cel_perturb_options *o = run->o;
@@ -14886,7 +14935,8 @@ static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64
     }
 }
 
-/* The step that the sham adapts, for both arms; x is scratch. */
+/* The step that the sham adapts, for both arms: were each to adapt its own, they would not make the same moves. x is
+ * scratch. */
 static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step)
 {
     cel_sample *sham;
@@ -14901,7 +14951,9 @@ static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step
 }
 
 /* Both arms with one step, one order of visits, and per repeat one stream of random numbers, drawn by the cells' ids.
- * Threads take whole repeats unless the tissue is large. */
+ * Where the intervention is not felt the arms then make the same moves, and their difference is 0 without noise; what
+ * is left is the effect. Threads take whole repeats unless the tissue is large; what they found is taken in by the
+ * number of the repeat, so that the sums are the same for any number of threads. */
 static cel_status celi_effect_paired(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14927,8 +14979,7 @@ static cel_status celi_effect_paired(celi_effect_run *run)
             status = lane[k].status;
             run->e->acceptance += lane[k].acceptance / (2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps));
             if (!status) celi_effect_add(run, lane[k].arm, repeat + k + 1);
-            if (!status && o->progress.fn && o->progress.fn(o->progress.user, "perturb", repeat + k + 1, o->repeats, 0))
-                status = CEL_ERR_STOPPED;
+            if (!status) status = celi_tell(&o->progress, "perturb", repeat + k + 1, o->repeats, 0);
         }
     }
     for (k = 0; k < 2 * lanes && lane; k++) cel_sample_free(lane[k / 2].sampler[k % 2]);
@@ -14969,7 +15020,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     if (!o.sweeps) o.sweeps = o.method == CEL_METHOD_PAIRED ? 20 : 500;
     if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) || (int)o.method < 0 ||
         o.method > CEL_METHOD_PAPER || (o.method == CEL_METHOD_PAPER && !p->open))
-        return celi_fail(err, CEL_ERR_ARG, "options of a perturbation", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "options of a perturbation", -1);
     run.p = p;
     run.o = &o;
     run.e = out;
@@ -14988,7 +15039,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     out->memory = run.own.last;
     if (!status) return CEL_OK;
     cel_effect_free(out);
-    if (!inner.status) celi_fail(&inner, status, "the effect of a perturbation", -1, -1, -1);
+    if (!inner.status) celi_bad(&inner, status, "the effect of a perturbation", -1);
     /* The caller knows the cells of the tissue, not those of the prepared part. */
     if (inner.cell >= 0 && inner.cell < p->cells) inner.cell = p->id[inner.cell];
     if (err) *err = inner;

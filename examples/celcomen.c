@@ -130,6 +130,7 @@ static int64_t find_name(const names *in, const char *name)
 static struct {
     const int64_t *row;
     int64_t rows;
+    const int32_t *column; /* of the genes; NULL: all, in order */
     names genes;
 } input;
 
@@ -145,7 +146,8 @@ static void must_at(cel_status status, const char *file, const cel_error *err, c
         n += (size_t)snprintf(at, sizeof at, ", cell %lld",
                               (long long)(err->cell < input.rows ? input.row[err->cell] : err->cell));
     if (err->gene >= 0 && *column == 'g' && err->gene < input.genes.count)
-        n += (size_t)snprintf(at + n, sizeof at - n, ", gene %lld (%.99s)", (long long)err->gene,
+        n += (size_t)snprintf(at + n, sizeof at - n, ", gene %lld (%.99s)",
+                              (long long)(input.column ? input.column[err->gene] : err->gene),
                               input.genes.name[err->gene]);
     else if (err->gene >= 0)
         n += (size_t)snprintf(at + n, sizeof at - n, ", %s %lld", column, (long long)err->gene);
@@ -246,9 +248,9 @@ static int compare_pairs(const void *x, const void *y)
 
 static struct {
     /* the slide */
-    const char *counts, *expression, *coords, *genes, *slides, *types, *edges, *genes_by;
-    double radius, target_sum;
-    int64_t k, hops, top_genes;
+    const char *counts, *expression, *kind, *total, *centre_by, *coords, *genes, *slides, *types, *edges, *genes_by;
+    double radius, decay, target_sum;
+    int64_t k, hops, top_genes, min_cells;
     int allow_isolated;
     /* the fit */
     const char *method, *optimizer, *inter0, *intra0, *weights, *ridge, *l1, *group, *field, *sphere;
@@ -260,9 +262,9 @@ static struct {
     int64_t sweeps, warmup, repeats;
     int orthant;
     /* counterfactuals */
-    const char *interventions, *gene, *gene_sets, *distances;
+    const char *interventions, *gene, *gene_sets, *distances, *unit;
     int64_t cell, within, permutations;
-    double value;
+    double value, fold;
     /* known forces */
     int64_t n_genes, side;
     double scale, share;
@@ -287,7 +289,16 @@ typedef struct option {
 
 #define NEXT "\n                                "
 static const option options[] = {
-    {"counts", FILE_NAME, &o.counts, 0, 0, "FILE.npy    raw counts (cells x genes); - is standard input, for every FILE"},
+    {"counts", FILE_NAME, &o.counts, 0, 0,
+     "FILE.npy    expression as measured (cells x genes): raw counts, or what --kind says; - is standard input," NEXT
+     "for every FILE"},
+    {"kind", WORD, &o.kind, 0, 0,
+     "NAME        what --counts holds: counts (default), lognorm (counts that were scaled and logged), or" NEXT
+     "intensity (fluorescence and the like: no library size)"},
+    {"total", FILE_NAME, &o.total, 0, 0,
+     "FILE.npy    each cell's counts over all measured genes, where the file of --counts lacks some"},
+    {"centre-by", FILE_NAME, &o.centre_by, 0, 0,
+     "FILE        the type of each cell, one a line: genes are centred within types too (default: within slides)"},
     {"expression", FILE_NAME, &o.expression, 0, 0,
      "FILE.npy    rows already prepared, of unit length (instead of --counts)"},
     {"coords", FILE_NAME, &o.coords, 0, 0, "FILE.npy    positions (cells x 2 or 3)"},
@@ -298,11 +309,15 @@ static const option options[] = {
      "FILE        the type of each cell, one a line; fit: a between-cell force per pair of types"},
     {"top-genes", WHOLE, &o.top_genes, 2, 0, "N           keep N genes only"},
     {"genes-by", WORD, &o.genes_by, 0, 0,
-     "NAME        which: variance (default: Seurat's flavour, dispersion beside genes of like mean, which" NEXT
-     "prefers rare genes) or mean (the most expressed)"},
-    {"target-sum", POSITIVE, &o.target_sum, 0, 0, "X           counts of a cell are scaled to this total (default 10000)"},
+     "NAME        which: mean (default: the most expressed, of which counts say most) or variable (Seurat's" NEXT
+     "flavour, dispersion beside genes of like mean, which prefers rare genes)"},
+    {"min-cells", WHOLE, &o.min_cells, 0, 0,
+     "N           leave out genes that fewer cells express (default 10; --expression: 1)"},
+    {"target-sum", POSITIVE, &o.target_sum, 0, 0,
+     "X           counts of a cell are scaled to this total (default: the median; methods but score: 10000)"},
     {"k", WHOLE, &o.k, 1, 0, "K           neighbours: the K nearest (default 6)"},
     {"radius", POSITIVE, &o.radius, 0, 0, "R           neighbours: all closer than R"},
+    {"decay", POSITIVE, &o.decay, 0, 0, "L           with --radius: a neighbour at distance d counts exp(-d^2 / L^2)"},
     {"edges", FILE_NAME, &o.edges, 0, 0,
      "FILE        neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix" NEXT
      "(CSR, cells x cells): row i's entries are cell i's neighbours, whatever their value"},
@@ -327,7 +342,8 @@ static const option options[] = {
     {"ridge", WORD, &o.ridge, 0, 0, "X|auto      score: ridge penalty (default auto: picked by held-out score; 0: none)"},
     {"l1", WORD, &o.l1, 0, 0, "X|auto      score: l1 penalty (default 0)"},
     {"group", WORD, &o.group, 0, 0, "X|auto      score: l1 penalty on a pair's forces of all relations together"},
-    {"field", WORD, &o.field, 0, 0, "NAME        score: none (default), shared, or slide: a field for every slide"},
+    {"field", WORD, &o.field, 0, 0,
+     "NAME        score: none, shared, or slide: a field for every slide (default; of --expression and score-*: none)"},
     {"tiles", WHOLE, &o.tiles, 2, 0, "N           score: N x N tiles a slide for the error bars (default 6)"},
     {"no-errors", FLAG, &o.no_errors, 0, 0, "            score: forces only"},
     {"model", WORD, &o.model, 0, 0, "DIR         a folder that fit wrote"},
@@ -344,7 +360,12 @@ static const option options[] = {
      "'cells within R of x, y, gene, value', 'add cell at x, y with profile of cell j'," NEXT "'remove cell i'"},
     {"cell", WHOLE, &o.cell, 0, 0, "I           the cell, from 0"},
     {"gene", WORD, &o.gene, 0, 0, "NAME        the gene"},
-    {"value", NUMBER, &o.value, -1, 1, "X           the level to hold it at (default 0)"},
+    {"value", NUMBER, &o.value, -1e300, 0, "X           the level to hold it at (default 0)"},
+    {"fold", POSITIVE, &o.fold, 0, 0, "X           or so many times its observed level"},
+    {"unit", WORD, &o.unit, 0, 0,
+     "NAME        of levels: typical (default for counts: at the median total), given (as in --counts: at the" NEXT
+     "cell's own total), log (log-normalised), fold (of the observed level). Models of --expression:" NEXT
+     "levels are coordinates of unit rows"},
     {"within", WHOLE, &o.within, -1, 0,
      "R           cells beyond R steps are held as observed (default 3; -1: none is)"},
     {"distances", WORD, &o.distances, 0, 0,
@@ -482,6 +503,7 @@ static void parse_options(int argc, char **argv, const char *command, const char
         }
     }
     quiet = o.quiet;
+    if (o.decay > 0 && !(o.radius > 0)) die(2, "--decay needs --radius R");
 }
 
 static void need(const char *value, const char *command, const char *what)
@@ -678,14 +700,25 @@ static void finish_output(text *report)
 typedef struct tissue {
     cel_mat x;      /* (cells x genes), unit rows */
     cel_mat coords; /* (cells x 2 or 3), or data NULL */
-    names genes, slides, types;
-    int32_t *slide, *type; /* (cells), or NULL */
+    names genes, slides, types, groups;
+    int32_t *slide, *type;  /* (cells), or NULL */
+    int32_t *group;         /* (rows of the input) what is centred apart, or NULL */
+    double *total;          /* (rows of the input) */
+    cel_scaling_cell *cell; /* (cells) what was taken out of each row */
     int64_t *row;          /* (cells): the row of each cell in the input */
     int64_t rows;          /* of the input */
     cel_csr graph;         /* row i: the neighbours of i (edge i -> neighbour) */
     double mean_degree, load_seconds;
     const char *file; /* of the expression, for messages */
 } tissue;
+
+/* A model, as its file holds it, and what this tool keeps in its note. */
+typedef struct fitted {
+    cel_model_record record;
+    int paper, edges; /* fitted by the published method; on neighbours that --edges gave */
+    double q;
+    cel_mat test; /* the forces that the errors are of, where that is not the model */
+} fitted;
 
 static void read_lines(const char *path, names *out)
 {
@@ -711,24 +744,29 @@ static char **sorted_names(const names *in)
     return sorted;
 }
 
-/* Labels, one a line, as numbers of their sorted names. */
+/* Labels as numbers of their sorted names. */
+static int32_t *number_labels(const names *label, names *out)
+{
+    int32_t *number = (int32_t *)get((size_t)label->count, sizeof(int32_t));
+    int64_t i, n = 0;
+    out->name = sorted_names(label);
+    for (i = 0; i < label->count; i++)
+        if (i == 0 || strcmp(out->name[i], out->name[n - 1])) out->name[n++] = out->name[i];
+    out->count = n;
+    for (i = 0; i < label->count; i++)
+        number[i] = (int32_t)((char **)bsearch(&label->name[i], out->name, (size_t)n, sizeof(char *), compare_names) -
+                              out->name);
+    return number;
+}
+
+/* Labels, one a line. */
 static int32_t *read_labels(const char *path, int64_t cells, const char *cells_file, names *out)
 {
     names line;
-    int64_t i, n = 0;
-    int32_t *label;
     read_lines(path, &line);
     if (line.count != cells)
         die(1, "%s: %lld lines, but %s has %lld cells", path, (long long)line.count, cells_file, (long long)cells);
-    out->name = sorted_names(&line);
-    for (i = 0; i < line.count; i++)
-        if (i == 0 || strcmp(out->name[i], out->name[n - 1])) out->name[n++] = out->name[i];
-    out->count = n;
-    label = (int32_t *)get((size_t)cells, sizeof(int32_t));
-    for (i = 0; i < cells; i++)
-        label[i] = (int32_t)((char **)bsearch(&line.name[i], out->name, (size_t)n, sizeof(char *), compare_names) -
-                             out->name);
-    return label;
+    return number_labels(&line, out);
 }
 
 static names read_genes(int64_t genes, const char *file)
@@ -803,29 +841,56 @@ static cel_csr kept_cells(cel_csr *a, const tissue *t)
     return out;
 }
 
+/* Places and neighbours that nobody would want are told. */
+static void check_places(const tissue *t, const char *file)
+{
+    cel_graph_report r;
+    cel_error err;
+    int64_t i, cells = t->x.rows;
+    must_at(cel_graph_describe(t->coords, t->slide, &t->graph, &r, &err), file, &err, "offset", "column");
+    if (cells > 1 && r.coinciding == cells)
+        die(1, "%s: every cell shares its place with another: who is next to whom cannot be told", file);
+    if (r.coinciding)
+        warn("%s: %lld of %lld cells share their place with another", file, (long long)r.coinciding, (long long)cells);
+    if (r.nearest < 8 * r.resolution)
+        warn("%s: cells are %.3g apart, but numbers as large as these are stored to %.3g: subtract an origin first",
+             file, r.nearest, r.resolution);
+    for (i = 0; i < cells && !o.allow_isolated; i++) {
+        int64_t degree = t->graph.start[i + 1] - t->graph.start[i];
+        if (!degree && o.radius > 0)
+            die(1, "%s: cell %lld has no neighbour within %g; half of the cells have one within %.3g (--allow-isolated "
+                "lets it be)", file, (long long)t->row[i], o.radius, r.nearest);
+        if (degree < o.k)
+            die(1, "%s: the slide of cell %lld has %lld others, fewer than --k %lld (--allow-isolated takes them all)",
+                file, (long long)t->row[i], (long long)degree, (long long)o.k);
+    }
+    if (o.radius > 0 && o.radius < r.nearest)
+        warn("--radius %g is below the median distance to the nearest cell, %.3g: %lld of %lld cells have no neighbour",
+             o.radius, r.nearest, (long long)r.isolated, (long long)cells);
+    if (r.mean > 100)
+        warn("%.0f neighbours a cell, up to %lld: what comes out of that is a neighbourhood's mean, not a neighbour's "
+             "force. The median distance to the nearest cell is %.3g", r.mean, (long long)r.most, r.nearest);
+}
+
 /* The neighbour graph by --edges, --radius or --k. */
 static void build_graph(tissue *t)
 {
     cel_error err;
-    const char *file = o.edges ? o.edges : o.coords;
     int64_t i, cells = t->x.rows;
-    cel_csr all;
     if (!o.edges && !(o.radius > 0) && !o.k) o.k = 6;
     if (o.edges) {
-        all = read_edges(t->rows);
+        cel_csr all = read_edges(t->rows);
         t->graph = kept_cells(&all, t);
+        for (i = 0; i < cells && !o.allow_isolated; i++)
+            if (t->graph.start[i + 1] == t->graph.start[i])
+                die(1, "%s: cell %lld has no neighbour (--allow-isolated lets it be)", o.edges, (long long)t->row[i]);
     } else {
         cel_graph_options how = CEL_ZERO;
         how.k = o.k;
         how.radius = o.radius;
-        must_at(cel_graph_make(t->coords, t->slide, &how, &t->graph, &err), file, &err, "offset", "column");
-    }
-    for (i = 0; i < cells && !o.allow_isolated; i++) {
-        int64_t degree = t->graph.start[i + 1] - t->graph.start[i];
-        if (!degree) die(1, "%s: cell %lld has no neighbour (--allow-isolated lets it be)", file, (long long)t->row[i]);
-        if (!o.edges && degree < o.k)
-            die(1, "%s: the slide of cell %lld has %lld others, fewer than --k %lld (--allow-isolated takes them all)",
-                file, (long long)t->row[i], (long long)degree, (long long)o.k);
+        how.decay = o.decay;
+        must_at(cel_graph_make(t->coords, t->slide, &how, &t->graph, &err), o.coords, &err, "offset", "column");
+        check_places(t, o.coords);
     }
     t->mean_degree = (double)cel_csr_count(&t->graph) / (double)cells;
 }
@@ -844,74 +909,211 @@ static void keep_columns(tissue *t, const int32_t *index, int64_t count)
     cut.name = (char **)get((size_t)count, sizeof(char *));
     for (j = 0; j < count; j++) cut.name[j] = t->genes.name[index[j]];
     input.genes = t->genes = cut;
+    input.column = (const int32_t *)grown(index, count, count, sizeof *index);
     free(row);
 }
 
-/* Cuts the genes to those of a model, or to --top-genes. */
-static void pick_genes(tissue *t, const cel_model_record *wanted)
+/* Cuts the genes to those of a model, or of a fit to those that enough cells express and --top-genes asks for. */
+static void pick_genes(tissue *t, const cel_model_record *wanted, cel_kind kind, int64_t min_cells)
 {
-    int by_mean = choice("genes-by", o.genes_by, "variance mean");
-    int64_t top = wanted ? wanted->model.genes : o.top_genes;
-    int32_t *index = (int32_t *)get((size_t)top, sizeof(int32_t));
+    cel_genes_options by = CEL_ZERO;
     cel_error err;
-    if (!top) no_effect("genes-by", "without --top-genes");
+    int64_t j, few = 0, count = wanted ? wanted->model.genes : t->x.cols, *cells;
+    int32_t *index = (int32_t *)get((size_t)count, sizeof(int32_t));
+    text left_out = CEL_ZERO;
+    by.by = (cel_genes_by)choice("genes-by", o.genes_by, "mean variable");
+    by.top = o.top_genes;
+    by.min_cells = min_cells;
+    by.total = kind == CEL_KIND_COUNTS ? t->total : NULL;
     if (wanted) {
-        cel_status status = cel_model_columns(wanted, t->genes.name, t->genes.count, index, &err);
-        if (status)
+        if (cel_model_columns(wanted, t->genes.name, t->genes.count, index, &err))
             die(1, "%s: %s: %s", o.genes ? o.genes : t->file, err.what, err.gene < 0 ? "" : wanted->gene[err.gene]);
-    } else if (top) {
-        if (top > t->x.cols) die(1, "--top-genes %lld: %s has %lld genes", (long long)top, t->file, (long long)t->x.cols);
-        cel_genes_options by = CEL_ZERO;
-        by.by = by_mean ? CEL_GENES_MEAN : CEL_GENES_VARIABLE;
-        by.top = top;
-        must(cel_slide_genes(t->x, &by, index, &top, NULL, NULL, &err), t->file, &err);
+        keep_columns(t, index, count);
+        return;
     }
-    if (top) keep_columns(t, index, top);
+    if (!o.top_genes) no_effect("genes-by", "without --top-genes");
+    if (o.top_genes > count)
+        die(1, "--top-genes %lld: %s has %lld genes", (long long)o.top_genes, t->file, (long long)count);
+    cells = (int64_t *)get((size_t)count, sizeof(int64_t));
+    must(cel_slide_genes(t->x, &by, index, &count, cells, NULL, &err), t->file, &err);
+    for (j = 0; j < t->x.cols; j++) {
+        if (cells[j] >= min_cells) continue;
+        if (few < 10) add(&left_out, "%s%s", few ? ", " : "", t->genes.name[j]);
+        else if (few == 10) add(&left_out, ", ..");
+        few++;
+    }
+    if (few)
+        warn("%s: %lld genes are left out, which fewer than %lld cells express (--min-cells): %s", t->file,
+             (long long)few, (long long)min_cells, left_out.data);
+    if (count < 2) die(1, "%s: %lld genes are left: nothing to fit", t->file, (long long)count);
+    if (count < t->x.cols) keep_columns(t, index, count);
+    free(left_out.data);
+    free(cells);
     free(index);
 }
 
-/* A gene that no cell expresses says nothing, and its own force has no bound: such genes are left out of a fit. */
-static void drop_silent_genes(tissue *t)
+static const char *const kind_names[] = {"counts", "log-normalised values", "intensities", "unit rows"};
+
+/* What kind of numbers the input is: what the user says, which must be what the model was fitted on. */
+static cel_kind input_kind(const fitted *f)
 {
-    int64_t i, j, count = 0, n = t->x.cols;
-    uint8_t *seen = (uint8_t *)get((size_t)n, 1);
-    int32_t *index = (int32_t *)get((size_t)n, sizeof(int32_t));
-    for (i = 0; i < t->x.rows; i++)
-        for (j = 0; j < n; j++) seen[j] |= fabs((double)t->x.data[i * t->x.stride + j]) > 0;
-    for (j = 0; j < n; j++) {
-        if (seen[j]) index[count++] = (int32_t)j;
-        else if (j - count < 10) warn("%s: no cell expresses the gene %s: it is left out", t->file, t->genes.name[j]);
-        else if (j - count == 10) warn("%s: and more such genes", t->file);
-    }
-    if (count < 2) die(1, "%s: %lld genes are expressed: nothing to fit", t->file, (long long)count);
-    if (count < n) keep_columns(t, index, count);
-    free(seen);
-    free(index);
+    cel_kind kind = o.expression ? CEL_KIND_UNIT : (cel_kind)choice("kind", o.kind, "counts lognorm intensity");
+    const cel_scaling *s = &f->record.scaling;
+    if (!s->genes) return kind;
+    if (kind != s->kind && (o.kind || kind == CEL_KIND_UNIT || s->kind == CEL_KIND_UNIT))
+        die(1, "--%s: %s, but the model of %s was fitted on %s", o.expression ? "expression" : "kind",
+            kind_names[kind], o.model, kind_names[s->kind]);
+    if (given[option_of("target-sum", 10)] && fabs(o.target_sum - s->target) > 0)
+        die(1, "--target-sum %g: the model of %s was fitted at %g", o.target_sum, o.model, s->target);
+    return s->kind;
 }
 
-/* Rows of unit length; cells without counts are left out. */
-static void unit_rows(tissue *t)
+/* Each cell's total, and whether the numbers look like what they are taken for. */
+static void look_at(tissue *t, cel_kind kind)
 {
-    uint8_t *keep = (uint8_t *)get((size_t)t->rows, 1);
-    int64_t i, zeros;
+    cel_slide_report r;
     cel_error err;
+    cel_npy a;
+    cel_file file;
+    cel_real *total;
+    int64_t i;
+    t->total = (double *)get((size_t)t->rows, sizeof(double));
+    must(cel_slide_describe(t->x, t->total, &r, &err), t->file, &err);
+    if (r.empty == t->rows) die(1, "%s: every cell is without counts", t->file);
+    if (kind == CEL_KIND_COUNTS && r.whole < 0.99 && !(r.lowest < 0))
+        warn("%s: %.0f %% of its values are whole numbers: they look like %s%s, but are taken for counts. Give raw "
+             "counts, or name the --kind", t->file, 100 * r.whole, r.likely == CEL_KIND_COUNTS ? "scaled " : "",
+             kind_names[r.likely]);
+    if (kind == CEL_KIND_LOGNORM && r.whole > 0.99)
+        warn("%s: its values are whole numbers: they look like counts, but are taken for log-normalised ones (--kind)",
+             t->file);
+    if (!o.total) return;
+    must(cel_file_open(o.total, 1, &file, &err), o.total, &err);
+    must(cel_npy_parse(file.bytes, file.size, &a, &err), o.total, &err);
+    if (a.count != t->rows)
+        die(1, "%s: %lld totals, but %s has %lld cells", o.total, (long long)a.count, t->file, (long long)t->rows);
+    total = (cel_real *)get((size_t)a.count, sizeof(cel_real));
+    must(cel_npy_to_real(&a, total, &err), o.total, &err);
+    for (i = 0; i < t->rows; i++) t->total[i] = (double)total[i];
+    free(total);
+    cel_file_close(&file);
+}
+
+/* What genes are centred within: slides, and the types of --centre-by. */
+static void centre_groups(tissue *t)
+{
+    names within, each;
+    int32_t *type;
+    int64_t i;
+    t->group = t->slide;
+    t->groups = t->slides;
+    if (!o.centre_by) return;
+    type = read_labels(o.centre_by, t->rows, t->file, &within);
+    each.count = t->rows;
+    each.name = (char **)get((size_t)each.count, sizeof(char *));
+    for (i = 0; i < t->rows; i++)
+        each.name[i] = t->slide ? format_text("%s | %s", t->slides.name[t->slide[i]], within.name[type[i]])
+                                : within.name[type[i]];
+    t->group = number_labels(&each, &t->groups);
+    free(each.name);
+    free(type);
+}
+
+/* The model's scaling for these groups: those that it knows by name keep their centres, others get their own, because
+ * another slide has another level. Scales and the size direction are the model's. */
+static cel_scaling scaling_for(const tissue *t, const fitted *f, const double *total)
+{
+    cel_scaling s = f->record.scaling, plain = s;
+    names known;
+    int64_t i, j, g, n = s.genes, unknown = 0, groups = t->group ? t->groups.count : 1, *to;
+    double *cells, *centre;
+    cel_scaling_cell *cell;
+    cel_mat copy;
+    cel_error err;
+    known.name = f->record.group;
+    known.count = known.name ? s.groups : 0;
+    to = (int64_t *)get((size_t)groups, sizeof(int64_t));
+    for (g = 0; g < groups; g++) {
+        to[g] = t->group ? find_name(&known, t->groups.name[g]) : known.name ? -1 : 0;
+        unknown += to[g] < 0;
+    }
+    s.groups = groups;
+    if (!s.centre) return s;
+    centre = s.centre;
+    s.centre = (double *)get((size_t)(groups * n), sizeof(double));
+    for (g = 0; g < groups; g++)
+        if (to[g] >= 0) memcpy(s.centre + g * n, centre + to[g] * n, (size_t)n * sizeof(double));
+    if (!unknown) return s;
+    note("%s: %lld slides or types that the model does not know are centred on their own", t->file, (long long)unknown);
+    plain.groups = groups;
+    plain.centre = plain.scale = plain.size = NULL;
+    cell = (cel_scaling_cell *)get((size_t)t->rows, sizeof *cell);
+    cells = (double *)get((size_t)groups, sizeof(double));
+    must(cel_mat_new(t->x.rows, n, &copy), t->file, NULL);
+    must(cel_mat_copy(t->x, copy), t->file, NULL);
+    must(cel_scaling_apply(&plain, copy, total, t->group, cell, &err), t->file, &err);
+    for (i = 0; i < t->rows; i++) {
+        g = t->group ? t->group[i] : 0;
+        if (to[g] >= 0 || !(total ? total[i] > 0 : 1)) continue;
+        cells[g]++;
+        for (j = 0; j < n; j++)
+            s.centre[g * n + j] += (cell[i].length * (double)copy.data[i * n + j] - s.centre[g * n + j]) / cells[g];
+    }
+    cel_mat_free(&copy);
+    free(cell);
+    free(cells);
+    free(to);
+    return s;
+}
+
+/* From numbers as measured to rows: measured and kept in f for a fit, else as the model has it. plain: as published. */
+static void make_rows(tissue *t, fitted *f, cel_kind kind, int plain)
+{
+    const double *total = kind == CEL_KIND_COUNTS ? t->total : NULL;
+    cel_scaling *s = &f->record.scaling;
+    cel_error err;
+    int64_t i;
     for (i = 0; i < t->rows && o.expression; i++) {
         double length = cel_vec_nrm2(t->x.data + i * t->x.stride, t->x.cols);
         if (!(fabs(length - 1) < 1e-3)) die(1, "%s: cell %lld has length %g, not 1", t->file, (long long)i, length);
     }
-    must(cel_slide_unit(t->x, keep, &zeros, &err), t->file, &err);
-    if (zeros == t->rows) die(1, "%s: every cell is without counts", t->file);
-    if (zeros) {
+    centre_groups(t);
+    if (s->genes) {
+        *s = scaling_for(t, f, total);
+        t->cell = (cel_scaling_cell *)get((size_t)t->rows, sizeof *t->cell);
+        must(cel_scaling_apply(s, t->x, total, t->group, t->cell, &err), t->file, &err);
+    } else {
+        cel_scaling_options how = CEL_ZERO;
+        how.kind = kind;
+        how.plain = plain;
+        how.target = plain && kind == CEL_KIND_COUNTS && !(o.target_sum > 0) ? 1e4 : o.target_sum;
+        if (plain) t->group = NULL;
+        must(cel_scaling_fit(t->x, total, t->group, &how, s, &err), t->file, &err);
+        t->cell = s->cell;
+        f->record.group = t->group ? t->groups.name : NULL;
+    }
+}
+
+/* Cells without a row, such as those without counts, are left out. */
+static void drop_empty(tissue *t)
+{
+    uint8_t *keep = (uint8_t *)get((size_t)t->rows, 1);
+    int64_t i, kept = 0;
+    for (i = 0; i < t->rows; i++) kept += keep[i] = t->cell[i].length > 0;
+    if (!kept) die(1, "%s: no cell differs from the mean of its slide and type", t->file);
+    if (kept < t->rows) {
         for (i = 0; keep[i]; i++) continue;
-        note("%s: %lld cells without counts are left out, the first is cell %lld", t->file, (long long)zeros,
+        note("%s: %lld cells without counts are left out, the first is cell %lld", t->file, (long long)(t->rows - kept),
              (long long)i);
         t->x.rows = cel_compact(keep, t->rows, t->x.data, (size_t)t->x.stride * sizeof(cel_real));
         cel_compact(keep, t->rows, t->row, sizeof(int64_t));
+        cel_compact(keep, t->rows, t->cell, sizeof *t->cell);
         if (t->slide) cel_compact(keep, t->rows, t->slide, sizeof(int32_t));
         if (t->type) cel_compact(keep, t->rows, t->type, sizeof(int32_t));
         if (t->coords.data)
             t->coords.rows = cel_compact(keep, t->rows, t->coords.data, (size_t)t->coords.stride * sizeof(cel_real));
     }
+    input.rows = t->x.rows;
     free(keep);
 }
 
@@ -956,57 +1158,70 @@ static tissue bare_tissue(const char *command, int64_t rows, const char *file)
     return t;
 }
 
-/* Reads what the options name and prepares it. wanted (or NULL): the model whose genes to keep. */
-static tissue load_tissue(const char *command, const cel_model_record *wanted, int keep_silent)
+/* What was done to the numbers, in words. */
+static char *rows_in_words(const cel_scaling *s)
 {
+    text t = CEL_ZERO;
+    add(&t, "%s", kind_names[s->kind]);
+    if (s->target > 0) add(&t, " scaled to %g a cell", s->target);
+    if (s->log && s->kind != CEL_KIND_LOGNORM) add(&t, ", log(1 + x)");
+    if (s->centre) add(&t, ", each gene with mean 0%s and deviation 1", s->groups > 1 ? " in each slide or type" : "");
+    if (s->size) add(&t, ", without the direction of library size");
+    if (s->kind != CEL_KIND_UNIT) add(&t, ", rows of unit length");
+    return t.data;
+}
+
+/* Reads what the options name and prepares it, as f has it: that of a model, or of a fit, empty yet. plain: rows as
+ * published. */
+static tissue load_tissue(const char *command, fitted *f, int plain)
+{
+    const cel_model_record *model = f->record.scaling.genes ? &f->record : NULL;
     tissue t = CEL_ZERO;
-    cel_error err;
+    cel_kind kind;
     double start = seconds();
+    char *words;
     one_of("counts expression");
     t.file = o.counts ? o.counts : o.expression;
     need(t.file, command, "--counts FILE.npy or --expression FILE.npy");
-    if (o.expression) no_effect("target-sum", "with --expression");
+    if (o.expression) no_effect("kind total target-sum centre-by", "with --expression");
+    if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
+    kind = input_kind(f);
+    if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
     t.x = read_matrix(t.file);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
     read_places(command, &t);
     input.genes = t.genes = read_genes(t.x.cols, t.file);
-    if (o.counts) {
-        cel_slide_options scale = CEL_ZERO;
-        scale.target_sum = o.target_sum;
-        must(cel_slide_scale(t.x, &scale, &err), t.file, &err);
-    }
-    pick_genes(&t, wanted);
-    unit_rows(&t);
-    if (!keep_silent) drop_silent_genes(&t);
-    input.rows = t.x.rows;
+    look_at(&t, kind);
+    pick_genes(&t, model, kind, given[option_of("min-cells", 9)] ? o.min_cells : f->paper ? 0 : o.expression ? 1 : 10);
+    make_rows(&t, f, kind, plain);
+    drop_empty(&t);
     build_graph(&t);
     t.load_seconds = seconds() - start;
-    note("%s: %lld cells, %lld genes, %lld slide%s, %.3g neighbours a cell (%.2f s)", t.file, (long long)t.x.rows,
+    words = rows_in_words(&f->record.scaling);
+    note("%s: %lld cells, %lld genes, %lld slide%s, %.3g neighbours a cell (%.2f s)\n%s", t.file, (long long)t.x.rows,
          (long long)t.x.cols, (long long)(t.slide ? t.slides.count : 1), t.slide && t.slides.count > 1 ? "s" : "",
-         t.mean_degree, t.load_seconds);
+         t.mean_degree, t.load_seconds, words);
+    free(words);
     return t;
 }
 
-static void report_tissue(text *r, const tissue *t)
+static void report_tissue(text *r, const tissue *t, const fitted *f)
 {
+    const cel_scaling *s = &f->record.scaling;
+    char *words = rows_in_words(s);
     json_text(r, "expression", t->file);
-    NUMBERS(r, "cells cells_left_out genes slides mean_degree k radius", (double)t->x.rows,
+    json_text(r, "rows", words);
+    NUMBERS(r, "cells cells_left_out genes slides mean_degree k radius decay", (double)t->x.rows,
             (double)(t->rows - t->x.rows), (double)t->x.cols, (double)(t->slide ? t->slides.count : 1), t->mean_degree,
-            (double)o.k, o.radius);
-    if (o.counts) NUMBERS(r, "target_sum", o.target_sum > 0 ? o.target_sum : 1e4);
+            (double)o.k, o.radius, o.decay);
+    if (s->target > 0) NUMBERS(r, "target_sum", s->target);
     NUMBERS(r, "seconds_loading", t->load_seconds);
+    free(words);
 }
 
 /* ---- relations and models ---- */
-
-/* A model, as its file holds it, and what this tool keeps in its note. */
-typedef struct fitted {
-    cel_model_record record;
-    int paper, edges; /* fitted by the published method; on neighbours that --edges gave */
-    double target_sum, q;
-} fitted;
 
 static cel_relations make_relations(const tissue *t, const fitted *f)
 {
@@ -1084,15 +1299,17 @@ static void save_model(fitted *f, const tissue *t)
     names list;
     int64_t k, n = m->genes;
     add(&kept, "method %s\nedges %d\n", f->paper ? "paper" : "score", f->edges);
-    if (o.counts) add(&kept, "target_sum %.17g\n", o.target_sum > 0 ? o.target_sum : 1e4);
     if (f->paper) add(&kept, "q %.17g\n", f->q);
     f->record.gene = t->genes.name;
     f->record.graph.k = o.k;
     f->record.graph.radius = o.radius;
+    f->record.graph.decay = o.decay;
     f->record.note = kept.data;
     must(cel_model_write(path, &f->record, &err), path, &err);
     for (k = 0; k < m->relations; k++) {
         write_matrix(relation_file(k, ""), cel_model_force(m, k));
+        if (f->record.partial.data)
+            write_matrix(relation_file(k, "_partial"), cel_mat_block(f->record.partial, k * n, 0, n, n));
         if (f->record.se.data) write_matrix(relation_file(k, "_se"), cel_mat_block(f->record.se, k * n, 0, n, n));
     }
     if (m->field) write_matrix("field.npy", cel_mat_view(m->field, 1, n));
@@ -1108,6 +1325,41 @@ static void save_model(fitted *f, const tissue *t)
 static void say_mean_field(const fitted *f)
 {
     if (f->record.slide_field.data) note("the model has a field for every slide: their mean is used");
+}
+
+/* Of rows that are centred some entries are negative. */
+static void refuse_orthant(const fitted *f)
+{
+    if (o.orthant && f->record.scaling.centre) die(2, "--orthant: the rows of this model are centred, not above 0");
+}
+
+/* A model of rows without the direction of library size lives in one dimension less: the same there, and the basis
+ * (genes x genes - 1) to come back by. Other models stay as they are, basis data NULL. */
+static cel_mat reduce_model(fitted *f)
+{
+    cel_model_record *s = &f->record;
+    cel_mat basis = CEL_ZERO, field = CEL_ZERO;
+    cel_model m;
+    int64_t n = s->model.genes;
+    if (!s->scaling.size) return basis;
+    must(cel_mat_new(n, n - 1, &basis), "model", NULL);
+    must(cel_model_reduce(&s->model, s->scaling.size, basis, &m), "model", NULL);
+    s->model = m;
+    if (!s->slide_field.data) return basis;
+    must(cel_mat_new(s->slide_field.rows, n - 1, &field), "model", NULL);
+    must(cel_mat_gemm(0, 0, 1, s->slide_field, basis, 0, field, NULL), "model", NULL);
+    s->slide_field = field;
+    return basis;
+}
+
+/* Rows to (back 0) or from (back 1) the coordinates of a reduced model. */
+static void change_basis(cel_mat basis, int back, cel_mat *x)
+{
+    cel_mat out;
+    if (!basis.data) return;
+    must(cel_mat_new(x->rows, back ? basis.rows : basis.cols, &out), "rows", NULL);
+    must(cel_mat_gemm(0, back, 1, *x, basis, 0, out, NULL), "rows", NULL);
+    *x = out;
 }
 
 static double noted(const fitted *f, const char *key)
@@ -1131,16 +1383,13 @@ static fitted load_model(const char *folder)
     if (!f.record.gene || !f.record.relation) die(1, "%s: a model without names", path);
     f.paper = f.record.note && strstr(f.record.note, "method paper") != NULL;
     f.edges = noted(&f, "edges ") > 0;
-    f.target_sum = noted(&f, "target_sum ");
     f.q = noted(&f, "q ");
     if (!o.k && !(o.radius > 0) && !o.edges) {
         if (f.edges) die(1, "%s was fitted on neighbours of --edges: give this tissue's, or --k or --radius", folder);
         o.k = f.record.graph.k;
         o.radius = f.record.graph.radius;
+        o.decay = f.record.graph.decay;
     }
-    if (o.target_sum > 0 && f.target_sum > 0 && fabs(o.target_sum - f.target_sum) > 0)
-        die(1, "--target-sum %g: the model of %s was fitted at %g", o.target_sum, folder, f.target_sum);
-    if (o.counts && !(o.target_sum > 0)) o.target_sum = f.target_sum;
     return f;
 }
 
@@ -1245,6 +1494,7 @@ static void command_info(void)
 
 #define PUBLISHED_OPTIONS "epochs lr zmft q optimizer sphere weights"
 #define PUBLISHED_FIT PUBLISHED_OPTIONS " mean-degree no-projection summed tolerance inter0 intra0"
+#define METHODS "score score-exact score-moments score-orthant score-pick paper"
 #define SCORE_FIT "types hops ridge l1 group field tiles no-errors"
 
 static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
@@ -1344,49 +1594,13 @@ static const char *form_name(cel_score_form form)
     return form == CEL_SCORE_MOMENT ? "moments" : form == CEL_SCORE_EXACT ? "exact" : "orthant";
 }
 
-static void fit_score(const tissue *t, const cel_relations *r, fitted *f, cel_score_report *done, text *report)
+/* The forces to rank by: in units of partial correlations where the fit has them, because raw ones are as large as a
+ * gene is rare. */
+static cel_model ranked(const fitted *f)
 {
-    static const cel_score_form forms[] = {CEL_SCORE_AUTO, CEL_SCORE_EXACT, CEL_SCORE_MOMENT, CEL_SCORE_ORTHANT,
-                                           CEL_SCORE_PICK};
-    cel_score_options s = CEL_ZERO;
-    cel_error err;
-    int64_t k;
-    int32_t *group = make_groups(t);
-    double clock = seconds();
-    one_of("l1 group");
-    s.form = forms[choice("method", o.method, "score score-exact score-moments score-orthant score-pick paper")];
-    s.field = (cel_score_field)choice("field", o.field, "none shared slide");
-    s.ridge = weight("ridge", o.ridge, o.l1 || o.group ? 0 : CEL_SCORE_PICKED);
-    s.l1 = weight(o.group ? "group" : "l1", o.group ? o.group : o.l1, 0);
-    s.together = o.group != NULL;
-    s.no_errors = o.no_errors;
-    s.progress = progress;
-    s.slide = t->slide;
-    s.group = group;
-    s.memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    must(cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL), t->file, &err);
-    f->record.se = done->se;
-    f->record.z = done->z;
-    f->record.p = done->p;
-    f->record.q = done->q;
-    f->record.slide_field = done->field;
-    json_text(report, "form", form_name(done->form));
-    json_text(report, "field", o.field ? o.field : "none");
-    NUMBERS(report, "ridge iterations residual converged value_per_cell", done->ridge, (double)done->iterations,
-            done->residual, done->converged, done->value);
-    NUMBERS(report, s.together ? "group" : "l1", done->l1);
-    if (done->path || s.form == CEL_SCORE_PICK) NUMBERS(report, "held_out_per_cell", done->held_out);
-    if (s.form == CEL_SCORE_PICK) NUMBERS(report, "held_out_of_the_other_form", done->held_out_other);
-    for (k = 0; k < done->path; k++)
-        add(report, "%s[%.6g, %.10g]%s", k ? ", " : ",\n  \"path\": [", done->path_weight[k], done->path_value[k],
-            k + 1 < done->path ? "" : "]");
-    NUMBERS(report, "groups seconds_fit", (double)done->groups, seconds() - clock);
-    note("fit: %s form, J %.6g a cell, %lld steps, %lld replicates (%.2f s)", form_name(done->form), done->value,
-         (long long)done->iterations, (long long)done->groups, seconds() - clock);
-    if (!done->converged)
-        warn("the fit has not converged: do not use these forces. Where the data leave them undetermined, a ridge "
-             "makes the minimum unique, such as --ridge 0.01");
-    free(group);
+    cel_model m = f->record.model;
+    if (f->record.partial.data) m.force = f->record.partial;
+    return m;
 }
 
 /* The pairs of genes, both orders where a force of the relations `from` to `to` - 1 has none that is symmetric;
@@ -1409,75 +1623,287 @@ static pair *gene_pairs(const cel_model *m, int64_t from, int64_t to, int64_t *c
     return list;
 }
 
-/* pairs.csv: every pair of genes with its force in every relation; with error bars sorted by the smallest q,
- * else by |inter - intra|. Both orders of a pair are listed where a relation is not symmetric. */
+/* How many pairs of relation k have q below 0.05, of *count. */
+static int64_t calls_of(const cel_model *m, cel_mat q, int64_t k, int64_t *count)
+{
+    pair *list = gene_pairs(m, k, k + 1, count);
+    int64_t i, called = 0;
+    for (i = 0; i < *count; i++)
+        called += (double)q.data[(k * m->genes + list[i].a) * q.stride + list[i].b] < 0.05;
+    free(list);
+    return called;
+}
+
+/* The rows of each slide (and type, where relations are between types) in random order: what is left of forces between
+ * cells is what chance gives. */
+static void shuffle_cells(tissue *t, int64_t types)
+{
+    int64_t slides = t->slide ? t->slides.count : 1, groups = types ? slides * types : slides, g, i;
+    int64_t *start = (int64_t *)get((size_t)groups + 1, sizeof(int64_t));
+    int32_t *list = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    int32_t *label = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    size_t bytes = (size_t)t->x.cols * sizeof(cel_real);
+    cel_real *row = (cel_real *)get(1, bytes);
+    for (i = 0; i < t->x.rows; i++)
+        label[i] = (t->slide ? t->slide[i] : 0) + (types ? t->type[i] * (int32_t)slides : 0);
+    must(cel_csr_groups(label, t->x.rows, groups, start, list, NULL), t->file, NULL);
+    for (g = 0; g < groups; g++) {
+        cel_rng rng = cel_rng_at((uint64_t)o.seed, 2, (uint32_t)g, 0);
+        for (i = start[g + 1] - 1; i > start[g]; i--) {
+            int64_t j = start[g] + cel_rng_integer(&rng, (uint32_t)(i - start[g]) + 1);
+            cel_real *a = t->x.data + list[i] * t->x.stride, *b = t->x.data + list[j] * t->x.stride;
+            memcpy(row, a, bytes);
+            memmove(a, b, bytes);
+            memcpy(b, row, bytes);
+        }
+    }
+    free(start);
+    free(list);
+    free(label);
+    free(row);
+}
+
+/* Of each relation, the calls that remain with the cells shuffled. t's rows are in another order afterwards. */
+static int64_t *shuffled_calls(tissue *t, const cel_relations *r, const fitted *f, const cel_score_options *options)
+{
+    cel_score_options s = *options;
+    cel_score_report done;
+    cel_model m;
+    cel_error err;
+    int64_t k, count, *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
+    memset(&s.progress, 0, sizeof s.progress);
+    s.ridge = 0.01; /* that of the tests; the picked one is not needed */
+    shuffle_cells(t, f->record.types);
+    must(cel_score_fit(r, t->x, &s, &m, &done, &err, NULL), t->file, &err);
+    for (k = 1; k < r->count; k++) calls[k] = calls_of(&m, done.q, k, &count);
+    cel_score_report_free(&done);
+    cel_model_free(&m);
+    return calls;
+}
+
+/* Rows that were centred call for the fit of measured data. */
+static cel_score_options score_options(const tissue *t, const fitted *f, const int32_t *group)
+{
+    static const cel_score_form forms[] = {CEL_SCORE_AUTO, CEL_SCORE_EXACT, CEL_SCORE_MOMENT, CEL_SCORE_ORTHANT,
+                                           CEL_SCORE_PICK};
+    cel_score_options s = CEL_ZERO;
+    if (f->record.scaling.centre) {
+        no_effect("l1 group", "on measured data; --method score-moments takes counts as published");
+        s = cel_score_measured(f->record.scaling.size);
+    } else {
+        s.form = forms[choice("method", o.method, METHODS)];
+        s.ridge = o.l1 || o.group ? 0 : CEL_SCORE_PICKED;
+    }
+    if (o.field) s.field = (cel_score_field)choice("field", o.field, "none shared slide");
+    s.ridge = weight("ridge", o.ridge, s.ridge);
+    s.l1 = weight(o.group ? "group" : "l1", o.group ? o.group : o.l1, 0);
+    s.together = o.group != NULL;
+    s.no_errors = o.no_errors;
+    s.progress = progress;
+    s.slide = t->slide;
+    s.group = group;
+    s.memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    return s;
+}
+
+static void report_score(const cel_score_options *s, const cel_score_report *done, text *report)
+{
+    int64_t k;
+    json_text(report, "form", form_name(done->form));
+    json_text(report, "field", s->field ? s->field == CEL_SCORE_FIELD_SLIDE ? "slide" : "shared" : "none");
+    NUMBERS(report, "measured ridge iterations residual converged value_per_cell", s->measured, done->ridge,
+            (double)done->iterations, done->residual, done->converged, done->value);
+    NUMBERS(report, s->together ? "group" : "l1", done->l1);
+    if (done->path || s->form == CEL_SCORE_PICK) NUMBERS(report, "held_out_per_cell", done->held_out);
+    if (s->form == CEL_SCORE_PICK) NUMBERS(report, "held_out_of_the_other_form", done->held_out_other);
+    for (k = 0; k < done->path; k++)
+        add(report, "%s[%.6g, %.10g]%s", k ? ", " : ",\n  \"path\": [", done->path_weight[k], done->path_value[k],
+            k + 1 < done->path ? "" : "]");
+    if (done->share.data)
+        NUMBERS(report, "log_residual_own_genes log_residual_same_gene log_residual_all_genes", done->log_residual[0],
+                done->log_residual[1], done->log_residual[2]);
+    NUMBERS(report, "groups", (double)done->groups);
+}
+
+/* What the fit itself says against its use. */
+static void warn_of_fit(const cel_score_report *done, int64_t relations)
+{
+    if (!done->converged)
+        warn("the fit has not converged: do not use these forces. Where the data leave them undetermined, a ridge "
+             "makes the minimum unique, such as --ridge 0.01");
+    if (done->path_end > 0)
+        warn("the ridge was picked at the heavy end of its path, %g: the data hardly tell these forces from none",
+             done->ridge);
+    if (done->path_end < 0)
+        warn("the ridge was picked at the light end of its path, %g: a lighter one may predict better (--ridge X)",
+             done->ridge);
+    if (done->share.data && relations > 1 && !(done->log_residual[2] < done->log_residual[0]))
+        warn("on held-out tiles neighbours tell nothing about a cell that its own genes do not: these forces between "
+             "cells are noise, or the coordinates are in another order than the cells");
+}
+
+/* calls (R) becomes what is left of each relation's calls with the cells shuffled, or NULL. */
+static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_report *done, int64_t **calls,
+                      text *report)
+{
+    cel_error err;
+    int32_t *group = make_groups(t);
+    cel_score_options s = score_options(t, f, group);
+    double clock = seconds();
+    one_of("l1 group");
+    must(cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL), t->file, &err);
+    f->record.se = done->se;
+    f->record.z = done->z;
+    f->record.p = done->p;
+    f->record.q = done->q;
+    f->record.partial = done->partial;
+    f->test = done->test;
+    if (t->slide) f->record.slide_field = done->field; /* else it is the model's */
+    report_score(&s, done, report);
+    NUMBERS(report, "seconds_fit", seconds() - clock);
+    note("fit: %s form, ridge %.3g, %s %.6g, %lld steps, %lld replicates (%.2f s)", form_name(done->form), done->ridge,
+         s.measured ? "log residual variance a gene" : "J a cell", done->value, (long long)done->iterations,
+         (long long)done->groups, seconds() - clock);
+    warn_of_fit(done, r->count);
+    clock = seconds();
+    if (s.measured && done->q.data && r->count > 1) *calls = shuffled_calls(t, r, f, &s);
+    if (*calls) NUMBERS(report, "seconds_shuffled", seconds() - clock);
+    free(group);
+}
+
+/* pairs.csv: every pair of genes with its force in every relation; with error bars sorted by the smallest q, else by
+ * |inter - intra|. Both orders of a pair are listed where a relation is not symmetric. */
 static void write_pairs(const fitted *f)
 {
-    static const char *const ends[] = {"", "_se", "_z", "_p", "_q"};
+    static const char *const ends[] = {"", "_partial", "_test", "_se", "_z", "_p", "_q"};
     const cel_model_record *s = &f->record;
-    const cel_model *m = &s->model;
+    const cel_mat column[] = {s->model.force, s->partial, f->test, s->se, s->z, s->p, s->q};
+    cel_model m = ranked(f);
     text t = CEL_ZERO;
-    int64_t n = m->genes, R = m->relations, i, k, count;
-    int c, columns = s->q.data ? 5 : 1;
-    pair *list = gene_pairs(m, 0, R, &count);
+    int64_t n = m.genes, R = m.relations, i, k, count;
+    int c;
+    pair *list = gene_pairs(&m, 0, R, &count);
     for (i = 0; i < count; i++) {
-        double q = 2, z = 0, other = R > 1 ? force_at(m, 1, list[i].a, list[i].b) : 0;
-        for (k = 0; k < R && columns > 1; k++) {
+        double q = 2, z = 0, other = R > 1 ? force_at(&m, 1, list[i].a, list[i].b) : 0;
+        for (k = 0; k < R && s->q.data; k++) {
             int64_t at = (k * n + list[i].a) * n + list[i].b;
             q = fmin(q, (double)s->q.data[at]);
             z = fmax(z, fabs((double)s->z.data[at]));
         }
         /* Equal q values are common: |z| orders them. */
-        list[i].key = columns > 1 ? q - 1e-9 * z : -fabs(other - force_at(m, 0, list[i].a, list[i].b));
+        list[i].key = s->q.data ? q - 1e-9 * z : -fabs(other - force_at(&m, 0, list[i].a, list[i].b));
     }
     qsort(list, (size_t)count, sizeof(pair), compare_pairs);
     add(&t, "gene_a,gene_b");
     for (k = 0; k < R; k++)
-        for (c = 0; c < columns; c++) {
-            char *column = format_text("%s%s", s->relation[k], ends[c]);
-            add(&t, ",");
-            add_field(&t, column);
-            free(column);
+        for (c = 0; c < 7; c++) {
+            char *name = format_text("%s%s", s->relation[k], ends[c]);
+            if (column[c].data) add(&t, ",");
+            if (column[c].data) add_field(&t, name);
+            free(name);
         }
     add(&t, R > 1 ? ",inter_minus_intra\n" : "\n");
     for (i = 0; i < count; i++) {
         add_field(&t, s->gene[list[i].a]);
         add(&t, ",");
         add_field(&t, s->gene[list[i].b]);
-        for (k = 0; k < R; k++) {
-            int64_t at = (k * n + list[i].a) * n + list[i].b;
-            add(&t, ",%.7g", force_at(m, k, list[i].a, list[i].b));
-            if (columns > 1)
-                add(&t, ",%.4g,%.4g,%.4g,%.4g", (double)s->se.data[at], (double)s->z.data[at], (double)s->p.data[at],
-                    (double)s->q.data[at]);
-        }
-        if (R > 1) add(&t, ",%.7g", force_at(m, 1, list[i].a, list[i].b) - force_at(m, 0, list[i].a, list[i].b));
+        for (k = 0; k < R; k++)
+            for (c = 0; c < 7; c++)
+                if (column[c].data)
+                    add(&t, c < 3 ? ",%.7g" : ",%.4g",
+                        (double)column[c].data[(k * n + list[i].a) * column[c].stride + list[i].b]);
+        if (R > 1) add(&t, ",%.7g", force_at(&m, 1, list[i].a, list[i].b) - force_at(&m, 0, list[i].a, list[i].b));
         add(&t, "\n");
     }
     write_text("pairs.csv", &t);
     free(list);
 }
 
-/* The ten strongest pairs of relation k on the screen. */
-static void print_strongest(const fitted *f, int64_t k)
+/* genes.csv: what explains each gene on held-out tiles, and its own force next door in each relation. */
+static void write_genes(const fitted *f, const cel_score_report *done)
 {
     const cel_model_record *s = &f->record;
-    const cel_model *m = &s->model;
-    int64_t n = m->genes, i, count, called = 0;
-    int errors = s->q.data != NULL;
-    pair *list = gene_pairs(m, k, k + 1, &count);
+    text t = CEL_ZERO;
+    int64_t n = s->model.genes, g, k;
+    if (!done->share.data) return;
+    add(&t, "gene,share_own_genes,share_same_gene_next_door,share_other_genes_next_door");
+    for (k = 1; k < s->model.relations && s->se.data; k++) {
+        char *name = format_text("%s_same_gene", s->relation[k]);
+        add(&t, ",");
+        add_field(&t, name);
+        add(&t, ",se,z,p");
+        free(name);
+    }
+    add(&t, "\n");
+    for (g = 0; g < n; g++) {
+        add_field(&t, s->gene[g]);
+        for (k = 0; k < 3; k++) add(&t, ",%.4g", (double)done->share.data[k * n + g]);
+        for (k = 1; k < s->model.relations && s->se.data; k++) {
+            int64_t at = (k * n + g) * n + g;
+            add(&t, ",%.4g,%.4g,%.4g,%.4g", (double)f->test.data[at], (double)s->se.data[at], (double)s->z.data[at],
+                (double)s->p.data[at]);
+        }
+        add(&t, "\n");
+    }
+    write_text("genes.csv", &t);
+}
+
+/* A gene's own force on itself next door, the strongest ten: no force between cells that one would look for. */
+static void print_next_door(const fitted *f, const cel_score_report *done)
+{
+    const cel_model_record *s = &f->record;
+    int64_t n = s->model.genes, i, k;
+    pair *list = (pair *)get((size_t)n, sizeof(pair));
+    double mean[3] = {0, 0, 0};
+    for (i = 0; i < 3 * n && done->share.data; i++) mean[i / n] += 100 * (double)done->share.data[i] / (double)n;
+    if (done->share.data)
+        printf("of a gene's variance on held-out tiles, mean over genes, is explained by\n"
+               "  the cell's own other genes %8.2f %%\n  the same gene next door    %+8.2f %%   (domain or spill-over)\n"
+               "  other genes next door      %+8.2f %%\n", mean[0], mean[1], mean[2]);
+    for (k = 1; k < 2 && k < s->model.relations && s->se.data; k++) {
+        for (i = 0; i < n; i++) {
+            list[i].a = i;
+            list[i].key = -fabs((double)s->z.data[(k * n + i) * n + i]);
+        }
+        qsort(list, (size_t)n, sizeof(pair), compare_pairs);
+        printf("the same gene next door (domain or spill-over)\n  %-14s    partial         se          p\n", "gene");
+        for (i = 0; i < 10 && i < n; i++) {
+            int64_t at = (k * n + list[i].a) * n + list[i].a;
+            printf("  %-14s %10.4g %10.3g %10.2g\n", s->gene[list[i].a], (double)f->test.data[at],
+                   (double)s->se.data[at], (double)s->p.data[at]);
+        }
+        printf("\n");
+    }
+    free(list);
+}
+
+/* What a relation rests on, its calls, and its ten strongest pairs. */
+static void print_relation(const fitted *f, const cel_score_report *done, const int64_t *shuffled, int64_t k)
+{
+    const cel_model_record *s = &f->record;
+    cel_model m = ranked(f);
+    int64_t n = m.genes, i, count;
+    int errors = s->q.data != NULL, partial = s->partial.data != NULL;
+    pair *list = gene_pairs(&m, k, k + 1, &count);
     for (i = 0; i < count; i++) {
         int64_t at = (k * n + list[i].a) * n + list[i].b;
-        list[i].key = -fabs(errors ? (double)s->z.data[at] : force_at(m, k, list[i].a, list[i].b));
-        called += errors && (double)s->q.data[at] < 0.05;
+        list[i].key = -fabs(errors ? (double)s->z.data[at] : force_at(&m, k, list[i].a, list[i].b));
     }
     qsort(list, (size_t)count, sizeof(pair), compare_pairs);
     printf("%s%s", k ? "\n" : "", s->relation[k]);
-    if (errors) printf(": %lld of %lld pairs with q < 0.05", (long long)called, (long long)count);
-    printf("\n  %-14s %-14s %10s%s\n", "gene", "gene", "force", errors ? "         se          q" : "");
+    if (errors) printf(": %lld of %lld pairs with q < 0.05", (long long)calls_of(&m, s->q, k, &count), (long long)count);
+    if (errors && shuffled && k) printf(" (%lld with positions shuffled)", (long long)shuffled[k]);
+    if (k && done->contacts)
+        printf("; %lld contacts in %lld tiles", (long long)done->contacts[k], (long long)done->contact_groups[k]);
+    if (k && done->contacts && partial && errors && done->contact_groups[k] < CEL_SCORE_TILES)
+        printf(": fewer than %d tiles, not tested", CEL_SCORE_TILES);
+    printf("\n  %-14s %-14s      force%s%s\n", "gene", "gene", partial ? "    partial" : "",
+           errors ? "         se          q" : "");
     for (i = 0; i < 10 && i < count; i++) {
         int64_t at = (k * n + list[i].a) * n + list[i].b;
-        printf("  %-14s %-14s %10.4g", s->gene[list[i].a], s->gene[list[i].b], force_at(m, k, list[i].a, list[i].b));
+        printf("  %-14s %-14s %10.4g", s->gene[list[i].a], s->gene[list[i].b],
+               force_at(&s->model, k, list[i].a, list[i].b));
+        if (partial) printf(" %10.4g", (double)s->partial.data[at]);
         if (errors) printf(" %10.3g %10.2g", (double)s->se.data[at], (double)s->q.data[at]);
         printf("\n");
     }
@@ -1491,13 +1917,14 @@ static void command_fit(void)
     cel_relations r;
     cel_score_report done = CEL_ZERO;
     text report;
-    int64_t k;
+    int64_t k, *calls = NULL, count;
+    int form = choice("method", o.method, METHODS);
     check_output("fit");
-    f.paper = choice("method", o.method, "score score-exact score-moments score-orthant score-pick paper") == 5;
+    f.paper = form == 5;
     if (f.paper) no_effect(SCORE_FIT, "with --method paper");
     else no_effect(PUBLISHED_FIT, "without --method paper");
     one_of("q mean-degree");
-    t = load_tissue("fit", NULL, f.paper);
+    t = load_tissue("fit", &f, form > 0);
     f.edges = o.edges != NULL;
     f.record.hops = o.hops ? o.hops : 1;
     f.record.types = t.types.count > 1 ? t.types.count : 0;
@@ -1508,21 +1935,32 @@ static void command_fit(void)
     r = make_relations(&t, &f);
     f.record.relation = r.name;
     report = report_head("fit");
-    report_tissue(&report, &t);
+    report_tissue(&report, &t, &f);
     json_text(&report, "method", f.paper ? "paper" : "score");
     NUMBERS(&report, "hops", (double)f.record.hops);
     if (f.paper) fit_paper(&t, &r, &f, &report);
-    else fit_score(&t, &r, &f, &done, &report);
+    else fit_score(&t, &r, &f, &done, &calls, &report);
+    for (k = 0; k < r.count && f.record.q.data; k++) {
+        cel_model m = ranked(&f);
+        add(&report, "%s{\"contacts\": %lld, \"tiles\": %lld, \"calls\": %lld, \"calls_shuffled\": ",
+            k ? ", " : ",\n  \"relations\": [", (long long)(done.contacts ? done.contacts[k] : 0),
+            (long long)(done.contacts ? done.contact_groups[k] : 0), (long long)calls_of(&m, f.record.q, k, &count));
+        if (calls && k) add(&report, "%lld}", (long long)calls[k]);
+        else add(&report, "null}");
+        if (k + 1 == r.count) add(&report, "]");
+    }
     save_model(&f, &t);
     write_pairs(&f);
-    for (k = 0; k < r.count && k < 6 && !quiet; k++) print_strongest(&f, k);
+    write_genes(&f, &done);
+    if (!quiet && done.share.data) print_next_door(&f, &done);
+    for (k = 0; k < r.count && k < 6 && !quiet; k++) print_relation(&f, &done, calls, k);
     finish_output(&report);
 }
 
 /* ---- tissue from forces ---- */
 
 /* The rows to start from: --start, or none (data NULL). */
-static cel_mat read_start(int64_t genes)
+static cel_mat read_start(int64_t genes, cel_mat basis)
 {
     cel_mat x = CEL_ZERO;
     cel_error err;
@@ -1530,6 +1968,7 @@ static cel_mat read_start(int64_t genes)
     x = read_matrix(o.start);
     if (x.cols != genes)
         die(1, "%s: %lld genes, but the forces have %lld", o.start, (long long)x.cols, (long long)genes);
+    change_basis(basis, 0, &x);
     must(cel_slide_unit(x, NULL, NULL, &err), o.start, &err);
     return x;
 }
@@ -1539,13 +1978,14 @@ static void generate_paper(const fitted *f)
     cel_paper_options p = paper_options();
     fitted published = *f;
     cel_error err;
-    cel_mat angles = CEL_ZERO, x = read_start(f->record.model.genes);
+    cel_mat none = CEL_ZERO, angles = CEL_ZERO, x = read_start(f->record.model.genes, none);
     int64_t n = f->record.model.genes, epochs = p.epochs ? p.epochs : 50;
     double *losses = (double *)get((size_t)epochs, sizeof(double)), clock;
     cel_paper_value last;
     tissue t;
     cel_relations r;
     text report;
+    if (f->record.scaling.centre) die(1, "%s: not fitted on rows as the published generator makes them", o.model);
     if (n < 2 || f->record.model.relations != 2)
         die(1, "the published generator needs two genes and the relations intra and inter");
     if (o.angles0) {
@@ -1578,15 +2018,17 @@ static void generate_paper(const fitted *f)
 }
 
 /* Exact samples, or the most likely tissue. */
-static void generate_sample(const fitted *f, int ascent)
+static void generate_sample(fitted *f, int ascent)
 {
     const cel_model *model = &f->record.model;
+    int64_t genes = model->genes;
+    cel_mat basis = reduce_model(f);
     cel_sample_options s = CEL_ZERO;
     cel_sample_report done;
     cel_ascent_options up = CEL_ZERO;
     cel_ascent_report top;
     cel_error err;
-    cel_mat x = read_start(model->genes);
+    cel_mat x = read_start(genes, basis);
     tissue t = bare_tissue("generate", x.data ? x.rows : -1, o.start);
     cel_relations r = model_relations(f, &t, o.model ? o.model : o.inter);
     int64_t sweeps = o.sweeps ? o.sweeps : 200;
@@ -1598,7 +2040,7 @@ static void generate_sample(const fitted *f, int ascent)
         cel_sample_uniform((uint64_t)o.seed, 0, o.orthant, x);
     }
     json_text(&report, "method", ascent ? "ascent" : "sample");
-    NUMBERS(&report, "cells genes", (double)t.rows, (double)model->genes);
+    NUMBERS(&report, "cells genes", (double)t.rows, (double)genes);
     if (ascent) {
         up.domain.orthant = o.orthant;
         up.sweeps = sweeps;
@@ -1624,6 +2066,7 @@ static void generate_sample(const fitted *f, int ascent)
              (long long)done.sweeps, done.acceptance, done.energy, done.deviation, done.ess, done.rhat);
     }
     NUMBERS(&report, "seconds", seconds() - clock);
+    change_basis(basis, 1, &x);
     write_matrix("expression.npy", x);
     write_doubles("energy.npy", trace, sweeps);
     finish_output(&report);
@@ -1640,6 +2083,7 @@ static void command_generate(void)
     no_effect(without[method], format_text("with --method %s", o.method ? o.method : "sample"));
     f = model_from_options("generate");
     say_mean_field(&f);
+    refuse_orthant(&f);
     if (method == 2) generate_paper(&f);
     else generate_sample(&f, method == 1);
 }
@@ -1659,7 +2103,8 @@ static int64_t kept_cell(const tissue *t, int64_t row, const char *file)
 
 static int adds_cell(const cel_intervention *v) { return v->what == CEL_DO_ADD || v->what == CEL_DO_ADD_FREE; }
 
-static cel_intervention *read_interventions(const tissue *t, int64_t *count)
+/* units: levels are in the user's, else they are coordinates of unit rows. */
+static cel_intervention *read_interventions(const tissue *t, int units, int64_t *count)
 {
     cel_intervention *list;
     cel_error err;
@@ -1667,7 +2112,7 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
     if (o.interventions) {
         cel_intervention_names known = CEL_ZERO;
         char *all = read_text(o.interventions), *from = all;
-        no_effect("cell gene value", "beside --interventions");
+        no_effect("cell gene value fold", "beside --interventions");
         if (!all) die(1, "%s: %s", o.interventions, strerror(errno));
         if (strncmp(from, "\xef\xbb\xbf", 3) == 0) from += 3; /* a byte order mark */
         known.genes = (const char *const *)t->genes.name;
@@ -1675,6 +2120,7 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
         known.types = (const char *const *)t->types.name;
         known.type_count = t->types.count;
         known.cells = t->rows;
+        known.any_value = units;
         must_at(cel_intervention_parse(from, strlen(from), &known, &list, count, &err), o.interventions, &err, "line",
                 "gene");
         if (!*count) die(1, "%s: no intervention", o.interventions);
@@ -1692,7 +2138,7 @@ static cel_intervention *read_interventions(const tissue *t, int64_t *count)
     list->cell = kept_cell(t, o.cell, "--cell");
     list->gene = find_name(&t->genes, o.gene);
     if (list->gene < 0) die(1, "%s: no gene '%s'", o.genes ? o.genes : t->file, o.gene);
-    list->value = o.value;
+    list->value = o.fold > 0 ? o.fold : o.value;
     *count = 1;
     return list;
 }
@@ -1795,6 +2241,13 @@ typedef struct grouped {
     int printed;
 } grouped;
 
+/* Rows of the local cells in a unit of the user's: observed, sham, after. */
+enum { OBSERVED, SHAM, AFTER };
+typedef struct unit_values {
+    const char *name;
+    cel_mat value[3];
+} unit_values;
+
 typedef struct counterfactual {
     fitted f;
     tissue t;
@@ -1805,7 +2258,8 @@ typedef struct counterfactual {
     cel_method method;
     grouped by[3];
     cel_grouping grouping[3];
-    int groupings;
+    int groupings, units;
+    unit_values unit[2]; /* (units) */
     gene_sets sets;
     cel_effect effect;
     double clock;
@@ -1832,9 +2286,26 @@ static void prepare_perturb(counterfactual *c)
     int32_t *label[3];
     int64_t i;
     c->f = load_model(o.model);
-    c->t = load_tissue("perturb", &c->f.record, 1);
+    c->t = load_tissue("perturb", &c->f, 0);
     c->r = model_relations(&c->f, &c->t, o.model);
-    c->list = read_interventions(&c->t, &c->count);
+    refuse_orthant(&c->f);
+    if (c->method == CEL_METHOD_PAPER && c->f.record.scaling.centre)
+        die(1, "%s: not fitted on rows as --method paper makes them", o.model);
+    if (c->f.record.scaling.size)
+        must(cel_model_confine(&c->f.record.model, c->f.record.scaling.size), o.model, NULL);
+    one_of("value fold");
+    one_of("unit fold");
+    setup.unit = (cel_unit)choice("unit", o.unit, "given log typical fold");
+    if (o.fold > 0) setup.unit = CEL_UNIT_FOLD;
+    else if (!o.unit && c->f.record.scaling.kind == CEL_KIND_COUNTS) setup.unit = CEL_UNIT_TYPICAL;
+    if (c->f.record.scaling.kind == CEL_KIND_UNIT) {
+        no_effect("unit fold", "on a model of unit rows, whose levels are coordinates");
+        if (fabs(o.value) > 1) die(2, "--value %g: a coordinate of a unit row is at most 1", o.value);
+    } else {
+        setup.scaling = &c->f.record.scaling;
+        setup.cell = c->t.cell;
+    }
+    c->list = read_interventions(&c->t, setup.scaling != NULL, &c->count);
     say_mean_field(&c->f);
     c->clock = seconds();
     for (i = 0; i < c->count; i++) c->added += adds_cell(&c->list[i]);
@@ -1877,13 +2348,64 @@ static void run_perturb(counterfactual *c)
     must(cel_perturb_run(&c->plan, &run, &c->effect, &err), "perturb", &err);
 }
 
+/* What the rows of both arms mean to the user: rows themselves, log-normalised, and as the input was. */
+static void take_values(counterfactual *c)
+{
+    const cel_scaling *s = &c->f.record.scaling;
+    const cel_mat row[] = {c->plan.start[0], c->effect.sham, c->effect.after};
+    cel_unit unit[] = {CEL_UNIT_LOG, CEL_UNIT_GIVEN};
+    int64_t i;
+    int u, k;
+    if (s->kind == CEL_KIND_UNIT) return;
+    for (u = s->log ? 0 : 1; u < (s->kind == CEL_KIND_LOGNORM ? 1 : 2); u++) {
+        unit_values *v = &c->unit[c->units++];
+        v->name = unit[u] == CEL_UNIT_LOG ? "log" : s->kind == CEL_KIND_COUNTS ? "counts" : "value";
+        for (k = 0; k < 3; k++) {
+            must(cel_mat_new(row[k].rows, row[k].cols, &v->value[k]), "results", NULL);
+            must(cel_scaling_values(s, unit[u], row[k], c->plan.cell[k == AFTER], v->value[k]), "results", NULL);
+            for (i = 0; i < row[k].rows * row[k].cols; i++) /* there and back a 0 is one but for rounding */
+                if (fabs((double)v->value[k].data[i]) < 1e-6) v->value[k].data[i] = 0;
+        }
+    }
+}
+
+/* Means of x over the cells of each group that both arms have, in the columns of its table: genes, then sets (weighted
+ * sums of genes). */
+static double *group_means(const counterfactual *c, int which, cel_mat x)
+{
+    const cel_effect_table *t = &c->effect.table[which];
+    double *mean = (double *)get((size_t)(t->groups * t->columns), sizeof(double));
+    int64_t i, g, k, j, n = t->genes;
+    for (i = 0; i < x.rows; i++) {
+        g = c->grouping[which].label[i];
+        if (g < 0 || !c->plan.present[0][i] || !c->plan.present[1][i]) continue;
+        for (k = 0; k < n; k++) mean[g * t->columns + k] += (double)x.data[i * x.stride + k] / (double)t->cells[g];
+    }
+    for (g = 0; g < t->groups; g++)
+        for (k = n; k < t->columns; k++)
+            for (j = 0; j < n; j++)
+                mean[g * t->columns + k] += (double)c->sets.member.data[(k - n) * n + j] * mean[g * t->columns + j];
+    return mean;
+}
+
 static void write_effects(const counterfactual *c, int which)
 {
     const grouped *by = &c->by[which];
     const cel_effect_table *t = &c->effect.table[which];
     text out = CEL_ZERO;
+    double *mean[3][3]; /* rows, then each unit: observed, sham, after */
     int64_t g, k;
-    add(&out, "%s,gene,effect,se,q,cells\n", by->what);
+    int state, u;
+    for (state = 0; state < 3; state++) {
+        const cel_mat row[] = {c->plan.start[0], c->effect.sham, c->effect.after};
+        mean[0][state] = group_means(c, which, row[state]);
+        for (u = 0; u < c->units; u++) mean[1 + u][state] = group_means(c, which, c->unit[u].value[state]);
+    }
+    add(&out, "%s,gene,observed,sham,after,effect,se,q", by->what);
+    for (u = 0; u < c->units; u++)
+        add(&out, ",observed_%s,sham_%s,after_%s,effect_%s", c->unit[u].name, c->unit[u].name, c->unit[u].name,
+            c->unit[u].name);
+    add(&out, ",cells\n");
     for (g = 0; g < t->groups; g++)
         for (k = 0; k < t->columns && t->cells[g]; k++) {
             int64_t at = g * t->columns + k;
@@ -1891,9 +2413,16 @@ static void write_effects(const counterfactual *c, int which)
             else add(&out, "%lld", (long long)g);
             add(&out, k < t->genes ? "," : ",set:");
             add_field(&out, k < t->genes ? c->t.genes.name[k] : c->sets.name[k - t->genes]);
-            add(&out, ",%.7g,%.4g,%.4g,%lld\n", t->mean[at], t->se[at], t->q[at], (long long)t->cells[g]);
+            for (u = 0; u <= c->units; u++) {
+                for (state = 0; state < 3; state++) add(&out, ",%.6g", mean[u][state][at]);
+                if (u) add(&out, ",%.6g", mean[u][AFTER][at] - mean[u][SHAM][at]);
+                else add(&out, ",%.7g,%.4g,%.4g", t->mean[at], t->se[at], t->q[at]);
+            }
+            add(&out, ",%lld\n", (long long)t->cells[g]);
         }
     write_text(by->file, &out);
+    for (u = 0; u <= c->units; u++)
+        for (state = 0; state < 3; state++) free(mean[u][state]);
 }
 
 static void write_perturb(const counterfactual *c)
@@ -1902,7 +2431,7 @@ static void write_perturb(const counterfactual *c)
     cel_mat x = c->t.x, full, observed;
     text report = report_head("perturb");
     int k;
-    report_tissue(&report, &c->t);
+    report_tissue(&report, &c->t, &c->f);
     json_text(&report, "method", o.method ? o.method : "paired");
     json_text(&report, "model", o.model);
     NUMBERS(&report, "interventions cells_added within cells_that_move repeats effect_size moved_from_start "
@@ -1927,6 +2456,9 @@ static void print_effects(const counterfactual *c, int which)
     const grouped *by = &c->by[which];
     const cel_effect_table *t = &c->effect.table[which];
     const names *genes = &c->t.genes;
+    const unit_values *last = &c->unit[c->units ? c->units - 1 : 0];
+    double *sham = c->units ? group_means(c, which, last->value[SHAM]) : NULL;
+    double *after = c->units ? group_means(c, which, last->value[AFTER]) : NULL;
     int32_t *order = (int32_t *)get((size_t)genes->count, sizeof(int32_t));
     int64_t g, i;
     for (g = 0; g < t->groups; g++) {
@@ -1939,10 +2471,13 @@ static void print_effects(const counterfactual *c, int which)
             int64_t at = g * t->columns + order[i];
             printf("  %s %+.3g", genes->name[order[i]], t->mean[at]);
             if (t->se[at] > 0) printf(" (q %.2g)", t->q[at]);
+            if (c->units) printf(" [%.3g to %.3g]", sham[at], after[at]);
         }
         printf("\n");
     }
     free(order);
+    free(sham);
+    free(after);
 }
 
 static void command_perturb(void)
@@ -1959,9 +2494,12 @@ static void command_perturb(void)
     if (o.distances && !o.coords) die(2, "--distances needs --coords FILE.npy");
     prepare_perturb(&c);
     run_perturb(&c);
+    take_values(&c);
     write_perturb(&c);
     if (quiet) return;
-    printf("effect = after - sham, averaged over the cells at each number of steps (%.2f s)\n", seconds() - c.clock);
+    printf("effect = after - sham, averaged over the cells at each number of steps (%.2f s)%s%s\n",
+           seconds() - c.clock, c.units ? "; in brackets from sham to after, in units of " : "",
+           c.units ? c.unit[c.units - 1].name : "");
     for (k = 0; k < c.groupings; k++)
         if (c.by[k].printed) print_effects(&c, k);
     if (c.method == CEL_METHOD_PAPER)
@@ -2003,20 +2541,30 @@ static void command_score(void)
     fitted f;
     tissue t;
     cel_relations r;
-    cel_model none;
+    cel_mat basis;
+    cel_model less[2]; /* without forces between cells; without any */
     double off;
-    int k;
+    int k, own;
     need(o.model, "score", "--model DIR");
     f = load_model(o.model);
-    t = load_tissue("score", &f.record, 1);
+    t = load_tissue("score", &f, 0);
     r = model_relations(&f, &t, o.model);
     if (!t.slide) say_mean_field(&f);
-    must(cel_model_new(f.record.model.genes, f.record.model.relations, 0, &none), "score", NULL);
+    basis = reduce_model(&f);
+    change_basis(basis, 0, &t.x);
+    for (k = 0; k < 2; k++)
+        must(cel_model_new(f.record.model.genes, f.record.model.relations, k == 0 && f.record.model.field, less + k),
+             "score", NULL);
+    must(cel_mat_copy(cel_model_force(&f.record.model, 0), cel_model_force(less, 0)), "score", NULL);
     must(cel_score_check(&f.record.model, &r, t.x, CEL_SCORE_EXACT, 8, &off, NULL), t.file, NULL);
     note("J and its gradient agree with their definitions, at 8 cells, to %.1g", off);
-    printf("per cell                       %14s %14s\n", "this model", "no forces");
-    for (k = 0; k < 3; k++)
-        printf("%s %14.6g %14.6g\n", what[k], mean_value(k, &f, f.record.model, &r, &t), mean_value(k, &f, none, &r, &t));
+    printf("per cell                       %14s %14s %14s\n", "this model", "within cells", "no forces");
+    for (k = 0; k < 3; k++) {
+        if (k == 1 && f.record.scaling.centre) continue; /* their fit is of another objective */
+        printf("%s %14.6g", what[k], mean_value(k, &f, f.record.model, &r, &t));
+        for (own = 0; own < 2; own++) printf(" %14.6g", mean_value(k, &f, less[own], &r, &t));
+        printf("\n");
+    }
 }
 
 /* A gene's between-cell against its within-cell forces: the mean over the other genes of inter / sd(inter) - intra /
@@ -2092,6 +2640,7 @@ static void compare_sets(const names *genes, const double *value)
 static void command_disentangle(void)
 {
     fitted f;
+    cel_model m;
     names genes;
     double *value;
     int64_t n, i;
@@ -2104,7 +2653,8 @@ static void command_disentangle(void)
     genes.name = f.record.gene;
     genes.count = n = f.record.model.genes;
     if (f.record.model.relations < 2) die(1, "%s: there is no between-cell force", o.model);
-    value = disentangle(&f.record.model);
+    m = ranked(&f);
+    value = disentangle(&m);
     list = (pair *)get((size_t)n, sizeof(pair));
     for (i = 0; i < n; i++) {
         list[i].a = i;
@@ -2141,6 +2691,7 @@ static void command_logz(void)
     double bound, q = o.q > 0 ? o.q : t.mean_degree, *mean;
     int64_t n = m->genes, i;
     say_mean_field(&f);
+    if (f.record.scaling.size) n = reduce_model(&f).cols;
     a.seed = (uint64_t)o.seed;
     a.runs = o.repeats;
     a.rungs = o.sweeps;
@@ -2253,8 +2804,8 @@ static void command_compare(void)
 
 /* ---- the commands ---- */
 
-#define PLACES "coords slides types k radius edges allow-isolated"
-#define SLIDE "counts expression genes target-sum " PLACES
+#define PLACES "coords slides types k radius decay edges allow-isolated"
+#define SLIDE "counts expression kind total centre-by genes target-sum " PLACES
 
 typedef struct command {
     const char *name, *summary, *example, *takes;
@@ -2265,7 +2816,7 @@ typedef struct command {
 static const command commands[] = {
     {"fit", "forces from a slide, with error bars",
      "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model",
-     SLIDE " top-genes genes-by hops method " PUBLISHED_FIT " ridge l1 group field tiles no-errors seed out quiet help", 0,
+     SLIDE " top-genes genes-by min-cells hops method " PUBLISHED_FIT " ridge l1 group field tiles no-errors seed out quiet help", 0,
      command_fit},
     {"generate", "tissue from forces: exact samples, the most likely tissue, or the published generator (also: simulate)",
      "celcomen generate --model model --coords coords.npy --out tissue",
@@ -2274,7 +2825,7 @@ static const command commands[] = {
     {"perturb", "what if: genes held, cells added or removed, with a sham control (also: knockout)",
      "celcomen knockout --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell 17 --gene ERBB2 "
      "--out ko",
-     "model " SLIDE " method interventions cell gene value within distances gene-sets orthant repeats sweeps warmup"
+     "model " SLIDE " method interventions cell gene value fold unit within distances gene-sets orthant repeats sweeps warmup"
      " epochs lr zmft q optimizer sphere seed out quiet help",
      0, command_perturb},
     {"score", "how well a model predicts another slide",
