@@ -7051,7 +7051,7 @@ static cel_status celi_scaling_target(cel_scaling *s)
     return CEL_OK;
 }
 
-/* The steps in turn. Groups are not larger than the cells are many, so that labels by chance cannot ask for all memory. */
+/* The steps in turn. A label is below the number of cells, so that one by mistake cannot ask for all memory. */
 CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
                                        const cel_scaling_options *options, cel_scaling *out, cel_error *err)
 {
@@ -8201,7 +8201,8 @@ static cel_status celi_model_block(const celi_energy_block *b, cel_mat force, ce
 }
 
 /* H by a block of cells at a time, over all relations, so that the block's rows of X and of the gradient are still in
- * cache for the next relation. Each relation's sum is its own: they differ in size, and a caller may want them apart. */
+ * cache for the next relation. Each relation has a sum of its own: they differ in size, and a caller may want them
+ * apart. */
 CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations *relations, cel_mat x, double *h,
                                         double *energy, cel_mat gradient, cel_work *work)
 {
@@ -8570,6 +8571,7 @@ static cel_status celi_record_put(cel_model_record *record, const celi_member *m
     return status;
 }
 
+/* A copy of the record's struct, so that what walks its members may point into it. */
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
     const int64_t numbers = 1 + CELI_FIGURES;
@@ -8614,7 +8616,8 @@ static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, c
     return CEL_OK;
 }
 
-/* A copy, in the pool, of a member that the archive has. */
+/* A copy, in the pool, of a member that the archive has; the archive's own bytes end with the file. Doubles are what
+ * scalings are made of and are wanted to the last bit, cel_real may have been written in the other type. */
 static cel_status celi_record_get(cel_model_record *record, const celi_member *m, cel_npz *archive, celi_pool *pool,
                                   cel_error *err)
 {
@@ -8645,7 +8648,8 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
     return status;
 }
 
-/* What the archive must be, and the numbers of the record; its other lengths, -1, are not known yet. */
+/* What the archive must be, and the numbers of the record. The shape of `force` says how many genes and relations there
+ * are, which all other members have to fit; how many types and slides, -1, their names will tell. */
 static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
 {
     cel_npy force, number;
@@ -8688,13 +8692,12 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
         status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
     cel_npz_free(&archive);
     cel_file_close(&file);
-    if (status) celi_pool_free(&pool);
-    if (status) return status;
     if (r.types < 0) r.types = 0;
     if (r.slides < 0) r.slides = 0;
     r.owned = pool.last;
+    if (status) cel_model_record_free(&r);
     *out = r;
-    return CEL_OK;
+    return status;
 }
 
 #endif
@@ -8778,7 +8781,7 @@ static int celi_moments_of(const cel_moments *m, const cel_relations *relations)
     return 1;
 }
 
-/* 1 where both are of the same genes and of relations of the same kinds. */
+/* 1 where both are of the same genes and of relations of the same kinds, so that block stands above block in a sum. */
 static int celi_moments_alike(const cel_moments *a, const cel_moments *b)
 {
     return a->genes == b->genes && a->relations == b->relations &&
@@ -8823,7 +8826,8 @@ static cel_status celi_moments_rows(const cel_relations *relations, cel_mat x, c
     return status;
 }
 
-/* The walk of the first relation that has one, or NULL. */
+/* The walk of the first relation that has one, or NULL: the cells are at the same places for all, so that what keeps
+ * the neighbours of one in cache does so for the others. */
 static const int32_t *celi_relation_walk(const cel_relations *relations)
 {
     int64_t r;
