@@ -999,11 +999,11 @@ CEL_API cel_mat cel_model_force(const cel_model *m, int64_t r);
 /* Fixes the gauge (manual, section 1): subtracts c I from force 0 so that its trace is 0. Returns c. */
 CEL_API double cel_model_gauge(cel_model *m);
 /* Rows without a direction u (n, of unit length), such as the size of a cel_scaling, live on the sphere orthogonal to
- * it, and so does their law. The same law in n - 1 coordinates: basis B (n x n-1, orthonormal, B^T u = 0) and a new model
- * of forces B^T F B and field B^T h, for rows X B; X = (X B) B^T. */
+ * it, and so does their law. The same law in n - 1 coordinates: basis B (n x n-1, orthonormal, B^T u = 0) and a new
+ * model of forces B^T F B and field B^T h, for rows X B; X = (X B) B^T. */
 CEL_API cel_status cel_model_reduce(const cel_model *m, const double *direction, cel_mat basis, cel_model *out);
-/* Where genes must keep their coordinates, because some are held: c u u^T is taken from force 0, c so large that rows of
- * all n coordinates stay near that sphere, closer than the model keeps any direction to its mean. */
+/* Where genes must keep their coordinates, because some are held: c u u^T is taken from force 0, c so large that rows
+ * of all n coordinates stay near that sphere, closer than the model keeps any direction to its mean. */
 CEL_API cel_status cel_model_confine(cel_model *m, const double *direction);
 
 /* H(X), X (S x n), relation (R). energy (R + 1, or NULL) receives each relation's share and, last, the
@@ -6498,7 +6498,9 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
 /* tissue                                                                   */
 /* ======================================================================== */
 
-/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. */
+/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. The pass over
+ * all rows asks only whether one has such a value, which compilers vectorise; its column is looked for afterwards, in
+ * the first such row, so that the answer is the same for any number of threads. */
 static cel_status celi_scan(cel_mat x, double low, double high, const char *what, double *total, cel_error *err)
 {
     int64_t i, j, first = x.rows;
@@ -6540,6 +6542,7 @@ static void celi_logs_at(celi_logs *l, const cel_scaling *s, double total)
     for (k = 0; k < CELI_FEW; k++) l->known[k] = -1;
 }
 
+/* -1 in `known` is a logarithm that nothing has asked for yet: of counts none is negative. */
 static double celi_log(celi_logs *l, double y)
 {
     if (!l->log) return l->factor * y;
@@ -6550,6 +6553,7 @@ static double celi_log(celi_logs *l, double y)
     return log1p(l->factor * y);
 }
 
+/* The first step of a scaling, and none of the others. */
 CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err)
 {
     cel_scaling s = CEL_ZERO;
@@ -6587,6 +6591,7 @@ static double celi_unit_row(cel_real *row, int64_t n)
     return top > 0 ? top * celi_unit_row(row, n) : 0;
 }
 
+/* All that can be wrong is looked for before the first row is written. */
 CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err)
 {
     int64_t i, none = 0, first = x.rows;
@@ -6614,7 +6619,8 @@ CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, 
 static int celi_whole(double v) { return v < 1e5 && fabs(v - floor(v + 0.5)) < 0.01; }
 
 /* Counts the values of a row above 0 but one of the smallest, those that are whole multiples of it, and the same of
- * expm1. */
+ * expm1. A cell's smallest count is nearly always 1, so whatever it was divided by cancels in the ratio: counts are
+ * told from other numbers without knowing how they were scaled. */
 static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
 {
     double least = HUGE_VAL;
@@ -6655,6 +6661,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
         zeros += none;
         empty += none == x.cols;
     }
+    /* Cells spread evenly over the slide: neighbours in memory may be of one kind. */
     for (i = 0; i < celi_min(x.rows, SAMPLE); i++)
         celi_multiples(x.data + x.rows * i / celi_min(x.rows, SAMPLE) * x.stride, x.cols, counts);
     report->whole = (double)whole / values;
@@ -6664,6 +6671,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
     report->empty = empty;
     if (counts[0] > 0) report->multiples = (double)counts[1] / (double)counts[0];
     if (counts[0] > 0) report->log_multiples = (double)counts[2] / (double)counts[0];
+    /* Of numbers that are no counts some 2 in 100 are whole by chance, of counts nearly all; 0.6 is far from both. */
     if (low >= 0 && report->whole > 0.999) report->likely = CEL_KIND_COUNTS;
     else if (low < 0 || (report->multiples < 0.6 && report->log_multiples < 0.6)) report->likely = CEL_KIND_INTENSITY;
     else report->likely = report->log_multiples < report->multiples ? CEL_KIND_COUNTS : CEL_KIND_LOGNORM;
@@ -6678,6 +6686,7 @@ typedef struct celi_genes {
     int64_t *cells;                          /* (n) */
 } celi_genes;
 
+/* A strip of genes over all cells, in their order, is one thread's: the same bits for any number of them. */
 static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_options *o, int64_t from, int64_t to)
 {
     int64_t i, j;
@@ -6705,8 +6714,9 @@ static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_optio
     }
 }
 
-/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. A mean of NaN is of a
- * gene that is left out. */
+/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included, because dispersion
+ * rises with the mean for reasons that have nothing to do with the gene. The passes over a bin are its mean, its
+ * squares about that, its scores. A mean of NaN is of a gene that is left out. */
 static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
 {
     enum { BINS = 20 };
@@ -6803,7 +6813,8 @@ static int celi_before(const celi_point *a, const celi_point *b, int dim)
 }
 
 /* Quickselect: afterwards the points [low, middle) come before those of [middle, high). The pivots are
- * pseudo-random, so that no usual order of points is slow. */
+ * pseudo-random, so that no usual order of points is slow. What is wanted here never needs a sort, only which side of a
+ * cut a point is on, and no two points are equal (ties go by cell), so that the sides are always the same. */
 static void celi_select(celi_point *point, int64_t low, int64_t middle, int64_t high, int dim)
 {
     uint64_t state = 1;
@@ -6842,7 +6853,8 @@ static double celi_median(celi_point *point, int64_t count)
 }
 
 /* Checks X and its labels (below groups), and fills cell with totals and groups; cells of no use get a negative
- * group. */
+ * group. A total may be below the sum by what rounding to float explains; the values that have a logarithm of 1 + v end
+ * just above -1. */
 static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
                                      int64_t groups, cel_scaling_cell *cell, cel_error *err)
 {
@@ -6868,9 +6880,10 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     return status;
 }
 
-/* A block of cells of one group, and what it adds, (n) each: first, v of its first cell; sum and square of d = v - first;
- * slope, the sum of dv / dlog q, which is q / (1 + q) under a logarithm, else q; and scratch. Differences to a cell of
- * the same block lose nothing where the mean is large, and a gene of one value gives exactly 0. */
+/* A block of cells of one group, and what it adds, (n) each: first, v of its first cell; sum and square of
+ * d = v - first; slope, the sum of dv / dlog q; and scratch. Differences to a cell of the same block lose nothing where
+ * the mean is large, and a gene of one value gives exactly 0. With v = log(1 + q) the slope is q / (1 + q), which is
+ * 1 - 1 / (1 + q) from counts and 1 - exp(-v) from logs, neither of which cancels; without a logarithm v = q is it. */
 typedef struct celi_span {
     int64_t from, to, group; /* places in the list of cells by group */
     double *sums;            /* (5 x n) */
@@ -6898,8 +6911,11 @@ static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *li
     }
 }
 
-/* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. Then
- * scales and the size direction. */
+/* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. When
+ * `here` cells of mean m join `seen` ones, the mean moves by its share of the gap `off` between the two, and squares
+ * about the new mean are those about the old ones plus off^2 seen here / (seen + here). Then the scales, of all groups
+ * together, and the size direction: z is v in units of the scale, so the slope of v becomes that of z by the same
+ * division. */
 static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, int64_t blocks, cel_error *err)
 {
     double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
@@ -6932,7 +6948,8 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
 
 enum { CELI_SPAN = 1024 }; /* cells of a block, whose sums are one thread's */
 
-/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. */
+/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. Which cells make a block
+ * depends on the labels only, and blocks are merged in turn: the same bits for any number of threads. */
 static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err)
 {
     celi_pool pool = CEL_ZERO;
@@ -6965,7 +6982,7 @@ static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err
 }
 
 /* One row of X becomes a row of the fit; inverse (n) is 1 / s, v (n) scratch. What rounding alone leaves after the
- * projection is no row. */
+ * projection is no row. The product with u has two sums, so that an addition need not wait for the one before. */
 static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_real *row, cel_scaling_cell *cell,
                              double *v)
 {
@@ -7004,7 +7021,8 @@ static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling
     return CEL_OK;
 }
 
-/* The options completed, and room for what will be measured. */
+/* The options completed, and room for what will be measured. Log data get a size direction only where they look like
+ * logarithms of counts: others may be negative, or have no q to speak of. */
 static cel_status celi_scaling_open(const cel_scaling_options *o, cel_mat x, int64_t groups, cel_scaling *s)
 {
     int plain = o->plain || o->kind == CEL_KIND_UNIT, counts = o->kind == CEL_KIND_COUNTS, size = o->size > 0;
@@ -7035,6 +7053,7 @@ static cel_status celi_scaling_target(cel_scaling *s)
     return CEL_OK;
 }
 
+/* The steps in turn. A label is below the number of cells, so that one by mistake cannot ask for all memory. */
 CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
                                        const cel_scaling_options *options, cel_scaling *out, cel_error *err)
 {
@@ -7088,7 +7107,8 @@ static int celi_unit_is_log(const cel_scaling *s, cel_unit unit)
     return unit == CEL_UNIT_LOG || (unit == CEL_UNIT_GIVEN && s->kind == CEL_KIND_LOGNORM);
 }
 
-/* v of a value in a unit, and the value of v. */
+/* v of a value in a unit, and the value of v: the two are inverse to each other, and both are affine but for the
+ * logarithm. factor is t / l, from the cell's own counts to q. */
 static double celi_unit_in(const cel_scaling *s, cel_unit unit, double factor, double value)
 {
     if (celi_unit_is_log(s, unit)) return value;
@@ -7148,7 +7168,10 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
             return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
     }
     celi_logs_at(&l, s, cell->total);
-    /* In units of the old length: z' = z + d e_a for each gene, then once for all r' = r + sum d (e_a - u_a u). */
+    /* Each held gene moves z by d along its axis, z' = z + sum d e_a, and the projection is linear:
+     *   c' = u . z' = c + sum d u_a,    r' = z' - c' u = r + sum d (e_a - u_a u)
+     * so that the row is not made from its values again. In units of the old length, r / L = x: first the axes, then u
+     * once for all. What is left is to take x' to unit length, and L' is L times the length it had. */
     for (j = 0; j < count; j++) {
         int64_t a = gene[j];
         double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
@@ -7167,8 +7190,9 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
 }
 
 /* A balanced k-d tree over the points of one slide. Node j of level d holds the points
- * [count j >> d, count (j + 1) >> d) and is box[2^d - 1 + j]; the leaves are level `depth`. Boxes are tight
- * and know their lowest cell, which decides ties without visiting crowds of equal distance. */
+ * [count j >> d, count (j + 1) >> d) and is box[2^d - 1 + j]; the leaves are level `depth`. So a node's children,
+ * parent, points and box follow from its numbers, nothing is linked, and a level can be made by many threads. Boxes are
+ * tight and know their lowest cell, which decides ties without visiting crowds of equal distance. */
 typedef struct celi_box {
     double low[3], high[3];
     int32_t first;
@@ -7193,6 +7217,7 @@ typedef struct celi_slides {
 
 enum { CELI_LEAF = 16 };
 
+/* Levels below the root, so many that a leaf has at most CELI_LEAF points. */
 static int celi_tree_depth(int64_t count)
 {
     int depth = 0;
@@ -7206,6 +7231,8 @@ static celi_box *celi_tree_box(const celi_tree *t, int level, int64_t j)
     return t->box + ((int64_t)1 << level) - 1 + j;
 }
 
+/* Makes a node's box and parts its points for its children, across the widest side: boxes near to squares have the
+ * fewest neighbours. */
 static void celi_tree_node(celi_tree *t, int level, int64_t j)
 {
     int64_t i, from = celi_tree_from(t, level, j), to = celi_tree_from(t, level, j + 1);
@@ -7285,9 +7312,9 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     return celi_note(err, status, "places of cells");
 }
 
-/* Ends a graph on the slides, which are freed. Unless it is small, or most neighbours are stored near each other already,
- * it gets a walk through the slides' trees. After a failure, of which only that of memory is not in err yet, the graph
- * is freed as well. */
+/* Ends a graph on the slides, which are freed. Unless it is small, or most neighbours are stored near each other
+ * already, it gets a walk through the slides' trees. After a failure, of which only that of memory is not in err yet,
+ * the graph is freed as well. */
 static cel_status celi_slides_end(celi_slides *s, cel_status status, cel_csr *graph, cel_error *err)
 {
     enum { FEW = 16384, NEAR = 4096 };
@@ -7306,6 +7333,8 @@ static cel_status celi_slides_end(celi_slides *s, cel_status status, cel_csr *gr
     return status;
 }
 
+/* Strips by selection in the first coordinate, tiles by selection in the second within a strip. side falls until no
+ * tile of the slide is empty. */
 CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
                                        int64_t *tiles, cel_error *err)
 {
@@ -7350,6 +7379,7 @@ static double celi_gap(const double *low, const double *high, const double *low2
     return sum[0] + sum[1] + sum[2];
 }
 
+/* The squared distance of the farthest corner of a box: nothing in it is farther away. */
 static double celi_box_far(const celi_box *box, const double *p)
 {
     double d[3];
@@ -7367,6 +7397,7 @@ static double celi_distance2(const double *p, const double *q)
     return a * a + b * b + c * c;
 }
 
+/* Shell's sort: rows of a graph are short. */
 static void celi_sort_cells(int32_t *cell, int64_t count)
 {
     int64_t gap, i, j;
@@ -7393,6 +7424,8 @@ static celi_found celi_find(double distance, int32_t cell)
     return f;
 }
 
+/* Farther, or as far and of a higher number: a strict order, so that the k best are the same in whatever order they are
+ * met, and so by any tree. */
 static int celi_worse(celi_found a, celi_found b)
 {
     if (a.distance > b.distance) return 1;
@@ -7400,6 +7433,7 @@ static int celi_worse(celi_found a, celi_found b)
     return a.cell > b.cell;
 }
 
+/* The gap at the top moves down along the worse children until `by` fits. */
 static void celi_replace_top(celi_found *heap, int64_t k, celi_found by)
 {
     int64_t at = 0, child;
@@ -7427,6 +7461,7 @@ static celi_found celi_search_best(const celi_search *s, const celi_box *box)
     return celi_find(celi_gap(box->low, box->high, s->own->low, s->own->high), box->first);
 }
 
+/* Every point of the leaf sees every point of a box that its heap could still take something from. */
 static void celi_search_leaf(celi_search *s, const celi_box *box, int64_t from, int64_t to)
 {
     celi_found *heap = s->heap;
@@ -7444,6 +7479,7 @@ static void celi_search_leaf(celi_search *s, const celi_box *box, int64_t from, 
     }
 }
 
+/* The better child first: what it brings lowers the bound, which may save the way into the other. */
 static void celi_search_node(celi_search *s, int level, int64_t j)
 {
     const celi_tree *t = s->tree;
@@ -7458,7 +7494,8 @@ static void celi_search_node(celi_search *s, int level, int64_t j)
         if (celi_worse(s->bound, best[c])) celi_search_node(s, level + 1, 2 * j + c);
 }
 
-/* The k nearest of every point of a leaf, from the leaf upwards: each ancestor's other half. */
+/* The k nearest of every point of a leaf, from the leaf upwards: each ancestor's other half. After the leaf itself the
+ * heaps hold near points already, so that most of those halves are left at their first box. */
 static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap, int64_t k, cel_csr *out)
 {
     celi_search s;
@@ -7483,7 +7520,8 @@ static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap
     }
 }
 
-/* Counts the points at inner2 <= d^2 < outer2 below a node, d > 0, and writes their cells unless NULL. */
+/* Counts the points at inner2 <= d^2 < outer2 below a node, d > 0, and writes their cells unless NULL. A box that lies
+ * wholly beyond the band, or within its hole, is not entered. */
 static int64_t celi_within(const celi_tree *t, int level, int64_t j, const double *p, double inner2, double outer2,
                            int32_t *out)
 {
@@ -7504,6 +7542,7 @@ static int64_t celi_within(const celi_tree *t, int level, int64_t j, const doubl
     return n;
 }
 
+/* The number of neighbours is known beforehand, so that every leaf writes its cells' rows where they belong. */
 CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
                                      cel_error *err)
 {
@@ -7530,6 +7569,7 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         for (i = s.start[g]; i < s.start[g + 1]; i++)
             out->start[s.point[i].cell + 1] = celi_min(k, s.tree[g].count - 1);
     if (!status) celi_csr_offsets(out->rows, out->start);
+    /* A chunk of leaves has heaps of its own; chunks are many more than threads, which then end together. */
     for (g = 0; !status && g < s.slides; g++) {
         const celi_tree *t = s.tree + g;
         CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
@@ -7572,6 +7612,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
     if (status) return status;
     start = (int64_t *)celi_pool_get(&s.pool, coords.rows + 1, sizeof *start); /* degrees, then offsets */
     status = s.pool.status;
+    /* Twice the same search: once to count, once to fill what then has the right size. */
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
             celi_csr_offsets(coords.rows, start);
@@ -7610,6 +7651,7 @@ CEL_API_DEF cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coor
     return CEL_OK;
 }
 
+/* Counted first, then copied: columns stay in their order. */
 CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, int32_t a, int32_t b, cel_csr *out)
 {
     int64_t i, e, n = 0;
@@ -7701,7 +7743,8 @@ CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, 
     return status;
 }
 
-/* Moves the cells that have a row to the front; nothing is allocated. */
+/* Moves the cells that have a row to the front; nothing is allocated. Until then every array has a place for each cell
+ * of the slide, which is simpler than to know beforehand who will have a row. */
 static void celi_rows_compact(cel_slide_rows *r, uint8_t *keep)
 {
     const size_t real = sizeof(cel_real);
@@ -7743,6 +7786,8 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
     return CEL_OK;
 }
 
+/* What fails inside speaks of the kept cells and genes: its error is the function's own until the numbers are the
+ * caller's again. */
 CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide_recipe *recipe, cel_slide_rows *out,
                                          cel_error *err)
 {
@@ -7805,7 +7850,8 @@ CEL_API_DEF void cel_slide_rows_free(cel_slide_rows *rows)
 /* model                                                                    */
 /* ======================================================================== */
 
-/* The one place that looks at what a relation is made of. */
+/* The one place that looks at what a relation is made of. Columns that ascend are what the test of symmetry halves and
+ * the merge of a matrix with its transpose walks along; an entry on the diagonal would be a second identity. */
 static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error *err)
 {
     int64_t i, e;
@@ -7825,8 +7871,8 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
     return CEL_OK;
 }
 
-/* One more relation, under a copy of its name, that takes over w and its transpose (empty: symmetric). Arrays that have
- * no room left are made anew with twice as much; the old ones stay until all is freed, which is less than as much again. */
+/* One more relation, under a copy of its name, that takes over w and its transpose (empty: symmetric). Arrays that are
+ * full are made anew with twice the room; the old ones stay until all is freed, which is less than as much again. */
 static cel_status celi_relations_grow(cel_relations *r, const char *name, const cel_csr *w, const cel_csr *wt)
 {
     const int64_t had = r->count, room = had & (had - 1) ? 0 : had ? 2 * had : 1; /* full at powers of two */
@@ -7862,6 +7908,7 @@ static cel_status celi_relations_grow(cel_relations *r, const char *name, const 
     return CEL_OK;
 }
 
+/* The identity is no matrix: a NULL for W, which products skip. */
 CEL_API_DEF cel_status cel_relations_new(int64_t cells, cel_relations *out)
 {
     const cel_csr none = CEL_ZERO;
@@ -7885,7 +7932,8 @@ static void celi_name_add(char *to, const char *before, const char *text, int64_
     strcat(strcat(to, before), text ? text : digits + d);
 }
 
-/* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them. */
+/* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them, a before b: what
+ * leads back from b to a is the transpose, which the relation has anyway. */
 static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, const cel_relations_options *o,
                                      cel_error *err)
 {
@@ -7946,6 +7994,7 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
     return status;
 }
 
+/* W is emptied before anything can fail, so that a caller frees it in no case, and never twice. */
 CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel_csr *w, cel_error *err)
 {
     cel_csr own = *w, wt = CEL_ZERO;
@@ -8034,7 +8083,8 @@ CEL_API_DEF cel_status cel_model_reduce(const cel_model *m, const double *u, cel
         if (!status) status = cel_mat_gemm(1, 0, 1, basis, half, 0, cel_model_force(out, r), NULL);
     }
     if (!status && m->field)
-        status = cel_mat_gemm(0, 0, 1, cel_mat_view(m->field, 1, n), basis, 0, cel_mat_view(out->field, 1, n - 1), NULL);
+        status = cel_mat_gemm(0, 0, 1, cel_mat_view(m->field, 1, n), basis, 0, cel_mat_view(out->field, 1, n - 1),
+                              NULL);
     if (status) cel_model_free(out);
     celi_pool_free(&pool);
     return status;
@@ -8152,6 +8202,9 @@ static cel_status celi_model_block(const celi_energy_block *b, cel_mat force, ce
     return status;
 }
 
+/* H by a block of cells at a time, over all relations, so that the block's rows of X and of the gradient are still in
+ * cache for the next relation. Each relation has a sum of its own: they differ in size, and a caller may want them
+ * apart. */
 CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations *relations, cel_mat x, double *h,
                                         double *energy, cel_mat gradient, cel_work *work)
 {
@@ -8210,7 +8263,8 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations 
 }
 
 /* The polynomials U_1 .. U_6 of the uniform expansion of Bessel functions of large order (DLMF 10.41.10);
- * U_j = p^j (c_0 + c_1 p^2 + .. + c_j p^2j). */
+ * U_j = p^j (c_0 + c_1 p^2 + .. + c_j p^2j). Uniform: the error falls with the order alone, whatever the argument is,
+ * where the series for small and the expansion for large arguments would each leave a gap between them. */
 static const double celi_debye[] = {
     3.0 / 24, -5.0 / 24,
     81.0 / 1152, -462.0 / 1152, 385.0 / 1152,
@@ -8251,7 +8305,7 @@ static double celi_debye_sum(double nu, double p, double *d1, double *d2)
  *   w = sqrt(1 + (k/nu)^2), t = w - 1, p = 1/w.
  * Smaller n start at n + 2 m and come down by the recurrence of Bessel functions,
  *   s_n = 1 / (n + k^2 s_(n+2)),  phi_n = phi_(n+2) + log(1 + k^2 s_(n+2) / n),
- * which damps the error of s. */
+ * which damps the error of s. s and not A is carried, because it stays away from 0 as k vanishes. */
 static double celi_sphere(int64_t n, double k, double *s, double *da)
 {
     const double least = 40;
@@ -8273,13 +8327,8 @@ static double celi_sphere(int64_t n, double k, double *s, double *da)
 
 CEL_API_DEF double cel_sphere_phi(int64_t n, double k, double *a, double *da)
 {
-    double s, slope, phi;
-    if (n < 2 || !(k >= 0)) {
-        if (a) *a = (double)NAN;
-        if (da) *da = (double)NAN;
-        return (double)NAN;
-    }
-    phi = celi_sphere(n, k, &s, &slope);
+    double s = (double)NAN, slope = s, phi = s;
+    if (n >= 2 && k >= 0) phi = celi_sphere(n, k, &s, &slope);
     if (a) *a = k * s;
     if (da) *da = slope;
     return phi;
@@ -8290,6 +8339,14 @@ CEL_API_DEF double cel_sphere_log_area(int64_t n)
     return log(2.0) + (double)n / 2 * log(3.141592653589793238463) - celi_log_gamma((double)n / 2);
 }
 
+/* With x_j independent normals of mean gamma / (2 (lambda - t)) and variance 1 / (2 (lambda - t)), for any shift t
+ * below all lambda, the normaliser is an elementary factor times the density of |x|^2 at 1. The cumulants of |x|^2 are
+ * sums over j, and its density is approximated from them for the shift that puts its mean at 1, K'(t) = 1: a bell curve
+ * there, corrected by its skewness and kurtosis. Everything is written in d_j = lambda_j - t = lambda_j - min lambda +
+ * tau > 0, tau being what is solved for; then no two large numbers are subtracted, and
+ *   K' = sum 1/(2 d) + g^2/(4 d^2),  K2 = sum 1/(2 d^2) + g^2/(2 d^3),  K3, K4, K5 likewise (g = gamma_j)
+ *   log c = const - log(K2)/2 - sum log(d)/2 + sum g^2/(4 d) - t + K4 / (8 K2^2) - 5 K3^2 / (24 K2^3)
+ * The moments are derivatives by gamma and lambda, d moving along with them so that K' = 1 stays true. */
 CEL_API_DEF cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const double *gamma, double *logc,
                                          double *mean, double *square)
 {
@@ -8516,6 +8573,7 @@ static cel_status celi_record_put(cel_model_record *record, const celi_member *m
     return status;
 }
 
+/* A copy of the record's struct, so that what walks its members may point into it. */
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
     const int64_t numbers = 1 + CELI_FIGURES;
@@ -8540,8 +8598,8 @@ CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record 
     return status;
 }
 
-/* The lines of a text of `size` bytes, of which *count are asked for unless that is negative: *data, the text, becomes a
- * list of them. */
+/* The lines of a text of `size` bytes, of which *count are asked for unless that is negative: *data, the text, becomes
+ * a list of them. */
 static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, celi_pool *pool, cel_error *err)
 {
     char *text = (char *)*data, *end = text + size, **line;
@@ -8560,7 +8618,8 @@ static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, c
     return CEL_OK;
 }
 
-/* A copy, in the pool, of a member that the archive has. */
+/* A copy, in the pool, of a member that the archive has; the archive's own bytes end with the file. Doubles are what
+ * scalings are made of and are wanted to the last bit, cel_real may have been written in the other type. */
 static cel_status celi_record_get(cel_model_record *record, const celi_member *m, cel_npz *archive, celi_pool *pool,
                                   cel_error *err)
 {
@@ -8591,7 +8650,8 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
     return status;
 }
 
-/* What the archive must be, and the numbers of the record; its other lengths, -1, are not known yet. */
+/* What the archive must be, and the numbers of the record. The shape of `force` says how many genes and relations there
+ * are, which all other members have to fit; how many types and slides, -1, their names will tell. */
 static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
 {
     cel_npy force, number;
@@ -8634,13 +8694,12 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
         status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
     cel_npz_free(&archive);
     cel_file_close(&file);
-    if (status) celi_pool_free(&pool);
-    if (status) return status;
     if (r.types < 0) r.types = 0;
     if (r.slides < 0) r.slides = 0;
     r.owned = pool.last;
+    if (status) cel_model_record_free(&r);
     *out = r;
-    return CEL_OK;
+    return status;
 }
 
 #endif
@@ -8653,6 +8712,7 @@ CEL_API_DEF void cel_model_record_free(cel_model_record *record)
     memset(record, 0, sizeof *record);
 }
 
+/* Every pair is compared: gene lists are short, and a second match has to be seen in any case. */
 CEL_API_DEF cel_status cel_model_columns(const cel_model_record *record, char *const *name, int64_t count,
                                          int32_t *column, cel_error *err)
 {
@@ -8700,6 +8760,7 @@ static cel_status celi_moments_open(int64_t genes, int64_t relations, const int3
     return CEL_OK;
 }
 
+/* What a relation adds to B: W X, and W^T X where that is another matrix. */
 CEL_API_DEF cel_status cel_moments_new(int64_t genes, const cel_relations *relations, cel_moments *out)
 {
     int32_t *block = (int32_t *)celi_alloc((size_t)relations->count + 1, sizeof *block);
@@ -8722,7 +8783,7 @@ static int celi_moments_of(const cel_moments *m, const cel_relations *relations)
     return 1;
 }
 
-/* 1 where both are of the same genes and of relations of the same kinds. */
+/* 1 where both are of the same genes and of relations of the same kinds, so that block stands above block in a sum. */
 static int celi_moments_alike(const cel_moments *a, const cel_moments *b)
 {
     return a->genes == b->genes && a->relations == b->relations &&
@@ -8767,7 +8828,8 @@ static cel_status celi_moments_rows(const cel_relations *relations, cel_mat x, c
     return status;
 }
 
-/* The walk of the first relation that has one, or NULL. */
+/* The walk of the first relation that has one, or NULL: the cells are at the same places for all, so that what keeps
+ * the neighbours of one in cache does so for the others. */
 static const int32_t *celi_relation_walk(const cel_relations *relations)
 {
     int64_t r;
@@ -8811,7 +8873,7 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     const int64_t block = CELI_MOMENTS_BLOCK;
     int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride, group;
     cel_status status = celi_relations_fit(relations, NULL, x.rows);
-    cel_work temporary, *inner;
+    cel_work temporary = CEL_ZERO, *inner;
     cel_real *data;
     if (!list) {
         count = x.rows;
@@ -8824,12 +8886,12 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     /* Threads take whole groups where there are enough, and their sums are small; else they share each product. */
     group = count < 8 * block * CELI_MOMENTS_FLUSH ? block : block * CELI_MOMENTS_FLUSH;
     if (side > 1024 || count < 2 * lanes * group) lanes = 1;
-    memset(&temporary, 0, sizeof temporary);
     if (!work) work = &temporary;
     data = (cel_real *)cel_work_get(work, (size_t)(lanes * each) * sizeof *data);
     for (i = 0, inner = work; i < lanes && data; i++) /* one for the products of each thread, in a chain */
         if ((inner = celi_work_inner(inner)) == NULL) data = NULL;
     if (!data) status = CEL_ERR_MEMORY;
+    /* Lanes add to the gram in the order of the groups, whoever is done first: the same bits for any number of them. */
     CELI_OMP(omp parallel for ordered schedule(dynamic) num_threads((int)lanes) if (lanes > 1))
     for (first = 0; first < (data ? count : 0); first += group) {
         const int64_t lane = lanes > 1 ? celi_thread() : 0, cells = celi_min(group, count - first);
@@ -8859,14 +8921,12 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
 }
 
 CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
-                                                const cel_relations *relations, cel_mat x,
-                                                cel_work *work)
+                                                const cel_relations *relations, cel_mat x, cel_work *work)
 {
     int64_t i, l, *start;
     int32_t *list;
-    cel_work temporary;
+    cel_work temporary = CEL_ZERO;
     cel_status status = CEL_OK;
-    memset(&temporary, 0, sizeof temporary);
     for (l = 0; l < labels; l++)
         if (m[l].genes != x.cols || !celi_moments_of(m + l, relations)) return CEL_ERR_SHAPE;
     for (i = 0; i < x.rows; i++)
@@ -8893,6 +8953,7 @@ CEL_API_DEF cel_status cel_moments_sum(cel_moments *into, double scale, const ce
     return CEL_OK;
 }
 
+/* B's last column is 1/2, so that the last row of the gram has half of every sum. */
 CEL_API_DEF void cel_moments_mean(const cel_moments *m, double *mean)
 {
     const double *half = m->gram + m->blocks * m->genes * celi_moments_side(m);
@@ -8900,6 +8961,7 @@ CEL_API_DEF void cel_moments_mean(const cel_moments *m, double *mean)
     for (i = 0; i < m->genes; i++) mean[i] = m->cells > 0 ? 2 * half[i] / (double)m->cells : 0;
 }
 
+/* The first n rows of the gram are X^T B. */
 CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out)
 {
     int64_t i;
