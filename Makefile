@@ -2,6 +2,7 @@
 #   make demo   the main job on a small tissue      make test      every test
 #   make tool   build/celcomen                      make warn      zero warnings, gcc and clang
 #   make bench  timings beside peers                make recovery  the experiment of bench/README.md
+#   make truth  the experiments on counts, on others' truth and on real slides
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
 #   make install PREFIX=/usr/local                  header and pkg-config file
 
@@ -16,7 +17,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo test quick house san warn bench recovery install uninstall clean
+.PHONY: all tool examples demo test quick house san warn bench recovery truth install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -75,6 +76,11 @@ bench: tool
 	sh bench/run.sh $(B)
 recovery: tool
 	sh bench/recovery.sh $(B)
+TRUTH := $(B)/truth_counts $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides
+$(TRUTH): $(B)/truth_%: bench/%.c bench/truth.h bench/bench.h bench/clock.h $(B)/impl_float.o
+	$(CC) $(CFLAGS) $(OPENMP) -std=gnu99 -Wall -Wextra -I. $< $(B)/impl_float.o -o $@ -lm
+truth: $(TRUTH)
+	sh bench/truth.sh $(B)
 
 install:
 	mkdir -p $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig

@@ -1,4 +1,4 @@
-/* celcomen.h - 0.1.0 - forces between genes, within and between the cells of a tissue
+/* celcomen.h - 0.2.0 - forces between genes, within and between the cells of a tissue
  *
  * A single-file C library (C99, C++11) for Celcomen, a maximum-entropy model of spatial
  * transcriptomics: infer the forces from a slide, generate tissue from forces, ask counterfactuals.
@@ -235,9 +235,9 @@
 #define CELCOMEN_H
 
 #define CELCOMEN_VERSION_MAJOR 0
-#define CELCOMEN_VERSION_MINOR 1
+#define CELCOMEN_VERSION_MINOR 2
 #define CELCOMEN_VERSION_PATCH 0
-#define CELCOMEN_VERSION "0.1.0"
+#define CELCOMEN_VERSION "0.2.0"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -314,7 +314,7 @@ typedef struct cel_error {
 /* The text of a status code: a constant string, never NULL. */
 CEL_API const char *cel_strerror(cel_status status);
 
-/* The version of the implementation that was compiled, e.g. "0.1.0". */
+/* The version of the implementation that was compiled, e.g. "0.2.0". */
 CEL_API const char *cel_version(void);
 
 /* Progress of long work: `done` of `total` steps of `stage`, and its current value (a loss, an
@@ -948,6 +948,7 @@ typedef struct cel_relations {
     cel_relation *at; /* (R) at[0] is the identity */
     char **name;      /* (R) "intra", then as given */
     cel_csr *owned;   /* (2 R) what `at` points to: W and transpose in turn */
+    void *memory;     /* owns the arrays */
 } cel_relations;
 
 /* How the relations between cells are made from a graph whose row i lists the neighbours of cell i. */
@@ -998,11 +999,11 @@ CEL_API cel_mat cel_model_force(const cel_model *m, int64_t r);
 /* Fixes the gauge (manual, section 1): subtracts c I from force 0 so that its trace is 0. Returns c. */
 CEL_API double cel_model_gauge(cel_model *m);
 /* Rows without a direction u (n, of unit length), such as the size of a cel_scaling, live on the sphere orthogonal to
- * it, and so does their law. The same law in n - 1 coordinates: basis B (n x n-1, orthonormal, B^T u = 0) and a new model
- * of forces B^T F B and field B^T h, for rows X B; X = (X B) B^T. */
+ * it, and so does their law. The same law in n - 1 coordinates: basis B (n x n-1, orthonormal, B^T u = 0) and a new
+ * model of forces B^T F B and field B^T h, for rows X B; X = (X B) B^T. */
 CEL_API cel_status cel_model_reduce(const cel_model *m, const double *direction, cel_mat basis, cel_model *out);
-/* Where genes must keep their coordinates, because some are held: c u u^T is taken from force 0, c so large that rows of
- * all n coordinates stay near that sphere, closer than the model keeps any direction to its mean. */
+/* Where genes must keep their coordinates, because some are held: c u u^T is taken from force 0, c so large that rows
+ * of all n coordinates stay near that sphere, closer than the model keeps any direction to its mean. */
 CEL_API cel_status cel_model_confine(cel_model *m, const double *direction);
 
 /* H(X), X (S x n), relation (R). energy (R + 1, or NULL) receives each relation's share and, last, the
@@ -1131,6 +1132,7 @@ typedef enum cel_score_form {
                            AUTO's where an entry is negative */
 } cel_score_form;
 
+/* Whether cells feel a field h besides the forces. */
 typedef enum cel_score_field {
     CEL_SCORE_FIELD_NONE = 0, /* the paper's model */
     CEL_SCORE_FIELD_SHARED,   /* one h for all cells */
@@ -1179,8 +1181,8 @@ typedef struct cel_score_options {
  * sqrt(n) is to first order a Gaussian of precision - 2 A given its neighbours: the fit is that of
  *     least 1/2 <Theta, K Theta> + tr A,   Theta = (A; G_1; ..), all symmetric or general as before,
  * K the moments of (x, N_1, ..) about their means (take a field), each relation's scaled to mean diagonal 1, plus the
- * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge (10^1.5 .. 10^-2.5)
- * has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
+ * ridge: which shrinks towards no precision and no force rather than towards F_0 = 0. A PICKED ridge, of 10^1.5 ..
+ * 10^-2.5, has the least held-out log residual variance of a gene given all else: of a held-out fold's moments
  *     mean over genes a of log (m_a K m_a^T),   m_a = (A_a. / A_aa, G_a. / A_aa).
  * report->partial has the forces in partial-correlation units, A_ab / sqrt(A_aa A_bb) and G_ab / sqrt(A_aa A_bb), and,
  * where there is a size direction u, in the gauge of fewest forces: since the rows have no part along u, adding
@@ -1204,7 +1206,7 @@ typedef struct cel_score_report {
                                    log residual variance a gene, as below */
     double held_out;            /* of PICKED or PICK: the best mean held-out J per cell (J+ of PICK), else 0; each held-
                                    out fold with the field that suits it best; measured: log residual variance */
-    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest; 0: neither */
+    int path_end;               /* 1: what was picked is the heaviest weight of its path, -1: the lightest */
     double held_out_other;      /* of PICK: that of the form not chosen */
     int64_t path;               /* weights tried, heavy first, until held-out J per cell has risen twice in a row */
     double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH];
@@ -1216,7 +1218,7 @@ typedef struct cel_score_report {
     cel_mat field;              /* (slides x n), with CEL_SCORE_FIELD_SLIDE: each slide's h */
     int64_t *contacts;          /* (R) stored entries of W_r; of the identity, and of moments alone, 0 */
     int64_t *contact_groups;    /* (R) groups with cells that have such contacts */
-    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at the test ridge; se,
+    cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at that of tests; se,
                                    z, p and q are those of test. q of a relation whose contacts touch fewer than
                                    CEL_SCORE_TILES groups is 1: not tested. The diagonals of G, the same gene next door,
                                    have a z and a p: read them as domains or spill-over, not as forces */
@@ -1226,6 +1228,7 @@ typedef struct cel_score_report {
     double log_residual[3];     /* the same three as log residual variance, mean over genes */
 } cel_score_report;
 
+/* All-zero afterwards. */
 CEL_API void cel_score_report_free(cel_score_report *report);
 
 /* Forces of X (S x n), rows of unit length, over the R relations. Several slides are one X with block-diagonal W.
@@ -1914,6 +1917,12 @@ static CEL_UNUSED cel_status celi_fail(cel_error *err, cel_status status, const 
         err->gene = gene;
     }
     return status;
+}
+
+/* celi_fail for what has no place; success passes through, so that it can stand around a call or end a function. */
+static CEL_UNUSED cel_status celi_note(cel_error *err, cel_status status, const char *what)
+{
+    return status ? celi_fail(err, status, what, -1, -1, -1) : CEL_OK;
 }
 
 static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -3983,7 +3992,7 @@ CEL_API_DEF cel_status cel_csr_from_edges(int64_t rows, int64_t cols, int64_t co
         cel_csr_free(&t);
     }
     /* What is one place in the matrix now stands side by side, in the order of the edges. */
-    if (status) return celi_fail(err, status, "edges to a sparse matrix", -1, -1, -1);
+    if (status) return celi_note(err, status, "edges to a sparse matrix");
     celi_csr_merge(out);
     return CEL_OK;
 }
@@ -4268,7 +4277,7 @@ CEL_API_DEF cel_status cel_csr_groups(const int32_t *label, int64_t count, int64
 {
     int64_t i;
     if (groups < 0 || count < 0 || count > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "the number of groups or cells is out of range", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "the number of groups or cells is out of range");
     memset(start, 0, (size_t)(groups + 1) * sizeof *start);
     memset(list, 0, (size_t)count * sizeof *list);
     for (i = 0; i < count; i++)
@@ -6489,7 +6498,9 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
 /* tissue                                                                   */
 /* ======================================================================== */
 
-/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. */
+/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. The pass over
+ * all rows asks only whether one has such a value, which compilers vectorise; its column is looked for afterwards, in
+ * the first such row, so that the answer is the same for any number of threads. */
 static cel_status celi_scan(cel_mat x, double low, double high, const char *what, double *total, cel_error *err)
 {
     int64_t i, j, first = x.rows;
@@ -6531,6 +6542,7 @@ static void celi_logs_at(celi_logs *l, const cel_scaling *s, double total)
     for (k = 0; k < CELI_FEW; k++) l->known[k] = -1;
 }
 
+/* -1 in `known` is a logarithm that nothing has asked for yet: of counts none is negative. */
 static double celi_log(celi_logs *l, double y)
 {
     if (!l->log) return l->factor * y;
@@ -6541,6 +6553,7 @@ static double celi_log(celi_logs *l, double y)
     return log1p(l->factor * y);
 }
 
+/* The first step of a scaling, and none of the others. */
 CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err)
 {
     cel_scaling s = CEL_ZERO;
@@ -6578,6 +6591,7 @@ static double celi_unit_row(cel_real *row, int64_t n)
     return top > 0 ? top * celi_unit_row(row, n) : 0;
 }
 
+/* All that can be wrong is looked for before the first row is written. */
 CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, cel_error *err)
 {
     int64_t i, none = 0, first = x.rows;
@@ -6605,7 +6619,8 @@ CEL_API_DEF cel_status cel_slide_unit(cel_mat x, uint8_t *keep, int64_t *zeros, 
 static int celi_whole(double v) { return v < 1e5 && fabs(v - floor(v + 0.5)) < 0.01; }
 
 /* Counts the values of a row above 0 but one of the smallest, those that are whole multiples of it, and the same of
- * expm1. */
+ * expm1. A cell's smallest count is nearly always 1, so whatever it was divided by cancels in the ratio: counts are
+ * told from other numbers without knowing how they were scaled. */
 static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
 {
     double least = HUGE_VAL;
@@ -6646,6 +6661,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
         zeros += none;
         empty += none == x.cols;
     }
+    /* Cells spread evenly over the slide: neighbours in memory may be of one kind. */
     for (i = 0; i < celi_min(x.rows, SAMPLE); i++)
         celi_multiples(x.data + x.rows * i / celi_min(x.rows, SAMPLE) * x.stride, x.cols, counts);
     report->whole = (double)whole / values;
@@ -6655,6 +6671,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
     report->empty = empty;
     if (counts[0] > 0) report->multiples = (double)counts[1] / (double)counts[0];
     if (counts[0] > 0) report->log_multiples = (double)counts[2] / (double)counts[0];
+    /* Of numbers that are no counts some 2 in 100 are whole by chance, of counts nearly all; 0.6 is far from both. */
     if (low >= 0 && report->whole > 0.999) report->likely = CEL_KIND_COUNTS;
     else if (low < 0 || (report->multiples < 0.6 && report->log_multiples < 0.6)) report->likely = CEL_KIND_INTENSITY;
     else report->likely = report->log_multiples < report->multiples ? CEL_KIND_COUNTS : CEL_KIND_LOGNORM;
@@ -6669,6 +6686,7 @@ typedef struct celi_genes {
     int64_t *cells;                          /* (n) */
 } celi_genes;
 
+/* A strip of genes over all cells, in their order, is one thread's: the same bits for any number of them. */
 static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_options *o, int64_t from, int64_t to)
 {
     int64_t i, j;
@@ -6696,8 +6714,9 @@ static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_optio
     }
 }
 
-/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included. A mean of NaN is of a
- * gene that is left out. */
+/* Log dispersions become scores: standardised within 20 bins of the mean, right edges included, because dispersion
+ * rises with the mean for reasons that have nothing to do with the gene. The passes over a bin are its mean, its
+ * squares about that, its scores. A mean of NaN is of a gene that is left out. */
 static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
 {
     enum { BINS = 20 };
@@ -6738,8 +6757,7 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     cel_status status;
     *count = 0;
     if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
-        return celi_fail(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells", -1, -1,
-                         -1);
+        return celi_note(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells");
     status = celi_scan(x, variable ? 0 : -DBL_MAX, variable && !o->total ? 700 : DBL_MAX,
                        variable ? "negative, not finite, or above 700 and so not log data" : "a value is not finite",
                        NULL, err);
@@ -6749,7 +6767,7 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     order = (int64_t *)celi_pool_get(&pool, x.cols, sizeof *order);
     if (pool.status) {
         celi_pool_free(&pool);
-        return celi_fail(err, CEL_ERR_MEMORY, "genes to keep", -1, -1, -1);
+        return celi_note(err, CEL_ERR_MEMORY, "genes to keep");
     }
     g.mean = g.sum + x.cols;
     g.dispersion = g.mean + x.cols;
@@ -6795,7 +6813,8 @@ static int celi_before(const celi_point *a, const celi_point *b, int dim)
 }
 
 /* Quickselect: afterwards the points [low, middle) come before those of [middle, high). The pivots are
- * pseudo-random, so that no usual order of points is slow. */
+ * pseudo-random, so that no usual order of points is slow. What is wanted here never needs a sort, only which side of a
+ * cut a point is on, and no two points are equal (ties go by cell), so that the sides are always the same. */
 static void celi_select(celi_point *point, int64_t low, int64_t middle, int64_t high, int dim)
 {
     uint64_t state = 1;
@@ -6834,7 +6853,8 @@ static double celi_median(celi_point *point, int64_t count)
 }
 
 /* Checks X and its labels (below groups), and fills cell with totals and groups; cells of no use get a negative
- * group. */
+ * group. A total may be below the sum by what rounding to float explains; the values that have a logarithm of 1 + v end
+ * just above -1. */
 static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
                                      int64_t groups, cel_scaling_cell *cell, cel_error *err)
 {
@@ -6842,7 +6862,7 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     int counts = s->kind == CEL_KIND_COUNTS;
     double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -DBL_MAX;
     int64_t i;
-    cel_status status = sum ? CEL_OK : celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    cel_status status = sum ? CEL_OK : celi_note(err, CEL_ERR_MEMORY, "a scaling");
     if (!status)
         status = celi_scan(x, low, DBL_MAX, counts ? "a count is negative or not finite" : "a value is not finite, or "
                            "-1 or less and has no logarithm", sum, err);
@@ -6860,52 +6880,55 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
     return status;
 }
 
-/* What a block of cells of one group adds, (n) each: sums of d = v - first and of d squared, and of dv / dlog q, which
- * is q / (1 + q) under a logarithm, else q. v is scratch. Differences to the first cell lose nothing where the mean is
- * large, and a gene of one value gives exactly 0. */
+/* A block of cells of one group, and what it adds, (n) each: first, v of its first cell; sum and square of
+ * d = v - first; slope, the sum of dv / dlog q; and scratch. Differences to a cell of the same block lose nothing where
+ * the mean is large, and a gene of one value gives exactly 0. With v = log(1 + q) the slope is q / (1 + q), which is
+ * 1 - 1 / (1 + q) from counts and 1 - exp(-v) from logs, neither of which cancels; without a logarithm v = q is it. */
 typedef struct celi_span {
     int64_t from, to, group; /* places in the list of cells by group */
-    double *first, *sum, *square, *slope, *v;
+    double *sums;            /* (5 x n) */
 } celi_span;
 
 static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *list, const celi_span *b)
 {
     int64_t i, j, n = s->genes;
+    double *first = b->sums, *sum = first + n, *square = sum + n, *slope = square + n, *v = slope + n;
     for (i = b->from; i < b->to; i++) {
         const cel_real *row = x.data + list[i] * x.stride;
         celi_logs l;
         celi_logs_at(&l, s, s->cell[list[i]].total);
-        for (j = 0; j < n; j++) b->v[j] = celi_log(&l, (double)row[j]);
-        if (i == b->from) memcpy(b->first, b->v, (size_t)n * sizeof *b->v);
+        for (j = 0; j < n; j++) v[j] = celi_log(&l, (double)row[j]);
+        if (i == b->from) memcpy(first, v, (size_t)n * sizeof *v);
         for (j = 0; j < n; j++) {
-            double d = b->v[j] - b->first[j];
-            b->sum[j] += d;
-            b->square[j] += d * d;
+            double d = v[j] - first[j];
+            sum[j] += d;
+            square[j] += d * d;
         }
-        if (!s->size) continue;
-        if (s->kind == CEL_KIND_LOGNORM)
-            for (j = 0; j < n; j++) b->slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-b->v[j]) : 0;
-        else if (s->log)
-            for (j = 0; j < n; j++) b->slope[j] += 1 - 1 / (1 + l.factor * (double)row[j]);
-        else
-            for (j = 0; j < n; j++) b->slope[j] += b->v[j];
+        for (j = 0; s->size && j < n; j++) {
+            if (s->kind == CEL_KIND_LOGNORM) slope[j] -= row[j] > 0 || row[j] < 0 ? expm1(-v[j]) : 0;
+            else slope[j] += s->log ? 1 - 1 / (1 + l.factor * (double)row[j]) : v[j];
+        }
     }
 }
 
-/* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. Then
- * scales and the size direction. */
+/* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. When
+ * `here` cells of mean m join `seen` ones, the mean moves by its share of the gap `off` between the two, and squares
+ * about the new mean are those about the old ones plus off^2 seen here / (seen + here). Then the scales, of all groups
+ * together, and the size direction: z is v in units of the scale, so the slope of v becomes that of z by the same
+ * division. */
 static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, int64_t blocks, cel_error *err)
 {
     double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
     int64_t b, j, n = s->genes;
     for (b = 0; b < blocks; b++) {
+        const double *first = block[b].sums, *sum = first + n, *square = sum + n, *slope = square + n;
         double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
         if (b == 0 || block[b].group != block[b - 1].group) seen = 0;
         for (j = 0; j < n; j++) {
-            double d = block[b].sum[j] / here, off = block[b].first[j] + d - centre[j];
+            double d = sum[j] / here, off = first[j] + d - centre[j];
             centre[j] += off * (here / (seen + here));
-            s->scale[j] += block[b].square[j] - block[b].sum[j] * d + off * off * (seen * here / (seen + here));
-            if (s->size) s->size[j] += block[b].slope[j];
+            s->scale[j] += square[j] - sum[j] * d + off * off * (seen * here / (seen + here));
+            if (s->size) s->size[j] += slope[j];
         }
         seen += here;
         all += here;
@@ -6919,13 +6942,14 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
         if (s->size) length += s->size[j] * s->size[j];
     }
     for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
-    if (s->size && !(length > 0)) return celi_fail(err, CEL_ERR_DATA, "size has no direction", -1, -1, -1);
+    if (s->size && !(length > 0)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
     return CEL_OK;
 }
 
 enum { CELI_SPAN = 1024 }; /* cells of a block, whose sums are one thread's */
 
-/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. */
+/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. Which cells make a block
+ * depends on the labels only, and blocks are merged in turn: the same bits for any number of threads. */
 static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err)
 {
     celi_pool pool = CEL_ZERO;
@@ -6944,16 +6968,10 @@ static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err
             block[blocks].to = celi_min(i + CELI_SPAN, start[g + 1]);
             block[blocks].group = g;
         }
-    if (!status && blocks == 0) status = celi_fail(err, CEL_ERR_DATA, "no cell has counts and a group", -1, -1, -1);
+    if (!status && blocks == 0) status = celi_note(err, CEL_ERR_DATA, "no cell has counts and a group");
     sums = status ? NULL : (double *)celi_pool_get(&pool, blocks * 5 * n, sizeof *sums);
-    for (b = 0; sums && b < blocks; b++, sums += 5 * n) {
-        block[b].first = sums;
-        block[b].sum = sums + n;
-        block[b].square = sums + 2 * n;
-        block[b].slope = sums + 3 * n;
-        block[b].v = sums + 4 * n;
-    }
-    if (pool.status) status = celi_fail(err, pool.status, "a scaling", -1, -1, -1);
+    for (b = 0; sums && b < blocks; b++) block[b].sums = sums + b * 5 * n;
+    if (pool.status) status = celi_note(err, pool.status, "a scaling");
     if (!status) {
         CELI_OMP(omp parallel for schedule(dynamic) if (x.rows * x.cols > CELI_FORK))
         for (b = 0; b < blocks; b++) celi_scaling_span(s, x, list, block + b);
@@ -6964,7 +6982,7 @@ static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err
 }
 
 /* One row of X becomes a row of the fit; inverse (n) is 1 / s, v (n) scratch. What rounding alone leaves after the
- * projection is no row. */
+ * projection is no row. The product with u has two sums, so that an addition need not wait for the one before. */
 static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_real *row, cel_scaling_cell *cell,
                              double *v)
 {
@@ -6990,7 +7008,7 @@ static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling
 {
     int64_t b, j, n = s->genes, blocks = (x.rows + CELI_SPAN - 1) / CELI_SPAN;
     double *v = (double *)celi_alloc((size_t)((blocks + 1) * n), sizeof *v), *inverse;
-    if (!v) return celi_fail(err, CEL_ERR_MEMORY, "a scaling", -1, -1, -1);
+    if (!v) return celi_note(err, CEL_ERR_MEMORY, "a scaling");
     inverse = v + blocks * n;
     for (j = 0; s->scale && j < n; j++) inverse[j] = 1 / s->scale[j];
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
@@ -7003,7 +7021,8 @@ static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling
     return CEL_OK;
 }
 
-/* The options completed, and room for what will be measured. */
+/* The options completed, and room for what will be measured. Log data get a size direction only where they look like
+ * logarithms of counts: others may be negative, or have no q to speak of. */
 static cel_status celi_scaling_open(const cel_scaling_options *o, cel_mat x, int64_t groups, cel_scaling *s)
 {
     int plain = o->plain || o->kind == CEL_KIND_UNIT, counts = o->kind == CEL_KIND_COUNTS, size = o->size > 0;
@@ -7034,6 +7053,7 @@ static cel_status celi_scaling_target(cel_scaling *s)
     return CEL_OK;
 }
 
+/* The steps in turn. A label is below the number of cells, so that one by mistake cannot ask for all memory. */
 CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
                                        const cel_scaling_options *options, cel_scaling *out, cel_error *err)
 {
@@ -7043,21 +7063,18 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
     cel_status status;
     memset(out, 0, sizeof *out);
     if ((int)o->kind < 0 || o->kind > CEL_KIND_UNIT || !(o->target <= DBL_MAX))
-        return celi_fail(err, CEL_ERR_ARG, "a scaling of an unknown kind or target", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a scaling of an unknown kind or target");
     if (x.rows < 1 || x.cols < 1 || x.rows > INT32_MAX || x.cols > INT32_MAX)
-        return celi_fail(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many");
     for (i = 0; group && i < x.rows; i++) {
         if (group[i] >= x.rows) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (group[i] >= groups) groups = group[i] + 1;
     }
-    status = celi_scaling_open(o, x, groups, &s);
-    if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
+    status = celi_note(err, celi_scaling_open(o, x, groups, &s), "a scaling");
     if (!status) status = celi_scaling_cells(&s, x, total, group, groups, s.cell, err);
     if (o->target > 0) s.target = o->target;
-    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) {
-        status = celi_scaling_target(&s);
-        if (status) celi_fail(err, status, "a scaling", -1, -1, -1);
-    }
+    if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0))
+        status = celi_note(err, celi_scaling_target(&s), "a scaling");
     if (!status && s.centre) status = celi_scaling_measure(&s, x, err);
     if (!status) status = celi_scaling_rows(&s, x, s.cell, err);
     if (status) cel_scaling_free(&s);
@@ -7068,8 +7085,7 @@ CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int
 CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
                                          cel_scaling_cell *cell, cel_error *err)
 {
-    cel_status status = x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE;
-    if (status) celi_fail(err, status, "a scaling of other genes", -1, -1, -1);
+    cel_status status = celi_note(err, x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
     if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
     if (!status) status = celi_scaling_rows(s, x, cell, err);
     if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
@@ -7091,7 +7107,8 @@ static int celi_unit_is_log(const cel_scaling *s, cel_unit unit)
     return unit == CEL_UNIT_LOG || (unit == CEL_UNIT_GIVEN && s->kind == CEL_KIND_LOGNORM);
 }
 
-/* v of a value in a unit, and the value of v. */
+/* v of a value in a unit, and the value of v: the two are inverse to each other, and both are affine but for the
+ * logarithm. factor is t / l, from the cell's own counts to q. */
 static double celi_unit_in(const cel_scaling *s, cel_unit unit, double factor, double value)
 {
     if (celi_unit_is_log(s, unit)) return value;
@@ -7142,8 +7159,8 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
     double shift = 0;
     int64_t j, k;
     celi_logs l;
-    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_fail(err, CEL_ERR_ARG, "an unknown unit", -1, -1, -1);
-    if (!(cell->length > 0)) return celi_fail(err, CEL_ERR_DATA, "a cell without a row", -1, -1, -1);
+    if ((int)unit < 0 || unit > CEL_UNIT_FOLD) return celi_note(err, CEL_ERR_ARG, "an unknown unit");
+    if (!(cell->length > 0)) return celi_note(err, CEL_ERR_DATA, "a cell without a row");
     for (j = 0; j < count; j++) {
         if (gene[j] < 0 || gene[j] >= s->genes)
             return celi_fail(err, CEL_ERR_ARG, "a gene out of range", -1, -1, gene[j]);
@@ -7151,7 +7168,10 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
             return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
     }
     celi_logs_at(&l, s, cell->total);
-    /* In units of the old length: z' = z + d e_a for each gene, then once for all r' = r + sum d (e_a - u_a u). */
+    /* Each held gene moves z by d along its axis, z' = z + sum d e_a, and the projection is linear:
+     *   c' = u . z' = c + sum d u_a,    r' = z' - c' u = r + sum d (e_a - u_a u)
+     * so that the row is not made from its values again. In units of the old length, r / L = x: first the axes, then u
+     * once for all. What is left is to take x' to unit length, and L' is L times the length it had. */
     for (j = 0; j < count; j++) {
         int64_t a = gene[j];
         double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
@@ -7170,8 +7190,9 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
 }
 
 /* A balanced k-d tree over the points of one slide. Node j of level d holds the points
- * [count j >> d, count (j + 1) >> d) and is box[2^d - 1 + j]; the leaves are level `depth`. Boxes are tight
- * and know their lowest cell, which decides ties without visiting crowds of equal distance. */
+ * [count j >> d, count (j + 1) >> d) and is box[2^d - 1 + j]; the leaves are level `depth`. So a node's children,
+ * parent, points and box follow from its numbers, nothing is linked, and a level can be made by many threads. Boxes are
+ * tight and know their lowest cell, which decides ties without visiting crowds of equal distance. */
 typedef struct celi_box {
     double low[3], high[3];
     int32_t first;
@@ -7196,26 +7217,12 @@ typedef struct celi_slides {
 
 enum { CELI_LEAF = 16 };
 
+/* Levels below the root, so many that a leaf has at most CELI_LEAF points. */
 static int celi_tree_depth(int64_t count)
 {
     int depth = 0;
     while ((count - 1) >> depth >= CELI_LEAF) depth++;
     return depth;
-}
-
-/* Gives a graph the walk through its slides' trees, unless it is small or most neighbours are stored near each other
- * already. */
-static cel_status celi_slides_walk(const celi_slides *s, cel_csr *graph)
-{
-    enum { FEW = 16384, NEAR = 4096 };
-    int64_t i, e, far = 0;
-    for (i = 0; i < graph->rows; i++)
-        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
-            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
-    if (graph->rows < FEW || far <= cel_csr_count(graph) / 4) return CEL_OK;
-    graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
-    for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
-    return graph->order ? CEL_OK : CEL_ERR_MEMORY;
 }
 
 static int64_t celi_tree_from(const celi_tree *t, int level, int64_t j) { return t->count * j >> level; }
@@ -7224,6 +7231,8 @@ static celi_box *celi_tree_box(const celi_tree *t, int level, int64_t j)
     return t->box + ((int64_t)1 << level) - 1 + j;
 }
 
+/* Makes a node's box and parts its points for its children, across the widest side: boxes near to squares have the
+ * fewest neighbours. */
 static void celi_tree_node(celi_tree *t, int level, int64_t j)
 {
     int64_t i, from = celi_tree_from(t, level, j), to = celi_tree_from(t, level, j + 1);
@@ -7278,8 +7287,8 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     cel_status status;
     memset(out, 0, sizeof *out);
     if (coords.cols < 2 || coords.cols > 3)
-        return celi_fail(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns", -1, -1, -1);
-    if (cells > INT32_MAX) return celi_fail(err, CEL_ERR_ARG, "too many cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns");
+    if (cells > INT32_MAX) return celi_note(err, CEL_ERR_ARG, "too many cells");
     status = celi_scan(coords, -1e150, 1e150, "a coordinate is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     out->slides = 1;
@@ -7300,9 +7309,32 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     if (!status && trees) status = celi_slides_trees(out);
     if (!status) return CEL_OK;
     celi_pool_free(&out->pool);
-    return celi_fail(err, status, "places of cells", -1, -1, -1);
+    return celi_note(err, status, "places of cells");
 }
 
+/* Ends a graph on the slides, which are freed. Unless it is small, or most neighbours are stored near each other
+ * already, it gets a walk through the slides' trees. After a failure, of which only that of memory is not in err yet,
+ * the graph is freed as well. */
+static cel_status celi_slides_end(celi_slides *s, cel_status status, cel_csr *graph, cel_error *err)
+{
+    enum { FEW = 16384, NEAR = 4096 };
+    int64_t i, e, far = 0;
+    for (i = 0; !status && i < graph->rows; i++)
+        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
+            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
+    if (!status && graph->rows >= FEW && far > cel_csr_count(graph) / 4) {
+        graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
+        for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
+        if (!graph->order) status = CEL_ERR_MEMORY;
+    }
+    if (status) cel_csr_free(graph);
+    if (status == CEL_ERR_MEMORY) celi_note(err, status, "a neighbour graph");
+    celi_pool_free(&s->pool);
+    return status;
+}
+
+/* Strips by selection in the first coordinate, tiles by selection in the second within a strip. side falls until no
+ * tile of the slide is empty. */
 CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int64_t per_side, int32_t *tile,
                                        int64_t *tiles, cel_error *err)
 {
@@ -7311,7 +7343,7 @@ CEL_API_DEF cel_status cel_slide_tiles(cel_mat coords, const int32_t *slide, int
     cel_status status;
     *tiles = 0;
     memset(tile, 0, (size_t)coords.rows * sizeof *tile);
-    if (per_side < 1 || per_side > 46340) return celi_fail(err, CEL_ERR_ARG, "tiles per side", -1, -1, -1);
+    if (per_side < 1 || per_side > 46340) return celi_note(err, CEL_ERR_ARG, "tiles per side");
     status = celi_slides_new(coords, slide, 0, &s, err);
     for (g = 0; !status && g < s.slides; g++) {
         celi_point *p = s.point + s.start[g];
@@ -7347,6 +7379,7 @@ static double celi_gap(const double *low, const double *high, const double *low2
     return sum[0] + sum[1] + sum[2];
 }
 
+/* The squared distance of the farthest corner of a box: nothing in it is farther away. */
 static double celi_box_far(const celi_box *box, const double *p)
 {
     double d[3];
@@ -7364,6 +7397,7 @@ static double celi_distance2(const double *p, const double *q)
     return a * a + b * b + c * c;
 }
 
+/* Shell's sort: rows of a graph are short. */
 static void celi_sort_cells(int32_t *cell, int64_t count)
 {
     int64_t gap, i, j;
@@ -7390,6 +7424,8 @@ static celi_found celi_find(double distance, int32_t cell)
     return f;
 }
 
+/* Farther, or as far and of a higher number: a strict order, so that the k best are the same in whatever order they are
+ * met, and so by any tree. */
 static int celi_worse(celi_found a, celi_found b)
 {
     if (a.distance > b.distance) return 1;
@@ -7397,6 +7433,7 @@ static int celi_worse(celi_found a, celi_found b)
     return a.cell > b.cell;
 }
 
+/* The gap at the top moves down along the worse children until `by` fits. */
 static void celi_replace_top(celi_found *heap, int64_t k, celi_found by)
 {
     int64_t at = 0, child;
@@ -7424,6 +7461,7 @@ static celi_found celi_search_best(const celi_search *s, const celi_box *box)
     return celi_find(celi_gap(box->low, box->high, s->own->low, s->own->high), box->first);
 }
 
+/* Every point of the leaf sees every point of a box that its heap could still take something from. */
 static void celi_search_leaf(celi_search *s, const celi_box *box, int64_t from, int64_t to)
 {
     celi_found *heap = s->heap;
@@ -7441,6 +7479,7 @@ static void celi_search_leaf(celi_search *s, const celi_box *box, int64_t from, 
     }
 }
 
+/* The better child first: what it brings lowers the bound, which may save the way into the other. */
 static void celi_search_node(celi_search *s, int level, int64_t j)
 {
     const celi_tree *t = s->tree;
@@ -7455,7 +7494,8 @@ static void celi_search_node(celi_search *s, int level, int64_t j)
         if (celi_worse(s->bound, best[c])) celi_search_node(s, level + 1, 2 * j + c);
 }
 
-/* The k nearest of every point of a leaf, from the leaf upwards: each ancestor's other half. */
+/* The k nearest of every point of a leaf, from the leaf upwards: each ancestor's other half. After the leaf itself the
+ * heaps hold near points already, so that most of those halves are left at their first box. */
 static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap, int64_t k, cel_csr *out)
 {
     celi_search s;
@@ -7480,7 +7520,8 @@ static void celi_nearest_leaf(const celi_tree *t, int64_t leaf, celi_found *heap
     }
 }
 
-/* Counts the points at inner2 <= d^2 < outer2 below a node, d > 0, and writes their cells unless NULL. */
+/* Counts the points at inner2 <= d^2 < outer2 below a node, d > 0, and writes their cells unless NULL. A box that lies
+ * wholly beyond the band, or within its hole, is not entered. */
 static int64_t celi_within(const celi_tree *t, int level, int64_t j, const double *p, double inner2, double outer2,
                            int32_t *out)
 {
@@ -7501,6 +7542,7 @@ static int64_t celi_within(const celi_tree *t, int level, int64_t j, const doubl
     return n;
 }
 
+/* The number of neighbours is known beforehand, so that every leaf writes its cells' rows where they belong. */
 CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
                                      cel_error *err)
 {
@@ -7508,21 +7550,17 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
     celi_slides s;
     celi_found *heap;
     int64_t g, i, chunk, count = 0, most = 0;
-    const char *what = "a neighbour graph";
-    int64_t at = -1;
     cel_status status;
     memset(out, 0, sizeof *out);
-    if (k < 1) return celi_fail(err, CEL_ERR_ARG, "k must be at least 1", -1, -1, -1);
+    if (k < 1) return celi_note(err, CEL_ERR_ARG, "k must be at least 1");
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
     for (g = 0; !status && g < s.slides; g++) {
         int64_t n = s.tree[g].count, degree = celi_min(k, n - 1);
         if (n > 0) count += n * degree;
         if (degree > most) most = degree;
-        if (n == 0 || degree == k || fewer) continue;
-        status = CEL_ERR_DATA;
-        what = "a slide has no more than k cells";
-        at = s.tree[g].box->first;
+        if (n > 0 && degree < k && !fewer)
+            status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
     }
     heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CHUNKS * CELI_LEAF, sizeof *heap);
     if (!status) status = s.pool.status;
@@ -7531,6 +7569,7 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         for (i = s.start[g]; i < s.start[g + 1]; i++)
             out->start[s.point[i].cell + 1] = celi_min(k, s.tree[g].count - 1);
     if (!status) celi_csr_offsets(out->rows, out->start);
+    /* A chunk of leaves has heaps of its own; chunks are many more than threads, which then end together. */
     for (g = 0; !status && g < s.slides; g++) {
         const celi_tree *t = s.tree + g;
         CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
@@ -7541,13 +7580,7 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         }
     }
     for (i = 0; !status && i < count; i++) out->value[i] = 1;
-    if (!status) status = celi_slides_walk(&s, out);
-    if (status) {
-        cel_csr_free(out);
-        celi_fail(err, status, what, -1, at, -1);
-    }
-    celi_pool_free(&s.pool);
-    return status;
+    return celi_slides_end(&s, status, out, err);
 }
 
 /* Weights of the edges of cell i that fade with distance. */
@@ -7574,12 +7607,12 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
     cel_status status;
     memset(out, 0, sizeof *out);
     if (!(inner >= 0 && inner < outer && decay >= 0))
-        return celi_fail(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more", -1, -1,
-                         -1);
+        return celi_note(err, CEL_ERR_ARG, "a radius graph needs 0 <= inner < outer and a decay of 0 or more");
     status = celi_slides_new(coords, slide, 1, &s, err);
     if (status) return status;
     start = (int64_t *)celi_pool_get(&s.pool, coords.rows + 1, sizeof *start); /* degrees, then offsets */
     status = s.pool.status;
+    /* Twice the same search: once to count, once to fill what then has the right size. */
     for (fill = 0; fill < 2 && !status; fill++) {
         if (fill) {
             celi_csr_offsets(coords.rows, start);
@@ -7602,13 +7635,7 @@ CEL_API_DEF cel_status cel_graph_radius(cel_mat coords, const int32_t *slide, do
             }
         }
     }
-    if (!status) status = celi_slides_walk(&s, out);
-    if (status) {
-        cel_csr_free(out);
-        celi_fail(err, status, "a neighbour graph", -1, -1, -1);
-    }
-    celi_pool_free(&s.pool);
-    return status;
+    return celi_slides_end(&s, status, out, err);
 }
 
 CEL_API_DEF cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coords)
@@ -7624,6 +7651,7 @@ CEL_API_DEF cel_status cel_graph_hex_coords(int64_t nx, int64_t ny, cel_mat coor
     return CEL_OK;
 }
 
+/* Counted first, then copied: columns stay in their order. */
 CEL_API_DEF cel_status cel_graph_types(const cel_csr *graph, const int32_t *type, int32_t a, int32_t b, cel_csr *out)
 {
     int64_t i, e, n = 0;
@@ -7652,7 +7680,7 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
     if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
     if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
-        return celi_fail(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both");
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
 
@@ -7698,12 +7726,12 @@ CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, 
     cel_status status;
     memset(report, 0, sizeof *report);
     if (graph && graph->rows != coords.rows)
-        return celi_fail(err, CEL_ERR_SHAPE, "a graph of another number of cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "a graph of another number of cells");
     status = cel_graph_knn(coords, slide, 1, 1, &one, err);
     if (status) return status;
     point = (celi_point *)celi_alloc((size_t)coords.rows, sizeof *point);
     if (point) celi_nearest(coords, &one, point, report);
-    else status = celi_fail(err, CEL_ERR_MEMORY, "nearest distances", -1, -1, -1);
+    else status = celi_note(err, CEL_ERR_MEMORY, "nearest distances");
     for (i = 0; graph && !status && i < graph->rows; i++) {
         int64_t degree = graph->start[i + 1] - graph->start[i];
         report->isolated += degree == 0;
@@ -7715,7 +7743,8 @@ CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, 
     return status;
 }
 
-/* Moves the cells that have a row to the front; nothing is allocated. */
+/* Moves the cells that have a row to the front; nothing is allocated. Until then every array has a place for each cell
+ * of the slide, which is simpler than to know beforehand who will have a row. */
 static void celi_rows_compact(cel_slide_rows *r, uint8_t *keep)
 {
     const size_t real = sizeof(cel_real);
@@ -7738,7 +7767,7 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
     r->cell = (int32_t *)celi_pool_get(pool, cells, sizeof *r->cell);
     r->slide = (int32_t *)celi_pool_get(pool, cells, sizeof *r->slide);
     r->tile = (int32_t *)celi_pool_get(pool, cells, sizeof *r->tile);
-    if (pool->status) return celi_fail(err, CEL_ERR_MEMORY, "the rows of a slide", -1, -1, -1);
+    if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "the rows of a slide");
     for (i = 0; i < cells; i++) {
         int32_t slide = s->slide ? s->slide[i] : 0, type = s->type ? s->type[i] : 0;
         if (slide < 0 || slide >= cells || type < 0 || type >= cells)
@@ -7752,18 +7781,20 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
                (size_t)r->coords.cols * sizeof(cel_real));
     }
     if (r->slides * types > cells)
-        return celi_fail(err, CEL_ERR_ARG, "more slides and types than cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "more slides and types than cells");
     for (i = 0; i < cells; i++) group[i] = (int32_t)(r->slide[i] * types + (s->type ? s->type[i] : 0));
     return CEL_OK;
 }
 
+/* What fails inside speaks of the kept cells and genes: its error is the function's own until the numbers are the
+ * caller's again. */
 CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide_recipe *recipe, cel_slide_rows *out,
                                          cel_error *err)
 {
     cel_slide_recipe o = CEL_ZERO;
     cel_genes_options genes = CEL_ZERO;
     cel_slide_report look;
-    celi_pool scratch = CEL_ZERO, *pool = (celi_pool *)celi_alloc(1, sizeof *pool);
+    celi_pool scratch = CEL_ZERO, pool = CEL_ZERO;
     int64_t cells = slide->x.rows, count = 0;
     double *total = (double *)celi_pool_get(&scratch, cells, sizeof *total);
     int32_t *group = (int32_t *)celi_pool_get(&scratch, cells, sizeof *group);
@@ -7772,12 +7803,11 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
     if (recipe) o = *recipe;
-    out->owned = pool;
-    if (pool) out->gene = (int32_t *)celi_pool_get(pool, slide->x.cols, sizeof *out->gene);
-    if (!pool || pool->status || scratch.status)
-        status = celi_fail(&own, CEL_ERR_MEMORY, "the rows of a slide", -1, -1, -1);
+    out->gene = (int32_t *)celi_pool_get(&pool, slide->x.cols, sizeof *out->gene);
+    if (pool.status || scratch.status)
+        status = celi_note(&own, CEL_ERR_MEMORY, "the rows of a slide");
     else if (slide->coords.rows != cells)
-        status = celi_fail(&own, CEL_ERR_SHAPE, "as many coordinates as cells are needed", -1, -1, -1);
+        status = celi_note(&own, CEL_ERR_SHAPE, "as many coordinates as cells are needed");
     if (!status) status = cel_slide_describe(slide->x, total, &look, &own);
     genes.by = o.genes_by;
     genes.top = celi_min(o.top ? o.top : 100, slide->x.cols);
@@ -7786,8 +7816,9 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     if (!status) status = cel_slide_genes(slide->x, &genes, out->gene, &count, NULL, NULL, &own);
     out->x.cols = count;
     if (!status && count < 2)
-        status = celi_fail(&own, CEL_ERR_DATA, "fewer than two genes are expressed in enough cells", -1, -1, -1);
-    if (!status) status = celi_rows_open(slide, out, pool, group, &own);
+        status = celi_note(&own, CEL_ERR_DATA, "fewer than two genes are expressed in enough cells");
+    if (!status) status = celi_rows_open(slide, out, &pool, group, &own);
+    out->owned = pool.last;
     if (!status) {
         status = cel_scaling_fit(out->x, slide->total ? slide->total : total, group, &o.scaling, &out->scaling, &own);
         if (own.gene >= 0 && own.gene < count) own.gene = out->gene[own.gene];
@@ -7807,10 +7838,11 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
 
 CEL_API_DEF void cel_slide_rows_free(cel_slide_rows *rows)
 {
+    celi_pool pool = CEL_ZERO;
+    pool.last = rows->owned;
+    celi_pool_free(&pool);
     cel_csr_free(&rows->graph);
     cel_scaling_free(&rows->scaling);
-    if (rows->owned) celi_pool_free((celi_pool *)rows->owned);
-    celi_free(rows->owned);
     memset(rows, 0, sizeof *rows);
 }
 
@@ -7818,12 +7850,13 @@ CEL_API_DEF void cel_slide_rows_free(cel_slide_rows *rows)
 /* model                                                                    */
 /* ======================================================================== */
 
-/* The one place that looks at what a relation is made of. */
+/* The one place that looks at what a relation is made of. Columns that ascend are what the test of symmetry halves and
+ * the merge of a matrix with its transpose walks along; an entry on the diagonal would be a second identity. */
 static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error *err)
 {
     int64_t i, e;
     if (w->rows != cells || w->cols != cells || (cells > 0 && !w->start))
-        return celi_fail(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells", -1, -1, -1);
+        return celi_note(err, CEL_ERR_SHAPE, "a relation is not of as many rows and columns as cells");
     for (i = 0; i < cells; i++) {
         if (w->start[0] != 0 || w->start[i + 1] < w->start[i])
             return celi_fail(err, CEL_ERR_DATA, "a relation's rows are out of order", -1, i, -1);
@@ -7838,67 +7871,69 @@ static cel_status celi_relation_check(const cel_csr *w, int64_t cells, cel_error
     return CEL_OK;
 }
 
-/* Points the relations at their matrices, which may have moved. */
-static void celi_relations_point(cel_relations *r)
+/* One more relation, under a copy of its name, that takes over w and its transpose (empty: symmetric). Arrays that are
+ * full are made anew with twice the room; the old ones stay until all is freed, which is less than as much again. */
+static cel_status celi_relations_grow(cel_relations *r, const char *name, const cel_csr *w, const cel_csr *wt)
 {
+    const int64_t had = r->count, room = had & (had - 1) ? 0 : had ? 2 * had : 1; /* full at powers of two */
+    celi_pool pool = CEL_ZERO;
+    cel_relation *at = r->at;
+    char **names = r->name, *copy;
+    cel_csr *owned = r->owned;
     int64_t k;
-    for (k = 1; k < r->count; k++) {
-        r->at[k].w = r->owned + 2 * k;
-        r->at[k].wt = r->owned[2 * k + 1].start ? r->owned + 2 * k + 1 : NULL;
+    pool.last = r->memory;
+    copy = (char *)celi_pool_get(&pool, (int64_t)strlen(name) + 1, 1);
+    if (room) {
+        at = (cel_relation *)celi_pool_get(&pool, room, sizeof *at);
+        names = (char **)celi_pool_get(&pool, room, sizeof *names);
+        owned = (cel_csr *)celi_pool_get(&pool, room, 2 * sizeof *owned);
     }
-}
-
-/* Room for one more relation, under a copy of its name; its matrices are empty. */
-static cel_status celi_relations_grow(cel_relations *r, const char *name)
-{
-    size_t had = (size_t)r->count, length = strlen(name) + 1;
-    cel_relation *at = (cel_relation *)celi_alloc(had + 1, sizeof *at);
-    char **names = (char **)celi_alloc(had + 1, sizeof *names), *copy = (char *)celi_alloc(length, 1);
-    cel_csr *owned = (cel_csr *)celi_alloc(had + 1, 2 * sizeof *owned);
-    if (!at || !names || !copy || !owned) {
-        celi_free(at);
-        celi_free(names);
-        celi_free(copy);
-        celi_free(owned);
-        return CEL_ERR_MEMORY;
+    r->memory = pool.last;
+    if (pool.status) return pool.status;
+    if (room && had) {
+        memcpy(names, r->name, (size_t)had * sizeof *names);
+        memcpy(owned, r->owned, (size_t)had * 2 * sizeof *owned);
     }
-    if (had) {
-        memcpy(names, r->name, had * sizeof *names);
-        memcpy(owned, r->owned, had * 2 * sizeof *owned);
+    names[had] = strcpy(copy, name);
+    owned[2 * had] = *w;
+    owned[2 * had + 1] = *wt;
+    for (k = 1; k <= had; k++) { /* matrices may have moved */
+        at[k].w = owned + 2 * k;
+        at[k].wt = owned[2 * k + 1].start ? owned + 2 * k + 1 : NULL;
     }
-    memcpy(copy, name, length);
-    names[had] = copy;
-    celi_free(r->at);
-    celi_free(r->name);
-    celi_free(r->owned);
     r->at = at;
     r->name = names;
     r->owned = owned;
     r->count++;
-    celi_relations_point(r);
     return CEL_OK;
 }
 
+/* The identity is no matrix: a NULL for W, which products skip. */
 CEL_API_DEF cel_status cel_relations_new(int64_t cells, cel_relations *out)
 {
+    const cel_csr none = CEL_ZERO;
+    cel_status status;
     memset(out, 0, sizeof *out);
     if (cells < 0 || cells > INT32_MAX) return CEL_ERR_ARG;
     out->cells = cells;
-    return celi_relations_grow(out, "intra");
+    status = celi_relations_grow(out, "intra", &none, &none);
+    if (status) cel_relations_free(out);
+    return status;
 }
 
-/* Appends text, or a number where text is NULL, to what `to` holds. */
-static void celi_name_add(char *to, const char *text, int64_t number)
+/* Appends `before` and then text, or a number where text is NULL, to what `to` holds. */
+static void celi_name_add(char *to, const char *before, const char *text, int64_t number)
 {
     char digits[24];
     int d = (int)sizeof digits - 1;
     digits[d] = 0;
     do digits[--d] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    strcat(to, text ? text : digits + d);
+    strcat(strcat(to, before), text ? text : digits + d);
 }
 
-/* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them. */
+/* One relation of `hop` steps (w is taken over), or where there are types one for each pair of them, a before b: what
+ * leads back from b to a is the transpose, which the relation has anyway. */
 static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, const cel_relations_options *o,
                                      cel_error *err)
 {
@@ -7909,17 +7944,17 @@ static cel_status celi_relations_hop(cel_relations *r, cel_csr *w, int64_t hop, 
     for (a = 0; a < types && o->type_name; a++)
         if (room < 64 + 2 * strlen(o->type_name[a])) room = 64 + 2 * strlen(o->type_name[a]);
     name = (char *)celi_alloc(room, 1);
-    if (!name) status = celi_fail(err, CEL_ERR_MEMORY, "the name of a relation", -1, -1, -1);
+    if (!name) status = celi_note(err, CEL_ERR_MEMORY, "the name of a relation");
     for (a = 0; a < types && !status; a++)
         for (b = a; b < types && !status; b++) {
             cel_csr part = CEL_ZERO;
             strcpy(name, "inter");
-            if (hop > 1) celi_name_add(name, "_hop", 0), celi_name_add(name, NULL, hop);
+            if (hop > 1) celi_name_add(name, "_hop", NULL, hop);
             if (o->type) {
-                celi_name_add(name, " ", 0), celi_name_add(name, o->type_name ? o->type_name[a] : NULL, a);
-                celi_name_add(name, " | ", 0), celi_name_add(name, o->type_name ? o->type_name[b] : NULL, b);
-                status = cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part);
-                if (status) celi_fail(err, status, "the relation of two types", -1, -1, -1);
+                celi_name_add(name, " ", o->type_name ? o->type_name[a] : NULL, a);
+                celi_name_add(name, " | ", o->type_name ? o->type_name[b] : NULL, b);
+                status = celi_note(err, cel_graph_types(w, o->type, (int32_t)a, (int32_t)b, &part),
+                                   "the relation of two types");
             }
             if (!status) status = cel_relations_add(r, name, o->type ? &part : w, err);
         }
@@ -7940,21 +7975,18 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
     if (!o.hops) o.hops = 1;
     if (o.hops < 0 || o.hops > INT32_MAX || (int)o.weights < 0 || o.weights > CEL_WEIGHTS_ADJACENCY ||
         (o.type && o.types < 1))
-        return celi_fail(err, CEL_ERR_ARG, "an option of the relations is out of range", -1, -1, -1);
+        return celi_note(err, CEL_ERR_ARG, "an option of the relations is out of range");
     for (i = 0; i < graph->rows && o.type; i++)
         if (o.type[i] < 0 || o.type[i] >= o.types)
             return celi_fail(err, CEL_ERR_ARG, "a cell's type is out of range", -1, i, -1);
     status = celi_relation_check(graph, graph->rows, err);
-    if (!status) {
-        status = cel_relations_new(graph->rows, out);
-        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
-    }
+    if (!status) status = celi_note(err, cel_relations_new(graph->rows, out), "the relations of a graph");
     for (hop = 1; hop <= o.hops && !status; hop++) {
-        status = hop > 1                               ? cel_csr_hop(graph, (int)hop, &w)
-                 : o.weights == CEL_WEIGHTS_MEAN ? cel_csr_symmetrise(graph, &w)
-                                                       : cel_csr_transpose(graph, &w);
+        if (hop > 1) status = cel_csr_hop(graph, (int)hop, &w);
+        else if (o.weights == CEL_WEIGHTS_MEAN) status = cel_csr_symmetrise(graph, &w);
+        else status = cel_csr_transpose(graph, &w);
         if (!status && hop == 1 && o.weights == CEL_WEIGHTS_GCN) status = cel_csr_normalise(&w, CEL_NORM_GCN);
-        if (status) celi_fail(err, status, "the relations of a graph", -1, -1, -1);
+        celi_note(err, status, "the relations of a graph");
         if (!status) status = celi_relations_hop(out, &w, hop, &o, err);
         cel_csr_free(&w);
     }
@@ -7962,6 +7994,7 @@ CEL_API_DEF cel_status cel_relations_from_graph(const cel_csr *graph, const cel_
     return status;
 }
 
+/* W is emptied before anything can fail, so that a caller frees it in no case, and never twice. */
 CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel_csr *w, cel_error *err)
 {
     cel_csr own = *w, wt = CEL_ZERO;
@@ -7969,34 +8002,23 @@ CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel
     cel_status status = celi_relation_check(&own, r->cells, err);
     memset(w, 0, sizeof *w);
     for (k = 0; k < r->count && !status; k++)
-        if (!strcmp(r->name[k], name)) status = celi_fail(err, CEL_ERR_ARG, "two relations of one name", -1, -1, -1);
-    if (!status) {
-        if (!cel_csr_is_symmetric(&own)) status = cel_csr_transpose(&own, &wt);
-        if (!status) status = celi_relations_grow(r, name);
-        if (status) celi_fail(err, status, "a relation", -1, -1, -1);
-    }
+        if (!strcmp(r->name[k], name)) status = celi_note(err, CEL_ERR_ARG, "two relations of one name");
+    if (!status && !cel_csr_is_symmetric(&own)) status = celi_note(err, cel_csr_transpose(&own, &wt), "a relation");
+    if (!status) status = celi_note(err, celi_relations_grow(r, name, &own, &wt), "a relation");
     if (status) {
         cel_csr_free(&own);
         cel_csr_free(&wt);
-        return status;
     }
-    r->owned[2 * (r->count - 1)] = own;
-    r->owned[2 * (r->count - 1) + 1] = wt;
-    celi_relations_point(r);
-    return CEL_OK;
+    return status;
 }
 
 CEL_API_DEF void cel_relations_free(cel_relations *r)
 {
+    celi_pool pool = CEL_ZERO;
     int64_t k;
-    for (k = 0; k < r->count; k++) {
-        celi_free(r->name[k]);
-        cel_csr_free(r->owned + 2 * k);
-        cel_csr_free(r->owned + 2 * k + 1);
-    }
-    celi_free(r->at);
-    celi_free(r->name);
-    celi_free(r->owned);
+    for (k = 0; k < 2 * r->count; k++) cel_csr_free(r->owned + k);
+    pool.last = r->memory;
+    celi_pool_free(&pool);
     memset(r, 0, sizeof *r);
 }
 
@@ -8061,7 +8083,8 @@ CEL_API_DEF cel_status cel_model_reduce(const cel_model *m, const double *u, cel
         if (!status) status = cel_mat_gemm(1, 0, 1, basis, half, 0, cel_model_force(out, r), NULL);
     }
     if (!status && m->field)
-        status = cel_mat_gemm(0, 0, 1, cel_mat_view(m->field, 1, n), basis, 0, cel_mat_view(out->field, 1, n - 1), NULL);
+        status = cel_mat_gemm(0, 0, 1, cel_mat_view(m->field, 1, n), basis, 0, cel_mat_view(out->field, 1, n - 1),
+                              NULL);
     if (status) cel_model_free(out);
     celi_pool_free(&pool);
     return status;
@@ -8179,6 +8202,9 @@ static cel_status celi_model_block(const celi_energy_block *b, cel_mat force, ce
     return status;
 }
 
+/* H by a block of cells at a time, over all relations, so that the block's rows of X and of the gradient are still in
+ * cache for the next relation. Each relation has a sum of its own: they differ in size, and a caller may want them
+ * apart. */
 CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations *relations, cel_mat x, double *h,
                                         double *energy, cel_mat gradient, cel_work *work)
 {
@@ -8237,7 +8263,8 @@ CEL_API_DEF cel_status cel_model_energy(const cel_model *m, const cel_relations 
 }
 
 /* The polynomials U_1 .. U_6 of the uniform expansion of Bessel functions of large order (DLMF 10.41.10);
- * U_j = p^j (c_0 + c_1 p^2 + .. + c_j p^2j). */
+ * U_j = p^j (c_0 + c_1 p^2 + .. + c_j p^2j). Uniform: the error falls with the order alone, whatever the argument is,
+ * where the series for small and the expansion for large arguments would each leave a gap between them. */
 static const double celi_debye[] = {
     3.0 / 24, -5.0 / 24,
     81.0 / 1152, -462.0 / 1152, 385.0 / 1152,
@@ -8278,7 +8305,7 @@ static double celi_debye_sum(double nu, double p, double *d1, double *d2)
  *   w = sqrt(1 + (k/nu)^2), t = w - 1, p = 1/w.
  * Smaller n start at n + 2 m and come down by the recurrence of Bessel functions,
  *   s_n = 1 / (n + k^2 s_(n+2)),  phi_n = phi_(n+2) + log(1 + k^2 s_(n+2) / n),
- * which damps the error of s. */
+ * which damps the error of s. s and not A is carried, because it stays away from 0 as k vanishes. */
 static double celi_sphere(int64_t n, double k, double *s, double *da)
 {
     const double least = 40;
@@ -8300,13 +8327,8 @@ static double celi_sphere(int64_t n, double k, double *s, double *da)
 
 CEL_API_DEF double cel_sphere_phi(int64_t n, double k, double *a, double *da)
 {
-    double s, slope, phi;
-    if (n < 2 || !(k >= 0)) {
-        if (a) *a = (double)NAN;
-        if (da) *da = (double)NAN;
-        return (double)NAN;
-    }
-    phi = celi_sphere(n, k, &s, &slope);
+    double s = (double)NAN, slope = s, phi = s;
+    if (n >= 2 && k >= 0) phi = celi_sphere(n, k, &s, &slope);
     if (a) *a = k * s;
     if (da) *da = slope;
     return phi;
@@ -8317,6 +8339,14 @@ CEL_API_DEF double cel_sphere_log_area(int64_t n)
     return log(2.0) + (double)n / 2 * log(3.141592653589793238463) - celi_log_gamma((double)n / 2);
 }
 
+/* With x_j independent normals of mean gamma / (2 (lambda - t)) and variance 1 / (2 (lambda - t)), for any shift t
+ * below all lambda, the normaliser is an elementary factor times the density of |x|^2 at 1. The cumulants of |x|^2 are
+ * sums over j, and its density is approximated from them for the shift that puts its mean at 1, K'(t) = 1: a bell curve
+ * there, corrected by its skewness and kurtosis. Everything is written in d_j = lambda_j - t = lambda_j - min lambda +
+ * tau > 0, tau being what is solved for; then no two large numbers are subtracted, and
+ *   K' = sum 1/(2 d) + g^2/(4 d^2),  K2 = sum 1/(2 d^2) + g^2/(2 d^3),  K3, K4, K5 likewise (g = gamma_j)
+ *   log c = const - log(K2)/2 - sum log(d)/2 + sum g^2/(4 d) - t + K4 / (8 K2^2) - 5 K3^2 / (24 K2^3)
+ * The moments are derivatives by gamma and lambda, d moving along with them so that K' = 1 stays true. */
 CEL_API_DEF cel_status cel_sphere_log_fb(int64_t n, const double *lambda, const double *gamma, double *logc,
                                          double *mean, double *square)
 {
@@ -8444,273 +8474,251 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 
 /* ---- the model file ---- */
 
-enum { CELI_MODEL_FORMAT = 1, CELI_MODEL_MEMBERS = 20, CELI_MODEL_NUMBERS = 11 };
-
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* What is written: members, the texts and shapes they point to. */
-typedef struct celi_model_writer {
-    cel_npz_member member[CELI_MODEL_MEMBERS];
-    int64_t shape[CELI_MODEL_MEMBERS][3];
-    char *text[CELI_MODEL_MEMBERS];
-    int64_t count;
-    cel_status status;
-    cel_error *err;
-} celi_model_writer;
+/* What is kept of a record. Writing and reading walk the same two lists, so that neither forgets what the other knows.
+ * The numbers are one array, after that of the format; one that an older file has not is 0. */
+typedef struct celi_figure {
+    size_t at; /* where it stands in the record */
+    char kind; /* i int64_t, e an int or enum, d double */
+} celi_figure;
+#define CELI_FIGURE(kind, member) {offsetof(cel_model_record, member), kind}
+static const celi_figure celi_figures[] = {
+    CELI_FIGURE('i', hops),          CELI_FIGURE('e', weights),        CELI_FIGURE('i', graph.k),
+    CELI_FIGURE('d', graph.inner),   CELI_FIGURE('d', graph.radius),   CELI_FIGURE('d', graph.decay),
+    CELI_FIGURE('i', scaling.genes), CELI_FIGURE('i', scaling.groups), CELI_FIGURE('e', scaling.kind),
+    CELI_FIGURE('e', scaling.log),   CELI_FIGURE('d', scaling.target)};
 
-/* Adds `blocks` matrices of (rows / blocks x cols), one after the other, as an array of three dimensions, or of two or
- * one where the leading lengths are 0. */
-static void celi_model_put(celi_model_writer *w, const char *name, const void *data, int bytes, int64_t a, int64_t b,
-                           int64_t c)
+/* Arrays and texts, each under its name; what the record has not is left out, and NULL when read. Names come first,
+ * because they tell how long arrays behind them are. */
+typedef struct celi_member {
+    const char *name, *lengths; /* a letter for each dimension: see celi_record_length */
+    char kind;                  /* m cel_mat, r cel_real *, d double *, l names, t text */
+    size_t at;
+} celi_member;
+#define CELI_MEMBER(name, lengths, kind, member) {name, lengths, kind, offsetof(cel_model_record, member)}
+static const celi_member celi_members[] = {
+    CELI_MEMBER("genes", "n", 'l', gene),
+    CELI_MEMBER("relations", "R", 'l', relation),
+    CELI_MEMBER("types", "T", 'l', type),
+    CELI_MEMBER("slides", "S", 'l', slide),
+    CELI_MEMBER("groups", "G", 'l', group),
+    CELI_MEMBER("note", "", 't', note),
+    CELI_MEMBER("force", "Rnn", 'm', model.force),
+    CELI_MEMBER("field", "n", 'r', model.field),
+    CELI_MEMBER("slide_field", "Sn", 'm', slide_field),
+    CELI_MEMBER("se", "Rnn", 'm', se),
+    CELI_MEMBER("z", "Rnn", 'm', z),
+    CELI_MEMBER("p", "Rnn", 'm', p),
+    CELI_MEMBER("q", "Rnn", 'm', q),
+    CELI_MEMBER("partial", "Rnn", 'm', partial),
+    CELI_MEMBER("centre", "Gn", 'd', scaling.centre),
+    CELI_MEMBER("scale", "n", 'd', scaling.scale),
+    CELI_MEMBER("size", "n", 'd', scaling.size)};
+enum {
+    CELI_MODEL_FORMAT = 1,
+    CELI_FIGURES = sizeof celi_figures / sizeof celi_figures[0],
+    CELI_MEMBERS = sizeof celi_members / sizeof celi_members[0]
+};
+
+/* Number k of a record, which is set first where `set` is not NULL. */
+static double celi_record_number(cel_model_record *record, int64_t k, const double *set)
 {
-    int64_t *shape = w->shape[w->count];
-    int dims = a ? 3 : b ? 2 : 1;
-    if (!data || w->status) return;
-    shape[0] = a ? a : b ? b : c;
-    shape[1] = a ? b : c;
-    shape[2] = c;
-    w->member[w->count].name = name;
-    w->member[w->count++].array = cel_npy_describe('f', bytes, dims, shape, data);
+    void *at = (char *)record + celi_figures[k].at;
+    switch (celi_figures[k].kind) {
+    case 'i': return (double)(set ? *(int64_t *)at = (int64_t)*set : *(int64_t *)at);
+    case 'e': return set ? *(int *)at = (int)*set : *(int *)at;
+    }
+    return set ? *(double *)at = *set : *(double *)at;
 }
 
-static void celi_model_put_names(celi_model_writer *w, const char *name, char *const *lines, int64_t count)
+static int64_t *celi_record_length(cel_model_record *record, char which)
 {
-    char **text = &w->text[w->count];
-    if (!lines || w->status) return;
-    w->status = cel_file_join_lines(lines, count, text, w->err);
-    if (!w->status) w->member[w->count++] = cel_npz_text(name, *text);
+    switch (which) {
+    case 'R': return &record->model.relations;
+    case 'T': return &record->types;
+    case 'S': return &record->slides;
+    case 'G': return &record->scaling.groups;
+    }
+    return &record->model.genes;
 }
 
+/* The lengths of a member's array; returns how many. */
+static int celi_record_shape(cel_model_record *record, const celi_member *m, int64_t *shape)
+{
+    int d;
+    for (d = 0; m->lengths[d]; d++) shape[d] = *celi_record_length(record, m->lengths[d]);
+    return d;
+}
+
+/* Describes a member for the archive; to->name stays NULL where the record has none. *text owns what names become. */
+static cel_status celi_record_put(cel_model_record *record, const celi_member *m, char **text, cel_npz_member *to,
+                                  cel_error *err)
+{
+    const void *at = (char *)record + m->at;
+    const cel_mat *a = (const cel_mat *)at; /* if it is one */
+    int64_t shape[3];
+    int dims = celi_record_shape(record, m, shape);
+    void *data; /* of whatever type: a cel_mat's comes first */
+    cel_status status = CEL_OK;
+    memcpy(&data, at, sizeof data);
+    to->name = data ? m->name : NULL;
+    if (!data) return CEL_OK;
+    if (m->kind == 'l') status = cel_file_join_lines((char **)data, shape[0], text, err);
+    if (status) return status;
+    if (m->kind == 'l' || m->kind == 't') *to = cel_npz_text(m->name, m->kind == 't' ? (char *)data : *text);
+    else to->array = cel_npy_describe('f', (int)(m->kind == 'd' ? 8 : sizeof(cel_real)), dims, shape, data);
+    if (m->kind == 'm' && (a->rows * a->cols != to->array.count || a->cols != shape[dims - 1] || a->stride != a->cols))
+        status = celi_note(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model");
+    return status;
+}
+
+/* A copy of the record's struct, so that what walks its members may point into it. */
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
-    static const char *const stacked[] = {"se", "z", "p", "q", "partial"};
-    const cel_model *m = &record->model;
-    const cel_mat *matrix[5];
-    const int real = (int)sizeof(cel_real);
-    const int64_t n = m->genes, R = m->relations;
-    const cel_scaling *scaling = &record->scaling;
-    double number[CELI_MODEL_NUMBERS];
-    celi_model_writer w = CEL_ZERO;
-    int64_t k;
-    w.err = err;
-    number[0] = CELI_MODEL_FORMAT;
-    number[1] = (double)record->hops;
-    number[2] = (double)record->weights;
-    number[3] = (double)record->graph.k;
-    number[4] = record->graph.inner;
-    number[5] = record->graph.radius;
-    number[6] = record->graph.decay;
-    number[7] = scaling->genes ? 1 + (double)scaling->kind : 0;
-    number[8] = scaling->log;
-    number[9] = scaling->target;
-    number[10] = (double)scaling->groups;
-    if (scaling->genes && scaling->genes != n)
-        w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes", -1, -1, -1);
-    celi_model_put(&w, "celcomen_model", number, 8, 0, 0, CELI_MODEL_NUMBERS);
-    celi_model_put(&w, "force", m->force.data, real, R, n, n);
-    celi_model_put(&w, "field", m->field, real, 0, 0, n);
-    celi_model_put(&w, "slide_field", record->slide_field.data, real, 0, record->slide_field.rows, n);
-    matrix[0] = &record->se, matrix[1] = &record->z, matrix[2] = &record->p, matrix[3] = &record->q;
-    matrix[4] = &record->partial;
-    for (k = 0; k < 5; k++) {
-        if (matrix[k]->data && (matrix[k]->rows != R * n || matrix[k]->cols != n || matrix[k]->stride != n))
-            w.status = celi_fail(err, CEL_ERR_SHAPE, "a record whose matrices do not fit its model", -1, -1, -1);
-        celi_model_put(&w, stacked[k], matrix[k]->data, real, R, n, n);
+    const int64_t numbers = 1 + CELI_FIGURES;
+    cel_model_record r = *record;
+    cel_npz_member member[CELI_MEMBERS + 2];
+    char *text[CELI_MEMBERS] = {NULL};
+    double number[1 + CELI_FIGURES] = {CELI_MODEL_FORMAT};
+    int64_t k, count = 0;
+    cel_status status = CEL_OK;
+    if (r.scaling.genes && r.scaling.genes != r.model.genes)
+        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
+    for (k = 0; k < CELI_FIGURES; k++) number[1 + k] = celi_record_number(&r, k, NULL);
+    member[count].name = "celcomen_model";
+    member[count++].array = cel_npy_describe('f', 8, 1, &numbers, number);
+    member[count++] = cel_npz_text("version", CELCOMEN_VERSION);
+    for (k = 0; k < CELI_MEMBERS && !status; k++) {
+        status = celi_record_put(&r, celi_members + k, text + k, member + count, err);
+        count += member[count].name != NULL;
     }
-    celi_model_put(&w, "centre", scaling->centre, 8, 0, scaling->groups, n);
-    celi_model_put(&w, "scale", scaling->scale, 8, 0, 0, n);
-    celi_model_put(&w, "size", scaling->size, 8, 0, 0, n);
-    celi_model_put_names(&w, "groups", record->group, scaling->groups);
-    celi_model_put_names(&w, "genes", record->gene, n);
-    celi_model_put_names(&w, "relations", record->relation, R);
-    celi_model_put_names(&w, "types", record->type, record->types);
-    celi_model_put_names(&w, "slides", record->slide, record->slides);
-    w.member[w.count].name = NULL;
-    if (record->note && !w.status) w.member[w.count++] = cel_npz_text("note", record->note);
-    if (!w.status) w.member[w.count++] = cel_npz_text("version", CELCOMEN_VERSION);
-    if (!w.status) w.status = cel_npz_write(path, w.member, w.count, err);
-    for (k = 0; k < CELI_MODEL_MEMBERS; k++) cel_file_free(w.text[k]);
-    return w.status;
+    if (!status) status = cel_npz_write(path, member, count, err);
+    for (k = 0; k < CELI_MEMBERS; k++) cel_file_free(text[k]);
+    return status;
 }
 
-/* What is read: the archive, where copies go, and the first failure. */
-typedef struct celi_model_reader {
-    cel_npz archive;
-    celi_pool *pool;
-    cel_status status;
-    cel_error *err;
-} celi_model_reader;
-
-/* Array `name` of the last `dims` of the lengths a, b, c in cel_real (real), or in double. NULL where it is absent. */
-static void *celi_model_get(celi_model_reader *r, const char *name, int real, int dims, int64_t a, int64_t b, int64_t c)
+/* The lines of a text of `size` bytes, of which *count are asked for unless that is negative: *data, the text, becomes
+ * a list of them. */
+static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, celi_pool *pool, cel_error *err)
 {
-    int64_t want[3], k;
-    size_t bytes = real ? sizeof(cel_real) : sizeof(double);
-    cel_npy array;
-    void *out;
-    want[0] = a, want[1] = b, want[2] = c;
-    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
-    r->status = cel_npz_get(&r->archive, name, &array, r->err);
-    for (k = 0; k < dims && !r->status; k++)
-        if (array.ndim != dims || array.shape[k] != want[3 - dims + k] || array.kind != 'f' ||
-            (!real && (array.bytes != 8 || array.big_endian != celi_host_big_endian())))
-            r->status = celi_fail(r->err, CEL_ERR_FORMAT, "an array of the model has another shape or type than its "
-                                                          "forces ask for", array.offset, -1, -1);
-    if (r->status) return NULL;
-    out = celi_pool_get(r->pool, array.count, bytes);
-    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    else if (real) r->status = cel_npy_to_real(&array, (cel_real *)out, r->err);
-    else memcpy(out, array.data, (size_t)array.count * bytes);
-    return r->status ? NULL : out;
-}
-
-static cel_mat celi_model_get_mat(celi_model_reader *r, const char *name, int64_t relations, int64_t n)
-{
-    cel_mat a = CEL_ZERO;
-    a.data = (cel_real *)celi_model_get(r, name, 1, 3, relations, n, n);
-    if (!a.data) return a;
-    a.rows = relations * n;
-    a.cols = a.stride = n;
-    return a;
-}
-
-/* The text of member `name`, terminated; NULL where it is absent. */
-static char *celi_model_get_text(celi_model_reader *r, const char *name, int64_t *size)
-{
-    cel_npy array;
-    char *out;
-    *size = 0;
-    if (r->status || cel_npz_get(&r->archive, name, &array, NULL) == CEL_ERR_ARG) return NULL;
-    r->status = cel_npz_get(&r->archive, name, &array, r->err);
-    if (!r->status && (array.kind != 'u' || array.bytes != 1))
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a text of the model is none", array.offset, -1, -1);
-    if (r->status) return NULL;
-    out = (char *)celi_pool_get(r->pool, array.count + 1, 1);
-    if (!out) r->status = celi_fail(r->err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    else if (array.count) memcpy(out, array.data, (size_t)array.count);
-    *size = array.count;
-    return out;
-}
-
-/* The lines of member `name`, *count of them; where count was not negative before, so many are asked for. */
-static char **celi_model_get_names(celi_model_reader *r, const char *name, int64_t *count)
-{
-    int64_t size, lines = 0, k;
-    char *text = celi_model_get_text(r, name, &size), **out;
-    for (k = 0; text && k < size; k++) lines += text[k] == '\n';
-    if (text && *count >= 0 && lines != *count)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name", -1, -1,
-                              -1);
-    if (text || *count < 0) *count = lines;
-    out = text && !r->status ? (char **)celi_pool_get(r->pool, lines + 1, sizeof *out) : NULL;
-    if (!out) return NULL;
+    char *text = (char *)*data, *end = text + size, **line;
+    int64_t lines = 0, k;
+    for (k = 0; k < size; k++) lines += text[k] == '\n';
+    if (*count >= 0 && lines != *count)
+        return celi_note(err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
+    *data = line = (char **)celi_pool_get(pool, lines + 1, sizeof *line);
+    if (!line) return celi_note(err, CEL_ERR_MEMORY, "reading a model");
+    *count = lines;
     for (k = 0; k < lines; k++) {
-        out[k] = text;
-        text = strchr(text, '\n');
+        line[k] = text;
+        text = (char *)memchr(text, '\n', (size_t)(end - text));
         *text++ = 0;
     }
-    return out;
+    return CEL_OK;
 }
 
-/* How rows are made, from the numbers of an archive. */
-static void celi_model_load_scaling(celi_model_reader *r, const double *number, cel_model_record *out)
+/* A copy, in the pool, of a member that the archive has; the archive's own bytes end with the file. Doubles are what
+ * scalings are made of and are wanted to the last bit, cel_real may have been written in the other type. */
+static cel_status celi_record_get(cel_model_record *record, const celi_member *m, cel_npz *archive, celi_pool *pool,
+                                  cel_error *err)
 {
-    cel_scaling *s = &out->scaling;
-    if (r->status || !(number[7] > 0)) return;
-    s->kind = (cel_kind)((int)number[7] - 1);
-    s->log = number[8] > 0;
-    s->target = number[9];
-    s->genes = out->model.genes;
-    s->groups = (int64_t)number[10];
-    if ((int)s->kind > CEL_KIND_UNIT || s->groups < 1)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a scaling of no known kind", -1, -1, -1);
-    s->centre = (double *)celi_model_get(r, "centre", 0, 2, 0, s->groups, s->genes);
-    s->scale = (double *)celi_model_get(r, "scale", 0, 1, 0, 0, s->genes);
-    s->size = (double *)celi_model_get(r, "size", 0, 1, 0, 0, s->genes);
-    out->group = celi_model_get_names(r, "groups", &s->groups);
-    if (!r->status && !s->centre != !s->scale)
-        r->status = celi_fail(r->err, CEL_ERR_FORMAT, "a scaling with half of its arrays", -1, -1, -1);
+    const int text = m->kind == 'l' || m->kind == 't', real = m->kind == 'm' || m->kind == 'r';
+    const size_t bytes = text ? 1 : real ? sizeof(cel_real) : sizeof(double);
+    void *at = (char *)record + m->at, *data;
+    int64_t shape[3];
+    int d, dims = celi_record_shape(record, m, shape), fits;
+    cel_npy a;
+    cel_status status = cel_npz_get(archive, m->name, &a, NULL);
+    if (status == CEL_ERR_ARG) return CEL_OK;
+    status = cel_npz_get(archive, m->name, &a, err);
+    if (status) return status;
+    fits = a.kind == (text ? 'u' : 'f') && (text || a.ndim == dims);
+    for (d = 0; fits && d < dims && !text; d++) fits = a.shape[d] == shape[d];
+    if (!real) fits = fits && a.bytes == (int)bytes && a.big_endian == celi_host_big_endian() && !a.fortran;
+    if (!fits)
+        return celi_fail(err, CEL_ERR_FORMAT, text ? "a text of the model is none"
+                         : "an array of the model has another shape or type than its forces ask for", a.offset, -1, -1);
+    data = celi_pool_get(pool, a.count + text, bytes); /* a text is terminated */
+    if (!data) return celi_note(err, CEL_ERR_MEMORY, "reading a model");
+    if (real) status = cel_npy_to_real(&a, (cel_real *)data, err);
+    else if (a.count) memcpy(data, a.data, (size_t)a.count * bytes);
+    if (m->kind == 'l')
+        status = celi_record_lines(&data, a.count, celi_record_length(record, m->lengths[0]), pool, err);
+    if (m->kind == 'm') *(cel_mat *)at = cel_mat_view((cel_real *)data, a.count / shape[dims - 1], shape[dims - 1]);
+    else memcpy(at, &data, sizeof data);
+    return status;
 }
 
-/* Everything of an archive that is a model of n genes and so many relations. */
-static void celi_model_load(celi_model_reader *r, int64_t n, int64_t relations, cel_model_record *out)
+/* What the archive must be, and the numbers of the record. The shape of `force` says how many genes and relations there
+ * are, which all other members have to fit; how many types and slides, -1, their names will tell. */
+static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
 {
-    static const double none[CELI_MODEL_NUMBERS] = {0};
-    const double *number = (const double *)celi_model_get(r, "celcomen_model", 0, 1, 0, 0, CELI_MODEL_NUMBERS);
-    int64_t size;
-    if (!number) number = none;
-    if (!r->status && (int64_t)number[0] != CELI_MODEL_FORMAT)
-        r->status = celi_fail(r->err, CEL_ERR_UNSUPPORTED, "a model of another format: fit it again, or use the "
-                                                           "version that wrote it", -1, -1, -1);
-    if (r->status) return;
-    out->hops = (int64_t)number[1];
-    out->weights = (cel_weights)(int)number[2];
-    out->graph.k = (int64_t)number[3];
-    out->graph.inner = number[4];
-    out->graph.radius = number[5];
-    out->graph.decay = number[6];
-    out->model.genes = n;
-    out->model.relations = relations;
-    out->model.force = celi_model_get_mat(r, "force", relations, n);
-    out->model.field = (cel_real *)celi_model_get(r, "field", 1, 1, 0, 0, n);
-    out->se = celi_model_get_mat(r, "se", relations, n);
-    out->z = celi_model_get_mat(r, "z", relations, n);
-    out->p = celi_model_get_mat(r, "p", relations, n);
-    out->q = celi_model_get_mat(r, "q", relations, n);
-    out->partial = celi_model_get_mat(r, "partial", relations, n);
-    out->gene = celi_model_get_names(r, "genes", &n);
-    out->relation = celi_model_get_names(r, "relations", &relations);
-    out->types = out->slides = -1;
-    out->type = celi_model_get_names(r, "types", &out->types);
-    out->slide = celi_model_get_names(r, "slides", &out->slides);
-    out->note = celi_model_get_text(r, "note", &size);
-    celi_model_load_scaling(r, number, out);
-    out->slide_field.data = (cel_real *)celi_model_get(r, "slide_field", 1, 2, 0, out->slides, out->model.genes);
-    if (!out->slide_field.data) return;
-    out->slide_field.rows = out->slides;
-    out->slide_field.cols = out->slide_field.stride = out->model.genes;
+    cel_npy force, number;
+    double v[1 + CELI_FIGURES];
+    int64_t k;
+    if (cel_npz_get(archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 ||
+        force.shape[1] != force.shape[2] || cel_npz_get(archive, "celcomen_model", &number, NULL) ||
+        number.kind != 'f' || number.bytes != 8 || number.big_endian != celi_host_big_endian() || number.count < 1)
+        return celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
+    memset(v, 0, sizeof v);
+    memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_FIGURES) * sizeof *v);
+    if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
+        return celi_note(err, CEL_ERR_UNSUPPORTED,
+                         "a model of another format: fit it again, or use the version that wrote it");
+    for (k = 0; k < CELI_FIGURES; k++) (void)celi_record_number(r, k, v + 1 + k);
+    r->model.genes = force.shape[1];
+    r->model.relations = force.shape[0];
+    r->types = r->slides = -1;
+    if (r->scaling.genes && (r->scaling.genes != r->model.genes || r->scaling.groups < 1 || (int)r->scaling.kind < 0 ||
+                             r->scaling.kind > CEL_KIND_UNIT))
+        return celi_note(err, CEL_ERR_FORMAT, "a scaling of no known kind");
+    return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, cel_error *err)
 {
-    celi_model_reader r = CEL_ZERO;
+    cel_model_record r = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    cel_npz archive;
     cel_file file;
-    cel_npy force;
+    int64_t k;
+    cel_status status = cel_file_open(path, 0, &file, err);
     memset(out, 0, sizeof *out);
-    r.err = err;
-    r.status = cel_file_open(path, 0, &file, err);
-    if (r.status) return r.status;
-    r.status = cel_npz_parse(file.bytes, file.size, &r.archive, err);
-    if (!r.status && (cel_npz_get(&r.archive, "celcomen_model", &force, NULL) ||
-                      cel_npz_get(&r.archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 ||
-                      force.shape[1] < 1 || force.shape[1] != force.shape[2]))
-        r.status = celi_fail(err, CEL_ERR_FORMAT, "an archive, but not of a model", -1, -1, -1);
-    out->owned = r.status ? NULL : celi_alloc(1, sizeof *r.pool);
-    r.pool = (celi_pool *)out->owned;
-    if (!r.status && !r.pool) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    if (!r.status) celi_model_load(&r, force.shape[1], force.shape[0], out);
-    if (!r.status && r.pool->status) r.status = celi_fail(err, CEL_ERR_MEMORY, "reading a model", -1, -1, -1);
-    cel_npz_free(&r.archive);
+    if (status) return status;
+    status = cel_npz_parse(file.bytes, file.size, &archive, err);
+    if (!status) status = celi_record_begin(&r, &archive, err);
+    for (k = 0; k < CELI_MEMBERS && !status; k++)
+        status = celi_record_get(&r, celi_members + k, &archive, &pool, err);
+    if (!status && !r.scaling.centre != !r.scaling.scale)
+        status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
+    cel_npz_free(&archive);
     cel_file_close(&file);
-    if (r.status) cel_model_record_free(out);
-    return r.status;
+    if (r.types < 0) r.types = 0;
+    if (r.slides < 0) r.slides = 0;
+    r.owned = pool.last;
+    if (status) cel_model_record_free(&r);
+    *out = r;
+    return status;
 }
 
 #endif
 
 CEL_API_DEF void cel_model_record_free(cel_model_record *record)
 {
-    if (record->owned) celi_pool_free((celi_pool *)record->owned);
-    celi_free(record->owned);
+    celi_pool pool = CEL_ZERO;
+    pool.last = record->owned;
+    celi_pool_free(&pool);
     memset(record, 0, sizeof *record);
 }
 
+/* Every pair is compared: gene lists are short, and a second match has to be seen in any case. */
 CEL_API_DEF cel_status cel_model_columns(const cel_model_record *record, char *const *name, int64_t count,
                                          int32_t *column, cel_error *err)
 {
     int64_t g, k;
     memset(column, 0, (size_t)record->model.genes * sizeof *column);
-    if (!record->gene) return celi_fail(err, CEL_ERR_DATA, "the model has no gene names", -1, -1, -1);
+    if (!record->gene) return celi_note(err, CEL_ERR_DATA, "the model has no gene names");
     for (g = 0; g < record->model.genes; g++) {
         int64_t found = -1;
         for (k = 0; k < count; k++) {
@@ -8752,6 +8760,7 @@ static cel_status celi_moments_open(int64_t genes, int64_t relations, const int3
     return CEL_OK;
 }
 
+/* What a relation adds to B: W X, and W^T X where that is another matrix. */
 CEL_API_DEF cel_status cel_moments_new(int64_t genes, const cel_relations *relations, cel_moments *out)
 {
     int32_t *block = (int32_t *)celi_alloc((size_t)relations->count + 1, sizeof *block);
@@ -8774,7 +8783,7 @@ static int celi_moments_of(const cel_moments *m, const cel_relations *relations)
     return 1;
 }
 
-/* 1 where both are of the same genes and of relations of the same kinds. */
+/* 1 where both are of the same genes and of relations of the same kinds, so that block stands above block in a sum. */
 static int celi_moments_alike(const cel_moments *a, const cel_moments *b)
 {
     return a->genes == b->genes && a->relations == b->relations &&
@@ -8819,7 +8828,8 @@ static cel_status celi_moments_rows(const cel_relations *relations, cel_mat x, c
     return status;
 }
 
-/* The walk of the first relation that has one, or NULL. */
+/* The walk of the first relation that has one, or NULL: the cells are at the same places for all, so that what keeps
+ * the neighbours of one in cache does so for the others. */
 static const int32_t *celi_relation_walk(const cel_relations *relations)
 {
     int64_t r;
@@ -8863,7 +8873,7 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     const int64_t block = CELI_MOMENTS_BLOCK;
     int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride, group;
     cel_status status = celi_relations_fit(relations, NULL, x.rows);
-    cel_work temporary, *inner;
+    cel_work temporary = CEL_ZERO, *inner;
     cel_real *data;
     if (!list) {
         count = x.rows;
@@ -8876,12 +8886,12 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     /* Threads take whole groups where there are enough, and their sums are small; else they share each product. */
     group = count < 8 * block * CELI_MOMENTS_FLUSH ? block : block * CELI_MOMENTS_FLUSH;
     if (side > 1024 || count < 2 * lanes * group) lanes = 1;
-    memset(&temporary, 0, sizeof temporary);
     if (!work) work = &temporary;
     data = (cel_real *)cel_work_get(work, (size_t)(lanes * each) * sizeof *data);
     for (i = 0, inner = work; i < lanes && data; i++) /* one for the products of each thread, in a chain */
         if ((inner = celi_work_inner(inner)) == NULL) data = NULL;
     if (!data) status = CEL_ERR_MEMORY;
+    /* Lanes add to the gram in the order of the groups, whoever is done first: the same bits for any number of them. */
     CELI_OMP(omp parallel for ordered schedule(dynamic) num_threads((int)lanes) if (lanes > 1))
     for (first = 0; first < (data ? count : 0); first += group) {
         const int64_t lane = lanes > 1 ? celi_thread() : 0, cells = celi_min(group, count - first);
@@ -8911,14 +8921,12 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
 }
 
 CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
-                                                const cel_relations *relations, cel_mat x,
-                                                cel_work *work)
+                                                const cel_relations *relations, cel_mat x, cel_work *work)
 {
     int64_t i, l, *start;
     int32_t *list;
-    cel_work temporary;
+    cel_work temporary = CEL_ZERO;
     cel_status status = CEL_OK;
-    memset(&temporary, 0, sizeof temporary);
     for (l = 0; l < labels; l++)
         if (m[l].genes != x.cols || !celi_moments_of(m + l, relations)) return CEL_ERR_SHAPE;
     for (i = 0; i < x.rows; i++)
@@ -8945,6 +8953,7 @@ CEL_API_DEF cel_status cel_moments_sum(cel_moments *into, double scale, const ce
     return CEL_OK;
 }
 
+/* B's last column is 1/2, so that the last row of the gram has half of every sum. */
 CEL_API_DEF void cel_moments_mean(const cel_moments *m, double *mean)
 {
     const double *half = m->gram + m->blocks * m->genes * celi_moments_side(m);
@@ -8952,6 +8961,7 @@ CEL_API_DEF void cel_moments_mean(const cel_moments *m, double *mean)
     for (i = 0; i < m->genes; i++) mean[i] = m->cells > 0 ? 2 * half[i] / (double)m->cells : 0;
 }
 
+/* The first n rows of the gram are X^T B. */
 CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out)
 {
     int64_t i;
@@ -9635,6 +9645,17 @@ static cel_status celi_jackknife_run(celi_quadratic *q, celi_jackknife *j, cel_m
 /* score                                                                    */
 /* ======================================================================== */
 
+CEL_API_DEF cel_score_options cel_score_measured(const double *size)
+{
+    cel_score_options o = CEL_ZERO;
+    o.form = CEL_SCORE_MOMENT;
+    o.field = CEL_SCORE_FIELD_SLIDE;
+    o.ridge = CEL_SCORE_PICKED;
+    o.size = size;
+    o.measured = 1;
+    return o;
+}
+
 CEL_API_DEF void cel_score_report_free(cel_score_report *report)
 {
     cel_mat_free(&report->se);
@@ -9690,6 +9711,7 @@ typedef struct celi_score_data {
     double *slide_cells;            /* (slides) */
     int negative;                   /* some entry is */
     double zeros;                   /* share of the entries */
+    cel_mat space;                  /* (genes x inner) of celi_score_reduce, or data NULL */
     const cel_moments *part;        /* (parts) */
     cel_moments *own;               /* part, where it is ours to free */
     const int32_t *part_slide;      /* (parts) */
@@ -9709,7 +9731,9 @@ typedef struct celi_piece {
 /* What does not depend on the subset. */
 typedef struct celi_score {
     const celi_score_data *data;
-    int64_t genes, dim, side;        /* n; of the space that the rows live in; columns of the basis, the unknowns' side */
+    int64_t genes, dim;              /* n; dimension of the space that the rows live in */
+    int64_t side;                    /* columns of the basis, the unknowns' side */
+    int64_t inner;                   /* columns of the rows as summed up: genes, or fewer (celi_score_reduce) */
     const double *size;              /* (genes) the direction that the rows are without, or NULL: dim = genes */
     int measured;
     int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks genes + 1: side of the moments */
@@ -9720,6 +9744,7 @@ typedef struct celi_score {
     double *scale;                   /* (relations) F = scale f */
     double *factor;                  /* (blocks) Z's block = factor B's block */
     cel_mat basis;                   /* (genes x side), orthonormal columns; data NULL: the genes themselves */
+    cel_mat turn;                    /* (inner x side) the same for the rows as summed up */
     double *weight;                  /* (side) of the preconditioner: mean of D's diagonal */
     cel_moments total;
     double *centre, *mean;           /* (slides (w - 1)) mean of B; (slides m) of Z, in the basis */
@@ -9793,7 +9818,7 @@ typedef struct celi_sums {
     celi_backend base;
     celi_piece part;      /* scratch, of the subset's or the left-out parts */
     cel_mat gram;         /* (m x m) Z^T Z / cells of the whole, fields eliminated */
-    cel_mat square;       /* (genes x genes) */
+    cel_mat square;       /* (inner x inner) */
     double *gather;       /* (w x w) */
     double *sums;         /* (slides w) */
     double *dev, *sum;    /* (slides m) of the subset: sums of z - c, sums of z */
@@ -9803,7 +9828,7 @@ typedef struct celi_sums {
     cel_mat wide;         /* (2 m x genes), of measured data, like what follows */
     cel_mat pull;         /* (genes x genes) of celi_size_gauge */
     double *lines;        /* (5 genes) */
-    cel_real *line;       /* (genes) */
+    cel_real *line;       /* (5 genes) */
 } celi_sums;
 
 /* For the table of what explains a gene: all forces, none between cells, or there only those of a gene on itself. */
@@ -9848,11 +9873,11 @@ static void celi_score_about_means(const celi_score *sc, double *gather, double 
 /* out (m) = in (w - 1), scaled and in the basis. */
 static void celi_score_turn(const celi_score *sc, const double *in, double *out)
 {
-    int64_t n = sc->genes, side = sc->side, b, i, j;
+    int64_t n = sc->inner, side = sc->side, b, i, j;
     for (b = 0; b < sc->blocks; b++, in += n, out += side) {
-        for (j = 0; j < side; j++) out[j] = sc->basis.data ? 0.0 : sc->factor[b] * in[j];
-        for (i = 0; i < n && sc->basis.data; i++)
-            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->basis.data[i * side + j];
+        for (j = 0; j < side; j++) out[j] = sc->turn.data ? 0.0 : sc->factor[b] * in[j];
+        for (i = 0; i < n && sc->turn.data; i++)
+            for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->turn.data[i * side + j];
     }
 }
 
@@ -9868,7 +9893,8 @@ static cel_status celi_piece_open(const celi_score *sc, celi_pool *pool, celi_pi
 static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, celi_piece *piece)
 {
     const celi_score *sc = u->base.sc;
-    int64_t n = sc->genes, side = sc->side, w = sc->w, s, a, b, i;
+    int64_t n = sc->inner, side = sc->side, w = sc->w, s, a, b, i;
+    cel_mat half = cel_mat_block(u->base.half, 0, 0, n, side);
     cel_status status = CEL_OK;
     celi_score_collect(sc, first, end, u->gather, u->sums);
     celi_score_about_means(sc, u->gather, u->sums);
@@ -9886,9 +9912,9 @@ static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, ce
                 int64_t j;
                 for (j = 0; j < n; j++) u->square.data[i * n + j] = (cel_real)(k * from[i * w + j]);
             }
-            if (sc->basis.data) {
-                status = cel_mat_gemm(0, 0, 1, u->square, sc->basis, 0, u->base.half, u->base.work);
-                if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, u->base.half, 0, to, u->base.work);
+            if (sc->turn.data) {
+                status = cel_mat_gemm(0, 0, 1, u->square, sc->turn, 0, half, u->base.work);
+                if (!status) status = cel_mat_gemm(1, 0, 1, sc->turn, half, 0, to, u->base.work);
             } else {
                 cel_mat_copy(u->square, to);
             }
@@ -9958,7 +9984,8 @@ static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside
     }
     celi_backend_project(&u->base, u->base.g, q->rhs);
     for (i = 0; i < sc->relations && sc->measured; i++) q->unit[i] = 0;
-    for (i = 0; i < m && sc->measured; i++) q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
+    for (i = 0; i < m && sc->measured; i++)
+        q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
 }
 
 static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
@@ -10064,7 +10091,7 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
     celi_backend_open(&u->base, sc, work);
     celi_piece_open(sc, p, &u->part);
     u->gram = celi_pool_mat(p, sc->m, sc->m);
-    u->square = celi_pool_mat(p, sc->genes, sc->genes);
+    u->square = celi_pool_mat(p, sc->inner, sc->inner);
     u->gather = (double *)celi_pool_get(p, w * w, sizeof(double));
     u->sums = (double *)celi_pool_get(p, sc->slides * w, sizeof(double));
     u->dev = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
@@ -10075,7 +10102,7 @@ static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const cel
         u->wide = celi_pool_mat(p, 2 * sc->m, sc->genes);
         u->pull = celi_pool_mat(p, sc->genes, sc->genes);
         u->lines = (double *)celi_pool_get(p, 5 * sc->genes, sizeof(double));
-        u->line = (cel_real *)celi_pool_get(p, sc->genes, sizeof(cel_real));
+        u->line = (cel_real *)celi_pool_get(p, 5 * sc->genes, sizeof(cel_real));
     }
     return p->status ? p->status : celi_quadratic_open(q);
 }
@@ -10407,7 +10434,7 @@ static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
             cel_mat from = cel_mat_block(rows, 0, b * n, rows.rows, n);
             cel_mat to = cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side);
             const cel_real k = (cel_real)sc->factor[b];
-            if (sc->basis.data) status = cel_mat_gemm(0, 0, k, from, sc->basis, 0, to, c->base.work);
+            if (sc->turn.data) status = cel_mat_gemm(0, 0, k, from, sc->turn, 0, to, c->base.work);
             else cel_mat_axpy(k, from, to);
         }
     }
@@ -10470,7 +10497,7 @@ static cel_status celi_score_blocks(celi_score *sc)
 {
     const celi_score_data *d = sc->data;
     const int32_t *block = d->part[0].block;
-    int64_t r, b, i, n = sc->genes;
+    int64_t r, b, i, n = sc->inner;
     sc->owner = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
     sc->kind = (int32_t *)celi_pool_get(&sc->pool, sc->blocks, sizeof(int32_t));
     sc->scale = (double *)celi_pool_get(&sc->pool, sc->relations, sizeof(double));
@@ -10506,39 +10533,44 @@ static double celi_score_voice(cel_mat block, cel_mat l)
     return exp(-log_det / (double)n);
 }
 
-/* Columns (genes x genes - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
+/* Columns (n x n - 1), orthonormal and orthogonal to u: those of the reflection that takes u to the last axis. */
 static void celi_score_without(int64_t n, const double *u, cel_mat out)
 {
     double sign = u[n - 1] < 0 ? -1 : 1, over = 1 / (1 + fabs(u[n - 1]));
     int64_t i, j;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n - 1; j++)
-            out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - over * (u[i] + (i == n - 1 ? sign : 0.0)) * u[j]);
+    for (i = 0; i < n; i++) {
+        double w = over * (u[i] + (i == n - 1 ? sign : 0.0));
+        for (j = 0; j < n - 1; j++) out.data[i * out.stride + j] = (cel_real)((i == j ? 1.0 : 0.0) - w * u[j]);
+    }
 }
 
 /* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated, within the space that the
  * rows live in; the `side` of largest eigenvalue. */
 static cel_status celi_score_basis(celi_score *sc)
 {
-    int64_t n = sc->genes, dim = sc->dim, w = sc->w, b, i, j;
+    int64_t n = sc->inner, w = sc->w, b, i, j;
+    const int without = sc->size && !sc->data->space.data;
+    const int64_t dim = without ? n - 1 : n;
     celi_pool pool = CEL_ZERO;
     double *gather = (double *)celi_pool_get(&pool, w * w, sizeof(double)), *values;
     double *sums = (double *)celi_pool_get(&pool, sc->slides * w, sizeof(double));
-    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim), mean = celi_pool_mat(&pool, dim, dim);
+    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim);
+    cel_mat mean = celi_pool_mat(&pool, dim, dim);
     cel_mat space = CEL_ZERO, half = celi_pool_mat(&pool, n, dim), within = celi_pool_mat(&pool, dim, dim);
     cel_status status;
     values = (double *)celi_pool_get(&pool, dim, sizeof(double));
-    if (sc->size) space = celi_pool_mat(&pool, n, dim);
-    sc->basis = celi_pool_mat(&sc->pool, n, sc->side);
+    if (without) space = celi_pool_mat(&pool, n, dim);
+    sc->turn = celi_pool_mat(&sc->pool, n, sc->side);
+    sc->basis = sc->data->space.data ? celi_pool_mat(&sc->pool, sc->genes, sc->side) : sc->turn;
     status = pool.status ? pool.status : sc->pool.status;
-    if (!status && sc->size) celi_score_without(n, sc->size, space);
+    if (!status && without) celi_score_without(n, sc->size, space);
     if (!status) celi_score_collect(sc, 0, sc->data->parts, gather, sums);
     if (!status && sc->has_field) celi_score_about_means(sc, gather, sums);
     for (b = 0; b < sc->blocks && !status; b++) {
         double k = sc->factor[b] * sc->factor[b] / (double)sc->data->cells;
         for (i = 0; i < n; i++)
             for (j = 0; j < n; j++) block.data[i * n + j] = (cel_real)(k * gather[(b * n + i) * w + b * n + j]);
-        if (sc->size) {
+        if (without) {
             status = cel_mat_gemm(0, 0, 1, block, space, 0, half, sc->work);
             if (!status) status = cel_mat_gemm(1, 0, 1, space, half, 0, within, sc->work);
             cel_mat_symmetrise(within);
@@ -10549,10 +10581,18 @@ static cel_status celi_score_basis(celi_score *sc)
     }
     if (!status) status = cel_mat_eigen(mean, values, l);
     l = cel_mat_block(l, 0, dim - sc->side, dim, sc->side);
-    if (!status && sc->size) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->basis, sc->work);
-    else if (!status) cel_mat_copy(l, sc->basis);
+    if (!status && without) status = cel_mat_gemm(0, 0, 1, space, l, 0, sc->turn, sc->work);
+    else if (!status) cel_mat_copy(l, sc->turn);
+    if (!status && sc->data->space.data)
+        status = cel_mat_gemm(0, 0, 1, sc->data->space, sc->turn, 0, sc->basis, sc->work);
     celi_pool_free(&pool);
     return status;
+}
+
+/* 1 where the solution outside of the space that the rows span is known: see celi_score_rest. */
+static int celi_score_confined(const cel_score_options *o)
+{
+    return o->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0);
 }
 
 /* Everything that does not depend on the subset. */
@@ -10564,12 +10604,14 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->data = d;
     sc->work = work;
     sc->form = form;
-    sc->genes = sc->dim = sc->side = d->part[0].genes;
+    sc->inner = d->part[0].genes;
+    sc->genes = d->space.data ? d->space.rows : sc->inner;
     sc->size = o->size;
     sc->measured = o->measured;
-    if (sc->size) sc->dim = --sc->side;
+    sc->dim = sc->genes - (sc->size ? 1 : 0);
+    sc->side = celi_min(sc->dim, sc->inner);
     /* Fewer cells than genes: all rows, their neighbours' too, lie in a space of so many dimensions. */
-    if (sc->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0)) sc->side = celi_min(sc->side, d->cells);
+    if (celi_score_confined(o)) sc->side = celi_min(sc->side, d->cells);
     sc->relations = d->part[0].relations;
     sc->blocks = d->part[0].blocks;
     sc->plain = sc->blocks == sc->relations;
@@ -10578,7 +10620,7 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
     sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? d->slides : 1;
     sc->fields = form == CEL_SCORE_MOMENT ? celi_sums_fields : celi_cells_fields;
-    status = celi_moments_open(sc->genes, sc->relations, d->part[0].block, &sc->total);
+    status = celi_moments_open(sc->inner, sc->relations, d->part[0].block, &sc->total);
     for (i = 0; i < d->parts && !status; i++) status = cel_moments_sum(&sc->total, 1, d->part + i);
     if (!status) status = celi_score_blocks(sc);
     sc->centre = (double *)celi_pool_get(&sc->pool, sc->slides * (w - 1), sizeof(double));
@@ -10740,7 +10782,7 @@ static void celi_size_product(const celi_sums *u, const double *diagonal, const 
 static void celi_size_solve(const celi_sums *u, const double *diagonal, const double *v, double *r, double *c)
 {
     enum { STEPS = 60 };
-    const double tolerance = sizeof(cel_real) == 4 ? 1e-7 : 1e-12;
+    const double tolerance = sizeof(cel_real) == 4 ? 1e-6 : 1e-10;
     int64_t n = u->base.sc->genes, i;
     double *d = u->lines + 3 * n, *y = d + n, rz = 0, zero = 0;
     int step;
@@ -10765,41 +10807,43 @@ static void celi_size_solve(const celi_sums *u, const double *diagonal, const do
     }
 }
 
+/* Rounds of reweighting; replicates of many genes make do with fewer: they scatter about their own mean. */
+enum { CELI_SIZE_ROUNDS = 30, CELI_SIZE_FEWER = 10, CELI_SIZE_MANY = 300 };
+
 /* f (n x n, symmetric) -= v c^T + c v^T, c by least sum of absolute values off the diagonal: reweighted least squares,
  * weights 1 / |what was left|. v = u / d, the size direction in f's units. */
-static void celi_size_gauge(const celi_sums *u, const double *v, cel_mat f)
+static void celi_size_gauge(const celi_sums *u, const double *v, int rounds, cel_mat f)
 {
-    enum { ROUNDS = 30 };
     int64_t n = u->base.sc->genes, i, j;
     double *c = u->lines, *r = c + n, *diagonal = r + n;
-    int round;
+    cel_real *vs = u->line + n, *cs = vs + n, *squares = cs + n, *ones = squares + n, least = 1;
     memset(c, 0, (size_t)n * sizeof *c);
-    for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) u->pull.data[i * n + j] = i == j ? 0 : 1;
-    for (round = 0; round < ROUNDS; round++) {
-        double mean = 0, least;
-        for (i = 0; i < n; i++) {
-            const cel_real *w = u->pull.data + i * n;
-            r[i] = 0;
-            diagonal[i] = 1e-9;
-            for (j = 0; j < n; j++) {
-                diagonal[i] += (double)w[j] * v[j] * v[j];
-                r[i] += (double)w[j] * (double)f.data[i * f.stride + j] * v[j];
-            }
+    for (i = 0; i < n; i++) {
+        vs[i] = (cel_real)v[i];
+        squares[i] = vs[i] * vs[i];
+        ones[i] = 1;
+        for (j = 0; j < n; j++) u->pull.data[i * n + j] = 1;
+    }
+    for (; rounds > 0; rounds--) {
+        double mean = 0;
+        for (i = 0; i < n; i++) { /* weights, and the least squares problem that they make */
+            cel_real *w = u->pull.data + i * n;
+            const cel_real *from = f.data + i * f.stride;
+            for (j = 0; j < n; j++) w[j] = 1 / (w[j] > least ? w[j] : least);
+            w[i] = 0;
+            for (j = 0; j < n; j++) u->line[j] = w[j] * from[j];
+            diagonal[i] = 1e-9 + cel_vec_dot(w, squares, n);
+            r[i] = cel_vec_dot(u->line, vs, n);
         }
         celi_size_solve(u, diagonal, v, r, c);
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                double left = fabs((double)f.data[i * f.stride + j] - v[i] * c[j] - c[i] * v[j]);
-                u->pull.data[i * n + j] = (cel_real)left;
-                mean += left / ((double)n * (double)n);
-            }
-        least = 1e-3 * mean + 1e-6;
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) {
-                cel_real *w = u->pull.data + i * n + j;
-                *w = i == j ? 0 : (cel_real)(1 / ((double)*w > least ? (double)*w : least));
-            }
+        for (i = 0; i < n; i++) cs[i] = (cel_real)c[i];
+        for (i = 0; i < n; i++) { /* what is left */
+            cel_real *left = u->pull.data + i * n;
+            const cel_real *from = f.data + i * f.stride;
+            for (j = 0; j < n; j++) left[j] = (cel_real)fabs((double)(from[j] - vs[i] * cs[j] - cs[i] * vs[j]));
+            mean += cel_vec_dot(left, ones, n) / ((double)n * (double)n);
+        }
+        least = (cel_real)(1e-3 * mean + 1e-6);
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) f.data[i * f.stride + j] -= (cel_real)(v[i] * c[j] + c[i] * v[j]);
@@ -10819,6 +10863,7 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     const celi_score *sc = u->base.sc;
     celi_units *units = (celi_units *)arg;
     int64_t n = sc->genes, r, i, j, b = 0;
+    const int rounds = units->given && n > CELI_SIZE_MANY ? CELI_SIZE_FEWER : CELI_SIZE_ROUNDS;
     cel_status status = celi_score_untwist(q, f, out);
     celi_score_lift(sc, sc->scale[0] * celi_score_rest(q, sc), out);
     for (i = 0; i < n && !units->given; i++) {
@@ -10829,9 +10874,11 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         cel_mat to = cel_mat_block(out, r * n, 0, n, n);
         for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++)
-                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / ((double)sc->dim * units->d[i] * units->d[j]));
-        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, to);
+            for (j = 0; j < n; j++) {
+                double unit = (double)sc->dim * units->d[i] * units->d[j];
+                to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / unit);
+            }
+        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, rounds, to);
     }
     return status;
 }
@@ -10993,7 +11040,7 @@ static cel_status celi_fit_pick(celi_fit *fit, cel_score_report *report)
     steps = celi_fit_weights(fit, pick_l1, top, report->path_weight);
     if (!status) status = celi_team_new(&fit->q, path.folds, &team);
     if (!status)
-        status = celi_path_pick(&team, &path, steps, report->path_weight, measured ? steps : CELI_SCORE_RISES,
+        status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES,
                                 report->path_value, &report->path, &best);
     for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
@@ -11065,9 +11112,9 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
                 if (i != j && (i < j || !symmetric)) p[pairs++] = tail;
             }
         status = cel_fdr(p, pairs, p);
-        for (pairs = 0, i = 0; i < n; i++)
+        for (pairs = 0, i = 0; i < n && tested; i++)
             for (j = 0; j < n; j++)
-                if (tested && i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
+                if (i != j && (i < j || !symmetric)) report->q.data[(r * n + i) * n + j] = (cel_real)p[pairs++];
         for (i = 0; i < n && symmetric; i++)
             for (j = 0; j < i; j++) report->q.data[(r * n + i) * n + j] = report->q.data[(r * n + j) * n + i];
     }
@@ -11361,6 +11408,38 @@ static cel_status celi_score_given(celi_score_data *d, const cel_score_options *
     return d->pool.status ? celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1) : CEL_OK;
 }
 
+/* Fewer cells than genes: X in coordinates of the space that its rows span, x = X B, and B in d->space. B = X^T V / s
+ * from the eigenvectors V of X X^T and their eigenvalues s^2, but for those next to nothing; then, B^T B being I only
+ * to rounding over the least s, a Newton step towards orthonormal columns: B (3 I - B^T B) / 2. */
+static cel_status celi_score_reduce(celi_score_data *d, cel_work *work)
+{
+    const double least = sizeof(cel_real) == 4 ? 1e-6 : 1e-13;
+    int64_t S = d->x.rows, n = d->x.cols, i, k, none = 0;
+    celi_pool pool = CEL_ZERO;
+    double *values = (double *)celi_pool_get(&pool, S, sizeof(double));
+    cel_mat square = celi_pool_mat(&pool, S, S), v = celi_pool_mat(&pool, S, S), rough, rows;
+    cel_status status = pool.status;
+    if (!status) status = cel_mat_syrk(0, 1, d->x, 0, square, work);
+    if (!status) status = cel_mat_eigen(square, values, v);
+    for (i = 0; i < S && !status && !(values[i] > least * values[S - 1]); i++) none++;
+    v = cel_mat_block(v, 0, none, S, S - none);
+    for (i = 0; i < S && !status; i++)
+        for (k = 0; k < v.cols; k++) v.data[i * v.stride + k] *= (cel_real)(1 / sqrt(values[none + k]));
+    rough = celi_pool_mat(&pool, n, v.cols);
+    d->space = celi_pool_mat(&d->pool, n, v.cols);
+    rows = celi_pool_mat(&d->pool, S, v.cols);
+    if (!status) status = pool.status ? pool.status : d->pool.status;
+    if (!status) status = cel_mat_gemm(1, 0, 1, d->x, v, 0, rough, work);
+    square = cel_mat_block(square, 0, 0, v.cols, v.cols);
+    if (!status) status = cel_mat_syrk(1, (cel_real)-0.5, rough, 0, square, work);
+    for (i = 0; i < v.cols && !status; i++) square.data[i * square.stride + i] += (cel_real)1.5;
+    if (!status) status = cel_mat_gemm(0, 0, 1, rough, square, 0, d->space, work);
+    if (!status) status = cel_mat_gemm(0, 0, 1, d->x, d->space, 0, rows, work);
+    if (!status) d->x = rows;
+    celi_pool_free(&pool);
+    return status;
+}
+
 /* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
 static cel_status celi_score_sum_up(celi_score_data *d, int by_group, cel_error *err, cel_work *work)
 {
@@ -11404,13 +11483,14 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     cel_score_options o = CEL_ZERO;
     const double real = sizeof(cel_real), S = (double)relations->cells, n = (double)genes, R = (double)relations->count;
     const double threads = cel_threads();
-    double blocks = 0, m, w, parts, team, folds, fields, sums, cells = 0, moments;
+    double blocks = 0, k = n, m, w, parts, team, folds, fields, sums, cells = 0, moments;
     int64_t r;
     int by_group;
     if (options) o = *options;
     if (o.measured || o.size) o.form = CEL_SCORE_MOMENT;
     for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
-    m = blocks * n;
+    if (celi_score_confined(&o) && S < n - 1) k = S;
+    m = blocks * k;
     w = m + 1;
     fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
     by_group = o.form == CEL_SCORE_MOMENT || ((o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) && genes >= 30);
@@ -11418,16 +11498,17 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
     /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
     moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
-    if (3 * n * (n + 64) * 8 > 8 * w * w) moments += 3 * n * (n + 64) * 8;
+    if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
+    if (k < n) moments += (3 * n * k + 3 * k * k) * real;
     /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
-    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, n, blocks) : 1;
-    sums = celi_quadratic_bytes(n, R, blocks) + (2 * m * n + 2 * n * n + 2 * m * m) * real + 8 * w * w +
-           8 * fields * (3 * w + m) + R * n * n * real + celi_product_bytes(w) +
-           (o.measured ? ((R + 1) * n * n + 2 * m * n) * real + 50 * n : 0);
+    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, k, blocks) : 1;
+    sums = celi_quadratic_bytes(k, R, blocks) + (2 * m * k + k * k + n * k + 2 * m * m + R * n * n) * real + 8 * w * w +
+           8 * fields * (3 * w + m) + celi_product_bytes(w) +
+           (o.measured ? (R * k * k + n * n + 2 * m * n) * real + 80 * n : 0);
     moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
     if (o.measured) moments += (2 * R * n * n + 3 * n) * real + 32 * folds * n;
     if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK || o.measured)
-        moments += folds * (R * n * n + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
+        moments += folds * (R * k * k + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
     /* A problem of the cells, and of J+ beside another. */
     if (!by_group || o.form == CEL_SCORE_PICK)
         cells = S * ((m + n) * real + 8) + (CELI_MOMENTS_BLOCK * w + 2 * CELI_SCORE_ROWS * n + fields * n * n) * real +
@@ -11463,17 +11544,6 @@ static cel_status celi_score_contacts(const celi_score_data *d, cel_score_report
         for (g = 0; g < d->groups; g++) report->contact_groups[r] += r == 0 || seen[r * d->groups + g];
     celi_free(seen);
     return seen && report->contacts && report->contact_groups ? CEL_OK : CEL_ERR_MEMORY;
-}
-
-CEL_API_DEF cel_score_options cel_score_measured(const double *size)
-{
-    cel_score_options o = CEL_ZERO;
-    o.form = CEL_SCORE_MOMENT;
-    o.field = CEL_SCORE_FIELD_SLIDE;
-    o.ridge = CEL_SCORE_PICKED;
-    o.size = size;
-    o.measured = 1;
-    return o;
 }
 
 /* Hands over, or frees: the end of both fits. */
@@ -11522,6 +11592,9 @@ CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, 
         if (o.measured) o.form = CEL_SCORE_MOMENT;
         if (o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) o.form = celi_score_plain(x.cols);
         own.zeros = d.zeros;
+        if (celi_score_confined(&o) && x.rows < x.cols - 1) status = celi_score_reduce(&d, work);
+    }
+    if (!status) {
         status = celi_score_sum_up(&d, o.form == CEL_SCORE_MOMENT, err, work);
     }
     if (!status) status = cel_model_new(x.cols, relations->count, o.field != CEL_SCORE_FIELD_NONE, out);
@@ -11976,22 +12049,21 @@ CEL_API_DEF cel_status cel_adam_new(int64_t count, cel_adam *out)
 {
     memset(out, 0, sizeof *out);
     if (count < 0) return CEL_ERR_ARG;
-    out->m = (double *)celi_alloc((size_t)count, sizeof(double));
-    out->v = (double *)celi_alloc((size_t)count, sizeof(double));
+    out->m = (double *)celi_alloc((size_t)count, 2 * sizeof(double));
+    if (!out->m) return CEL_ERR_MEMORY;
+    out->v = out->m + count;
     out->count = count;
-    if (out->m && out->v) return CEL_OK;
-    cel_adam_free(out);
-    return CEL_ERR_MEMORY;
+    return CEL_OK;
 }
 
 CEL_API_DEF void cel_adam_free(cel_adam *a)
 {
     celi_free(a->m);
-    celi_free(a->v);
     memset(a, 0, sizeof *a);
 }
 
-/* The constants of one step, bias corrections included. */
+/* The constants of one step. The means m and v start at zero and so are too small at first; 1 - beta^t is by how much,
+ * and rate and root hold its inverse, so that an entry costs one root and one division. */
 typedef struct celi_adam_rule {
     double b1, b2, rate, root, eps, decay;
 } celi_adam_rule;
@@ -12038,7 +12110,7 @@ CEL_API_DEF void cel_adam_step(cel_adam *a, cel_mat grad, const cel_adam_options
 
 /* ---- the estimator: gradient, step, project, loss (manual, section 2) ---- */
 
-/* One slide as the objective sees it. */
+/* One slide as the objective sees it: whatever the number of its cells, these sums are all that the loss needs. */
 typedef struct celi_paper_slide {
     double *c0, *c1;      /* (n x n) X^T X and X^T W X */
     double *mean, *u;     /* (n) m, and M m at the last evaluation */
@@ -12047,16 +12119,17 @@ typedef struct celi_paper_slide {
     cel_paper_value loss; /* there */
 } celi_paper_slide;
 
-/* A fit. Forces are in double whatever cel_real is: 200 steps add up. Once folded they are symmetric with unit
- * diagonals, and only what is right of the diagonal is read and kept up to date: half the work. */
+/* A fit. Forces are in double whatever cel_real is: 200 steps add up, and one may be smaller than what a float of size
+ * 1 can tell. Once folded they are symmetric with unit diagonals, and only what is right of the diagonal is read and
+ * kept up to date: half the work. */
 typedef struct celi_paper_fit {
     int64_t n, slides;
     double *force;  /* (2 x n x n) intra, inter */
     double *row;    /* (2 x n) a row of each one's gradient */
     int64_t *order; /* (slides) in which they take their turns */
     celi_paper_slide *slide;
-    celi_pool pool;
-    cel_adam adam; /* empty for SGD */
+    celi_pool pool; /* owns all of these */
+    cel_adam adam;  /* empty for SGD */
     double lr, zmft;
     cel_sphere sphere;
     int folded;
@@ -12068,17 +12141,17 @@ static void celi_paper_close(celi_paper_fit *f)
     cel_adam_free(&f->adam);
 }
 
-/* A slide's moments, out of what cel_moments_add gathered. */
+/* A slide's moments, out of what cel_moments_add gathered: the first block is the identity's, the next that of W. */
 static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *moments, double q, celi_paper_slide *t,
                                         cel_error *err)
 {
     int64_t n = f->n;
     if (moments->genes != n || moments->relations != 2)
-        return celi_fail(err, CEL_ERR_SHAPE, "the moments are not of this model", -1, -1, -1);
-    if (moments->cells < 1) return celi_fail(err, CEL_ERR_DATA, "a slide without cells", -1, -1, -1);
-    if (!(q > 0 && q <= DBL_MAX)) return celi_fail(err, CEL_ERR_ARG, "a slide's q is not positive", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the moments are not of this model", -1);
+    if (moments->cells < 1) return celi_bad(err, CEL_ERR_DATA, "a slide without cells", -1);
+    if (!(q > 0 && q <= DBL_MAX)) return celi_bad(err, CEL_ERR_ARG, "a slide's q is not positive", -1);
     t->c0 = (double *)celi_pool_get(&f->pool, 2 * (n + 1) * n, sizeof(double));
-    if (!t->c0) return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
+    if (!t->c0) return celi_no_memory(err);
     t->c1 = t->c0 + n * n;
     t->mean = t->c1 + n * n;
     t->u = t->mean + n;
@@ -12093,7 +12166,8 @@ static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *mo
 /* 1 for a setting that is 0 (the default) or positive; NaN is neither. */
 static int celi_paper_setting(double v) { return v >= 0 && v <= DBL_MAX; }
 
-/* What the fit and the generator ask of their options; genes for the sphere. */
+/* What the fit and the generator ask of their options; genes for the sphere, whose log area has no meaning for one gene
+ * (the paper's is of three dimensions whatever the genes are). */
 static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, cel_error *err)
 {
     const char *wrong = NULL;
@@ -12105,15 +12179,15 @@ static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, ce
     else if (o->optimiser != CEL_OPTIMISER_SGD && o->optimiser != CEL_OPTIMISER_ADAM) wrong = "no such optimiser";
     else if (o->sphere != CEL_SPHERE_PAPER && o->sphere != CEL_SPHERE_RIGHT) wrong = "no such sphere";
     else if (genes < 1 || (o->sphere == CEL_SPHERE_RIGHT && genes < 2)) wrong = "too few genes";
-    return wrong ? celi_fail(err, CEL_ERR_ARG, wrong, -1, -1, -1) : CEL_OK;
+    return wrong ? celi_bad(err, CEL_ERR_ARG, wrong, -1) : CEL_OK;
 }
 
 /* What the published log Z asks of a model. */
 static cel_status celi_paper_model(const cel_model *m, cel_error *err)
 {
-    if (m->field) return celi_fail(err, CEL_ERR_ARG, "the published model has no field", -1, -1, -1);
+    if (m->field) return celi_bad(err, CEL_ERR_ARG, "the published model has no field", -1);
     if (m->relations == 2 && m->force.rows == 2 * m->genes && m->force.cols == m->genes) return CEL_OK;
-    return celi_fail(err, CEL_ERR_SHAPE, "not a model of two relations", -1, -1, -1);
+    return celi_bad(err, CEL_ERR_SHAPE, "not a model of two relations", -1);
 }
 
 /* Checks all that is given and opens a fit; on failure nothing is left open. */
@@ -12125,7 +12199,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     memset(f, 0, sizeof *f);
     if (!status) status = celi_paper_model(model, err);
     if (status) return status;
-    if (slides < 1) return celi_fail(err, CEL_ERR_ARG, "no slides", -1, -1, -1);
+    if (slides < 1) return celi_bad(err, CEL_ERR_ARG, "no slides", -1);
     f->n = n;
     f->slides = slides;
     f->lr = celi_or(o->lr, 0.05);
@@ -12137,7 +12211,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     f->slide = (celi_paper_slide *)celi_pool_get(&f->pool, slides, sizeof(celi_paper_slide));
     status = f->pool.status;
     if (!status && o->optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(2 * n * n, &f->adam);
-    if (status) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (status) celi_no_memory(err);
     for (s = 0; s < slides && !status; s++) {
         f->order[s] = s;
         status = celi_paper_slide_open(f, moments + s, o->slide_q ? o->slide_q[s] : celi_or(o->q, 6), f->slide + s,
@@ -12157,7 +12231,8 @@ static void celi_paper_symmetrise(int64_t n, double *a)
         for (j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
 }
 
-/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. */
+/* Before the first projected step: P(F - lr dF) needs the symmetric parts of F and of dF only. C0 = X^T X is symmetric
+ * already; C1 need not be, where W is not, and its symmetric part has the same products with symmetric forces. */
 static void celi_paper_fold(celi_paper_fit *f)
 {
     int64_t s;
@@ -12168,7 +12243,9 @@ static void celi_paper_fold(celi_paper_fit *f)
     f->folded = 1;
 }
 
-/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs. */
+/* The loss of a slide at the forces, and u, k and S f'(k)/k, which its gradient needs, in one walk over the forces:
+ * with M = 2 F_0 + q F_1 it adds up u = M m, k = |u|, <F_0, C0> and <F_1, C1>. Folded, it sees each pair of genes once,
+ * and what is right of the diagonal stands for both sides. */
 static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 {
     int64_t n = f->n, i, j;
@@ -12207,7 +12284,8 @@ static void celi_paper_evaluate(const celi_paper_fit *f, celi_paper_slide *t)
 
 /* Adds scale times row i of a slide's gradient to intra and inter (n each). With
  *   r = S (f'(k)/k) u m^T - (S/2) m m^T:   dloss/dF_0 = 2 r - z C0,   dloss/dF_1 = q r - z C1,
- * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal. */
+ * for A is M / 2. Folded, it is the row of the symmetric part, right of the diagonal: u m^T gives half of itself to
+ * (i, j) and half to (j, i), so that row i sees u_i m_j / 2 (by_m) and m_i u_j / 2 (by_u). */
 static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide *t, int64_t i, double scale,
                                 double *intra, double *inter)
 {
@@ -12223,7 +12301,8 @@ static void celi_paper_gradient(const celi_paper_fit *f, const celi_paper_slide 
     }
 }
 
-/* Clamps a row to [0, 1]. NaN stays, so that a fit that diverged is told from one that did not. */
+/* Clamps a row to [0, 1]: written as two choices, which compilers make minima and maxima of. NaN stays, so that a fit
+ * that diverged is told from one that did not. */
 static void celi_paper_project(double *a, int64_t count)
 {
     int64_t j;
@@ -12246,6 +12325,7 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
         double *intra = f->force + i * n, *inter = intra + n * n;
         int64_t from = f->folded ? i + 1 : 0;
         if (!f->adam.count) {
+            /* u and m are those of the last evaluation, so that a row may step before the next one's gradient. */
             for (k = 0; k < count; k++) celi_paper_gradient(f, f->slide + list[k], i, -f->lr, intra, inter);
         } else {
             memset(f->row, 0, 2 * (size_t)n * sizeof *f->row);
@@ -12263,7 +12343,8 @@ static void celi_paper_step(celi_paper_fit *f, const int64_t *list, int64_t coun
     }
 }
 
-/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. */
+/* Epoch e: the slides one by one in a fresh order, or all together. Returns their losses, each before its own step. The
+ * order is a shuffle of the last epoch's (Fisher and Yates), by numbers that are a function of seed and epoch. */
 static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, int64_t e)
 {
     int64_t together = o->summed ? f->slides : 1, i, k;
@@ -12285,14 +12366,8 @@ static double celi_paper_epoch(celi_paper_fit *f, const cel_paper_options *o, in
     return loss;
 }
 
-/* Entry (i, j) of force r, folded or not. */
-static double celi_paper_at(const celi_paper_fit *f, int64_t r, int64_t i, int64_t j)
-{
-    if (!f->folded) return f->force[(r * f->n + i) * f->n + j];
-    return i == j ? 1 : f->force[(r * f->n + celi_min(i, j)) * f->n + (i < j ? j : i)];
-}
-
-/* Forces out, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not finite. */
+/* Forces out, unfolded, and what the report says of them; CEL_ERR_NUMERIC, nothing written, where the loss is not
+ * finite. */
 static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_paper_report *report)
 {
     cel_paper_value *sum = &report->final;
@@ -12307,9 +12382,12 @@ static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_pap
         if (l->kappa > sum->kappa) sum->kappa = l->kappa;
     }
     if (!(fabs(sum->loss) <= DBL_MAX)) return CEL_ERR_NUMERIC;
+    for (i = 0; i < 2 * n && f->folded; i++)
+        for (j = 0; j <= i % n; j++) /* what is left of the diagonal is the column above it, of the same force */
+            f->force[i * n + j] = j == i % n ? 1 : f->force[(i / n * n + j) * n + i % n];
     for (i = 0; i < 2 * n; i++)
         for (j = 0; j < n; j++) {
-            double v = celi_paper_at(f, i / n, i % n, j);
+            double v = f->force[i * n + j];
             model->force.data[i * model->force.stride + j] = (cel_real)v;
             at_bound += i % n != j && (v <= 0 || v >= 1);
         }
@@ -12343,11 +12421,12 @@ CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments 
     int64_t n = model->genes, i, j;
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
+    /* A fit of one slide that is opened, evaluated and never stepped. */
     o.slide_q = NULL;
     o.optimiser = CEL_OPTIMISER_SGD;
     if (d_force.data) cel_mat_fill(d_force, 0);
     if (d_force.data && (d_force.rows != 2 * n || d_force.cols != n))
-        return celi_fail(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1);
     status = celi_paper_open(&f, model, moments, 1, &o, err);
     if (status) return status;
     celi_paper_evaluate(&f, f.slide);
@@ -12387,10 +12466,11 @@ CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides,
         made.converged = e > 0 && o.tolerance > 0 && fabs(loss - before) <= o.tolerance * fabs(before);
         before = loss;
         if (!(fabs(loss) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        else if (o.progress.fn && o.progress.fn(o.progress.user, "fit", e + 1, epochs, loss)) status = CEL_ERR_STOPPED;
+        else status = celi_tell(&o.progress, "fit", e + 1, epochs, loss);
     }
+    /* Stopped or not, what was reached is evaluated; the model's forces are written only if that is finite. */
     if (status != CEL_ERR_NUMERIC && celi_paper_finish(&f, model, &made)) status = CEL_ERR_NUMERIC;
-    if (status) celi_fail(err, status, cel_strerror(status), -1, -1, -1);
+    if (status) celi_bad(err, status, cel_strerror(status), -1);
     if (status == CEL_ERR_NUMERIC) {
         if (losses) memset(losses, 0, (size_t)epochs * sizeof *losses);
     } else if (report) {
@@ -12414,14 +12494,21 @@ static cel_real celi_angles_real(double v) { return fabs(v) < CELI_ANGLES_TINY ?
 static int celi_angles_fit(cel_mat angles, cel_mat x) { return angles.rows == x.rows && angles.cols == x.cols - 1; }
 
 /* x from angles where d_angles.data is NULL; else d_angles from x, which then holds dL/dx. A run's scratch holds the
- * products of sines, the sines and the cosines of a cell. */
+ * products of sines, the sines and the cosines of a cell. Backwards, p is the derivative by the product of sines that
+ * x_(k+1) and all after it share, so that one walk from the last gene to the first serves all angles. */
 static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, cel_work *work)
 {
     int64_t run, n = x.cols;
     size_t each = (size_t)n * (sizeof(double) + 2 * sizeof(cel_real));
     cel_work own = CEL_ZERO;
-    char *scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
-    if (!scratch) return CEL_ERR_MEMORY;
+    char *scratch;
+    if (n < 2) return CEL_ERR_ARG;
+    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
+    scratch = (char *)cel_work_get(work ? work : &own, CELI_ANGLES_RUNS * each);
+    if (!scratch) {
+        cel_mat_fill(d_angles.data ? d_angles : x, 0);
+        return CEL_ERR_MEMORY;
+    }
     CELI_OMP(omp parallel for schedule(static) if (x.rows * n > CELI_FORK / 16))
     for (run = 0; run < CELI_ANGLES_RUNS; run++) {
         int64_t i, k, end = x.rows * (run + 1) / CELI_ANGLES_RUNS;
@@ -12452,20 +12539,14 @@ static cel_status celi_angles_all(cel_mat angles, cel_mat x, cel_mat d_angles, c
 
 CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x, cel_work *work)
 {
-    cel_mat none = CEL_ZERO;
-    cel_status status;
-    if (x.cols < 2) return CEL_ERR_ARG;
-    if (!celi_angles_fit(angles, x)) return CEL_ERR_SHAPE;
-    status = celi_angles_all(angles, x, none, work);
-    if (status) cel_mat_fill(x, 0);
-    return status;
+    return celi_angles_all(angles, x, cel_mat_none(), work);
 }
 
 CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err)
 {
     int64_t i, j, n = x.cols;
-    if (n < 2) return celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
-    if (!celi_angles_fit(angles, x)) return celi_fail(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1, -1, -1);
+    if (n < 2) return celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
+    if (!celi_angles_fit(angles, x)) return celi_bad(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1);
     for (i = 0; i < x.rows; i++) {
         double size = 0;
         for (j = 0; j < n; j++) size += fabs((double)x.data[i * x.stride + j]);
@@ -12479,6 +12560,7 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
         cel_real *t = angles.data + i * angles.stride;
         double last = (double)row[n - 2], tail = (double)row[n - 1];
         int64_t k;
+        /* From the end: the length of what is after k is that of what is after k + 1, and x_(k+1). */
         t[n - 2] = (cel_real)atan2(tail, last);
         tail = hypot(tail, last);
         for (k = n - 3; k >= 0; k--) {
@@ -12491,12 +12573,7 @@ CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error 
 
 CEL_API_DEF cel_status cel_paper_angles_gradient(cel_mat angles, cel_mat d_x, cel_mat d_angles, cel_work *work)
 {
-    cel_status status;
-    if (d_x.cols < 2) return CEL_ERR_ARG;
-    if (!celi_angles_fit(angles, d_x) || !celi_angles_fit(d_angles, d_x)) return CEL_ERR_SHAPE;
-    status = celi_angles_all(angles, d_x, d_angles, work);
-    if (status) cel_mat_fill(d_angles, 0);
-    return status;
+    return celi_angles_fit(d_angles, d_x) ? celi_angles_all(angles, d_x, d_angles, work) : CEL_ERR_SHAPE;
 }
 
 CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double deviation, cel_mat angles)
@@ -12514,7 +12591,8 @@ CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double devia
 
 /* ---- the generator (manual, section 4) ---- */
 
-/* mean (n) = the mean row of x; a strip of columns is one thread's. */
+/* mean (n) = the mean row of x; a strip of columns is one thread's, so that a sum over cells has one order whatever
+ * the number of threads. */
 static void celi_paper_mean(cel_mat x, double *mean)
 {
     enum { STRIP = 32 };
@@ -12536,40 +12614,36 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     cel_mean_field at;
     cel_paper_options o = CEL_ZERO;
     int64_t n = model->genes, i;
-    double zmft, h = 0, *mean, *d_mean, *energy;
-    cel_mat none = CEL_ZERO;
+    double zmft, h = 0, *mean, *d_mean = NULL, *energy = NULL;
     cel_work own = CEL_ZERO;
     cel_status status;
     memset(loss, 0, sizeof *loss);
     if (options) o = *options;
     status = celi_paper_check(&o, n, err);
     if (!status && !o.no_log_z) status = celi_paper_model(model, err);
-    if (!status && x.rows < 1) status = celi_fail(err, CEL_ERR_ARG, "no cells", -1, -1, -1);
+    if (!status && x.rows < 1) status = celi_bad(err, CEL_ERR_ARG, "no cells", -1);
     if (!status && (x.cols != n || (d_x.data && !celi_same_shape(d_x, x))))
-        status = celi_fail(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1, -1, -1);
+        status = celi_bad(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1);
     if (!work) work = &own;
     mean = (double *)cel_work_get(work, (size_t)(2 * n + model->relations + 1) * sizeof(double));
-    if (!status && !mean) status = celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
-    if (status) {
-        if (d_x.data) cel_mat_fill(d_x, 0);
-        cel_work_free(&own);
-        return status;
+    if (!status && !mean) status = celi_no_memory(err);
+    if (!status) {
+        d_mean = mean + n;
+        energy = d_mean + n;
+        memset(d_mean, 0, (size_t)n * sizeof(double));
+        status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
+        if (!status && !o.no_log_z) {
+            celi_paper_mean(x, mean);
+            status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, cel_mat_none(), d_mean);
+            loss->log_z = at.logz;
+            loss->kappa = at.kappa;
+        }
+        if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
+        if (status) celi_bad(err, status, cel_strerror(status), -1);
     }
-    d_mean = mean + n;
-    energy = d_mean + n;
-    memset(d_mean, 0, (size_t)n * sizeof(double));
-    status = cel_model_energy(model, relations, x, &h, energy, d_x, celi_work_inner(work));
-    if (!status && !o.no_log_z) {
-        celi_paper_mean(x, mean);
-        status = cel_model_logz(model, o.sphere, celi_or(o.q, 6), x.rows, mean, &at, none, d_mean);
-        loss->log_z = at.logz;
-        loss->kappa = at.kappa;
-    }
-    if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
     if (status) {
         memset(loss, 0, sizeof *loss);
         if (d_x.data) cel_mat_fill(d_x, 0);
-        celi_fail(err, status, cel_strerror(status), -1, -1, -1);
     } else {
         zmft = celi_or(o.zmft, 0.1);
         loss->intra = energy[0];
@@ -12579,24 +12653,12 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
         for (i = 0; i < d_x.rows; i++) {
             cel_real *g = d_x.data + i * d_x.stride;
             int64_t k;
+            /* A cell is one S-th of the mean row, which is all that log Z sees of it. */
             for (k = 0; k < n; k++) g[k] = (cel_real)(d_mean[k] / (double)x.rows - zmft * (double)g[k]);
         }
     }
     cel_work_free(&own);
     return status;
-}
-
-/* angles -= the optimiser's step down d (same shape): Adam's, or where there is none lr d. */
-static void celi_paper_descend(cel_adam *adam, cel_mat d, const cel_adam_options *step, cel_mat angles)
-{
-    int64_t i;
-    if (adam) {
-        cel_adam_step(adam, d, step, angles);
-        return;
-    }
-    CELI_OMP(omp parallel for schedule(static) if (angles.rows * angles.cols > CELI_FORK / 4))
-    for (i = 0; i < angles.rows; i++)
-        cel_vec_axpy((cel_real)-step->lr, d.data + i * d.stride, angles.data + i * angles.stride, angles.cols);
 }
 
 CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_relations *relations,
@@ -12609,53 +12671,54 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     cel_adam adam = CEL_ZERO;
     cel_work work = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
-    cel_mat none = CEL_ZERO, d_x, d_angles = CEL_ZERO, rows;
-    int64_t S = angles.rows, n = model->genes, e, i, j, epochs, stopped = 0;
-    cel_status status = CEL_OK;
+    cel_mat d_x, d_angles = CEL_ZERO, rows;
+    int64_t S = angles.rows, n = model->genes, e, epochs;
+    cel_status status = CEL_OK, stopped = CEL_OK;
     if (options) o = *options;
     step.lr = celi_or(o.lr, 0.001);
     epochs = o.epochs ? o.epochs : 50;
     if (last) *last = value;
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
-    if (n < 2) status = celi_fail(err, CEL_ERR_ARG, "fewer than two genes", -1, -1, -1);
+    if (n < 2) status = celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
     else if (angles.cols != n - 1 || (x.data && !celi_angles_fit(angles, x)))
-        status = celi_fail(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1, -1, -1);
-    for (i = 0; i < S && !status; i++)
-        for (j = 0; j < n - 1 && !status; j++)
-            if (!(fabs((double)angles.data[i * angles.stride + j]) <= DBL_MAX))
-                status = celi_fail(err, CEL_ERR_DATA, "an angle is not finite", -1, i, j);
+        status = celi_bad(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1);
+    else status = celi_scan(angles, -DBL_MAX, DBL_MAX, "an angle is not finite", NULL, err);
     rows = x.data ? x : celi_pool_mat(&pool, S, n);
     d_x = celi_pool_mat(&pool, S, n);
     if (!status) status = pool.status;
     if (!status && o.optimiser == CEL_OPTIMISER_ADAM) status = cel_adam_new(S * (n - 1), &adam);
+    /* The gradient by the angles overwrites the one by x, from the last gene to the first. */
     if (!status) d_angles = cel_mat_block(d_x, 0, 0, S, n - 1);
     for (e = 0; !status; e++) {
-        /* After the last step once more, for what is handed out. */
+        /* After the last step once more, without a gradient, for what is handed out. */
         int ended = e == epochs || stopped;
         status = cel_paper_from_angles(angles, rows, &work);
         if (!status)
-            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? none : d_x, err, &work);
+            status = cel_paper_generate_loss(model, relations, rows, &o, &value, ended ? cel_mat_none() : d_x, err,
+                                             &work);
         if (status || ended) break;
         if (losses) losses[e] = value.loss;
-        stopped = o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows);
+        if (o.each && e % (o.thin ? o.thin : 5) == 0 && o.each(o.each_user, e, rows)) stopped = CEL_ERR_STOPPED;
         if (stopped) break;
         status = cel_paper_angles_gradient(angles, d_x, d_angles, &work);
         if (status) break;
-        celi_paper_descend(adam.count ? &adam : NULL, d_angles, &step, angles);
-        stopped = o.progress.fn && o.progress.fn(o.progress.user, "generate", e + 1, epochs, value.loss);
+        if (adam.count) cel_adam_step(&adam, d_angles, &step, angles);
+        else cel_mat_axpy((cel_real)-step.lr, d_angles, angles);
+        stopped = celi_tell(&o.progress, "generate", e + 1, epochs, value.loss);
     }
     cel_adam_free(&adam);
     cel_work_free(&work);
     celi_pool_free(&pool);
     if (!status && last) *last = value;
-    if (!status) return stopped ? celi_fail(err, CEL_ERR_STOPPED, cel_strerror(CEL_ERR_STOPPED), -1, -1, -1) : CEL_OK;
-    if (status == CEL_ERR_MEMORY) celi_fail(err, status, "out of memory", -1, -1, -1);
+    if (!status) return stopped ? celi_bad(err, stopped, cel_strerror(stopped), -1) : CEL_OK;
+    if (status == CEL_ERR_MEMORY) celi_no_memory(err);
     if (x.data) cel_mat_fill(x, 0);
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
     return status;
 }
 
-/* What perturb calls: rows x (S x n) become what the published generator makes of them. */
+/* What perturb calls: rows x (S x n) become what the published generator makes of them. The angles of rows of zeros
+ * are not defined, which is an error here as it is there. */
 static CEL_UNUSED cel_status celi_paper_relax(const cel_model *model, const cel_relations *relations,
                                               const cel_paper_options *options, cel_mat x, cel_error *err)
 {
@@ -12691,7 +12754,8 @@ CEL_API_DEF void cel_sample_uniform(uint64_t seed, uint32_t stream, int orthant,
     }
 }
 
-/* Marks the colours of cell i's neighbours in W with i + 1. */
+/* Marks the colours of cell i's neighbours in W with i + 1. What other cells marked is below that, so that the marks
+ * need no clearing between cells. */
 static void celi_colour_mark(const cel_csr *w, int64_t i, const int32_t *colour, int32_t *mark)
 {
     int64_t e;
@@ -12708,9 +12772,9 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
     *colours = 0;
     for (i = 0; i < cells; i++) colour[i] = -1;
     if (also && celi_relations_fit(also, NULL, cells))
-        return celi_fail(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1);
     mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
-    if (!mark) return celi_fail(err, CEL_ERR_MEMORY, "colouring the cells", -1, -1, -1);
+    if (!mark) return celi_bad(err, CEL_ERR_MEMORY, "colouring the cells", -1);
     for (i = 0; i < cells; i++) {
         int32_t c = 0;
         for (r = 0; r < count; r++) {
@@ -12731,22 +12795,22 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
 static cel_status celi_colours_check(const cel_relations *relations, const int32_t *colour, cel_error *err)
 {
     int64_t i, r, e;
-    for (i = 0; i < relations->cells; i++)
+    for (i = 0; i < relations->cells; i++) {
         if (colour[i] < 0 || colour[i] >= relations->cells)
             return celi_fail(err, CEL_ERR_ARG, "a colour is out of range", -1, i, -1);
-    for (i = 0; i < relations->cells; i++)
-        for (r = 0; r < relations->count; r++) {
+        for (r = 1; r < relations->count; r++) { /* the identity joins nobody */
             const cel_csr *w = relations->at[r].w;
-            for (e = w ? w->start[i] : 0; w && e < w->start[i + 1]; e++)
+            for (e = w->start[i]; e < w->start[i + 1]; e++)
                 if (colour[w->index[e]] == colour[i])
                     return celi_fail(err, CEL_ERR_DATA, "neighbours have the same colour", -1, i, -1);
         }
+    }
     return CEL_OK;
 }
 
 /* Scratch of one thread: a block of cells of a colour. Rows are padded with zeros to whole vectors. */
 typedef struct celi_lane {
-    cel_mat x, u, b, t;   /* (block x n): free parts, momenta, fields, scratch */
+    cel_mat x, u, b, t;   /* (cells of the block x n): free parts, momenta, fields, scratch */
     double *radius;       /* (block) of the free part's sphere */
     double *scalar;       /* (4 block) per cell */
     int32_t *order;       /* (n) */
@@ -12775,6 +12839,7 @@ struct cel_sample {
     int64_t adapt;     /* sweeps that adapt the step */
 };
 
+/* The cells of a block. */
 typedef struct celi_batch {
     cel_mat x;           /* all cells (S x n) */
     const int32_t *cell; /* (count) */
@@ -12783,6 +12848,7 @@ typedef struct celi_batch {
     void *context;
 } celi_batch;
 
+/* What is done to a block of cells that lies loaded in a lane. */
 typedef void celi_batch_fn(const cel_sample *s, celi_lane *lane, const celi_batch *batch);
 
 /* Blocks big enough for the products, small enough for the caches, and even in number, so that two threads share them;
@@ -12849,6 +12915,18 @@ static cel_status celi_sampler_lanes(cel_sample *s)
     return s->pool.status;
 }
 
+/* The options with their defaults; a warm-up below 0 becomes none. */
+static cel_sample_options celi_sample_defaults(const cel_sample_options *options)
+{
+    cel_sample_options o = CEL_ZERO;
+    if (options) o = *options;
+    if (!o.moves) o.moves = 6;
+    if (!o.sweeps) o.sweeps = 100;
+    if (!o.thin) o.thin = 1;
+    o.warmup = o.warmup < 0 ? 0 : o.warmup ? o.warmup : 50;
+    return o;
+}
+
 /* cel_sample_new for colours that are known to be right, as of samplers that share them. */
 static cel_status celi_sampler_open(const cel_model *model, const cel_relations *relations,
                                     const cel_sample_options *options, cel_sample **out, cel_error *err)
@@ -12858,16 +12936,14 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     cel_status status = CEL_OK;
     *out = NULL;
     if (celi_relations_fit(relations, model, relations->cells))
-        return celi_fail(err, CEL_ERR_SHAPE, "the model has another number of relations", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "the model has another number of relations", -1);
     if (options && (options->moves < 0 || !(options->step >= 0)))
-        return celi_fail(err, CEL_ERR_ARG, "a negative option of the sampler", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "a negative option of the sampler", -1);
     s = (cel_sample *)celi_alloc(1, sizeof *s);
-    if (!s) return celi_fail(err, CEL_ERR_MEMORY, "a sampler", -1, -1, -1);
+    if (!s) return celi_bad(err, CEL_ERR_MEMORY, "a sampler", -1);
     s->model = model;
     s->relations = relations;
-    if (options) s->options = *options;
-    if (!s->options.moves) s->options.moves = 6;
-    if (!s->options.warmup) s->options.warmup = 50;
+    s->options = celi_sample_defaults(options);
     s->cells = relations->cells;
     s->genes = model->genes;
     s->width = celi_round_up(s->genes, 16);
@@ -12875,7 +12951,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     /* A whole trajectory turns a free cell by a right angle, which makes the next draw independent; never more. */
     s->step_most = 1.5707963 / (s->options.moves * sqrt(s->genes > 1 ? (double)(s->genes - 1) : 1.0));
     s->step = s->options.step > 0 ? s->options.step : s->step_most / 2;
-    s->adapt = s->options.step > 0 || s->options.domain.orthant || s->options.warmup < 0 ? 0 : s->options.warmup;
+    s->adapt = s->options.step > 0 || s->options.domain.orthant ? 0 : s->options.warmup;
     if (!s->options.domain.colour) {
         own = (int32_t *)celi_pool_get(&s->pool, s->cells, sizeof *own);
         if (own) status = cel_sample_colour(relations, NULL, own, &colours, NULL);
@@ -12891,7 +12967,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     }
     if (status) {
         cel_sample_free(s);
-        return celi_fail(err, status, "a sampler", -1, -1, -1);
+        return celi_bad(err, status, "a sampler", -1);
     }
     *out = s;
     return CEL_OK;
@@ -12917,23 +12993,25 @@ CEL_API_DEF void cel_sample_free(cel_sample *s)
     celi_free(s);
 }
 
+/* What is held of a cell that moves (n), or NULL. */
+static const uint8_t *celi_hold(const cel_sample *s, int64_t cell)
+{
+    return s->held[cell] ? s->options.domain.hold + cell * s->genes : NULL;
+}
+
 /* Loads a block: free parts into lane->x, their radii, and into lane->b
  *   scale (h + sum_r (W_r X F_r^T + W_r^T X F_r) + (F_0 + F_0^T) held part):
- * held values act on the free ones like a field. */
-static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch, cel_mat *x, cel_mat *u,
-                                  cel_mat *b)
+ * held values act on the free ones like a field. With it H is, up to a constant and as a function of one free part,
+ *   scale y . G2 y / 2 + b . y, whatever relations there are and whatever is held of the cell. */
+static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, m = batch->count, i, j, r;
-    const uint8_t *hold = s->options.domain.hold;
-    cel_mat t = cel_mat_block(l->t, 0, 0, m, n);
     cel_real scale = (cel_real)s->scale;
     int any = 0, side;
     cel_status status = CEL_OK;
-    *x = cel_mat_block(l->x, 0, 0, m, n);
-    *u = cel_mat_block(l->u, 0, 0, m, n);
-    *b = cel_mat_block(l->b, 0, 0, m, n);
+    l->x.rows = l->u.rows = l->b.rows = l->t.rows = m;
     for (i = 0; i < m; i++) {
-        cel_real *to = b->data + i * b->stride;
+        cel_real *to = l->b.data + i * l->b.stride;
         memset(to, 0, (size_t)n * sizeof *to);
         if (s->model->field) cel_vec_axpy(scale, s->model->field, to, n);
         any |= s->held[batch->cell[i]];
@@ -12942,36 +13020,43 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
         for (side = 0; side < 2 && !status; side++) {
             const cel_csr *w = side ? s->relations->at[r].wt : s->relations->at[r].w;
             if (!w) continue;
-            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, t);
+            status = cel_csr_mul_rows(1, w, batch->cell, m, batch->x, 0, l->t);
             if (!status)
-                status = cel_mat_gemm(0, 0, scale, t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, *b,
+                status = cel_mat_gemm(0, 0, scale, l->t, cel_mat_block(s->right, (2 * r + side) * n, 0, n, n), 1, l->b,
                                       &l->work);
         }
     for (i = 0; i < m; i++) {
-        int64_t cell = batch->cell[i];
-        const cel_real *from = batch->x.data + cell * batch->x.stride;
-        cel_real *to = x->data + i * x->stride, *rest = t.data + i * t.stride;
+        const uint8_t *hold = celi_hold(s, batch->cell[i]);
+        cel_real *to = l->x.data + i * l->x.stride, *rest = l->t.data + i * l->t.stride;
         double held = 0;
-        memcpy(to, from, (size_t)n * sizeof *to);
+        memcpy(to, batch->x.data + batch->cell[i] * batch->x.stride, (size_t)n * sizeof *to);
         if (any) memset(rest, 0, (size_t)n * sizeof *rest);
-        for (j = 0; s->held[cell] && j < n; j++)
-            if (hold[cell * n + j]) {
+        for (j = 0; hold && j < n; j++)
+            if (hold[j]) {
                 rest[j] = to[j];
                 held += (double)to[j] * (double)to[j];
                 to[j] = 0;
             }
         l->radius[i] = held < 1 ? sqrt(1 - held) : 0;
     }
-    if (any && !status) status = cel_mat_gemm(0, 0, scale, t, s->g2, 1, *b, &l->work);
+    if (any && !status) status = cel_mat_gemm(0, 0, scale, l->t, s->g2, 1, l->b, &l->work);
     return status;
+}
+
+/* The random numbers of a cell in this sweep: those of its id, so that paired runs draw alike on different cells. */
+static cel_rng celi_cell_rng(const cel_sample *s, int64_t cell)
+{
+    uint32_t id = s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell;
+    return cel_rng_at(s->options.seed, s->options.stream, id, s->sweep);
 }
 
 /* Sets to zero what is held of a row of cell `cell`. */
 static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 {
+    const uint8_t *hold = celi_hold(s, cell);
     int64_t j;
-    for (j = 0; s->held[cell] && j < s->genes; j++)
-        if (s->options.domain.hold[cell * s->genes + j]) row[j] = 0;
+    for (j = 0; hold && j < s->genes; j++)
+        if (hold[j]) row[j] = 0;
 }
 
 /* Writes the free part `row` to cell `cell` of x, rescaled to the radius, so that rounding cannot pile up over the
@@ -12979,18 +13064,14 @@ static void celi_batch_mask(const cel_sample *s, int64_t cell, cel_real *row)
 static void celi_batch_store(const cel_sample *s, const celi_batch *batch, int64_t cell, const cel_real *row,
                              double radius, double sign)
 {
-    const uint8_t *hold = s->options.domain.hold;
+    const uint8_t *hold = celi_hold(s, cell);
     cel_real *to = batch->x.data + cell * batch->x.stride, f;
     double length = cel_vec_nrm2(row, s->genes);
     int64_t j;
     if (!(length > 0)) return;
     f = (cel_real)(sign * radius / length);
-    if (s->held[cell]) {
-        for (j = 0; j < s->genes; j++)
-            if (!hold[cell * s->genes + j]) to[j] = f * row[j];
-    } else {
-        for (j = 0; j < s->genes; j++) to[j] = f * row[j];
-    }
+    for (j = 0; j < s->genes; j++)
+        if (!hold || !hold[j]) to[j] = f * row[j];
 }
 
 /* x <- a x + b u, u <- c x + d u, on padded rows. Inner loops of constant length over local arrays are what
@@ -13020,12 +13101,11 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
     double *step = l->scalar, *change = step + s->block, *pick = change + s->block, *side = pick + s->block;
     int64_t n = s->genes, i, m = batch->count;
     int k, moves = s->options.moves;
-    cel_mat x, u, b;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
+    cel_mat x = l->x, u = l->u, b = l->b;
+    /* A normal momentum, made tangent: orthogonal to x and zero where values are held. */
     for (i = 0; i < m; i++) {
         int64_t cell = batch->cell[i];
-        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
+        cel_rng rng = celi_cell_rng(s, cell);
         cel_real *xi = x.data + i * x.stride, *ui = u.data + i * u.stride;
         double r2 = l->radius[i] * l->radius[i], along;
         /* A step of random length, or trajectories of a period would come back to where they began. */
@@ -13049,6 +13129,7 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
             cel_vec_axpy((cel_real)alpha, bi, ui, s->width);
             celi_batch_mask(s, batch->cell[i], ui);
             if (!(step[i] > 0)) continue;
+            /* The tangent part is u - (along / r^2) x, of this length. */
             along = cel_vec_dot(xi, ui, s->width);
             length = cel_vec_dot(ui, ui, s->width) - along * along / r2;
             length = length > 0 ? sqrt(length) : 0;
@@ -13059,6 +13140,8 @@ static void celi_batch_hmc(const cel_sample *s, celi_lane *l, const celi_batch *
                 change[i] += along + field / 2 - kinetic * kinetic / 2;
                 continue;
             }
+            /* The speed is |u| times the step, so that a time of one step turns by this angle: x towards the tangent
+             * part of u, and u back towards x, with what takes the part along x out folded into the factors. */
             t = length * step[i] * step[i] / r;
             c = cos(t);
             t = sin(t);
@@ -13116,18 +13199,18 @@ static void celi_pair_turn(const cel_sample *s, cel_real *x, cel_real *g, int64_
     }
 }
 
+/* Rounds of random pairs for each cell of a block: a shuffle, and its neighbours make the pairs. b becomes the gradient
+ * of H. Pair k begins at its own word of the cell's numbers, whatever its predecessors drew. */
 static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
     int64_t n = s->genes, i, j, m = batch->count;
-    const uint8_t *hold = s->options.domain.hold;
-    cel_mat x, u, b;
+    cel_mat x = l->x, b = l->b;
     int k;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
-    if (!l->status) l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
+    l->status = cel_mat_gemm(0, 0, (cel_real)s->scale, x, s->g2, 1, b, &l->work);
     for (i = 0; i < m && !l->status; i++) {
         int64_t cell = batch->cell[i];
-        cel_rng rng = cel_rng_at(s->options.seed, s->options.stream,
-                                 s->options.domain.id ? s->options.domain.id[cell] : (uint32_t)cell, s->sweep);
+        const uint8_t *hold = celi_hold(s, cell);
+        cel_rng rng = celi_cell_rng(s, cell);
         cel_real *xi = x.data + i * x.stride, *gi = b.data + i * b.stride;
         for (j = 0; j < n; j++) l->order[j] = (int32_t)j;
         for (k = 0; k < s->options.moves; k++) {
@@ -13142,7 +13225,7 @@ static void celi_batch_orthant(const cel_sample *s, celi_lane *l, const celi_bat
             }
             for (j = 0; j + 1 < n; j += 2) {
                 int64_t a = l->order[j], c = l->order[j + 1];
-                if (s->held[cell] && (hold[cell * n + a] || hold[cell * n + c])) continue;
+                if (hold && (hold[a] || hold[c])) continue;
                 rng.block = place + (uint32_t)(n + 4 * j);
                 rng.left = 0;
                 celi_pair_turn(s, xi, gi, a, c, &rng, batch->share);
@@ -13175,11 +13258,12 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
                 celi_batch batch;
                 batch.x = x;
                 batch.cell = s->list + first + at * block;
-                batch.count = count - at * block < block ? count - at * block : block;
+                batch.count = celi_min(count - at * block, block);
                 batch.share = s->share + 2 * at;
                 batch.context = context;
                 batch.share[0] = batch.share[1] = 0;
-                fn(s, s->lane + k, &batch);
+                s->lane[k].status = celi_batch_load(s, s->lane + k, &batch);
+                if (!s->lane[k].status) fn(s, s->lane + k, &batch);
             }
         }
         for (k = 0; k < lanes; k++)
@@ -13290,6 +13374,7 @@ CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, 
     if (chains < 1 || length < 8) return CEL_OK;
     h = (double *)celi_alloc((size_t)count, (size_t)half * sizeof *h);
     if (!h) return CEL_ERR_MEMORY;
+    /* Half chains: a trend within a chain shows as a difference between its halves. */
     for (c = 0; c < count; c++) {
         memcpy(h + c * half, trace + c / 2 * length + (c % 2 ? length - half : 0), (size_t)half * sizeof *h);
         for (t = 0; t < half; t++) all += h[c * half + t] / (n * m);
@@ -13329,7 +13414,7 @@ static cel_status celi_sample_check(const cel_model *model, const cel_relations 
                                     cel_error *err)
 {
     if (celi_relations_fit(relations, model, x.rows) || x.cols != model->genes)
-        return celi_fail(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1);
     return celi_rows_unit(x, orthant, err);
 }
 
@@ -13351,47 +13436,40 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
                                       const cel_sample_options *options, cel_mat x, double *trace,
                                       cel_sample_report *report, cel_error *err)
 {
-    cel_sample_options o = CEL_ZERO;
+    cel_sample_options o = celi_sample_defaults(options);
     cel_sample_report r = CEL_ZERO;
     cel_sample *s = NULL;
     double *own = NULL;
     cel_work work = CEL_ZERO;
-    int64_t t, total;
+    int64_t t, total = o.warmup + o.sweeps;
     cel_status status;
-    if (options) o = *options;
-    if (!o.sweeps) o.sweeps = 100;
-    if (!o.warmup) o.warmup = 50;
-    if (o.warmup < 0) o.warmup = 0;
-    if (!o.thin) o.thin = 1;
     if (report) *report = r;
-    if (o.sweeps < 0 || o.thin < 0) return celi_fail(err, CEL_ERR_ARG, "a negative number of sweeps", -1, -1, -1);
+    if (o.sweeps < 0 || o.thin < 0) return celi_bad(err, CEL_ERR_ARG, "a negative number of sweeps", -1);
     status = celi_sample_check(model, relations, x, o.domain.orthant, err);
     if (!status) status = cel_sample_new(model, relations, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
-    if (!trace) status = celi_fail(err, CEL_ERR_MEMORY, "the trace of the energy", -1, -1, -1);
-    total = o.warmup + o.sweeps;
+    if (!trace) status = celi_bad(err, CEL_ERR_MEMORY, "the trace of the energy", -1);
     for (t = 0; t < total && !status; t++) {
-        int64_t sweep = t - o.warmup;
+        int64_t sweep = t - o.warmup; /* from 0 on those that count */
         status = cel_sample_sweep(s, x);
-        if (!status && sweep >= 0) {
-            r.acceptance += s->acceptance;
-            r.sweeps++;
-        }
-        if (!status && sweep >= 0 && (sweep + 1) % o.thin == 0) {
+        if (status) break;
+        r.acceptance += sweep >= 0 ? s->acceptance : 0;
+        r.sweeps += sweep >= 0;
+        if (sweep >= 0 && (sweep + 1) % o.thin == 0) {
             status = cel_model_energy(model, relations, x, trace + r.recorded, NULL, cel_mat_none(), &work);
             r.recorded++;
             if (!status && o.each && o.each(o.each_user, sweep, x)) status = CEL_ERR_STOPPED;
         }
-        if (!status && o.progress.fn && o.progress.fn(o.progress.user, "sample", t + 1, total, s->acceptance))
-            status = CEL_ERR_STOPPED;
+        if (!status) status = celi_tell(&o.progress, "sample", t + 1, total, s->acceptance);
     }
     if (!status || status == CEL_ERR_STOPPED) {
+        /* A run that was stopped reports what it has seen. */
         cel_status told = celi_sample_tell(s, trace, &r);
         if (report) *report = r;
         if (told) status = told;
     }
-    if (status) celi_fail(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1, -1, -1);
+    if (status) celi_bad(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1);
     celi_free(own);
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13443,6 +13521,7 @@ static void celi_maximiser(const cel_sample *s, const cel_real *w, cel_real *x, 
         else x[j] = (cel_real)(radius / sqrt(length) * (double)w[j]);
 }
 
+/* x becomes of length radius. */
 static void celi_rescale(int64_t n, cel_real *x, double radius)
 {
     cel_real f = (cel_real)(radius / cel_vec_nrm2(x, n));
@@ -13460,8 +13539,11 @@ static double celi_secular_value(const cel_sample *s, const cel_real *w, const c
 }
 
 /* y becomes the maximiser of that over |y| = radius: y_j = w_j / (v - value_j) with v above all values, from
- * |y| = radius by Newton's method on 1 / |y|, which rises to it. Then z moves towards y and `beyond` < 1 times as far
- * again, or less where the sum would fall. t (n) is scratch. */
+ * |y| = radius. That is the secular equation: |y| falls from infinity at the largest value to 0, so that it has one
+ * root. Newton's method is on 1 / |y|, which is close to straight in v and concave: from the left, where one axis alone
+ * has length radius, it rises to the root and never oversteps. v is kept as what it is above the largest value, because
+ * the two may be almost equal. Then z moves towards y and `beyond` < 1 times as far again, or less where the sum would
+ * fall. t (n) is scratch. */
 static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real *y, cel_real *t, double radius,
                          double beyond)
 {
@@ -13500,10 +13582,9 @@ static void celi_secular(const cel_sample *s, cel_real *w, cel_real *z, cel_real
  * that may leave it, takes four steps of the gauge. */
 static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batch *batch)
 {
-    int64_t n = s->genes, i, m = batch->count;
-    cel_mat x, u, b, t = cel_mat_block(l->t, 0, 0, m, n);
+    int64_t i, m = batch->count;
+    cel_mat x = l->x, u = l->u, b = l->b, t = l->t;
     int k, any = s->options.domain.orthant;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) any |= s->held[batch->cell[i]];
     for (k = 0; k < 4 && any && !l->status; k++) {
         cel_mat_copy(b, u);
@@ -13511,8 +13592,7 @@ static void celi_batch_ascent(const cel_sample *s, celi_lane *l, const celi_batc
         for (i = 0; i < m && !l->status; i++) {
             int64_t cell = batch->cell[i];
             if (s->options.domain.orthant || s->held[cell])
-                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i],
-                               s->held[cell] ? s->options.domain.hold + cell * n : NULL);
+                celi_maximiser(s, u.data + i * u.stride, x.data + i * x.stride, l->radius[i], celi_hold(s, cell));
         }
     }
     if (!s->options.domain.orthant && !l->status) {
@@ -13544,7 +13624,6 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     cel_sample *s = NULL;
     double half;
     cel_work work = CEL_ZERO;
-    cel_mat none = CEL_ZERO;
     cel_status status;
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 500;
@@ -13555,22 +13634,21 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
     if (!status) status = cel_sample_new(model, relations, &so, &s, err);
     if (status) return status;
     status = celi_ascent_gauge(s, &half);
-    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, none, &work);
+    if (!status) status = cel_model_energy(model, relations, x, &r.start, NULL, cel_mat_none(), &work);
     r.energy = r.start;
     if (o.trace) o.trace[0] = r.start;
     while (r.sweeps < o.sweeps && !r.converged && !status) {
         double before = r.energy, beyond = r.sweeps < CELI_ASCENT_FAR ? 0.97 : 0.7;
         status = celi_sampler_pass(s, x, celi_batch_ascent, &beyond);
-        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &r.energy, NULL, cel_mat_none(), &work);
         if (status) break;
         if (o.trace) o.trace[r.sweeps + 1] = r.energy;
         r.converged = (r.sweeps >= CELI_ASCENT_FAR || o.domain.orthant) &&
                       r.energy - before <= o.tolerance * fabs(r.energy);
         r.sweeps++;
-        if (o.progress.fn && o.progress.fn(o.progress.user, "ascent", r.sweeps, o.sweeps, r.energy))
-            status = CEL_ERR_STOPPED;
+        status = celi_tell(&o.progress, "ascent", r.sweeps, o.sweeps, r.energy);
     }
-    if (status) celi_fail(err, status, "the ascent", -1, -1, -1);
+    if (status) celi_bad(err, status, "the ascent", -1);
     if (report) *report = r;
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13590,7 +13668,9 @@ typedef struct celi_annealing {
 } celi_annealing;
 
 /* One run, from the uniform law up to exp(H), in temperatures that rise with the square of the rung: most of the change
- * is at the start. Run 0 only finds the step of every rung: those that count must not adapt to what they weigh. */
+ * is at the start. The weight is Neal's: before each move the tissue's H counts with the rise in
+ * temperature, and the last rung needs no move, for nothing is weighed after it. Run 0 only finds the step of every
+ * rung: those that count must not adapt to what they weigh. */
 static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *weight)
 {
     const cel_logz_options *o = a->o;
@@ -13613,9 +13693,8 @@ static cel_status celi_annealing_run(celi_annealing *a, int64_t run, double *wei
         if (!run) celi_sampler_adapt(s, 0.5);
         if (!run) a->step[k] = s->step;
         else if (s->acceptance < a->report->acceptance) a->report->acceptance = s->acceptance;
-        if (!status && o->progress.fn &&
-            o->progress.fn(o->progress.user, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz))
-            status = CEL_ERR_STOPPED;
+        if (!status)
+            status = celi_tell(&o->progress, "logz", run * o->rungs + k, (o->runs + 1) * o->rungs, a->report->logz);
     }
     *weight = sum + a->area;
     return status;
@@ -13656,8 +13735,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     if (options) o = *options;
     if (!o.runs) o.runs = 16;
     if (!o.rungs) o.rungs = 200;
-    if (o.runs < 2 || o.rungs < 1)
-        return celi_fail(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1, -1, -1);
+    if (o.runs < 2 || o.rungs < 1) return celi_bad(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1);
     so.seed = o.seed;
     so.domain.orthant = o.orthant;
     so.moves = o.moves;
@@ -13679,7 +13757,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     }
     if (status) {
         memset(report, 0, sizeof *report);
-        celi_fail(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1, -1, -1);
+        celi_bad(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1);
     }
     celi_pool_free(&pool);
     cel_work_free(&a.work);
@@ -13725,9 +13803,8 @@ static void celi_batch_bound(const cel_sample *s, celi_lane *l, const celi_batch
 {
     celi_bound *c = (celi_bound *)batch->context;
     int64_t n = s->genes, i, j, m = batch->count;
-    cel_mat x, u, b;
+    cel_mat x = l->x, u = l->u, b = l->b;
     int k, rounds = c->measure ? 0 : 2;
-    l->status = celi_batch_load(s, l, batch, &x, &u, &b);
     for (i = 0; i < m; i++) {
         cel_real *mu = x.data + i * x.stride;
         double length = cel_vec_nrm2(mu, n);
@@ -13767,7 +13844,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     cel_work work = CEL_ZERO;
     celi_bound c = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
-    cel_mat x, none = CEL_ZERO;
+    cel_mat x;
     double *energy, area = (double)cells * cel_sphere_log_area(model->genes), last = 0, all;
     int64_t t, i;
     cel_status status;
@@ -13775,7 +13852,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 100;
     if (o.orthant || o.sweeps < 0)
-        return celi_fail(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1);
     status = cel_sample_new(model, relations, NULL, &s, err);
     if (status) return status;
     x = celi_pool_mat(&pool, cells, model->genes);
@@ -13798,7 +13875,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     for (t = 0; t < o.sweeps && !status; t++) {
         for (c.measure = 0; c.measure < 2 && !status; c.measure++)
             status = celi_sampler_pass(s, x, celi_batch_bound, &c);
-        if (!status) status = cel_model_energy(model, relations, x, &all, energy, none, &work);
+        if (!status) status = cel_model_energy(model, relations, x, &all, energy, cel_mat_none(), &work);
         if (status) break;
         /* A cell's own force is in its share, by the law's second moments; H of the means is right for the rest. */
         all -= energy[0];
@@ -13806,11 +13883,11 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
         if (all > *bound) *bound = all;
         if (t && fabs(all - last) <= 1e-9 * fabs(all)) break;
         last = all;
-        if (o.progress.fn && o.progress.fn(o.progress.user, "bound", t + 1, o.sweeps, *bound)) status = CEL_ERR_STOPPED;
+        status = celi_tell(&o.progress, "bound", t + 1, o.sweeps, *bound);
     }
     if (status) {
         *bound = 0;
-        celi_fail(err, status, "the mean-field bound", -1, -1, -1);
+        celi_bad(err, status, "the mean-field bound", -1);
     }
     celi_pool_free(&pool);
     cel_work_free(&work);
@@ -13826,54 +13903,25 @@ static int celi_adds(const cel_intervention *v) { return v->what == CEL_DO_ADD |
 
 /* ---- interventions as text ---- */
 
-/* What is left of a line. */
-typedef struct celi_text {
-    const char *at, *end;
-} celi_text;
-
-static int celi_text_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-
-/* The next character that is not blank, 0 at the end. */
-static char celi_text_peek(celi_text *t)
+/* Takes the character c where it is next, without blanks before it. */
+static int celi_text_take(celi_cursor *t, char c)
 {
-    while (t->at < t->end && celi_text_blank(*t->at)) t->at++;
-    return t->at < t->end ? *t->at : (char)0;
-}
-
-/* A decimal number, whatever the locale. Up to 15 digits and 22 places are rounded correctly. */
-static int celi_text_number(celi_text *t, double *out)
-{
-    double m = 0, e = 0;
-    int digits = 0, point = 0, scale = 0, negative, down = 0;
-    char c = celi_text_peek(t);
-    negative = c == '-';
-    if (c == '-' || c == '+') t->at++;
-    for (; t->at < t->end; t->at++) {
-        c = *t->at;
-        if (c == '.' && !point) point = 1;
-        else if (c >= '0' && c <= '9') {
-            m = m * 10 + (c - '0');
-            digits++;
-            scale -= point;
-        } else break;
-    }
-    if (!digits) return 0;
-    if (t->at < t->end && (*t->at == 'e' || *t->at == 'E')) {
-        t->at++;
-        down = t->at < t->end && *t->at == '-';
-        if (down || (t->at < t->end && *t->at == '+')) t->at++;
-        for (digits = 0; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++, digits++)
-            if (e < 1e4) e = e * 10 + (*t->at - '0');
-        if (!digits) return 0;
-    }
-    e = scale + (down ? -e : e);
-    m = e < 0 ? m / pow(10, -e) : m * pow(10, e);
-    *out = negative ? -m : m;
+    if (t->at >= t->end || t->p[t->at] != (unsigned char)c) return 0;
+    t->at++;
     return 1;
 }
 
+/* A decimal number, read as in tables: as much of the text as can be part of one. */
+static int celi_text_number(celi_cursor *t, double *out)
+{
+    size_t first;
+    (void)celi_peek(t);
+    for (first = t->at; t->at < t->end && memchr("+-.0123456789eE", t->p[t->at], 15);) t->at++;
+    return celi_number((const char *)t->p + first, t->at - first, out);
+}
+
 /* An index below `bound`; a whole number out of range is taken too, as -1. */
-static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
+static int celi_text_index(celi_cursor *t, int64_t bound, int64_t *out)
 {
     double v;
     if (!celi_text_number(t, &v) || floor(v) < v) return 0;
@@ -13883,21 +13931,20 @@ static int celi_text_index(celi_text *t, int64_t bound, int64_t *out)
 
 /* The number of the name that stands here, in quotes or not: the longest that a comma or the end follows, because a
  * name may have commas itself. Without names, the number that stands here. -1: neither. */
-static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t count)
+static int64_t celi_text_name(celi_cursor *t, const char *const *names, int64_t count)
 {
-    const char *next = t->at;
-    size_t most = 0;
+    size_t next = t->at, most = 0;
     int64_t i = -1, found = -1;
-    int quoted = celi_text_peek(t) == '"';
+    int quoted = celi_peek(t) == '"';
     if (!names) return celi_text_index(t, count, &i) ? i : -1;
     for (i = 0; i < count; i++) {
-        celi_text s = *t;
+        celi_cursor s = *t;
         size_t length = strlen(names[i]);
-        s.at += quoted;
-        if (length < most || (size_t)(s.end - s.at) < length || memcmp(s.at, names[i], length)) continue;
+        s.at += (size_t)quoted;
+        if (length < most || s.end - s.at < length || memcmp(s.p + s.at, names[i], length) != 0) continue;
         s.at += length;
-        if (quoted && (s.at == s.end || *s.at++ != '"')) continue;
-        if (celi_text_peek(&s) && *s.at != ',') continue;
+        if (quoted && !celi_text_take(&s, '"')) continue;
+        if (celi_peek(&s) && s.p[s.at] != ',') continue;
         found = i;
         most = length;
         next = s.at;
@@ -13907,29 +13954,26 @@ static int64_t celi_text_name(celi_text *t, const char *const *names, int64_t co
 }
 
 /* Takes the words and commas of a form up to its next capital or its end, and returns what is left of the form; NULL
- * where the text goes on otherwise. */
-static const char *celi_text_words(celi_text *t, const char *form)
+ * where the text goes on otherwise. A word ends at a blank, so that "cells" is not "cell" and an s. */
+static const char *celi_text_words(celi_cursor *t, const char *form)
 {
-    while (*form && !(*form >= 'A' && *form <= 'Z')) {
-        if (*form == ' ') {
-            form++;
-            continue;
-        }
-        celi_text_peek(t);
-        for (; *form && *form != ' '; form++, t->at++)
-            if (t->at >= t->end || *t->at != *form) return NULL;
-        if (form[-1] != ',' && t->at < t->end && !celi_text_blank(*t->at)) return NULL;
+    for (;;) {
+        while (*form == ' ') form++;
+        if (!*form || (*form >= 'A' && *form <= 'Z')) return form;
+        (void)celi_peek(t);
+        for (; *form && *form != ' '; form++)
+            if (!celi_text_take(t, *form)) return NULL;
+        if (form[-1] != ',' && t->at < t->end && !memchr(" \t\r\f", t->p[t->at], 4)) return NULL;
     }
-    return form;
 }
 
 /* x,y or x,y,z: whatever leaves as many commas in the line as there are in the rest of the form. */
-static int celi_text_place(celi_text *t, const char *rest, double *place)
+static int celi_text_place(celi_cursor *t, const char *rest, double *place)
 {
-    const char *c;
     int64_t d, dims = 1;
-    for (c = t->at; c < t->end; c++) dims += *c == ',';
-    for (c = rest; *c; c++) dims -= *c == ',';
+    size_t at;
+    for (at = t->at; at < t->end; at++) dims += t->p[at] == ',';
+    for (; *rest; rest++) dims -= *rest == ',';
     if (dims < 2 || dims > 3) return 0;
     for (d = 0; d < dims; d++)
         if ((d && !celi_text_words(t, ",")) || !celi_text_number(t, place + d)) return 0;
@@ -13938,16 +13982,15 @@ static int celi_text_place(celi_text *t, const char *rest, double *place)
 
 /* Reads what the capital at *form stands for: C and L a cell, T a type, G a gene, V a value, R a radius, P a place.
  * FORMAT where it is none, ARG and the reason in *wrong where it is one that cannot be. */
-static cel_status celi_text_field(celi_text *t, const char *form, const cel_intervention_names *names,
+static cel_status celi_text_field(celi_cursor *t, const char *form, const cel_intervention_names *names,
                                   cel_intervention *v, const char **wrong)
 {
-    int64_t *cell = *form == 'L' ? &v->like : &v->cell, type = 0;
+    int64_t *cell = *form == 'L' ? &v->like : &v->cell;
     int read = 1, fits = 1;
     switch (*form) {
     case 'T':
-        type = celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
-        v->type = (int32_t)type;
-        fits = type >= 0;
+        v->type = (int32_t)celi_text_name(t, names->types, names->types ? names->type_count : INT32_MAX);
+        fits = v->type >= 0;
         *wrong = "unknown type";
         break;
     case 'G':
@@ -13971,7 +14014,7 @@ static cel_status celi_text_field(celi_text *t, const char *form, const cel_inte
 }
 
 /* One line, neither empty nor a comment. */
-static cel_status celi_intervention_line(const cel_intervention_names *names, celi_text line, cel_intervention *v,
+static cel_status celi_intervention_line(const cel_intervention_names *names, celi_cursor line, cel_intervention *v,
                                          cel_error *err)
 {
     /* The form of a line is the first whose words up to the first capital it begins with; the last begins with none. */
@@ -13987,7 +14030,7 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
                  {"cells within R of P , G , V", CEL_DO_HOLD, CEL_WHO_DISC},
                  {"C , G , V", CEL_DO_HOLD, CEL_WHO_CELLS}};
     const char *wrong = NULL, *form;
-    celi_text t = line;
+    celi_cursor t = line;
     cel_status status = CEL_OK;
     int k = 0;
     while ((form = celi_text_words(&t, forms[k].text)) == NULL) k++, t = line;
@@ -13998,7 +14041,7 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
         status = celi_text_field(&t, form, names, v, &wrong);
         if (!status) form = celi_text_words(&t, form + 1);
     }
-    if (!status && (!form || celi_text_peek(&t))) status = CEL_ERR_FORMAT;
+    if (!status && (!form || celi_peek(&t))) status = CEL_ERR_FORMAT;
     if (!status) return CEL_OK;
     return celi_fail(err, status, status == CEL_ERR_FORMAT ? "a line of no known form" : wrong, v->line,
                      v->who == CEL_WHO_CELLS && !celi_adds(v) ? v->cell : -1, v->gene);
@@ -14007,27 +14050,28 @@ static cel_status celi_intervention_line(const cel_intervention_names *names, ce
 CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, const cel_intervention_names *names,
                                               cel_intervention **out, int64_t *count, cel_error *err)
 {
-    const char *end = text + length, *c;
     cel_intervention *list;
+    celi_cursor t = CEL_ZERO;
     int64_t line = 0, most = 1, k = 0;
+    size_t at;
     cel_status status = CEL_OK;
     *out = NULL;
     *count = 0;
-    for (c = text; c < end; c++) most += *c == '\n';
+    for (at = 0; at < length; at++) most += text[at] == '\n';
     list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
-    if (!list) return celi_fail(err, CEL_ERR_MEMORY, "reading interventions", -1, -1, -1);
-    for (c = text; c < end && !status; c++) {
-        celi_text t;
-        t.at = c;
-        while (c < end && *c != '\n') c++;
+    if (!list) return celi_bad(err, CEL_ERR_MEMORY, "reading interventions", -1);
+    t.p = (const unsigned char *)text;
+    for (at = 0; at < length && !status; at++) {
+        t.at = at;
+        while (at < length && text[at] != '\n') at++;
         line++;
-        for (t.end = t.at; t.end < c && *t.end != '#'; t.end++) {}
-        if (!celi_text_peek(&t)) continue;
+        for (t.end = t.at; t.end < at && text[t.end] != '#'; t.end++) {}
+        if (!celi_peek(&t)) continue;
         list[k].line = line;
         status = celi_intervention_line(names, t, &list[k++], err);
     }
     if (status) {
-        celi_free(list);
+        cel_intervention_free(list);
         return status;
     }
     *out = list;
@@ -14042,13 +14086,16 @@ CEL_API_DEF void cel_intervention_free(cel_intervention *list) { celi_free(list)
 enum { CELI_HELD = 1, CELI_GONE = 2 };
 static const char celi_preparing[] = "preparing a perturbation";
 
-/* All that preparing needs, over the U = S + A observed and added cells. */
+/* All that preparing needs, over the U = S + A observed and added cells. Three numberings meet here: ids (of the U
+ * cells), local cells (those near enough to matter, ascending by id), and interventions (their place in the list).
+ * Each step is a walk over one of them: check (list), mark (ids), hops (ids), local (ids to local), apply (list),
+ * settle (local). */
 typedef struct celi_prep {
     const cel_tissue *tissue;
     const cel_intervention *list;
     int64_t count, cells;           /* interventions; U */
     const cel_perturb_setup *setup; /* as given, or all-zero */
-    const cel_relations *arm[2];    /* sham, of S cells; after, of U */
+    const cel_relations *arm[2];    /* sham, of S cells; after, of U, or the same where no cell is added */
     uint8_t *mark;                  /* (U) what is done to the cell, 0 for nothing */
     int32_t *hop, *queue, *map, *by; /* (U) map: the local cell or -1; by: (L) the last intervention on a local cell */
     cel_perturb *p;
@@ -14083,11 +14130,12 @@ static cel_status celi_prep_each(celi_prep *c, celi_prep_fn *fn)
     cel_status status = CEL_OK;
     for (k = 0; k < c->count && !status; k++) {
         const cel_intervention *v = &c->list[k];
-        int64_t cells = celi_adds(v) ? 1 : v->who != CEL_WHO_CELLS ? c->p->observed : v->cells ? v->count : 1, hits = 0;
+        int adds = celi_adds(v), all = !adds && v->who != CEL_WHO_CELLS, listed = !adds && !all && v->cells;
+        int64_t cells = all ? c->p->observed : listed ? v->count : 1, hits = 0;
         for (i = 0; i < cells && !status; i++) {
-            if (!celi_adds(v) && v->who != CEL_WHO_CELLS && !celi_prep_inside(c->tissue, v, i)) continue;
+            if (all && !celi_prep_inside(c->tissue, v, i)) continue;
             hits++;
-            status = fn(c, k, celi_adds(v) ? added++ : v->who != CEL_WHO_CELLS ? i : v->cells ? v->cells[i] : v->cell);
+            status = fn(c, k, adds ? added++ : all ? i : listed ? v->cells[i] : v->cell);
         }
         if (!hits) status = celi_refuse(c, CEL_ERR_DATA, k, "an intervention on no cell", -1, -1);
     }
@@ -14137,7 +14185,8 @@ static int64_t celi_prep_visit(celi_prep *c, const cel_csr *w, int64_t i, int64_
     return write;
 }
 
-/* Breadth-first from the marked cells over the relations of both arms, whatever their direction. */
+/* Breadth-first from the marked cells over the relations of both arms, whatever their direction: a removed cell acts
+ * through the edges it had, an added one through those it gets. The queue is in the order of the hops. */
 static void celi_prep_hops(celi_prep *c)
 {
     int64_t i, r, read = 0, write = 0;
@@ -14156,10 +14205,9 @@ static void celi_prep_hops(celi_prep *c)
     }
 }
 
-/* The part of A among the listed cells (count, ascending) that are present (NULL: all are); map is the list's
- * inverse (-1: not in it), defined for all of A's rows. */
-static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const uint8_t *present,
-                                const int32_t *map, cel_csr *out)
+/* The part of A among the listed cells (count, ascending). map, of all of A's rows, is the list's inverse; cells of -1
+ * have no entries, be they listed or not. A may have fewer rows than the list's last: the sham's has no added cells. */
+static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t count, const int32_t *map, cel_csr *out)
 {
     int64_t i, e, total = 0;
     cel_status status;
@@ -14167,13 +14215,12 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
         if (list[i] < a->rows) total += a->start[list[i] + 1] - a->start[list[i]];
     status = celi_csr_new(count, count, total, out);
     for (i = 0, total = 0; i < count && !status; i++) {
-        if ((!present || present[i]) && list[i] < a->rows)
-            for (e = a->start[list[i]]; e < a->start[list[i] + 1]; e++) {
-                int32_t j = map[a->index[e]];
-                if (j < 0 || (present && !present[j])) continue;
-                out->index[total] = j;
-                out->value[total++] = a->value[e];
-            }
+        int has = list[i] < a->rows && map[list[i]] >= 0;
+        for (e = has ? a->start[list[i]] : 0; has && e < a->start[list[i] + 1]; e++) {
+            if (map[a->index[e]] < 0) continue;
+            out->index[total] = map[a->index[e]];
+            out->value[total++] = a->value[e];
+        }
         out->start[i + 1] = total;
     }
     return status;
@@ -14181,26 +14228,28 @@ static cel_status celi_csr_part(const cel_csr *a, const int32_t *list, int64_t c
 
 /* All relations of an arm, restricted. */
 static cel_status celi_relations_part(const cel_relations *from, const int32_t *list, int64_t count,
-                                      const uint8_t *present, const int32_t *map, cel_relations *to)
+                                      const int32_t *map, cel_relations *to)
 {
     int64_t r;
     cel_status status = cel_relations_new(count, to);
     for (r = 1; r < from->count && !status; r++) {
         cel_csr part;
-        status = celi_csr_part(from->at[r].w, list, count, present, map, &part);
+        status = celi_csr_part(from->at[r].w, list, count, map, &part);
         if (!status) status = cel_relations_add(to, from->name[r], &part, NULL);
     }
     return status;
 }
 
-/* Chooses the local cells and describes them. */
+/* Chooses the local cells and describes them. The arms have the same cells, so that their rows can be subtracted; a
+ * cell that an arm lacks stays there without relations. */
 static cel_status celi_prep_local(celi_prep *c)
 {
     cel_perturb *p = c->p;
     const cel_tissue *tissue = c->tissue;
     int64_t i, d, n = p->genes, S = p->observed, added = 0, dims = tissue->coords.data ? tissue->coords.cols : 0;
     int arm;
-    cel_status status;
+    cel_status status = CEL_OK;
+    /* One ring more than may move: what a cell at the reach feels of its neighbours beyond must be there. */
     for (i = 0; i < c->cells; i++)
         c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
     p->id = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->id);
@@ -14219,7 +14268,7 @@ static cel_status celi_prep_local(celi_prep *c)
     for (i = 0; i < c->cells; i++) {
         int64_t to = c->map[i];
         const cel_intervention *v = NULL;
-        /* Every added cell is one that is intervened on, hence local. */
+        /* Every added cell is intervened on, hence local; the a-th is that of the a-th intervention that adds. */
         while (i >= S && !v) v = celi_adds(&c->list[added++]) ? &c->list[added - 1] : NULL;
         if (to < 0) continue;
         p->id[to] = (int32_t)i;
@@ -14233,12 +14282,17 @@ static cel_status celi_prep_local(celi_prep *c)
         for (arm = 0; arm < 2 && p->cell[arm]; arm++)
             if (!v || !v->row) p->cell[arm][to] = c->setup->cell[v ? v->like : i];
     }
-    for (arm = 0, status = CEL_OK; arm < 2 && !status; arm++)
-        status = celi_relations_part(c->arm[arm], p->id, p->cells, p->present[arm], c->map, &p->relations[arm]);
+    for (arm = 0; arm < 2 && !status; arm++) {
+        /* The queue is done with, and becomes the map of the cells that this arm has. */
+        for (i = 0; i < c->cells; i++)
+            c->queue[i] = c->map[i] >= 0 && p->present[arm][c->map[i]] ? c->map[i] : -1;
+        status = celi_relations_part(c->arm[arm], p->id, p->cells, c->queue, &p->relations[arm]);
+    }
     return status;
 }
 
-/* Does intervention k to its cell: what is held, and at what. */
+/* Does intervention k to its cell: what is held, and at what. Of several on one cell each may hold its own genes; a
+ * free row is only where to start, and leaves what another one holds. */
 static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
 {
     cel_perturb *p = c->p;
@@ -14280,7 +14334,8 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
     return CEL_OK;
 }
 
-/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones). */
+/* Rescales the free values of a row (n) to length sqrt(1 - squares of the held ones), which makes the whole row one of
+ * unit length again. Free values that are all zero have no direction: they become equal. */
 static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
 {
     double held = 0, rest = 0, radius;
@@ -14296,7 +14351,9 @@ static void celi_free_part(int64_t n, const uint8_t *hold, cel_real *row)
             row[g] = (cel_real)(rest > 0 ? (double)row[g] * (radius / sqrt(rest)) : radius / sqrt((double)places));
 }
 
-/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. */
+/* A local cell after all that was done to it: its free part takes what length the held values leave, if any. Where they
+ * leave none, to rounding, the whole row is held; and a row that is held whole must be of unit length itself, which a
+ * profile is. */
 static cel_status celi_prep_settle(celi_prep *c, int64_t i)
 {
     cel_perturb *p = c->p;
@@ -14339,7 +14396,7 @@ static cel_status celi_prep_rows(celi_prep *c)
     /* Observed cells come first. */
     if (celi_rows_unit(cel_mat_block(p->start[0], 0, 0, seen, n), 0, &inner))
         return celi_refuse(c, inner.status, -1, inner.what, p->id[inner.cell], -1);
-    memcpy(p->start[1].data, p->start[0].data, (size_t)(seen * n) * sizeof(cel_real));
+    cel_mat_copy(p->start[0], p->start[1]);
     status = celi_prep_each(c, celi_prep_apply);
     for (i = 0; i < p->cells && !status; i++) status = celi_prep_settle(c, i);
     return status;
@@ -14352,8 +14409,6 @@ static cel_status celi_prep_begin(celi_prep *c)
     const cel_model *model = c->p->model;
     int64_t k;
     cel_status status = CEL_OK;
-    c->arm[0] = t->relations;
-    c->arm[1] = c->p->added && c->setup->after ? c->setup->after : t->relations;
     if (t->x.cols != model->genes || (c->setup->scaling && c->setup->scaling->genes != model->genes) ||
         (t->coords.data && (t->coords.rows != t->x.rows || t->coords.cols > 3)))
         return celi_refuse(c, CEL_ERR_SHAPE, -1, "expression, coordinates and model do not fit", -1, -1);
@@ -14391,6 +14446,8 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     c.count = count;
     c.cells = out->observed + out->added;
     c.setup = setup ? setup : &standard;
+    c.arm[0] = tissue->relations;
+    c.arm[1] = out->added && c.setup->after ? c.setup->after : tissue->relations;
     c.p = out;
     c.err = err;
     status = celi_prep_begin(&c);
@@ -14484,7 +14541,6 @@ typedef struct celi_effect_run {
     const cel_perturb_options *o;
     cel_effect *e;
     celi_pool own, scratch; /* what e keeps, and what goes */
-    double *sums;           /* (groups x columns) of the largest table */
     int32_t *colour;        /* (L) of the relations of both arms together */
     cel_work work;
     cel_error *err;         /* cells as of p; the caller's come last */
@@ -14492,7 +14548,7 @@ typedef struct celi_effect_run {
 
 static int celi_both(const cel_perturb *p, int64_t i) { return p->present[0][i] && p->present[1][i]; }
 
-/* An empty table of a grouping. */
+/* An empty table of a grouping. Behind q is room for the sums of one repeat, as large as each of the five. */
 static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping *by, cel_effect_table *t)
 {
     const cel_perturb *p = run->p;
@@ -14502,7 +14558,7 @@ static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping
     t->columns = p->genes + (run->o->sets.data ? run->o->sets.rows : 0);
     size = t->groups * t->columns;
     t->cells = (int64_t *)celi_pool_get(&run->own, t->groups, sizeof *t->cells);
-    t->mean = (double *)celi_pool_get(&run->own, size, 5 * sizeof *t->mean);
+    t->mean = (double *)celi_pool_get(&run->own, size, 6 * sizeof *t->mean);
     if (run->own.status) return run->own.status;
     t->se = t->mean + size;
     t->z = t->se + size;
@@ -14516,11 +14572,12 @@ static cel_status celi_effect_table_new(celi_effect_run *run, const cel_grouping
     return CEL_OK;
 }
 
+/* An empty effect with its tables. */
 static cel_status celi_effect_new(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
     cel_effect *e = run->e;
-    int64_t t, most = 1;
+    int64_t t;
     cel_status status;
     e->after = celi_pool_mat(&run->own, p->cells, p->genes);
     e->sham = celi_pool_mat(&run->own, p->cells, p->genes);
@@ -14529,15 +14586,13 @@ static cel_status celi_effect_new(celi_effect_run *run)
     e->tables = run->o->groupings;
     e->table = (cel_effect_table *)celi_pool_get(&run->own, e->tables, sizeof *e->table);
     status = run->own.status;
-    for (t = 0; t < e->tables && !status; t++) {
+    for (t = 0; t < e->tables && !status; t++)
         status = celi_effect_table_new(run, &run->o->grouping[t], &e->table[t]);
-        if (e->table[t].groups * e->table[t].columns > most) most = e->table[t].groups * e->table[t].columns;
-    }
-    run->sums = (double *)celi_pool_get(&run->scratch, most, sizeof *run->sums);
-    return status ? status : run->scratch.status;
+    return status;
 }
 
-/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. */
+/* A repeat's average differences of each group into its table: running mean, and sum of squared deviations. A set's
+ * value is a weighted sum of the genes' averages, so that it has the error of its own sum, correlations included. */
 static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int64_t which, double share)
 {
     const cel_perturb *p = run->p;
@@ -14545,23 +14600,24 @@ static void celi_effect_add_table(celi_effect_run *run, const cel_mat *arm, int6
     const int32_t *label = run->o->grouping[which].label;
     cel_mat sets = run->o->sets;
     int64_t i, g, k, n = p->genes, size = table->groups * table->columns;
-    memset(run->sums, 0, (size_t)size * sizeof *run->sums);
+    double *sums = table->q + size;
+    memset(sums, 0, (size_t)size * sizeof *sums);
     for (i = 0; i < p->cells; i++) {
         double *sum;
         if (label[i] < 0 || !celi_both(p, i)) continue;
-        sum = run->sums + label[i] * table->columns;
+        sum = sums + label[i] * table->columns;
         for (g = 0; g < n; g++) sum[g] += (double)arm[1].data[i * n + g] - (double)arm[0].data[i * n + g];
     }
     for (k = 0; k < table->groups; k++) {
-        double *sum = run->sums + k * table->columns;
+        double *sum = sums + k * table->columns;
         for (g = 0; g < n && table->cells[k]; g++) sum[g] /= (double)table->cells[k];
         for (g = n; g < table->columns; g++)
             for (i = 0; i < n; i++) sum[g] += (double)sets.data[(g - n) * sets.stride + i] * sum[i];
     }
     for (k = 0; k < size; k++) {
-        double step = run->sums[k] - table->mean[k];
+        double step = sums[k] - table->mean[k];
         table->mean[k] += step * share;
-        table->se[k] += step * (run->sums[k] - table->mean[k]);
+        table->se[k] += step * (sums[k] - table->mean[k]);
     }
 }
 
@@ -14588,7 +14644,8 @@ static void celi_effect_add(celi_effect_run *run, const cel_mat *arm, int64_t re
     e->repeats = repeat;
 }
 
-/* A table's errors and tests from its sums of squares; scale NaN without repeats. */
+/* A table's errors and tests from its sums of squares; scale NaN without repeats. A difference that is the same in all
+ * repeats, as of a held gene, has no error, and an infinite z. */
 static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double scale)
 {
     int64_t k, sets = t->columns - t->genes;
@@ -14608,7 +14665,8 @@ static cel_status celi_effect_test(cel_effect_table *t, int64_t repeats, double 
     return status;
 }
 
-/* Errors and tests from the sums of squares, and the sizes of it all. */
+/* Errors and tests from the sums of squares, and the sizes of it all. scale makes of a sum of squared deviations the
+ * square of the error of the mean. */
 static cel_status celi_effect_finish(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14639,8 +14697,9 @@ static cel_status celi_effect_finish(celi_effect_run *run)
 
 /* ---- methods without repeats: the arms are e->sham and e->after ---- */
 
-/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x. lambda (L, or NULL)
- * receives x.v / x.x over the free part as v was. */
+/* v becomes tangent: 0 where mask is set, and in each row orthogonal to the free part of x, which only turns on its
+ * sphere. lambda (L, or NULL) receives x.v / x.x over the free part as v was: of a gradient, the multiplier of the
+ * sphere. */
 static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lambda)
 {
     int64_t i, g, n = x.cols;
@@ -14664,7 +14723,9 @@ static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lamb
 
 /* Conjugate gradient for -Hess H(x) v = r on the tangent space; r is overwritten, d and a are scratch. For a quadratic
  * H on spheres, Hess H(x) d is the tangent part of (dH/dX)(d) without the field, less lambda_i d_i,
- * lambda_i = x_i . (dH/dx_i) / |x_i|^2. Where the curvature is not negative the step so far has to do. */
+ * lambda_i = x_i . (dH/dx_i) / |x_i|^2: the second term is the bending of the sphere, the pull that keeps the cell on
+ * it. Products keep to the tangent space, and so does every step. Where the curvature is not negative the step so far
+ * has to do. */
 static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, const double *lambda, cel_mat x,
                                     cel_mat r, cel_mat v, cel_mat d, cel_mat a)
 {
@@ -14694,8 +14755,9 @@ static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, c
     return CEL_OK;
 }
 
-/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts. On the orthant what
- * is at the bound and pushed against it stays there. */
+/* One Newton step of the intervened arm from x, in place, on the tangent space of the free parts: with the gradient r
+ * there, v solves r + Hess v = 0, x becomes x + v, and rows go back to their spheres. What cannot move is masked in all
+ * of these, as if it were not a variable. On the orthant what is at the bound and pushed against it stays there. */
 static cel_status celi_newton(celi_effect_run *run, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14726,7 +14788,8 @@ static cel_status celi_newton(celi_effect_run *run, cel_mat x)
     return status;
 }
 
-/* The published generator for the cells that an arm has, from where the arm starts, into x. */
+/* The published generator for the cells that an arm has, from where the arm starts, into x. It knows no cell that does
+ * not count, so that its rows and relations are those of the cells present, closed up: list is their inverse. */
 static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14744,12 +14807,12 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
         list[count++] = (int32_t)i;
     }
     rows.rows = count;
-    if (!status) status = celi_relations_part(&p->relations[arm], list, count, NULL, map, &relations);
+    if (!status) status = celi_relations_part(&p->relations[arm], list, count, map, &relations);
 #if defined(CELI_PUBLISHED)
     if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, rows, run->err);
     if (status && run->err->cell >= 0 && run->err->cell < count) run->err->cell = list[run->err->cell];
 #else
-    if (!status) status = celi_fail(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1, -1, -1);
+    if (!status) status = celi_bad(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1);
 #endif
     for (i = 0; i < count && !status; i++)
         memcpy(x.data + list[i] * n, rows.data + i * n, (size_t)n * sizeof *x.data);
@@ -14777,7 +14840,8 @@ static cel_status celi_effect_ascend(celi_effect_run *run, int arm, const uint8_
     return status;
 }
 
-/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. */
+/* The relaxed sham with the intervention imposed, the intervened rows relaxed, and one Newton step of all. The sham is
+ * at a maximum, so that its gradient is 0 and the step is the response to the intervention alone. */
 static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat x)
 {
     const cel_perturb *p = run->p;
@@ -14801,18 +14865,10 @@ static cel_status celi_effect_linear(celi_effect_run *run, cel_mat sham, cel_mat
     return status ? status : celi_newton(run, x);
 }
 
-/* An arm by a method without repeats; the sham comes first. */
-static cel_status celi_effect_arm(celi_effect_run *run, int arm, const cel_mat *x)
-{
-    if (run->o->method == CEL_METHOD_PAPER) return celi_effect_paper(run, arm, x[arm]);
-    if (run->o->method == CEL_METHOD_LINEAR && arm) return celi_effect_linear(run, x[0], x[1]);
-    return celi_effect_ascend(run, arm, run->p->fixed[arm], x[arm]);
-}
-
+/* Both arms by a method without repeats: the sham first, from whose end LINEAR goes on. */
 static cel_status celi_effect_once(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
-    const cel_progress *progress = &run->o->progress;
     cel_mat x[2];
     int arm;
     cel_status status = CEL_OK;
@@ -14820,8 +14876,10 @@ static cel_status celi_effect_once(celi_effect_run *run)
     x[1] = run->e->after;
     for (arm = 0; arm < 2; arm++) cel_mat_copy(p->start[arm], x[arm]);
     for (arm = 0; arm < 2 && !status; arm++) {
-        status = celi_effect_arm(run, arm, x);
-        if (!status && progress->fn && progress->fn(progress->user, "perturb", arm + 1, 2, 0)) status = CEL_ERR_STOPPED;
+        if (run->o->method == CEL_METHOD_PAPER) status = celi_effect_paper(run, arm, x[arm]);
+        else if (run->o->method == CEL_METHOD_LINEAR && arm) status = celi_effect_linear(run, x[0], x[1]);
+        else status = celi_effect_ascend(run, arm, p->fixed[arm], x[arm]);
+        if (!status) status = celi_tell(&run->o->progress, "perturb", arm + 1, 2, 0);
     }
     for (arm = 0; arm < 2 && !status; arm++)
         status = cel_model_energy(p->model, &p->relations[arm], x[arm], &run->e->energy[arm], NULL,
@@ -14860,7 +14918,8 @@ typedef struct celi_repeat {
     cel_status status;
 } celi_repeat;
 
-/* Both arms of a repeat: their means over the sweeps after the warm-up. */
+/* Both arms of a repeat: their means over the sweeps after the warm-up. One arm after the other: the stream is started
+ * anew, and the sweeps count from 0, so that the second draws what the first drew. */
 static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64_t repeat)
 {
     const cel_perturb_options *o = run->o;
@@ -14882,7 +14941,8 @@ static void celi_effect_repeat(const celi_effect_run *run, celi_repeat *l, int64
     }
 }
 
-/* The step that the sham adapts, for both arms; x is scratch. */
+/* The step that the sham adapts, for both arms: were each to adapt its own, they would not make the same moves. x is
+ * scratch. */
 static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step)
 {
     cel_sample *sham;
@@ -14897,7 +14957,9 @@ static cel_status celi_effect_step(celi_effect_run *run, cel_mat x, double *step
 }
 
 /* Both arms with one step, one order of visits, and per repeat one stream of random numbers, drawn by the cells' ids.
- * Threads take whole repeats unless the tissue is large. */
+ * Where the intervention is not felt the arms then make the same moves, and their difference is 0 without noise; what
+ * is left is the effect. Threads take whole repeats unless the tissue is large; what they found is taken in by the
+ * number of the repeat, so that the sums are the same for any number of threads. */
 static cel_status celi_effect_paired(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -14923,8 +14985,7 @@ static cel_status celi_effect_paired(celi_effect_run *run)
             status = lane[k].status;
             run->e->acceptance += lane[k].acceptance / (2.0 * (double)o->repeats * (double)(o->warmup + o->sweeps));
             if (!status) celi_effect_add(run, lane[k].arm, repeat + k + 1);
-            if (!status && o->progress.fn && o->progress.fn(o->progress.user, "perturb", repeat + k + 1, o->repeats, 0))
-                status = CEL_ERR_STOPPED;
+            if (!status) status = celi_tell(&o->progress, "perturb", repeat + k + 1, o->repeats, 0);
         }
     }
     for (k = 0; k < 2 * lanes && lane; k++) cel_sample_free(lane[k / 2].sampler[k % 2]);
@@ -14965,7 +15026,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     if (!o.sweeps) o.sweeps = o.method == CEL_METHOD_PAIRED ? 20 : 500;
     if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) || (int)o.method < 0 ||
         o.method > CEL_METHOD_PAPER || (o.method == CEL_METHOD_PAPER && !p->open))
-        return celi_fail(err, CEL_ERR_ARG, "options of a perturbation", -1, -1, -1);
+        return celi_bad(err, CEL_ERR_ARG, "options of a perturbation", -1);
     run.p = p;
     run.o = &o;
     run.e = out;
@@ -14984,7 +15045,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     out->memory = run.own.last;
     if (!status) return CEL_OK;
     cel_effect_free(out);
-    if (!inner.status) celi_fail(&inner, status, "the effect of a perturbation", -1, -1, -1);
+    if (!inner.status) celi_bad(&inner, status, "the effect of a perturbation", -1);
     /* The caller knows the cells of the tissue, not those of the prepared part. */
     if (inner.cell >= 0 && inner.cell < p->cells) inner.cell = p->id[inner.cell];
     if (err) *err = inner;

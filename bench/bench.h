@@ -5,7 +5,9 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#if !defined(BENCH_LINKED) /* else the implementation is an object of its own */
 #define CELCOMEN_IMPLEMENTATION
+#endif
 #include "celcomen.h"
 
 #include "clock.h"
@@ -47,13 +49,13 @@ static void *get(int64_t count, size_t size)
     if (!p) check(CEL_ERR_MEMORY, "memory");
     return p;
 }
-static cel_mat new_mat(int64_t rows, int64_t cols)
+static CEL_UNUSED cel_mat new_mat(int64_t rows, int64_t cols)
 {
     cel_mat a;
     check(cel_mat_new(rows, cols, &a), "a matrix");
     return a;
 }
-static void set_threads(int threads)
+static CEL_UNUSED void set_threads(int threads)
 {
 #if defined(_OPENMP)
     omp_set_num_threads(threads);

@@ -8,107 +8,9 @@
  * Only off-diagonal entries count. A run whose answer is constant has no correlation: it is counted as failed and
  * enters the median as 0. Seeds are 0 .. N-1. SPDX-License-Identifier: MIT */
 #include "bench.h"
+#include "truth.h"
 
-#if defined(_OPENMP)
-#define OVER_SEEDS _Pragma("omp parallel for schedule(dynamic)")
-#else
-#define OVER_SEEDS
-#endif
-
-static const char *data_folder = "../shared/data";
 static int seeds = 20;
-
-/* ---- figures ---- */
-
-/* The quantile of what is not NaN. */
-static double quantile(const double *x, int64_t count, double at)
-{
-    double *y = (double *)get(count, sizeof(double)), v;
-    int64_t i, n = 0;
-    for (i = 0; i < count; i++)
-        if (x[i] <= x[i]) y[n++] = x[i];
-    qsort(y, (size_t)n, sizeof(double), ascending);
-    if (!n)
-        v = NAN;
-    else {
-        double p = at * (double)(n - 1);
-        int64_t k = (int64_t)p;
-        v = k + 1 < n ? y[k] + (p - (double)k) * (y[k + 1] - y[k]) : y[n - 1];
-    }
-    free(y);
-    return v;
-}
-
-static double pearson(const double *x, const double *y, int64_t count, double *slope)
-{
-    double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
-    int64_t i;
-    for (i = 0; i < count; i++) mx += x[i] / (double)count, my += y[i] / (double)count;
-    for (i = 0; i < count; i++)
-        xx += (x[i] - mx) * (x[i] - mx), yy += (y[i] - my) * (y[i] - my), xy += (x[i] - mx) * (y[i] - my);
-    if (slope) *slope = xx > 0 ? xy / xx : NAN;
-    /* Sums of rounding errors are no variance. */
-    return xx > 1e-20 * (double)count * (1 + mx * mx) && yy > 1e-20 * (double)count * (1 + my * my) ? xy / sqrt(xx * yy)
-                                                                                                   : NAN;
-}
-
-typedef struct ranked {
-    double key;
-    int64_t at;
-} ranked;
-static int by_key(const void *a, const void *b)
-{
-    const ranked *x = (const ranked *)a, *y = (const ranked *)b;
-    return x->key < y->key ? -1 : x->key > y->key ? 1 : x->at < y->at ? -1 : 1;
-}
-static void rank_of(const double *x, int64_t count, double *rank)
-{
-    ranked *r = (ranked *)get(count, sizeof(ranked));
-    int64_t i, j, k;
-    for (i = 0; i < count; i++) r[i].key = x[i], r[i].at = i;
-    qsort(r, (size_t)count, sizeof(ranked), by_key);
-    for (i = 0; i < count; i = j) {
-        for (j = i; j < count && !(r[j].key > r[i].key); j++) continue;
-        for (k = i; k < j; k++) rank[r[k].at] = 0.5 * (double)(i + j - 1);
-    }
-    free(r);
-}
-static double spearman(const double *x, const double *y, int64_t count)
-{
-    double *a = (double *)get(2 * count, sizeof(double)), r;
-    rank_of(x, count, a);
-    rank_of(y, count, a + count);
-    r = pearson(a, a + count, count, NULL);
-    free(a);
-    return r;
-}
-/* Area under precision and recall (average precision) of |score| for the non-zero entries of truth. */
-static double average_precision(const double *truth, const double *score, int64_t count)
-{
-    ranked *r = (ranked *)get(count, sizeof(ranked));
-    double found = 0, sum = 0;
-    int64_t i, positive = 0;
-    for (i = 0; i < count; i++) {
-        r[i].key = -fabs(score[i]);
-        r[i].at = i;
-        positive += fabs(truth[i]) > 0;
-    }
-    qsort(r, (size_t)count, sizeof(ranked), by_key);
-    for (i = 0; i < count; i++)
-        if (fabs(truth[r[i].at]) > 0) sum += ++found / (double)(i + 1);
-    free(r);
-    return positive && positive < count ? sum / (double)positive : NAN;
-}
-
-/* The entries above the diagonal, symmetric part. */
-static int64_t upper(cel_mat a, double *out)
-{
-    int64_t i, j, k = 0;
-    for (i = 0; i < a.rows; i++)
-        for (j = i + 1; j < a.rows; j++)
-            out[k++] = 0.5 * ((double)a.data[i * a.stride + j] + (double)a.data[j * a.stride + i]);
-    return k;
-}
 
 enum { PEARSON, SPEARMAN, SLOPE, AUPRC, ERROR, FIGURES };
 static const char *const figure_name[FIGURES] = {"pearson", "spearman", "slope", "auprc", "relative_error"};
@@ -127,67 +29,6 @@ static void judge(cel_mat truth, cel_mat fitted, double *figure)
     free(t);
 }
 
-static void line(const char *experiment, const char *setting, const char *method, const char *force, const char *figure,
-                 const double *x, int64_t count)
-{
-    double *y = (double *)get(count, sizeof(double));
-    int64_t i, failed = 0;
-    for (i = 0; i < count; i++) {
-        y[i] = x[i];
-        if (x[i] <= x[i]) continue;
-        failed++;
-        if (!strcmp(figure, "pearson") || !strcmp(figure, "spearman")) y[i] = 0;
-    }
-    if (failed < count || !strcmp(figure, "pearson") || !strcmp(figure, "spearman"))
-        printf("%s,\"%s\",%s,%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n", experiment, setting, method, force, figure,
-               quantile(y, count, 0.5), quantile(y, count, 0.25), quantile(y, count, 0.75), (long long)failed,
-               (long long)count);
-    fflush(stdout);
-    free(y);
-}
-
-/* ---- tissue ---- */
-
-typedef struct slide {
-    cel_mat x, coords;
-    cel_csr graph;
-    cel_relations relations, published;
-    int32_t *tile;
-    int64_t tiles;
-} slide;
-
-static void finish_slide(slide *s)
-{
-    cel_relations_options published = CEL_ZERO;
-    published.weights = CEL_WEIGHTS_GCN;
-    check(cel_relations_from_graph(&s->graph, NULL, &s->relations, NULL), "graph");
-    check(cel_relations_from_graph(&s->graph, &published, &s->published, NULL), "graph");
-}
-static void tile_slide(slide *s, int64_t side)
-{
-    s->tile = (int32_t *)get(s->coords.rows, sizeof(int32_t));
-    check(cel_slide_tiles(s->coords, NULL, side, s->tile, &s->tiles, NULL), "tiles");
-}
-static slide hexagonal(int64_t side, int64_t genes)
-{
-    slide s;
-    memset(&s, 0, sizeof s);
-    check(cel_mat_new(side * side, 2, &s.coords), "memory");
-    check(cel_mat_new(side * side, genes, &s.x), "memory");
-    check(cel_graph_hex_coords(side, side, s.coords), "grid");
-    check(cel_graph_knn(s.coords, NULL, 6, 0, &s.graph, NULL), "graph");
-    return s;
-}
-static void free_slide(slide *s)
-{
-    cel_mat_free(&s->x);
-    cel_mat_free(&s->coords);
-    cel_csr_free(&s->graph);
-    cel_relations_free(&s->relations);
-    cel_relations_free(&s->published);
-    free(s->tile);
-}
-
 /* ---- methods ---- */
 
 enum { PUBLISHED, CORRELATION, UNTRAINED, IDENTITY, EXACT, MOMENT, ORTHANT, RIDGE, L1, FIELD, METHODS };
@@ -195,48 +36,28 @@ static const char *const method_name[METHODS] = {"published",   "correlation",  
                                                  "score-exact", "score-moments", "score-orthant", "score-ridge",
                                                  "score-l1",    "score-field"};
 
-/* Gene-gene correlation within cells, and between a cell and the mean of its neighbours. */
-static void plain_correlation(const slide *s, const cel_model *out)
+/* The published method's relations: in-edges, each divided by the root of both degrees. */
+static cel_relations published_relations(const slide *s)
 {
-    cel_mat sum, side[2];
-    int64_t n = s->x.cols, cells = s->x.rows, i, a, b, r;
-    double *m = (double *)get(4 * n, sizeof(double));
-    check(cel_mat_new(cells, n, &sum), "memory");
-    check(cel_csr_mul(1, s->relations.at[1].w, s->x, 0, sum), "neighbours");
-    side[0] = s->x;
-    side[1] = sum;
-    for (r = 0; r < 2; r++)
-        for (a = 0; a < n; a++) {
-            double mean = 0, square = 0;
-            for (i = 0; i < cells; i++) mean += (double)side[r].data[i * n + a] / (double)cells;
-            for (i = 0; i < cells; i++) square += pow((double)side[r].data[i * n + a] - mean, 2) / (double)cells;
-            m[2 * r * n + a] = mean;
-            m[(2 * r + 1) * n + a] = sqrt(square);
-        }
-    for (r = 0; r < 2; r++)
-        for (a = 0; a < n; a++)
-            for (b = 0; b < n; b++) {
-                double c = 0;
-                for (i = 0; i < cells; i++)
-                    c += ((double)s->x.data[i * n + a] - m[a]) * ((double)side[r].data[i * n + b] - m[2 * r * n + b]);
-                cel_model_force(out, r).data[a * n + b] =
-                    (cel_real)(c / (double)cells / (m[n + a] * m[(2 * r + 1) * n + b] + 1e-300));
-            }
-    cel_mat_free(&sum);
-    free(m);
+    cel_relations_options o = CEL_ZERO;
+    cel_relations r;
+    o.weights = CEL_WEIGHTS_GCN;
+    check(cel_relations_from_graph(&s->graph, &o, &r, NULL), "graph");
+    return r;
 }
-
 static void published_fit(const slide *s, int64_t epochs, double lr, double zmft, uint64_t seed, cel_model *out)
 {
     cel_moments moments;
+    cel_relations published = published_relations(s);
     cel_paper_options options;
     memset(&options, 0, sizeof options);
     options.epochs = epochs;
     options.lr = lr;
     options.zmft = zmft;
     options.seed = seed;
-    check(cel_moments_new(s->x.cols, &s->published, &moments), "moments");
-    check(cel_moments_add(&moments, &s->published, s->x, NULL, 0, NULL), "moments");
+    check(cel_moments_new(s->x.cols, &published, &moments), "moments");
+    check(cel_moments_add(&moments, &published, s->x, NULL, 0, NULL), "moments");
+    cel_relations_free(&published);
     check(cel_paper_start(seed, out), "start");
     check(cel_paper_fit(&moments, 1, &options, out, NULL, NULL, NULL), "published fit");
     cel_moments_free(&moments);
@@ -251,7 +72,8 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
     if (method < EXACT) {
         check(cel_model_new(n, 2, 0, out), "memory");
         if (method == PUBLISHED) published_fit(s, 200, 0.05, 0.1, seed, out);
-        if (method == CORRELATION) plain_correlation(s, out);
+        if (method == CORRELATION)
+            correlate(s->x, &s->relations, PLAIN, cel_model_force(out, 0), cel_model_force(out, 1));
         if (method == UNTRAINED) check(cel_paper_start(seed, out), "start");
         if (method == IDENTITY)
             for (a = 0; a < n; a++)
@@ -274,13 +96,6 @@ static double fit(int method, const slide *s, uint64_t seed, cel_model *out, cel
 
 /* ---- exact samples from known forces ---- */
 
-typedef struct setting {
-    const char *name, *graph; /* graph: a slide's coordinates, or NULL for the hexagonal grid */
-    int64_t genes, side;
-    double scale, share;
-    int orthant, binary;
-} setting;
-
 static const setting settings[] = {
     {"n=4 s=2 S=900", NULL, 4, 30, 2, 1, 0, 0},
     {"n=5 s=2 S=3600", NULL, 5, 60, 2, 1, 0, 0},
@@ -299,78 +114,6 @@ static const setting settings[] = {
     {"n=8 s=4 S=3600 orthant", NULL, 8, 60, 4, 1, 1, 0},
     {"n=20 s=4 S=3600 orthant", NULL, 20, 60, 4, 1, 1, 0},
 };
-
-/* Independent forces, normal with deviation `scale` within cells and scale / 6 between, zero diagonals; or the paper's
- * recipe: one 0/1 matrix for both, unit diagonal, never constant. */
-static void plant(const setting *set, uint64_t seed, cel_model *truth)
-{
-    int64_t n = set->genes, a, b, r;
-    cel_rng rng = cel_rng_at(seed, 100, 0, 0);
-    check(cel_model_new(n, 2, 0, truth), "memory");
-    if (set->binary) {
-        double p = cel_rng_uniform(&rng), sum;
-        cel_mat f = cel_model_force(truth, 0);
-        do {
-            for (sum = 0, a = 0; a < n; a++)
-                for (b = a, f.data[a * n + a] = 1; ++b < n;) {
-                    f.data[a * n + b] = f.data[b * n + a] = cel_rng_uniform(&rng) < p;
-                    sum += (double)f.data[a * n + b];
-                }
-        } while (sum < 0.5 || sum > (double)(n * (n - 1) / 2) - 0.5);
-        check(cel_mat_copy(f, cel_model_force(truth, 1)), "memory");
-        return;
-    }
-    for (r = 0; r < 2; r++)
-        for (a = 0; a < n; a++)
-            for (b = a + 1; b < n; b++) {
-                double keep = cel_rng_uniform(&rng), x = cel_rng_normal(&rng) * (r ? set->scale / 6 : set->scale);
-                cel_mat f = cel_model_force(truth, r);
-                f.data[a * n + b] = f.data[b * n + a] = keep < set->share ? (cel_real)x : 0;
-            }
-}
-
-static slide make_slide(const setting *set)
-{
-    slide s;
-    char path[1024];
-    if (!set->graph)
-        s = hexagonal(set->side, set->genes);
-    else {
-        memset(&s, 0, sizeof s);
-        snprintf(path, sizeof path, "%s/%s/coords.npy", data_folder, set->graph);
-        check(cel_npy_matrix(path, &s.coords, NULL), path);
-        check(cel_mat_new(s.coords.rows, set->genes, &s.x), "memory");
-        check(cel_graph_knn(s.coords, NULL, 6, 0, &s.graph, NULL), "graph");
-    }
-    return s;
-}
-
-static void draw(const setting *set, uint64_t seed, const cel_model *truth, slide *s)
-{
-    cel_sample_options options;
-    memset(&options, 0, sizeof options);
-    options.seed = seed;
-    options.stream = 1;
-    options.domain.orthant = set->orthant;
-    options.sweeps = set->orthant ? 300 : 150;
-    options.warmup = 50;
-    options.thin = options.sweeps;
-    cel_sample_uniform(seed, 0, set->orthant, s->x);
-    check(cel_sample_run(truth, &s->relations, &options, s->x, NULL, NULL, NULL), "sample");
-}
-
-static int have_data(const char *name)
-{
-    char path[1024];
-    FILE *f;
-    snprintf(path, sizeof path, "%s/%s/coords.npy", data_folder, name);
-    f = fopen(path, "rb");
-    if (f)
-        fclose(f);
-    else
-        fprintf(stderr, "skipped: no %s\n", path);
-    return f != NULL;
-}
 
 /* The l1 path is for sparse forces, the orthant form for tissue that is not negative. */
 static int applies(int method, const setting *set)
@@ -396,7 +139,7 @@ static void experiment_exact(void)
             cel_model truth, fitted;
             slide s = make_slide(set);
             int64_t mm, rr, ff;
-            finish_slide(&s);
+            relate(&s);
             tile_slide(&s, 6);
             plant(set, (uint64_t)run, &truth);
             draw(set, (uint64_t)run, &truth, &s);
@@ -449,10 +192,11 @@ static void experiment_published(void)
     for (run = 0; run < RUNS; run++) {
         cel_model truth, fitted;
         cel_mat angles;
+        cel_relations published;
         cel_paper_options options;
         slide s = make_slide(&set);
         int64_t mm, rr, i;
-        finish_slide(&s);
+        relate(&s);
         tile_slide(&s, 2);
         plant(&set, (uint64_t)run, &truth);
         check(cel_mat_new(100, 3, &angles), "memory");
@@ -460,7 +204,9 @@ static void experiment_published(void)
         memset(&options, 0, sizeof options);
         options.epochs = 2000;
         options.lr = 0.1;
-        check(cel_paper_generate(&truth, &s.published, &options, angles, s.x, NULL, NULL, NULL), "published generator");
+        published = published_relations(&s);
+        check(cel_paper_generate(&truth, &published, &options, angles, s.x, NULL, NULL, NULL), "published generator");
+        cel_relations_free(&published);
         for (mm = 0; mm < SHOWN; mm++) {
             if (methods[mm] == PUBLISHED) {
                 check(cel_model_new(4, 2, 0, &fitted), "memory");
@@ -516,17 +262,6 @@ static const mechanism mechanisms[] = {
     {"1 iteration, 40 x 40, rate 0.1, noise 0.1", 40, 1, 1, 0.1, 0.1},
     {"published: 5 iterations, 5 x 10 x 10, rate 0.5, noise 0.1", 10, 5, 5, 0.5, 0.1},
 };
-
-static void shuffle(int32_t *list, int64_t count, cel_rng *rng)
-{
-    int64_t i;
-    for (i = count - 1; i > 0; i--) {
-        int64_t k = cel_rng_integer(rng, (uint32_t)i + 1);
-        int32_t swap = list[i];
-        list[i] = list[k];
-        list[k] = swap;
-    }
-}
 
 /* Edges start <= end with weights -1, 0, 1 at 0.4, 0.2, 0.4, separately within and between cells. Start uniform, rows
  * of unit length. An iteration: the within-cell edges in random order, x_b += w rate x_a in place; the between-cell
@@ -596,7 +331,7 @@ static void mechanistic(const mechanism *how, uint64_t seed, slide *s, cel_model
     }
     cel_mat_free(&old);
     free(from);
-    finish_slide(s);
+    relate(s);
     tile_slide(s, 4);
 }
 
@@ -659,7 +394,7 @@ static void experiment_calibration(void)
         cel_score_report report;
         slide s = make_slide(&set);
         int64_t a, b, rr, n = set.genes;
-        finish_slide(&s);
+        relate(&s);
         tile_slide(&s, 6);
         plant(&set, (uint64_t)run, &truth);
         draw(&set, (uint64_t)run, &truth, &s);
@@ -701,7 +436,7 @@ static void experiment_calibration(void)
 /* ---- real slides ---- */
 
 /* Counts to unit rows of the `top` most expressed genes (0: all); rows without counts are dropped, labels with them. */
-static slide load_slide(const char *name, int64_t top, char ***slide_of)
+static slide unit_slide(const char *name, int64_t top, char ***slide_of)
 {
     slide s;
     char path[1024];
@@ -735,20 +470,6 @@ static slide load_slide(const char *name, int64_t top, char ***slide_of)
     return s;
 }
 
-static void permute_rows(cel_mat a, uint64_t seed)
-{
-    cel_rng rng = cel_rng_at(seed, 300, 0, 0);
-    int64_t i, c;
-    for (i = a.rows - 1; i > 0; i--) {
-        int64_t k = cel_rng_integer(&rng, (uint32_t)i + 1);
-        for (c = 0; c < a.cols; c++) {
-            cel_real swap = a.data[i * a.stride + c];
-            a.data[i * a.stride + c] = a.data[k * a.stride + c];
-            a.data[k * a.stride + c] = swap;
-        }
-    }
-}
-
 /* The share of pairs called on a real slide, as it is and with its cells' positions permuted. */
 static void experiment_shuffled(void)
 {
@@ -760,11 +481,11 @@ static void experiment_shuffled(void)
             cel_score_options options;
             cel_score_report report;
             cel_model fitted;
-            slide s = load_slide("xenium_breast", 60, NULL);
+            slide s = unit_slide("xenium_breast", 60, NULL);
             int64_t n = s.x.cols, a, b;
-            if (shuffled) permute_rows(s.coords, 1);
+            if (shuffled) permute_rows(s.coords, NULL, 1);
             check(cel_graph_knn(s.coords, NULL, 6, 0, &s.graph, NULL), "graph");
-            finish_slide(&s);
+            relate(&s);
             tile_slide(&s, 6);
             memset(&options, 0, sizeof options);
             options.ridge = ridge ? CEL_SCORE_PICKED : 0;
@@ -800,7 +521,7 @@ static void experiment_heldout(void)
             int part;
             for (part = 0; part < 2; part++) { /* 0: slide k; 1: the other three */
                 char **label, name[16];
-                slide s = load_slide("st_bcl4", GENES, &label);
+                slide s = unit_slide("st_bcl4", GENES, &label);
                 int64_t i, count = 0, rows = s.x.rows;
                 int32_t *of = (int32_t *)get(rows, sizeof(int32_t));
                 uint8_t *keep = (uint8_t *)get(rows, 1);
@@ -815,11 +536,11 @@ static void experiment_heldout(void)
                     for (i = 0; i < count;) { /* slides are contiguous */
                         int64_t j = i;
                         while (j < count && of[j] == of[i]) j++;
-                        permute_rows(cel_mat_block(s.coords, i, 0, j - i, s.coords.cols), (uint64_t)(10 * k + of[i]));
+                        permute_rows(cel_mat_block(s.coords, i, 0, j - i, s.coords.cols), NULL, (uint64_t)(10 * k + of[i]));
                         i = j;
                     }
                 check(cel_graph_knn(s.coords, of, 6, 0, &s.graph, NULL), "graph");
-                finish_slide(&s);
+                relate(&s);
                 s.tile = (int32_t *)get(count, sizeof(int32_t));
                 check(cel_slide_tiles(s.coords, of, 3, s.tile, &s.tiles, NULL), "tiles");
                 for (m = 0; m < SHOWN; m++) fit(methods[m], &s, (uint64_t)part, &fitted[part][m], NULL);

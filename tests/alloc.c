@@ -243,19 +243,21 @@ done:
 
 static cel_status scenario_score(void)
 {
-    static const cel_score_form form[] = {CEL_SCORE_MOMENT, CEL_SCORE_EXACT, CEL_SCORE_ORTHANT, CEL_SCORE_MOMENT};
+    static const cel_score_form form[] = {CEL_SCORE_MOMENT, CEL_SCORE_EXACT, CEL_SCORE_ORTHANT, CEL_SCORE_MOMENT,
+                                          CEL_SCORE_MOMENT};
     cel_model fitted = {0};
     cel_score_report report = {0};
     double value;
     cel_status status;
     int k;
-    for (k = 0; k < 4; k++) {
+    for (k = 0; k < 5; k++) {
         cel_score_options options;
         memset(&options, 0, sizeof options);
         options.form = form[k];
         options.field = k == 1 ? CEL_SCORE_FIELD_SHARED : CEL_SCORE_FIELD_NONE;
         options.ridge = k == 0 ? CEL_SCORE_PICKED : 0.1;
         options.l1 = k == 3 ? 0.1 : 0;
+        options.measured = k == 4;
         options.group = tile;
         TRY(cel_score_fit(&relations, counts, &options, &fitted, &report, NULL, NULL));
         TRY(cel_score_value(&fitted, &relations, counts, form[k], &value, NULL, NULL));

@@ -1,12 +1,12 @@
 #!/bin/sh
 # The guard of the house: how celcomen.h is laid out, read from its text with awk, so that it needs no package.
-# Usage: sh tests/house.sh [HEADER [EXAMPLE.c ...]]. Prints what is wrong, the size of every room beside its target, and
+# Usage: sh tests/house.sh [HEADER [USER.c ...]]. Prints what is wrong, the size of every room beside its target, and
 # the tally. tests/house_test.sh plants every fault and sees it reported here.
 set -u
 : "${CC:=cc}"
 header=${1:-celcomen.h}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- examples/*.c
+[ $# -gt 0 ] || set -- examples/*.c bench/*.c bench/*.h
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -259,7 +259,7 @@ FNR == 1 { file++; in_comment = 0 }
 FILENAME == ROOMS { targets++; target_name[targets] = $1; target[$1] = $2; next }
 FILENAME == EXCEPTIONS { if (NF) { exceptions++; exception[$1, $2] = 1; if (NF < 4) unreasoned[$1 " " $2] = 1 } next }
 FILENAME == SYMBOLS { symbols++; symbol[$1] = 1; next }
-FILENAME != FILE { # an example: only what it uses
+FILENAME != FILE { # an example or a measurement: only what it uses
     strip($0)
     while (match(CODE, /cel_[a-z0-9_]*/)) { in_examples[substr(CODE, RSTART, RLENGTH)] = 1; CODE = substr(CODE, RSTART + RLENGTH) }
     next
@@ -423,7 +423,7 @@ END {
         else if (note[j] ~ /=====/) finding(line, decl_name[i] ": no comment above, only a banner")
     }
 
-    check("every public function is used by another one or by an example")
+    check("every public function is used by another one, an example or a measurement")
     for (i = 1; i <= uses; i++)
         if (part_of[use_line[i]] == "implementation" && use_by[i] != use_word[i] && !(use_line[i] == defined[use_word[i]])) used[use_word[i]] = 1
     for (i = 1; i <= publics; i++)
@@ -454,7 +454,7 @@ END {
     for (e in unreasoned) finding(0, e ": an exception without a reason")
     for (e in exception) if (!(e in exception_used)) { split(e, field, SUBSEP); finding(0, field[1] " " field[2] ": an exception that is not needed") }
 
-    check("every name in a comment exists")
+    check("every name in a comment exists") # H22: the quick start of 0.1.0 named a function that was not there
     for (i = 1; i <= lines; i++) {
         s = note[i]
         if (part_of[i] == "licence") break

@@ -735,6 +735,7 @@ static void H4_H7_H19_model_file_holds_all(void)
     char *relation[2] = {(char *)"intra", (char *)"inter A_B | C"}, *slide[2] = {(char *)"s 1", (char *)"s/2"};
     char *other[4] = {(char *)"A_B", (char *)"x", (char *)"T/NK", (char *)"a,b"};
     cel_real field[6] = {1, 2, 3, 4, 5, 6}, se[18];
+    double centre[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 0.1, 0.2, 0.3};
     int32_t column[3];
     cel_model_record r = CEL_ZERO, back;
     cel_error err;
@@ -756,6 +757,13 @@ static void H4_H7_H19_model_file_holds_all(void)
     r.weights = CEL_WEIGHTS_ADJACENCY;
     r.graph.radius = 30.5;
     r.note = (char *)"two lines\nof a note";
+    r.scaling.genes = r.scaling.groups = 3;
+    r.scaling.kind = CEL_KIND_INTENSITY;
+    r.scaling.log = 1;
+    r.scaling.target = 1234.5;
+    r.scaling.centre = centre;
+    r.scaling.scale = centre + 9;
+    r.group = gene;
     OK_OR_RETURN(cel_model_write(path, &r, &err));
     OK_OR_RETURN(cel_model_read(path, &back, &err));
     CHECK(back.model.genes == 3 && back.model.relations == 2 && back.slides == 2 && !back.type && !back.q.data);
@@ -763,6 +771,10 @@ static void H4_H7_H19_model_file_holds_all(void)
     CHECK(!memcmp(back.slide_field.data, field, sizeof field) && !memcmp(back.model.field, field + 2, 3 * sizeof *field));
     CHECK(back.hops == 2 && back.weights == CEL_WEIGHTS_ADJACENCY && !strcmp(back.note, r.note));
     NEAR(back.graph.radius, 30.5, 0);
+    CHECK(back.scaling.genes == 3 && back.scaling.groups == 3 && back.scaling.kind == CEL_KIND_INTENSITY && back.scaling.log);
+    CHECK(!memcmp(back.scaling.centre, centre, 9 * sizeof *centre) && !back.scaling.size && !strcmp(back.group[2], gene[2]));
+    CHECK(!memcmp(back.scaling.scale, centre + 9, 3 * sizeof *centre));
+    NEAR(back.scaling.target, 1234.5, 0);
     for (i = 0; i < 3; i++) CHECK(!strcmp(back.gene[i], gene[i]));
     CHECK(!strcmp(back.relation[1], relation[1]) && !strcmp(back.slide[1], "s/2") && !back.gene[3]);
     CHECK(cel_model_columns(&back, other, 4, column, &err) == CEL_OK && column[0] == 2 && column[1] == 3 && column[2] == 0);
@@ -785,6 +797,12 @@ static void H4_H7_H19_model_file_holds_all(void)
     }
     free(bytes);
     cel_file_close(&file);
+    r.se.rows = 3;
+    CHECK(cel_model_write(path, &r, &err) == CEL_ERR_SHAPE);
+    r.se.rows = 6;
+    r.scaling.genes = 2;
+    CHECK(cel_model_write(path, &r, &err) == CEL_ERR_SHAPE);
+    r.scaling.genes = 3;
     gene[1] = (char *)"a\nb";
     CHECK(cel_model_write(path, &r, &err) == CEL_ERR_DATA);
     cel_model_free(&r.model);

@@ -4,7 +4,7 @@
 static const char *const gene_names[] = {"CD4", "IFITM3", "IFIT3"};
 static const char *const type_names[] = {"tumour", "T cell"};
 
-static const cel_intervention_names names = {gene_names, 3, type_names, 2, 10};
+static const cel_intervention_names names = {gene_names, 3, type_names, 2, 10, 0};
 
 static cel_status parse(const char *text, cel_intervention **list, int64_t *count, cel_error *err)
 {

@@ -982,7 +982,8 @@ static void H9_fit_says_what_and_where(void)
     o.field = CEL_SCORE_FIELD_SLIDE;
     o.slide = label;
     for (i = 0; i < t.cells; i++) label[i] = i % 2;
-    CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL) == CEL_ERR_DATA && e.cell >= 0); /* a tile in two slides */
+    /* a tile in two slides */
+    CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL) == CEL_ERR_DATA && e.cell >= 0);
     o.field = CEL_SCORE_FIELD_NONE;
     o.memory = 1000;
     CHECK(cel_score_fit(&t.relations, t.x, &o, &m, &report, &e, NULL) == CEL_ERR_MEMORY && e.offset > 1000);
@@ -1076,7 +1077,7 @@ static void H13_value_by_one_product(void)
     tissue_free(&t);
 }
 
-/* 24 genes in 36 groups by the exact form: what it takes is a few passes over the cells, not unknowns squared a group. */
+/* 24 genes in 36 groups by the exact form: it takes a few passes over the cells, not unknowns squared a group. */
 static void H14_no_dense_normal_equations(void)
 {
     tissue t;
@@ -1226,7 +1227,8 @@ static int counted_make(counted *c, int64_t n, int64_t side, int64_t slides)
 {
     int64_t one = side * side, S = one * slides, i, j, k;
     cel_csr graph = CEL_ZERO;
-    cel_mat z, near_;
+    const cel_csr *w;
+    double *z = (double *)calloc((size_t)(S * n), sizeof *z);
     memset(c, 0, sizeof *c);
     c->n = n;
     c->cells = S;
@@ -1234,24 +1236,26 @@ static int counted_make(counted *c, int64_t n, int64_t side, int64_t slides)
     c->slide = (int32_t *)calloc((size_t)S, sizeof(int32_t));
     c->size = (double *)calloc((size_t)n, sizeof(double));
     if (!CHECK(!cel_mat_new(S, 2, &c->xy) && !cel_mat_new(S, n, &c->y) && !cel_mat_new(S, n, &c->x))) return 0;
-    if (!CHECK(!cel_mat_new(S, n, &z) && !cel_mat_new(S, n, &near_))) return 0;
     for (k = 0; k < slides; k++) cel_graph_hex_coords(side, side, cel_mat_block(c->xy, k * one, 0, one, 2));
     for (i = 0; i < S; i++) c->slide[i] = (int32_t)(i / one);
     if (!CHECK(!cel_slide_tiles(c->xy, c->slide, 4, c->tile, &c->tiles, NULL))) return 0;
-    if (!CHECK(!cel_graph_knn(c->xy, c->slide, 6, 0, &graph, NULL))) return 0;
+    if (!CHECK(!cel_graph_radius(c->xy, c->slide, 0, 1.5, 0, &graph, NULL))) return 0;
     if (!CHECK(!cel_relations_from_graph(&graph, NULL, &c->relations, NULL))) return 0;
     for (i = 0; i < S; i++) {
         cel_rng g = cel_rng_at(21, 1, (uint32_t)i, 0);
-        for (j = 0; j < n; j++) z.data[i * n + j] = (cel_real)cel_rng_normal(&g);
+        for (j = 0; j < n; j++) z[i * n + j] = cel_rng_normal(&g);
     }
-    if (!CHECK(!cel_csr_mul(1, c->relations.at[1].w, z, 0, near_))) return 0;
+    w = c->relations.at[1].w;
     for (i = 0; i < S; i++) {
         cel_rng g = cel_rng_at(21, 2, (uint32_t)i, 0);
         double library = exp(0.4 * cel_rng_normal(&g));
         for (j = 0; j < n; j++) {
-            double field = 0.5 * (double)z.data[i * n + j] + 0.5 * (double)z.data[i * n + j / 2] +
-                           0.2 * (double)near_.data[i * n + (j + 3) % n] + 0.2 * c->slide[i] * (double)(j % 3);
-            double rate = library * exp(field) * 4 * (1 + (double)(j % 4)), p = exp(-rate), u = cel_rng_uniform(&g), sum = p;
+            double field = 0.5 * z[i * n + j] + 0.5 * z[i * n + j / 2] + 0.2 * c->slide[i] * (double)(j % 3);
+            double rate, p, u = cel_rng_uniform(&g), sum;
+            for (k = w->start[i]; k < w->start[i + 1]; k++)
+                field += 0.2 * (double)w->value[k] * z[w->index[k] * n + (j + 3) % n];
+            rate = library * exp(field) * 4 * (1 + (double)(j % 4));
+            p = sum = exp(-rate);
             for (k = 0; k < 1000 && u > sum; k++) {
                 p *= rate / (double)(k + 1);
                 sum += p;
@@ -1261,8 +1265,7 @@ static int counted_make(counted *c, int64_t n, int64_t side, int64_t slides)
     }
     counted_rows(c);
     cel_csr_free(&graph);
-    cel_mat_free(&z);
-    cel_mat_free(&near_);
+    free(z);
     return 1;
 }
 
@@ -1328,7 +1331,7 @@ static void compare_with_the_reference(int64_t n, int64_t side, int64_t slides)
     o.tolerance = 1e-7;
     OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &m, &report, NULL, NULL));
     NEAR_REL(report.ridge, out.data[6 * n * n], 1e-5);
-    CHECK(report.groups == c.tiles && report.path == 9);
+    CHECK(report.groups == c.tiles && report.path > 3 && !report.path_end);
     for (i = 0; i < 2 * n * n; i++) {
         NEAR(report.partial.data[i], out.data[i], 1e-4);
         NEAR(report.test.data[i], out.data[2 * n * n + i], 1e-4);
@@ -1344,6 +1347,97 @@ static void compare_with_the_reference(int64_t n, int64_t side, int64_t slides)
 }
 
 static void measured_agrees_with_the_reference(void) { compare_with_the_reference(14, 24, 2); }
+/* The same against a few of the reference's numbers, where there is no Python; with what else a user is told. */
+static void measured_fit(void)
+{
+    counted c;
+    cel_score_options o;
+    cel_score_report report;
+    cel_error e;
+    cel_model m;
+    static const int entry[3] = {1, 9, 23};
+    static const double reference[18] = {
+        0.3032824, -0.001658062, 0.1415907, -0.03969342, -0.07120598, 2.552173e-05, 0.3260379, -0.0002040019, 0.1396402,
+        -0.04400507, -0.08608533, 2.88376e-05, 0.06983238, 0.02047065, 0.0959889, 0.02087091, 0.02502693, 0.004647298};
+    double sum[3] = {0, 0, 0};
+    int64_t i, n = 10;
+    if (!counted_make(&c, n, 16, 2)) return;
+    o = cel_score_measured(c.size);
+    o.field = CEL_SCORE_FIELD_SHARED;
+    o.group = c.tile;
+    o.tolerance = 1e-7;
+    OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &m, &report, &e, NULL));
+    CHECK(report.form == CEL_SCORE_MOMENT && report.converged && report.groups == 32);
+    NEAR_REL(report.ridge, 0.1, 1e-5);
+    for (i = 0; i < 18; i++) {
+        const cel_mat *from = i < 6 ? &report.partial : i < 12 ? &report.test : &report.se;
+        NEAR(from->data[i / 3 % 2 * n * n + entry[i % 3]], reference[i], 1e-4);
+    }
+    CHECK(report.contacts[0] == 0 && report.contacts[1] == cel_csr_count(c.relations.at[1].w));
+    CHECK(report.contact_groups[0] == 32 && report.contact_groups[1] == 32);
+    for (i = 0; i < 3 * n; i++) sum[i / n] += (double)report.share.data[i] / (double)n;
+    CHECK(sum[2] > 0.1 && sum[0] + sum[1] + sum[2] < 1);
+    CHECK(report.log_residual[2] < report.log_residual[0] - 0.1 && report.log_residual[2] < report.log_residual[1]);
+    NEAR(report.log_residual[2], report.held_out, 1e-3);
+    for (i = 0; i < 2 * n * n; i++) {
+        /* Raw forces have no part along the size direction; their units are the law's. */
+        double along = 0;
+        int64_t k;
+        for (k = 0; k < n; k++) along += (double)m.force.data[i / n * n + k] * c.size[k];
+        NEAR(along, 0, 1e-4 * (1 + fabs((double)m.force.data[0])));
+    }
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    /* Few tiles: nothing is called. What does not go together, or is not of the rows, is refused. */
+    for (i = 0; i < c.cells; i++) c.tile[i] = (int32_t)(c.tile[i] / 4);
+    OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &m, &report, &e, NULL));
+    CHECK(report.groups == 8 && report.contact_groups[1] == 8);
+    for (i = 0; i < n * n; i++) NEAR(report.q.data[n * n + i], 1, 0);
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    o.form = CEL_SCORE_EXACT;
+    CHECK(cel_score_fit(&c.relations, c.x, &o, &m, &report, &e, NULL) == CEL_ERR_ARG);
+    o = cel_score_measured(c.size);
+    o.group = c.tile;
+    c.size[0] = -c.size[0];
+    CHECK(cel_score_fit(&c.relations, c.x, &o, &m, &report, &e, NULL) == CEL_ERR_DATA && e.cell >= 0 && e.gene < 0);
+    c.size[0] *= 2;
+    CHECK(cel_score_fit(&c.relations, c.x, &o, &m, &report, &e, NULL) == CEL_ERR_DATA && e.cell < 0);
+    counted_free(&c);
+}
+
+/* From stored moments the same, per-slide fields included. */
+static void measured_from_moments(void)
+{
+    counted c;
+    cel_score_options o;
+    cel_score_report a, b;
+    cel_model m, other;
+    cel_moments part[32];
+    int32_t slide[32];
+    int64_t i, n = 6;
+    if (!counted_make(&c, n, 16, 2)) return;
+    for (i = 0; i < 32; i++) OK_OR_RETURN(cel_moments_new(n, &c.relations, part + i));
+    OK_OR_RETURN(cel_moments_add_by_label(part, 32, c.tile, &c.relations, c.x, NULL));
+    for (i = 0; i < c.cells; i++) slide[c.tile[i]] = c.slide[i];
+    o = cel_score_measured(c.size);
+    o.group = c.tile;
+    o.slide = c.slide;
+    OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &m, &a, NULL, NULL));
+    o.slide = slide;
+    OK_OR_RETURN(cel_score_fit_moments(part, 32, &o, &other, &b, NULL, NULL));
+    NEAR(a.ridge, b.ridge, 0);
+    CHECK(!memcmp(a.partial.data, b.partial.data, (size_t)(2 * n * n) * sizeof(cel_real)));
+    CHECK(!memcmp(a.se.data, b.se.data, (size_t)(2 * n * n) * sizeof(cel_real)));
+    CHECK(b.contact_groups[1] == 32 && a.field.rows == 2);
+    for (i = 0; i < 32; i++) cel_moments_free(part + i);
+    cel_model_free(&m);
+    cel_model_free(&other);
+    cel_score_report_free(&a);
+    cel_score_report_free(&b);
+    counted_free(&c);
+}
+
 /* Fewer cells than genes: solved within the rows' space, the rest by the ridge alone. */
 static void more_genes_than_cells(void) { compare_with_the_reference(50, 6, 1); }
 
@@ -1474,4 +1568,6 @@ void suite_score(void)
     RUN(measured_agrees_with_the_reference);
     RUN(more_genes_than_cells);
     RUN(slide_in_one_call);
+    RUN(measured_fit);
+    RUN(measured_from_moments);
 }

@@ -116,6 +116,17 @@ OMP=""
 echo 'int main(void){return 0;}' | $CC -fopenmp -x c - -o "$tmp/omp" 2> /dev/null && OMP=-fopenmp
 check "same bits for c99 and gnu99, 1 and 2 threads" same_bits
 
+# H21: large blocks ask for huge pages whatever -std says (0.1.0 did so under gnu99 only).
+H21_huge_pages() {
+    printf '#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\n' > "$tmp/pages.c"
+    for std in c99 gnu99; do
+        $CC -std=$std -O0 -I. -c "$tmp/pages.c" -o "$tmp/pages_$std.o" || return 1
+        nm -u "$tmp/pages_$std.o" | grep -c madvise > "$tmp/pages_$std"
+    done
+    cmp "$tmp/pages_c99" "$tmp/pages_gnu99"
+}
+check "H21: huge pages under every -std" H21_huge_pages
+
 # The programs shown in the README compile and run.
 readme() {
     awk '/^```c$/ { n++; f = 1; next } /^```/ { f = 0 } f { print > sprintf("'"$tmp"'/readme%d.c", n) }' README.md
