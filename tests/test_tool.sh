@@ -312,7 +312,7 @@ bad "unit rows for a model of counts" 1 "fitted on counts" "$tool" score --model
 bad "counts for a model of unit rows" 1 "fitted on unit rows" "$tool" score --model model $C
 bad "a kind of unit rows" 2 "--kind" "$tool" fit --expression tissue/expression.npy --kind counts --coords truth/coords.npy --out never
 bad "totals of intensities" 2 "--total" "$tool" fit --counts logged.npy --kind intensity --total totals.npy --coords grid.npy --out never
-npy ones.npy '|u1' '400' "$(bytes point | sed 's/.002//g')"
+npy ones.npy '|u1' '400, 1' "$(bytes point | sed 's/.002//g')"
 fit_bad "totals below a row's sum" "total is below" --counts cells.npy --min-cells 3 --coords grid.npy --total ones.npy
 ok "totals" "$tool" fit $C --total totals.npy --no-errors --out totals
 holds "their median" log 'scaled to 224.5 a cell'
