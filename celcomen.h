@@ -1231,6 +1231,12 @@ typedef struct cel_score_report {
 /* All-zero afterwards. */
 CEL_API void cel_score_report_free(cel_score_report *report);
 
+/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
+ * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
+ * less; MOMENT, unlike the others, does not grow with the number of cells. */
+CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
+                                const cel_score_options *options);
+
 /* Forces of X (S x n), rows of unit length, over the R relations. Several slides are one X with block-diagonal W.
  * out is made by the call (cel_model_free): gauge tr F_0 = 0, force r exactly symmetric where W_r is; its
  * field is h, or the mean over cells of the slides' h. report (or NULL) receives the rest.
@@ -1252,12 +1258,6 @@ CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, cons
  * fault. */
 CEL_API cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const cel_score_options *options,
                                          cel_model *out, cel_score_report *report, cel_error *err, cel_work *work);
-
-/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
- * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
- * less; MOMENT, unlike the others, does not grow with the number of cells. */
-CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
-                                const cel_score_options *options);
 
 /* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
  * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
