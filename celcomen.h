@@ -14992,8 +14992,8 @@ static cel_status celi_effect_paired(celi_effect_run *run)
     return status;
 }
 
-/* Everything after the options: with inner errors, which count cells as p does. The colours are of the relations of both
- * arms together, for two arms that visit their cells in different orders would not make the same moves. */
+/* Everything after the options: with inner errors, which count cells as p does. The colours are of the relations of
+ * both arms together, for two arms that visit their cells in different orders would not make the same moves. */
 static cel_status celi_effect_go(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
