@@ -312,7 +312,8 @@ static const option options[] = {
      "NAME        which: mean (default: the most expressed, of which counts say most) or variable (Seurat's" NEXT
      "flavour, dispersion beside genes of like mean, which prefers rare genes)"},
     {"min-cells", WHOLE, &o.min_cells, 0, 0,
-     "N           leave out genes that fewer cells express (default 10; --expression: 1)"},
+     "N           leave out genes that fewer cells express (default 10, or a tenth of fewer than 100; --expression: 1;" NEXT
+     "--method paper: 0)"},
     {"target-sum", POSITIVE, &o.target_sum, 0, 0,
      "X           counts of a cell are scaled to this total (default: the median; methods but score: 10000)"},
     {"k", WHOLE, &o.k, 1, 0, "K           neighbours: the K nearest (default 6)"},
@@ -867,6 +868,9 @@ static void check_places(const tissue *t, const char *file)
     if (o.radius > 0 && o.radius < r.nearest)
         warn("--radius %g is below the median distance to the nearest cell, %.3g: %lld of %lld cells have no neighbour",
              o.radius, r.nearest, (long long)r.isolated, (long long)cells);
+    if (2 * r.mean * (double)(t->slide ? t->slides.count : 1) > (double)cells && r.mean > 20)
+        die(1, "%s: %.0f neighbours a cell are half of a slide or more: no neighbourhood is left. The median distance to "
+            "the nearest cell is %.3g", file, r.mean, r.nearest);
     if (r.mean > 100)
         warn("%.0f neighbours a cell, up to %lld: what comes out of that is a neighbourhood's mean, not a neighbour's "
              "force. The median distance to the nearest cell is %.3g", r.mean, (long long)r.most, r.nearest);
@@ -1194,7 +1198,9 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     read_places(command, &t);
     input.genes = t.genes = read_genes(t.x.cols, t.file);
     look_at(&t, kind);
-    pick_genes(&t, model, kind, given[option_of("min-cells", 9)] ? o.min_cells : f->paper ? 0 : o.expression ? 1 : 10);
+    if (!given[option_of("min-cells", 9)])
+        o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
+    pick_genes(&t, model, kind, o.min_cells);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
     build_graph(&t);
@@ -1747,11 +1753,16 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_re
                       text *report)
 {
     cel_error err;
+    cel_status status;
     int32_t *group = make_groups(t);
     cel_score_options s = score_options(t, f, group);
     double clock = seconds();
     one_of("l1 group");
-    must(cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL), t->file, &err);
+    status = cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL);
+    if (status == CEL_ERR_NUMERIC)
+        die(1, "%s: no finite forces: there are too few cells for so many genes, or genes and neighbours that determine "
+            "each other. Fewer genes (--top-genes) or a heavy ridge (--ridge 1) help", t->file);
+    must(status, t->file, &err);
     f->record.se = done->se;
     f->record.z = done->z;
     f->record.p = done->p;
