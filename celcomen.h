@@ -1231,6 +1231,12 @@ typedef struct cel_score_report {
 /* All-zero afterwards. */
 CEL_API void cel_score_report_free(cel_score_report *report);
 
+/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
+ * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
+ * less; MOMENT, unlike the others, does not grow with the number of cells. */
+CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
+                                const cel_score_options *options);
+
 /* Forces of X (S x n), rows of unit length, over the R relations. Several slides are one X with block-diagonal W.
  * out is made by the call (cel_model_free): gauge tr F_0 = 0, force r exactly symmetric where W_r is; its
  * field is h, or the mean over cells of the slides' h. report (or NULL) receives the rest.
@@ -1252,12 +1258,6 @@ CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, cons
  * fault. */
 CEL_API cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const cel_score_options *options,
                                          cel_model *out, cel_score_report *report, cel_error *err, cel_work *work);
-
-/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
- * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
- * less; MOMENT, unlike the others, does not grow with the number of cells. */
-CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
-                                const cel_score_options *options);
 
 /* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
  * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
@@ -12147,9 +12147,9 @@ static cel_status celi_paper_slide_open(celi_paper_fit *f, const cel_moments *mo
 {
     int64_t n = f->n;
     if (moments->genes != n || moments->relations != 2)
-        return celi_bad(err, CEL_ERR_SHAPE, "the moments are not of this model", -1);
-    if (moments->cells < 1) return celi_bad(err, CEL_ERR_DATA, "a slide without cells", -1);
-    if (!(q > 0 && q <= DBL_MAX)) return celi_bad(err, CEL_ERR_ARG, "a slide's q is not positive", -1);
+        return celi_note(err, CEL_ERR_SHAPE, "the moments are not of this model");
+    if (moments->cells < 1) return celi_note(err, CEL_ERR_DATA, "a slide without cells");
+    if (!(q > 0 && q <= DBL_MAX)) return celi_note(err, CEL_ERR_ARG, "a slide's q is not positive");
     t->c0 = (double *)celi_pool_get(&f->pool, 2 * (n + 1) * n, sizeof(double));
     if (!t->c0) return celi_no_memory(err);
     t->c1 = t->c0 + n * n;
@@ -12179,15 +12179,15 @@ static cel_status celi_paper_check(const cel_paper_options *o, int64_t genes, ce
     else if (o->optimiser != CEL_OPTIMISER_SGD && o->optimiser != CEL_OPTIMISER_ADAM) wrong = "no such optimiser";
     else if (o->sphere != CEL_SPHERE_PAPER && o->sphere != CEL_SPHERE_RIGHT) wrong = "no such sphere";
     else if (genes < 1 || (o->sphere == CEL_SPHERE_RIGHT && genes < 2)) wrong = "too few genes";
-    return wrong ? celi_bad(err, CEL_ERR_ARG, wrong, -1) : CEL_OK;
+    return wrong ? celi_note(err, CEL_ERR_ARG, wrong) : CEL_OK;
 }
 
 /* What the published log Z asks of a model. */
 static cel_status celi_paper_model(const cel_model *m, cel_error *err)
 {
-    if (m->field) return celi_bad(err, CEL_ERR_ARG, "the published model has no field", -1);
+    if (m->field) return celi_note(err, CEL_ERR_ARG, "the published model has no field");
     if (m->relations == 2 && m->force.rows == 2 * m->genes && m->force.cols == m->genes) return CEL_OK;
-    return celi_bad(err, CEL_ERR_SHAPE, "not a model of two relations", -1);
+    return celi_note(err, CEL_ERR_SHAPE, "not a model of two relations");
 }
 
 /* Checks all that is given and opens a fit; on failure nothing is left open. */
@@ -12199,7 +12199,7 @@ static cel_status celi_paper_open(celi_paper_fit *f, const cel_model *model, con
     memset(f, 0, sizeof *f);
     if (!status) status = celi_paper_model(model, err);
     if (status) return status;
-    if (slides < 1) return celi_bad(err, CEL_ERR_ARG, "no slides", -1);
+    if (slides < 1) return celi_note(err, CEL_ERR_ARG, "no slides");
     f->n = n;
     f->slides = slides;
     f->lr = celi_or(o->lr, 0.05);
@@ -12426,7 +12426,7 @@ CEL_API_DEF cel_status cel_paper_loss(const cel_model *model, const cel_moments 
     o.optimiser = CEL_OPTIMISER_SGD;
     if (d_force.data) cel_mat_fill(d_force, 0);
     if (d_force.data && (d_force.rows != 2 * n || d_force.cols != n))
-        return celi_bad(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape", -1);
+        return celi_note(err, CEL_ERR_SHAPE, "the gradient is not of the forces' shape");
     status = celi_paper_open(&f, model, moments, 1, &o, err);
     if (status) return status;
     celi_paper_evaluate(&f, f.slide);
@@ -12470,7 +12470,7 @@ CEL_API_DEF cel_status cel_paper_fit(const cel_moments *moments, int64_t slides,
     }
     /* Stopped or not, what was reached is evaluated; the model's forces are written only if that is finite. */
     if (status != CEL_ERR_NUMERIC && celi_paper_finish(&f, model, &made)) status = CEL_ERR_NUMERIC;
-    if (status) celi_bad(err, status, cel_strerror(status), -1);
+    celi_note(err, status, cel_strerror(status));
     if (status == CEL_ERR_NUMERIC) {
         if (losses) memset(losses, 0, (size_t)epochs * sizeof *losses);
     } else if (report) {
@@ -12545,8 +12545,8 @@ CEL_API_DEF cel_status cel_paper_from_angles(cel_mat angles, cel_mat x, cel_work
 CEL_API_DEF cel_status cel_paper_to_angles(cel_mat x, cel_mat angles, cel_error *err)
 {
     int64_t i, j, n = x.cols;
-    if (n < 2) return celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
-    if (!celi_angles_fit(angles, x)) return celi_bad(err, CEL_ERR_SHAPE, "angles are not S x (n-1)", -1);
+    if (n < 2) return celi_note(err, CEL_ERR_ARG, "fewer than two genes");
+    if (!celi_angles_fit(angles, x)) return celi_note(err, CEL_ERR_SHAPE, "angles are not S x (n-1)");
     for (i = 0; i < x.rows; i++) {
         double size = 0;
         for (j = 0; j < n; j++) size += fabs((double)x.data[i * x.stride + j]);
@@ -12621,9 +12621,9 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
     if (options) o = *options;
     status = celi_paper_check(&o, n, err);
     if (!status && !o.no_log_z) status = celi_paper_model(model, err);
-    if (!status && x.rows < 1) status = celi_bad(err, CEL_ERR_ARG, "no cells", -1);
+    if (!status && x.rows < 1) status = celi_note(err, CEL_ERR_ARG, "no cells");
     if (!status && (x.cols != n || (d_x.data && !celi_same_shape(d_x, x))))
-        status = celi_bad(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model", -1);
+        status = celi_note(err, CEL_ERR_SHAPE, "x or its gradient does not fit the model");
     if (!work) work = &own;
     mean = (double *)cel_work_get(work, (size_t)(2 * n + model->relations + 1) * sizeof(double));
     if (!status && !mean) status = celi_no_memory(err);
@@ -12639,7 +12639,7 @@ CEL_API_DEF cel_status cel_paper_generate_loss(const cel_model *model, const cel
             loss->kappa = at.kappa;
         }
         if (!status && !(fabs(loss->log_z) + fabs(h) <= DBL_MAX)) status = CEL_ERR_NUMERIC;
-        if (status) celi_bad(err, status, cel_strerror(status), -1);
+        celi_note(err, status, cel_strerror(status));
     }
     if (status) {
         memset(loss, 0, sizeof *loss);
@@ -12679,9 +12679,9 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     epochs = o.epochs ? o.epochs : 50;
     if (last) *last = value;
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
-    if (n < 2) status = celi_bad(err, CEL_ERR_ARG, "fewer than two genes", -1);
+    if (n < 2) status = celi_note(err, CEL_ERR_ARG, "fewer than two genes");
     else if (angles.cols != n - 1 || (x.data && !celi_angles_fit(angles, x)))
-        status = celi_bad(err, CEL_ERR_SHAPE, "angles or x do not fit the model", -1);
+        status = celi_note(err, CEL_ERR_SHAPE, "angles or x do not fit the model");
     else status = celi_scan(angles, -DBL_MAX, DBL_MAX, "an angle is not finite", NULL, err);
     rows = x.data ? x : celi_pool_mat(&pool, S, n);
     d_x = celi_pool_mat(&pool, S, n);
@@ -12710,7 +12710,7 @@ CEL_API_DEF cel_status cel_paper_generate(const cel_model *model, const cel_rela
     cel_work_free(&work);
     celi_pool_free(&pool);
     if (!status && last) *last = value;
-    if (!status) return stopped ? celi_bad(err, stopped, cel_strerror(stopped), -1) : CEL_OK;
+    if (!status) return celi_note(err, stopped, cel_strerror(stopped));
     if (status == CEL_ERR_MEMORY) celi_no_memory(err);
     if (x.data) cel_mat_fill(x, 0);
     if (losses && epochs > 0) memset(losses, 0, (size_t)epochs * sizeof *losses);
@@ -12772,9 +12772,9 @@ CEL_API_DEF cel_status cel_sample_colour(const cel_relations *relations, const c
     *colours = 0;
     for (i = 0; i < cells; i++) colour[i] = -1;
     if (also && celi_relations_fit(also, NULL, cells))
-        return celi_bad(err, CEL_ERR_SHAPE, "the relations are not of the same cells", -1);
+        return celi_note(err, CEL_ERR_SHAPE, "the relations are not of the same cells");
     mark = (int32_t *)celi_alloc((size_t)cells + 1, sizeof *mark);
-    if (!mark) return celi_bad(err, CEL_ERR_MEMORY, "colouring the cells", -1);
+    if (!mark) return celi_note(err, CEL_ERR_MEMORY, "colouring the cells");
     for (i = 0; i < cells; i++) {
         int32_t c = 0;
         for (r = 0; r < count; r++) {
@@ -12936,11 +12936,11 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     cel_status status = CEL_OK;
     *out = NULL;
     if (celi_relations_fit(relations, model, relations->cells))
-        return celi_bad(err, CEL_ERR_SHAPE, "the model has another number of relations", -1);
+        return celi_note(err, CEL_ERR_SHAPE, "the model has another number of relations");
     if (options && (options->moves < 0 || !(options->step >= 0)))
-        return celi_bad(err, CEL_ERR_ARG, "a negative option of the sampler", -1);
+        return celi_note(err, CEL_ERR_ARG, "a negative option of the sampler");
     s = (cel_sample *)celi_alloc(1, sizeof *s);
-    if (!s) return celi_bad(err, CEL_ERR_MEMORY, "a sampler", -1);
+    if (!s) return celi_note(err, CEL_ERR_MEMORY, "a sampler");
     s->model = model;
     s->relations = relations;
     s->options = celi_sample_defaults(options);
@@ -12967,7 +12967,7 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     }
     if (status) {
         cel_sample_free(s);
-        return celi_bad(err, status, "a sampler", -1);
+        return celi_note(err, status, "a sampler");
     }
     *out = s;
     return CEL_OK;
@@ -13414,7 +13414,7 @@ static cel_status celi_sample_check(const cel_model *model, const cel_relations 
                                     cel_error *err)
 {
     if (celi_relations_fit(relations, model, x.rows) || x.cols != model->genes)
-        return celi_bad(err, CEL_ERR_SHAPE, "expression, relations and model do not fit", -1);
+        return celi_note(err, CEL_ERR_SHAPE, "expression, relations and model do not fit");
     return celi_rows_unit(x, orthant, err);
 }
 
@@ -13444,12 +13444,12 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
     int64_t t, total = o.warmup + o.sweeps;
     cel_status status;
     if (report) *report = r;
-    if (o.sweeps < 0 || o.thin < 0) return celi_bad(err, CEL_ERR_ARG, "a negative number of sweeps", -1);
+    if (o.sweeps < 0 || o.thin < 0) return celi_note(err, CEL_ERR_ARG, "a negative number of sweeps");
     status = celi_sample_check(model, relations, x, o.domain.orthant, err);
     if (!status) status = cel_sample_new(model, relations, options, &s, err);
     if (status) return status;
     if (!trace) trace = own = (double *)celi_alloc((size_t)(o.sweeps / o.thin) + 1, sizeof *own);
-    if (!trace) status = celi_bad(err, CEL_ERR_MEMORY, "the trace of the energy", -1);
+    if (!trace) status = celi_note(err, CEL_ERR_MEMORY, "the trace of the energy");
     for (t = 0; t < total && !status; t++) {
         int64_t sweep = t - o.warmup; /* from 0 on those that count */
         status = cel_sample_sweep(s, x);
@@ -13469,7 +13469,7 @@ CEL_API_DEF cel_status cel_sample_run(const cel_model *model, const cel_relation
         if (report) *report = r;
         if (told) status = told;
     }
-    if (status) celi_bad(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler", -1);
+    celi_note(err, status, status == CEL_ERR_STOPPED ? "a sampler was stopped" : "a sampler");
     celi_free(own);
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13648,7 +13648,7 @@ CEL_API_DEF cel_status cel_ascent_run(const cel_model *model, const cel_relation
         r.sweeps++;
         status = celi_tell(&o.progress, "ascent", r.sweeps, o.sweeps, r.energy);
     }
-    if (status) celi_bad(err, status, "the ascent", -1);
+    celi_note(err, status, "the ascent");
     if (report) *report = r;
     cel_work_free(&work);
     cel_sample_free(s);
@@ -13735,7 +13735,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     if (options) o = *options;
     if (!o.runs) o.runs = 16;
     if (!o.rungs) o.rungs = 200;
-    if (o.runs < 2 || o.rungs < 1) return celi_bad(err, CEL_ERR_ARG, "annealing needs two runs and a rung", -1);
+    if (o.runs < 2 || o.rungs < 1) return celi_note(err, CEL_ERR_ARG, "annealing needs two runs and a rung");
     so.seed = o.seed;
     so.domain.orthant = o.orthant;
     so.moves = o.moves;
@@ -13757,7 +13757,7 @@ CEL_API_DEF cel_status cel_logz_ais(const cel_model *model, const cel_relations 
     }
     if (status) {
         memset(report, 0, sizeof *report);
-        celi_bad(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing", -1);
+        celi_note(err, status, status == CEL_ERR_NUMERIC ? "energy is not finite" : "annealing");
     }
     celi_pool_free(&pool);
     cel_work_free(&a.work);
@@ -13852,7 +13852,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     if (options) o = *options;
     if (!o.sweeps) o.sweeps = 100;
     if (o.orthant || o.sweeps < 0)
-        return celi_bad(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps", -1);
+        return celi_note(err, CEL_ERR_ARG, "the bound is of the whole sphere, and takes sweeps");
     status = cel_sample_new(model, relations, NULL, &s, err);
     if (status) return status;
     x = celi_pool_mat(&pool, cells, model->genes);
@@ -13887,7 +13887,7 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     }
     if (status) {
         *bound = 0;
-        celi_bad(err, status, "the mean-field bound", -1);
+        celi_note(err, status, "the mean-field bound");
     }
     celi_pool_free(&pool);
     cel_work_free(&work);
@@ -14059,7 +14059,7 @@ CEL_API_DEF cel_status cel_intervention_parse(const char *text, size_t length, c
     *count = 0;
     for (at = 0; at < length; at++) most += text[at] == '\n';
     list = (cel_intervention *)celi_alloc((size_t)most, sizeof *list);
-    if (!list) return celi_bad(err, CEL_ERR_MEMORY, "reading interventions", -1);
+    if (!list) return celi_note(err, CEL_ERR_MEMORY, "reading interventions");
     t.p = (const unsigned char *)text;
     for (at = 0; at < length && !status; at++) {
         t.at = at;
@@ -14162,6 +14162,7 @@ static cel_status celi_prep_check(const celi_prep *c, int64_t k)
     return CEL_OK;
 }
 
+/* Marks a cell as intervened on. Whether a gene is held twice shows only where the rows are. */
 static cel_status celi_prep_mark(celi_prep *c, int64_t k, int64_t cell)
 {
     if (cell < 0 || cell >= c->cells) return celi_refuse(c, CEL_ERR_ARG, k, "a cell out of range", cell, -1);
@@ -14322,8 +14323,7 @@ static cel_status celi_prep_apply(celi_prep *c, int64_t k, int64_t cell)
     if (!(scale > 0 && scale <= DBL_MAX))
         return celi_refuse(c, CEL_ERR_DATA, k, "a profile of zeros or not finite", cell, -1);
     for (g = 0; g < n; g++) {
-        if (hold[g] && !free_row)
-            return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
+        if (hold[g] && !free_row) return celi_refuse(c, CEL_ERR_ARG, k, "the same gene held twice in a cell", cell, g);
         if (!hold[g]) x[g] = (cel_real)((double)row[g] / scale);
         if (!free_row) hold[g] = 1;
     }
@@ -14379,7 +14379,8 @@ static cel_status celi_prep_settle(celi_prep *c, int64_t i)
     return CEL_OK;
 }
 
-/* The rows of both arms, what is held, and who moves. */
+/* The rows of both arms, what is held, and who moves. Both arms start at the observed rows, so that they differ by what
+ * is done and by nothing else; only rows that are used are checked. */
 static cel_status celi_prep_rows(celi_prep *c)
 {
     cel_perturb *p = c->p;
@@ -14423,7 +14424,7 @@ static cel_status celi_prep_begin(celi_prep *c)
     c->queue = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->queue);
     c->map = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->map);
     c->by = (int32_t *)celi_pool_get(&c->scratch, c->cells, sizeof *c->by);
-    return status ? status : c->scratch.status ? celi_refuse(c, c->scratch.status, -1, celi_preparing, -1, -1) : CEL_OK;
+    return status ? status : celi_note(c->err, c->scratch.status, celi_preparing);
 }
 
 CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue *tissue, const cel_intervention *list,
@@ -14454,8 +14455,7 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
     if (!status) status = celi_prep_each(&c, celi_prep_mark);
     if (!status) {
         celi_prep_hops(&c);
-        status = celi_prep_local(&c);
-        if (status) celi_refuse(&c, status, -1, celi_preparing, -1, -1);
+        status = celi_note(err, celi_prep_local(&c), celi_preparing);
     }
     if (!status) status = celi_prep_rows(&c);
     celi_pool_free(&c.scratch);
@@ -14812,7 +14812,7 @@ static cel_status celi_effect_paper(celi_effect_run *run, int arm, cel_mat x)
     if (!status) status = celi_paper_relax(p->model, &relations, run->o->paper, rows, run->err);
     if (status && run->err->cell >= 0 && run->err->cell < count) run->err->cell = list[run->err->cell];
 #else
-    if (!status) status = celi_bad(run->err, CEL_ERR_UNSUPPORTED, "built without the published method", -1);
+    if (!status) status = celi_note(run->err, CEL_ERR_UNSUPPORTED, "built without the published method");
 #endif
     for (i = 0; i < count && !status; i++)
         memcpy(x.data + list[i] * n, rows.data + i * n, (size_t)n * sizeof *x.data);
@@ -14992,7 +14992,8 @@ static cel_status celi_effect_paired(celi_effect_run *run)
     return status;
 }
 
-/* Everything after the options: with inner errors, which count cells as p does. */
+/* Everything after the options: with inner errors, which count cells as p does. The colours are of the relations of
+ * both arms together, for two arms that visit their cells in different orders would not make the same moves. */
 static cel_status celi_effect_go(celi_effect_run *run)
 {
     const cel_perturb *p = run->p;
@@ -15026,7 +15027,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     if (!o.sweeps) o.sweeps = o.method == CEL_METHOD_PAIRED ? 20 : 500;
     if (o.repeats < 2 || o.sweeps < 1 || (o.sets.data && o.sets.cols != p->genes) || (int)o.method < 0 ||
         o.method > CEL_METHOD_PAPER || (o.method == CEL_METHOD_PAPER && !p->open))
-        return celi_bad(err, CEL_ERR_ARG, "options of a perturbation", -1);
+        return celi_note(err, CEL_ERR_ARG, "options of a perturbation");
     run.p = p;
     run.o = &o;
     run.e = out;
@@ -15045,7 +15046,7 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
     out->memory = run.own.last;
     if (!status) return CEL_OK;
     cel_effect_free(out);
-    if (!inner.status) celi_bad(&inner, status, "the effect of a perturbation", -1);
+    if (!inner.status) celi_note(&inner, status, "the effect of a perturbation");
     /* The caller knows the cells of the tissue, not those of the prepared part. */
     if (inner.cell >= 0 && inner.cell < p->cells) inner.cell = p->id[inner.cell];
     if (err) *err = inner;
