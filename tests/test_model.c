@@ -727,6 +727,60 @@ static void H6_identity_is_first(void)
     cel_csr_free(&graph);
 }
 
+/* Rows orthogonal to a direction: n - 1 coordinates have the same energy, and confined rows of n stay near them. */
+static void without_a_direction(void)
+{
+    enum { S = 40, N = 6 };
+    double u[N] = {0.5, -0.5, 0.3, 0.4, -0.4, 0}, h[2], along, length = 0;
+    cel_model m, less;
+    cel_mat x, y, basis;
+    cel_csr graph;
+    cel_relations r;
+    cel_sample_options how = CEL_ZERO;
+    cel_sample_report done;
+    int i, j, k;
+    for (j = 0; j < N; j++) length += u[j] * u[j];
+    for (j = 0; j < N; j++) u[j] /= sqrt(length);
+    OK_OR_RETURN(cel_model_new(N, 2, 1, &m));
+    OK_OR_RETURN(cel_mat_new(S, N, &x));
+    OK_OR_RETURN(cel_mat_new(S, 2, &y));
+    OK_OR_RETURN(cel_mat_new(N, N - 1, &basis));
+    for (i = 0; i < S; i++) y.data[2 * i] = (cel_real)i;
+    OK_OR_RETURN(cel_graph_radius(y, NULL, 0, 1.5, 0, &graph, NULL));
+    OK_OR_RETURN(cel_relations_from_graph(&graph, NULL, &r, NULL));
+    cel_mat_free(&y);
+    OK_OR_RETURN(cel_mat_new(S, N - 1, &y));
+    for (k = 0; k < 2; k++)
+        for (i = 0; i < N; i++)
+            for (j = 0; j <= i; j++) {
+                cel_mat f = cel_model_force(&m, k);
+                f.data[i * N + j] = f.data[j * N + i] = (cel_real)(((3 * i + 5 * j + k) % 7 - 3) * 0.7);
+            }
+    for (j = 0; j < N; j++) m.field[j] = (cel_real)(0.3 * j);
+    OK_OR_RETURN(cel_model_reduce(&m, u, basis, &less));
+    cel_sample_uniform(3, 0, 0, y);
+    OK_OR_RETURN(cel_mat_gemm(0, 1, 1, y, basis, 0, x, NULL));
+    OK_OR_RETURN(cel_model_energy(&m, &r, x, &h[0], NULL, cel_mat_view(NULL, 0, 0), NULL));
+    OK_OR_RETURN(cel_model_energy(&less, &r, y, &h[1], NULL, cel_mat_view(NULL, 0, 0), NULL));
+    NEAR(h[0], h[1], 1e-4 * fabs(h[1]));
+    cel_model_free(&less);
+    CHECK(cel_model_reduce(&m, u, x, &less) == CEL_ERR_SHAPE && !less.force.data);
+    OK_OR_RETURN(cel_model_confine(&m, u));
+    how.seed = 5;
+    OK_OR_RETURN(cel_sample_run(&m, &r, &how, x, NULL, &done, NULL));
+    for (i = 0, along = 0; i < S; i++) {
+        for (j = 0, length = 0; j < N; j++) length += u[j] * (double)x.data[i * N + j];
+        along += length * length / S;
+    }
+    CHECK(along > 0 && along < 0.25 / N);
+    cel_relations_free(&r);
+    cel_csr_free(&graph);
+    cel_model_free(&m);
+    cel_mat_free(&x);
+    cel_mat_free(&y);
+    cel_mat_free(&basis);
+}
+
 #if !defined(CELCOMEN_NO_STDIO)
 /* H4, H7, H19: all of a model comes back, fields, names with slashes and how the graph was made; damage is refused. */
 static void H4_H7_H19_model_file_holds_all(void)
@@ -816,6 +870,7 @@ void suite_model(void)
     RUN(model_invariances);
     RUN(model_same_bits_any_threads);
     RUN(model_errors);
+    RUN(without_a_direction);
     RUN(sphere_against_extended_precision);
     RUN(sphere_against_quadrature);
     RUN(sphere_limits);

@@ -433,6 +433,48 @@ static void preparing(void)
     chain_free(&c);
 }
 
+/* With a scaling held values are the user's: each cell's row is the one it would have had with them, and they come back. */
+static void held_in_the_users_units(void)
+{
+    chain c;
+    cel_intervention list[3];
+    cel_perturb p;
+    cel_perturb_setup setup = CEL_ZERO;
+    cel_scaling_options how = CEL_ZERO;
+    cel_scaling scaling;
+    cel_error err;
+    cel_mat counts, values;
+    int i;
+    if (!CHECK(chain_new(12, 4, 0.5, 0, &c))) return;
+    OK_OR_RETURN(cel_mat_new(12, 4, &counts));
+    OK_OR_RETURN(cel_mat_new(12, 4, &values));
+    for (i = 0; i < 48; i++) counts.data[i] = (cel_real)(1 + (7 * i) % 13);
+    OK_OR_RETURN(cel_mat_copy(counts, c.x));
+    OK_OR_RETURN(cel_scaling_fit(c.x, NULL, NULL, &how, &scaling, NULL));
+    setup.scaling = &scaling;
+    setup.cell = scaling.cell;
+    setup.unit = CEL_UNIT_GIVEN;
+    list[0] = hold(2, 1, 0);
+    list[1] = hold(2, 3, 40);
+    list[2] = hold(7, 0, 5);
+    OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, list, 3, &setup, &p, NULL));
+    CHECK(p.cells == 12 && p.cell[0] && p.cell[1]);
+    OK_OR_RETURN(cel_scaling_values(&scaling, CEL_UNIT_GIVEN, p.start[1], p.cell[1], values));
+    for (i = 0; i < 48; i++)
+        NEAR(values.data[i], i == 9 ? 0 : i == 11 ? 40 : i == 28 ? 5 : (double)counts.data[i], 1e-3);
+    for (i = 0; i < 48; i++) CHECK(p.hold[i] == (i == 9 || i == 11 || i == 28));
+    OK_OR_RETURN(cel_scaling_values(&scaling, CEL_UNIT_GIVEN, p.start[0], p.cell[0], values));
+    for (i = 0; i < 48; i++) NEAR(values.data[i], (double)counts.data[i], 1e-3);
+    cel_perturb_free(&p);
+    list[1].value = -1;
+    CHECK(cel_perturb_new(&c.model, &c.tissue, list, 3, &setup, &p, &err) == CEL_ERR_DATA && err.offset == 2 &&
+          err.cell == 2 && err.gene == 3);
+    cel_scaling_free(&scaling);
+    cel_mat_free(&counts);
+    cel_mat_free(&values);
+    chain_free(&c);
+}
+
 /* One intervention on a chain of 4: every effect against quadrature, within 3 Monte-Carlo errors. */
 static void against_quadrature(int n, const cel_intervention *list, int count, int added)
 {
@@ -843,6 +885,7 @@ void suite_perturb(void)
     RUN(parse_refuses);
     RUN(bad_interventions);
     RUN(preparing);
+    RUN(held_in_the_users_units);
     RUN(effects_are_exact);
     RUN(planted_chain);
     RUN(relax_and_linear);
