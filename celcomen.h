@@ -8605,6 +8605,7 @@ static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, c
     char *text = (char *)*data, *end = text + size, **line;
     int64_t lines = 0, k;
     for (k = 0; k < size; k++) lines += text[k] == '\n';
+    if (memchr(text, 0, (size_t)size)) return celi_note(err, CEL_ERR_FORMAT, "a name of the model has a NUL byte");
     if (*count >= 0 && lines != *count)
         return celi_note(err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
     *data = line = (char **)celi_pool_get(pool, lines + 1, sizeof *line);
@@ -8634,7 +8635,10 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
     status = cel_npz_get(archive, m->name, &a, err);
     if (status) return status;
     fits = a.kind == (text ? 'u' : 'f') && (text || a.ndim == dims);
-    for (d = 0; fits && d < dims && !text; d++) fits = a.shape[d] == shape[d];
+    for (d = 0; fits && d < dims && !text; d++) {
+        if (shape[d] < 0) *celi_record_length(record, m->lengths[d]) = shape[d] = a.shape[d]; /* no names tell */
+        fits = a.shape[d] == shape[d];
+    }
     if (!real) fits = fits && a.bytes == (int)bytes && a.big_endian == celi_host_big_endian() && !a.fortran;
     if (!fits)
         return celi_fail(err, CEL_ERR_FORMAT, text ? "a text of the model is none"
@@ -8666,7 +8670,12 @@ static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_e
     if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
         return celi_note(err, CEL_ERR_UNSUPPORTED,
                          "a model of another format: fit it again, or use the version that wrote it");
-    for (k = 0; k < CELI_FIGURES; k++) (void)celi_record_number(r, k, v + 1 + k);
+    for (k = 0; k < CELI_FIGURES; k++) {
+        if (celi_figures[k].kind != 'd' && !(v[1 + k] >= 0 && v[1 + k] <= INT32_MAX))
+            return celi_note(err, CEL_ERR_FORMAT, "a setting of the model is out of range");
+        (void)celi_record_number(r, k, v + 1 + k);
+    }
+    if (r->weights > CEL_WEIGHTS_ADJACENCY) return celi_note(err, CEL_ERR_FORMAT, "weights of no known kind");
     r->model.genes = force.shape[1];
     r->model.relations = force.shape[0];
     r->types = r->slides = -1;
