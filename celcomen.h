@@ -7679,7 +7679,7 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
     if (options) o = *options;
     if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
-    if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
+    if (o.k < 0 || !(fabs(o.inner) + fabs(o.decay) + fabs(o.radius) <= 0))
         return celi_note(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both");
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
@@ -7812,7 +7812,7 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     genes.by = o.genes_by;
     genes.top = celi_min(o.top ? o.top : 100, slide->x.cols);
     genes.min_cells = celi_min(o.min_cells ? o.min_cells : 10, cells);
-    genes.total = o.scaling.kind == CEL_KIND_COUNTS ? total : NULL;
+    genes.total = o.scaling.kind != CEL_KIND_COUNTS ? NULL : slide->total ? slide->total : total;
     if (!status) status = cel_slide_genes(slide->x, &genes, out->gene, &count, NULL, NULL, &own);
     out->x.cols = count;
     if (!status && count < 2)
@@ -14261,7 +14261,7 @@ static cel_status celi_prep_local(celi_prep *c)
     cel_status status = CEL_OK;
     /* One ring more than may move: what a cell at the reach feels of its neighbours beyond must be there. */
     for (i = 0; i < c->cells; i++)
-        c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
+        c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] - 1 <= p->reach) ? (int32_t)p->cells++ : -1;
     p->id = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->id);
     p->hop = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->hop);
     p->hold = (uint8_t *)celi_pool_get(&c->own, p->cells * n, 1);
