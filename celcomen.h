@@ -10910,8 +10910,11 @@ static cel_status celi_score_nodewise(celi_quadratic *q, celi_subset fold, cel_m
     double *own = u->lines, *residual = own + n, rest = celi_score_rest(q, sc), dim = (double)sc->dim;
     double *share = what && what->share ? what->share + fold.keep * 4 * n : NULL;
     cel_status status;
-    /* Of the fit: T in the genes' space, and A_aa. */
-    celi_backend_embed(&u->base, f);
+    /* Of the fit: T in the genes' space, and A_aa. With a size direction celi_sums_only is no projection. */
+    status = cel_mat_copy(f, u->kept);
+    if (u->only && !status) status = celi_sums_only(u, u->kept);
+    celi_backend_embed(&u->base, u->kept);
+    if (status) return status;
     if (sc->basis.data) status = cel_mat_gemm(0, 1, 1, u->base.t, sc->basis, 0, t, u->base.work);
     else status = cel_mat_copy(u->base.t, t);
     for (a = 0; a < n; a++) {
