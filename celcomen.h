@@ -1153,14 +1153,15 @@ typedef enum cel_score_field {
 typedef struct cel_score_options {
     cel_score_form form;
     cel_score_field field;
-    const int32_t *slide;  /* (S) labels 0, 1, ..: which only the per-slide field needs; NULL: one slide */
+    const int32_t *slide;  /* (S) labels 0, 1, ..: which only the per-slide field needs; NULL: one slide. The field of a
+                              slide without cells is 0 */
     const int32_t *group;  /* (S) labels 0, 1, ..: spatial tiles (cel_slide_tiles) or slides, what the jackknife deletes
                               and what the folds are made of. NULL: no error bars, nothing can be picked. Tiles must
                               not cross slides with a per-slide field */
     double ridge;          /* 0: none; CEL_SCORE_PICKED, or a weight */
     double l1;             /* 0: none; CEL_SCORE_PICKED, or a weight; only one of the two can be PICKED */
     int together;          /* 1: all relations of a pair of genes enter or leave together */
-    int64_t folds;         /* 0: 5; of consecutive groups, for what is picked; at most the number of groups */
+    int64_t folds;         /* 0: 5; or 2 or more, of consecutive groups, for what is picked; at most the groups */
     double tolerance;      /* 0: 1e-5; residual at which the iteration ends, relative to the right-hand side */
     int64_t iterations;    /* 0: 500 (with l1: 5,000); at most so many steps a solution */
     int no_errors;         /* 1: no jackknife */
@@ -1188,7 +1189,9 @@ typedef struct cel_score_options {
  * report->partial has the forces in partial-correlation units, A_ab / sqrt(A_aa A_bb) and G_ab / sqrt(A_aa A_bb), and,
  * where there is a size direction u, in the gauge of fewest forces: since the rows have no part along u, adding
  * u c^T + c u^T to a force changes nothing; c is chosen for the least sum of absolute values off the diagonal, which
- * assumes that most pairs have no force. Error bars and tests are those of a second solution, report->test, at the
+ * assumes that most pairs have no force (of symmetric forces; others keep the part along u at 0). It holds about n
+ * pairs at 0: those up to 2/1000 of the mean size, and all pairs of fewer than 5 genes, have z 0 and q 1. Error bars
+ * and tests are those of a second solution, report->test, at the
  * light test_ridge, in the same units: a ridge that predicts well lets forces within cells leak into those between. */
 
 /* The recommended options for such rows: MOMENT, a field a slide, the ridge picked; size (n) as above, or NULL. Set
@@ -1221,7 +1224,8 @@ typedef struct cel_score_report {
     int64_t *contact_groups;    /* (R) groups with cells that have such contacts */
     cel_mat partial, test;      /* measured: forces in partial-correlation units, at the ridge and at that of tests; se,
                                    z, p and q are those of test. q of a relation whose contacts touch fewer than
-                                   CEL_SCORE_TILES groups is 1: not tested. The diagonals of G, the same gene next door,
+                                   CEL_SCORE_TILES groups is 1: not tested; nor are pairs that the gauge
+                                   holds at 0. The diagonals of G, the same gene next door,
                                    have a z and a p: read them as domains or spill-over, not as forces */
     cel_mat share;              /* (3 x n), measured, with groups: of a gene's held-out variance, the share explained by
                                    the cell's other genes; by the same gene next door besides; by all genes next door
@@ -1247,7 +1251,7 @@ CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, i
  * pairs. MOMENT solves replicates and folds side by side, one a thread.
  * CEL_ERR_ARG: an enum or a weight that is none; CEL_ERR_SHAPE: X is not of the relations' cells. CEL_ERR_DATA, err
  * says which: a value not finite (cell, gene), a row not of unit length (cell), a negative entry with ORTHANT (cell,
- * gene), a label out of range or a tile across slides (cell), a label without cells (err->offset), fewer than two
+ * gene), a label out of range or a tile across slides (cell), a group without cells (err->offset), fewer than two
  * groups where groups are needed. CEL_ERR_MEMORY: also what options->memory refuses (err->offset: bytes needed).
  * CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the minima (use a ridge). Outputs are
  * zeroed on error. */
@@ -7680,7 +7684,7 @@ CEL_API_DEF cel_status cel_graph_make(cel_mat coords, const int32_t *slide, cons
     if (options) o = *options;
     if (o.radius > 0 && !o.k) return cel_graph_radius(coords, slide, o.inner, o.radius, o.decay, out, err);
     memset(out, 0, sizeof *out);
-    if (o.k < 0 || o.inner > 0 || o.decay > 0 || o.radius > 0 || o.radius < 0)
+    if (o.k < 0 || !(fabs(o.inner) + fabs(o.decay) + fabs(o.radius) <= 0))
         return celi_note(err, CEL_ERR_ARG, "a graph of nearest cells or of a radius, not both");
     return cel_graph_knn(coords, slide, o.k ? o.k : 6, 1, out, err);
 }
@@ -7813,7 +7817,7 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
     genes.by = o.genes_by;
     genes.top = celi_min(o.top ? o.top : 100, slide->x.cols);
     genes.min_cells = celi_min(o.min_cells ? o.min_cells : 10, cells);
-    genes.total = o.scaling.kind == CEL_KIND_COUNTS ? total : NULL;
+    genes.total = o.scaling.kind != CEL_KIND_COUNTS ? NULL : slide->total ? slide->total : total;
     if (!status) status = cel_slide_genes(slide->x, &genes, out->gene, &count, NULL, NULL, &own);
     out->x.cols = count;
     if (!status && count < 2)
@@ -8606,6 +8610,7 @@ static cel_status celi_record_lines(void **data, int64_t size, int64_t *count, c
     char *text = (char *)*data, *end = text + size, **line;
     int64_t lines = 0, k;
     for (k = 0; k < size; k++) lines += text[k] == '\n';
+    if (memchr(text, 0, (size_t)size)) return celi_note(err, CEL_ERR_FORMAT, "a name of the model has a NUL byte");
     if (*count >= 0 && lines != *count)
         return celi_note(err, CEL_ERR_FORMAT, "the model has more names, or fewer, than what they name");
     *data = line = (char **)celi_pool_get(pool, lines + 1, sizeof *line);
@@ -8635,7 +8640,10 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
     status = cel_npz_get(archive, m->name, &a, err);
     if (status) return status;
     fits = a.kind == (text ? 'u' : 'f') && (text || a.ndim == dims);
-    for (d = 0; fits && d < dims && !text; d++) fits = a.shape[d] == shape[d];
+    for (d = 0; fits && d < dims && !text; d++) {
+        if (shape[d] < 0) *celi_record_length(record, m->lengths[d]) = shape[d] = a.shape[d]; /* no names tell */
+        fits = a.shape[d] == shape[d];
+    }
     if (!real) fits = fits && a.bytes == (int)bytes && a.big_endian == celi_host_big_endian() && !a.fortran;
     if (!fits)
         return celi_fail(err, CEL_ERR_FORMAT, text ? "a text of the model is none"
@@ -8667,7 +8675,12 @@ static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_e
     if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
         return celi_note(err, CEL_ERR_UNSUPPORTED,
                          "a model of another format: fit it again, or use the version that wrote it");
-    for (k = 0; k < CELI_FIGURES; k++) (void)celi_record_number(r, k, v + 1 + k);
+    for (k = 0; k < CELI_FIGURES; k++) {
+        if (celi_figures[k].kind != 'd' && !(v[1 + k] >= 0 && v[1 + k] <= INT32_MAX))
+            return celi_note(err, CEL_ERR_FORMAT, "a setting of the model is out of range");
+        (void)celi_record_number(r, k, v + 1 + k);
+    }
+    if (r->weights > CEL_WEIGHTS_ADJACENCY) return celi_note(err, CEL_ERR_FORMAT, "weights of no known kind");
     r->model.genes = force.shape[1];
     r->model.relations = force.shape[0];
     r->types = r->slides = -1;
@@ -10798,6 +10811,7 @@ static void celi_size_solve(const celi_sums *u, const double *diagonal, const do
         double next = 0, curvature = 0;
         celi_size_product(u, diagonal, v, d, y);
         for (i = 0; i < n; i++) curvature += d[i] * y[i];
+        if (!(curvature > 0)) break; /* two genes: c has one dimension that changes nothing off the diagonal */
         for (i = 0; i < n; i++) {
             c[i] += rz / curvature * d[i];
             r[i] -= rz / curvature * y[i];
@@ -10810,6 +10824,9 @@ static void celi_size_solve(const celi_sums *u, const double *diagonal, const do
 
 /* Rounds of reweighting; replicates of many genes make do with fewer: they scatter about their own mean. */
 enum { CELI_SIZE_ROUNDS = 30, CELI_SIZE_FEWER = 10, CELI_SIZE_MANY = 300 };
+
+/* What the gauge does not tell from 0, for it weighs nothing smaller more; mean: of the absolute values. */
+static double celi_size_least(double mean) { return 1e-3 * mean + 1e-6; }
 
 /* f (n x n, symmetric) -= v c^T + c v^T, c by least sum of absolute values off the diagonal: reweighted least squares,
  * weights 1 / |what was left|. v = u / d, the size direction in f's units. */
@@ -10844,7 +10861,7 @@ static void celi_size_gauge(const celi_sums *u, const double *v, int rounds, cel
             for (j = 0; j < n; j++) left[j] = (cel_real)fabs((double)(from[j] - vs[i] * cs[j] - cs[i] * vs[j]));
             mean += cel_vec_dot(left, ones, n) / ((double)n * (double)n);
         }
-        least = (cel_real)(1e-3 * mean + 1e-6);
+        least = (cel_real)celi_size_least(mean);
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) f.data[i * f.stride + j] -= (cel_real)(v[i] * c[j] + c[i] * v[j]);
@@ -10902,8 +10919,11 @@ static cel_status celi_score_nodewise(celi_quadratic *q, celi_subset fold, cel_m
     double *own = u->lines, *residual = own + n, rest = celi_score_rest(q, sc), dim = (double)sc->dim;
     double *share = what && what->share ? what->share + fold.keep * 4 * n : NULL;
     cel_status status;
-    /* Of the fit: T in the genes' space, and A_aa. */
-    celi_backend_embed(&u->base, f);
+    /* Of the fit: T in the genes' space, and A_aa. With a size direction celi_sums_only is no projection. */
+    status = cel_mat_copy(f, u->kept);
+    if (u->only && !status) status = celi_sums_only(u, u->kept);
+    celi_backend_embed(&u->base, u->kept);
+    if (status) return status;
     if (sc->basis.data) status = cel_mat_gemm(0, 1, 1, u->base.t, sc->basis, 0, t, u->base.work);
     else status = cel_mat_copy(u->base.t, t);
     for (a = 0; a < n; a++) {
@@ -11093,6 +11113,19 @@ static cel_status celi_fit_shares(celi_fit *fit, cel_score_report *report)
     return status;
 }
 
+/* Where the size gauge chose: its n numbers hold about n pairs at 0, in every replicate alike, so that both a force and
+ * its error are what the iteration left of them. Absolute values up to what is returned say nothing: twice what the
+ * gauge does not tell from 0, or all where it explains more pairs than it leaves. */
+static double celi_score_gauged(const celi_score *sc, const cel_real *force, int symmetric)
+{
+    int64_t n = sc->genes, i;
+    double mean = 0;
+    if (!sc->size || !sc->measured || !symmetric) return -1;
+    if (n * (n - 1) / 2 < 2 * n) return HUGE_VAL;
+    for (i = 0; i < n * n; i++) mean += fabs((double)force[i]) / ((double)n * (double)n);
+    return 2 * celi_size_least(mean);
+}
+
 /* z, p and q of the forces and their standard errors. */
 static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_score_report *report)
 {
@@ -11102,11 +11135,13 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         int symmetric = sc->kind[b] == CELI_SYMMETRIC;
         int tested = !sc->measured || report->contact_groups[r] >= CEL_SCORE_TILES;
+        double least = celi_score_gauged(sc, force.data + r * n * n, symmetric);
         for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++) {
                 int64_t e = (r * n + i) * n + j;
-                double se = (double)report->se.data[e], z = se > 0 ? (double)force.data[e] / se : 0.0;
-                double tail = cel_student_p(z, df);
+                double se = (double)report->se.data[e], z = se > 0 ? (double)force.data[e] / se : 0.0, tail;
+                if (i != j && fabs((double)force.data[e]) <= least) z = 0;
+                tail = cel_student_p(z, df);
                 report->z.data[e] = (cel_real)z;
                 report->p.data[e] = (cel_real)tail;
                 report->q.data[e] = 1;
@@ -11269,8 +11304,8 @@ static cel_status celi_fit_choose(celi_fit *fit, cel_score_report *report, int *
 
 /* ---- what comes in ---- */
 
-/* The number of labels 0, 1, .. in label (count), each used. */
-static cel_status celi_score_labels(const int32_t *label, int64_t count, int64_t *labels, cel_error *err)
+/* The number of labels 0, 1, .. in label (count); each is used, if `all`. */
+static cel_status celi_score_labels(const int32_t *label, int64_t count, int all, int64_t *labels, cel_error *err)
 {
     int64_t i, top = 0;
     uint8_t *seen;
@@ -11280,14 +11315,15 @@ static cel_status celi_score_labels(const int32_t *label, int64_t count, int64_t
             return celi_fail(err, CEL_ERR_DATA, "a label is out of range", -1, i, -1);
         if (label[i] >= top) top = (int64_t)label[i] + 1;
     }
+    *labels = top;
+    if (!all) return CEL_OK;
     seen = (uint8_t *)celi_alloc((size_t)top, 1);
     if (!seen) return celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1);
     for (i = 0; i < count; i++) seen[label[i]] = 1;
     for (i = 0; i < top && seen[i]; i++) continue;
     celi_free(seen);
-    if (i < top) return celi_fail(err, CEL_ERR_DATA, "no cell has this label, but one has a larger one", i, -1, -1);
-    *labels = top;
-    return CEL_OK;
+    return i == top ? CEL_OK
+                    : celi_fail(err, CEL_ERR_DATA, "no cell has this label, but one has a larger one", i, -1, -1);
 }
 
 static int celi_score_bad_weight(double w)
@@ -11308,7 +11344,8 @@ static cel_status celi_score_options_check(const cel_score_options *o, cel_error
         what = "options: measured data have only the moment form";
     else if (o->size && (o->l1 < 0 || o->l1 > 0 || (o->form != CEL_SCORE_MOMENT && !o->measured)))
         what = "options: without a size direction there is only the moment form, without l1";
-    else if (!(o->test_ridge >= 0)) what = "options: the ridge of tests is not negative";
+    else if (!(o->test_ridge >= 0 && o->test_ridge <= DBL_MAX)) what = "options: no ridge of tests";
+    else if (o->folds == 1) what = "options: one fold leaves nothing to fit";
     else if (!(o->tolerance >= 0) || !(o->memory >= 0) || o->folds < 0 || o->iterations < 0)
         what = "options: a negative number";
     return what ? celi_fail(err, CEL_ERR_ARG, what, -1, -1, -1) : CEL_OK;
@@ -11401,8 +11438,8 @@ static cel_status celi_score_given(celi_score_data *d, const cel_score_options *
     d->slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
     d->group = picks || !o->no_errors ? o->group : NULL;
     d->slides = 1;
-    if (!status && d->slide) status = celi_score_labels(d->slide, d->cells, &d->slides, err);
-    if (!status && d->group) status = celi_score_labels(d->group, d->cells, &d->groups, err);
+    if (!status && d->slide) status = celi_score_labels(d->slide, d->cells, 0, &d->slides, err);
+    if (!status && d->group) status = celi_score_labels(d->group, d->cells, 1, &d->groups, err);
     if (status) return status;
     if (d->groups == 1) return celi_fail(err, CEL_ERR_DATA, "there is only one group", -1, -1, -1);
     d->slide_cells = (double *)celi_pool_get(&d->pool, d->slides, sizeof(double));
@@ -11554,7 +11591,10 @@ static cel_status celi_score_end(cel_status status, cel_model *out, cel_score_re
 {
     if (status) {
         cel_model_free(out);
-        if (err && !err->status) celi_fail(err, status, cel_strerror(status), -1, -1, -1);
+        if (err && !err->status)
+            celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status)
+                      : "nothing finite fits: too few cells in a group, or cells, genes or neighbours that repeat each "
+                        "other; a heavier ridge may do");
     }
     if (status || !report) cel_score_report_free(own);
     else *report = *own;
@@ -14254,7 +14294,7 @@ static cel_status celi_prep_local(celi_prep *c)
     cel_status status = CEL_OK;
     /* One ring more than may move: what a cell at the reach feels of its neighbours beyond must be there. */
     for (i = 0; i < c->cells; i++)
-        c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] <= p->reach + 1) ? (int32_t)p->cells++ : -1;
+        c->map[i] = p->open || (c->hop[i] >= 0 && c->hop[i] - 1 <= p->reach) ? (int32_t)p->cells++ : -1;
     p->id = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->id);
     p->hop = (int32_t *)celi_pool_get(&c->own, p->cells, sizeof *p->hop);
     p->hold = (uint8_t *)celi_pool_get(&c->own, p->cells * n, 1);

@@ -329,10 +329,11 @@ typedef struct setting {
     int64_t genes, side;
     double scale, share;
     int orthant, binary;
+    int together; /* 1: the pairs that have a force within cells are those that have one between */
 } setting;
 
-/* Independent forces, normal with deviation `scale` within cells and scale / 6 between, zero diagonals; or the paper's
- * recipe: one 0/1 matrix for both, unit diagonal, never constant. */
+/* Forces normal with deviation `scale` within cells and scale / 6 between, zero diagonals, each kept with probability
+ * `share`; or the paper's recipe: one 0/1 matrix for both, unit diagonal, never constant. */
 static CEL_UNUSED void plant(const setting *set, uint64_t seed, cel_model *truth)
 {
     int64_t n = set->genes, a, b, r;
@@ -356,7 +357,8 @@ static CEL_UNUSED void plant(const setting *set, uint64_t seed, cel_model *truth
             for (b = a + 1; b < n; b++) {
                 double keep = cel_rng_uniform(&rng), x = cel_rng_normal(&rng) * (r ? set->scale / 6 : set->scale);
                 cel_mat f = cel_model_force(truth, r);
-                f.data[a * n + b] = f.data[b * n + a] = keep < set->share ? (cel_real)x : 0;
+                int kept = r && set->together ? fabs((double)truth->force.data[a * n + b]) > 0 : keep < set->share;
+                f.data[a * n + b] = f.data[b * n + a] = kept ? (cel_real)x : 0;
             }
 }
 

@@ -290,8 +290,8 @@ typedef struct option {
 #define NEXT "\n                                "
 static const option options[] = {
     {"counts", FILE_NAME, &o.counts, 0, 0,
-     "FILE.npy    expression as measured (cells x genes): raw counts, or what --kind says; - is standard input," NEXT
-     "for every FILE"},
+     "FILE        expression as measured (cells x genes): raw counts, or what --kind says: .npy, .npz (SciPy's, also" NEXT
+     "compressed), CSV or TSV with gene names, Matrix Market, a 10x folder; - is standard input (.npy)"},
     {"kind", WORD, &o.kind, 0, 0,
      "NAME        what --counts holds: counts (default), lognorm (counts that were scaled and logged), or" NEXT
      "intensity (fluorescence and the like: no library size)"},
@@ -301,7 +301,7 @@ static const option options[] = {
      "FILE        the type of each cell, one a line: genes are centred within types too (default: within slides)"},
     {"expression", FILE_NAME, &o.expression, 0, 0,
      "FILE.npy    rows already prepared, of unit length (instead of --counts)"},
-    {"coords", FILE_NAME, &o.coords, 0, 0, "FILE.npy    positions (cells x 2 or 3)"},
+    {"coords", FILE_NAME, &o.coords, 0, 0, "FILE        positions (cells x 2 or 3), .npy or a table; cells named in both files are matched by name"},
     {"genes", FILE_NAME, &o.genes, 0, 0, "FILE        gene names, one a line (default g0, g1, ..)"},
     {"slides", FILE_NAME, &o.slides, 0, 0,
      "FILE        the slide of each cell, one a line; no neighbours across slides"},
@@ -453,7 +453,7 @@ static const char *parse_file(const char *name, const char *path)
     if (!*path) die(2, "--%s: an empty file name", name);
     if (strcmp(path, "-") == 0) return "/dev/stdin";
     if (stat(path, &s)) die(1, "%s: %s", path, strerror(errno));
-    if (S_ISDIR(s.st_mode)) die(1, "%s: a folder, not a file", path);
+    if (S_ISDIR(s.st_mode) && strcmp(name, "counts") && strcmp(name, "expression")) die(1, "%s: a folder, not a file", path);
     return path;
 }
 
@@ -726,13 +726,26 @@ static void read_lines(const char *path, names *out)
     cel_error err;
     must_at(cel_file_lines(path, &out->name, &out->count, &err), path, &err, "line", "gene");
 }
-static cel_mat read_matrix(const char *path)
+/* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has any:
+ * they live as long as the program. */
+static cel_mat read_table(const char *path, names *rows, names *cols)
 {
+    size_t n = strlen(path);
+    cel_table_options dense = CEL_ZERO;
+    cel_table table;
     cel_error err;
     cel_mat a;
-    must(cel_npy_matrix(path, &a, &err), path, &err);
-    return a;
+    if ((n > 4 && strcmp(path + n - 4, ".npy") == 0) || strcmp(path, "/dev/stdin") == 0) {
+        must(cel_npy_matrix(path, &a, &err), path, &err);
+        return a;
+    }
+    dense.dense = 1;
+    must_at(cel_table_read(path, &dense, &table, &err), path, &err, strstr(path, ".npz") ? "offset" : "line", "field");
+    if (rows && table.row) rows->name = table.row, rows->count = table.rows;
+    if (cols && table.col) cols->name = table.col, cols->count = table.cols;
+    return table.x;
 }
+static cel_mat read_matrix(const char *path) { return read_table(path, NULL, NULL); }
 
 static int compare_names(const void *a, const void *b)
 {
@@ -770,20 +783,22 @@ static int32_t *read_labels(const char *path, int64_t cells, const char *cells_f
     return number_labels(&line, out);
 }
 
-static names read_genes(int64_t genes, const char *file)
+/* The names of the columns of `file`: those of --genes, else those that the file itself has (own), else numbers. */
+static names read_genes(int64_t genes, const char *file, names own)
 {
-    names out;
+    const char *where = o.genes ? o.genes : file;
+    names out = own;
     char **sorted;
     int64_t i;
-    if (!o.genes) return numbered_genes(genes);
-    read_lines(o.genes, &out);
+    if (!o.genes && !own.name) return numbered_genes(genes);
+    if (o.genes) read_lines(o.genes, &out);
     if (out.count != genes)
-        die(1, "%s: %lld names, but %s has %lld genes", o.genes, (long long)out.count, file, (long long)genes);
+        die(1, "%s: %lld names, but %s has %lld genes", where, (long long)out.count, file, (long long)genes);
     sorted = sorted_names(&out);
     for (i = 0; i < genes; i++) {
-        if (!out.name[i][0]) die(1, "%s: line %lld is empty: every gene needs a name", o.genes, (long long)i + 1);
+        if (!out.name[i][0]) die(1, "%s: line %lld is empty: every gene needs a name", where, (long long)i + 1);
         if (i && strcmp(sorted[i], sorted[i - 1]) == 0)
-            die(1, "%s: the gene %s is there twice: make names unique first (AnnData: var_names_make_unique)", o.genes,
+            die(1, "%s: the gene %s is there twice: make names unique first (AnnData: var_names_make_unique)", where,
                 sorted[i]);
     }
     free(sorted);
@@ -1122,13 +1137,49 @@ static void drop_empty(tissue *t)
 }
 
 /* Positions, slides and types of t->rows cells; rows < 0: as many as there are positions or edges name. */
-static void read_places(const char *command, tissue *t)
+typedef struct named {
+    const char *name;
+    int64_t at;
+} named;
+static int compare_named(const void *a, const void *b) { return strcmp(((const named *)a)->name, ((const named *)b)->name); }
+
+/* Where both files name their cells, rows of `places` go to the cells of their names, whatever their order. */
+static void match_places(tissue *t, names cells, names places)
 {
+    named *sorted = (named *)get((size_t)places.count, sizeof(named)), key;
+    cel_mat to;
+    int64_t i, j, moved = 0;
+    if (!cells.name || !places.name) return;
+    for (i = 0; i < places.count; i++) sorted[i].name = places.name[i], sorted[i].at = i;
+    qsort(sorted, (size_t)places.count, sizeof(named), compare_named);
+    for (i = 1; i < places.count; i++)
+        if (!strcmp(sorted[i].name, sorted[i - 1].name)) die(1, "%s: the cell %s is there twice", o.coords, sorted[i].name);
+    must(cel_mat_new(cells.count, t->coords.cols, &to), o.coords, NULL);
+    for (i = 0; i < cells.count; i++) {
+        const named *found;
+        key.name = cells.name[i];
+        found = (const named *)bsearch(&key, sorted, (size_t)places.count, sizeof(named), compare_named);
+        if (!found) die(1, "%s: the cell %s of %s is not there", o.coords, key.name, t->file);
+        moved += found->at != i;
+        for (j = 0; j < to.cols; j++) to.data[i * to.cols + j] = t->coords.data[found->at * t->coords.stride + j];
+    }
+    if (moved || places.count != cells.count)
+        note("%s: %lld of %lld cells are in another order than in %s, and are matched by name", o.coords, (long long)moved,
+             (long long)cells.count, t->file);
+    cel_mat_free(&t->coords);
+    t->coords = to;
+    free(sorted);
+}
+
+static void read_places(const char *command, tissue *t, names cells)
+{
+    names places = {0};
     int64_t i;
     one_of("k radius edges");
     if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", command);
     if (o.coords) {
-        t->coords = read_matrix(o.coords);
+        t->coords = read_table(o.coords, &places, NULL);
+        match_places(t, cells, places);
         if (t->rows >= 0 && t->coords.rows != t->rows)
             die(1, "%s: %lld rows, but %s has %lld cells", o.coords, (long long)t->coords.rows, t->file,
                 (long long)t->rows);
@@ -1154,10 +1205,11 @@ static void read_places(const char *command, tissue *t)
 /* Positions and neighbours without expression: the cells of --coords, or of a start's rows. */
 static tissue bare_tissue(const char *command, int64_t rows, const char *file)
 {
+    static const names none = {NULL, 0};
     tissue t = CEL_ZERO;
     t.rows = rows;
     t.file = file;
-    read_places(command, &t);
+    read_places(command, &t, none);
     build_graph(&t);
     return t;
 }
@@ -1181,6 +1233,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
 {
     const cel_model_record *model = f->record.scaling.genes ? &f->record : NULL;
     tissue t = CEL_ZERO;
+    names cells = {0}, genes = {0};
     cel_kind kind;
     double start = seconds();
     char *words;
@@ -1191,12 +1244,12 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
     kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
-    t.x = read_matrix(t.file);
+    t.x = read_table(t.file, &cells, &genes);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
-    read_places(command, &t);
-    input.genes = t.genes = read_genes(t.x.cols, t.file);
+    read_places(command, &t, cells);
+    input.genes = t.genes = read_genes(t.x.cols, t.file, genes);
     look_at(&t, kind);
     if (!given[option_of("min-cells", 9)])
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;

@@ -861,6 +861,45 @@ static void H4_H7_H19_model_file_holds_all(void)
     CHECK(cel_model_write(path, &r, &err) == CEL_ERR_DATA);
     cel_model_free(&r.model);
 }
+
+/* A file that others wrote, or that has a field a slide but no slides' names. */
+static void model_file_is_checked(void)
+{
+    static const char text[] = "a\0b\n";
+    char path[256];
+    double number[8] = {1, 0, 0, 0, 0, 0, 0, 0};
+    const int64_t eight = 8, four = 4, shape[3] = {1, 1, 1};
+    cel_real force = 2, field[3] = {1, 2, 3};
+    cel_npz_member member[3];
+    cel_model_record r = CEL_ZERO, back;
+    cel_error err;
+    snprintf(path, sizeof path, "%s/other.npz", test_tmp());
+    member[0].name = "celcomen_model";
+    member[0].array = cel_npy_describe('f', 8, 1, &eight, number);
+    member[1].name = "force";
+    member[1].array = cel_npy_describe('f', (int)sizeof force, 3, shape, &force);
+    member[2].name = "genes";
+    member[2].array = cel_npy_describe('u', 1, 1, &four, text);
+    OK_OR_RETURN(cel_npz_write(path, member, 3, NULL));
+    CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT && !back.owned); /* a NUL byte in a name */
+    number[1] = (double)NAN;
+    OK_OR_RETURN(cel_npz_write(path, member, 2, NULL));
+    CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT);
+    number[1] = 1;
+    number[2] = 3; /* no such weights */
+    OK_OR_RETURN(cel_npz_write(path, member, 2, NULL));
+    CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT);
+    OK_OR_RETURN(cel_model_new(1, 1, 0, &r.model));
+    r.slides = 3;
+    r.slide_field = cel_mat_view(field, 3, 1);
+    OK_OR_RETURN(cel_model_write(path, &r, &err));
+    OK_OR_RETURN(cel_model_read(path, &back, &err));
+    CHECK(back.slides == 3 && !back.slide && !memcmp(back.slide_field.data, field, sizeof field));
+    cel_model_record_free(&back);
+    r.slide_field = cel_mat_view(field, 1, 3);
+    CHECK(cel_model_write(path, &r, &err) == CEL_ERR_SHAPE);
+    cel_model_free(&r.model);
+}
 #endif
 
 void suite_model(void)
@@ -884,4 +923,5 @@ void suite_model(void)
     RUN(H5_directed_relations_get_their_transpose);
     RUN(H6_identity_is_first);
     RUN(H4_H7_H19_model_file_holds_all);
+    RUN(model_file_is_checked);
 }

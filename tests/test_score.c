@@ -1491,6 +1491,82 @@ static void spurious_colocalisation(void)
     cel_relations_free(&relations);
 }
 
+/* Pairs that the size gauge holds at 0 are not called, however alike they come out of every replicate. */
+static void pairs_of_the_gauge_are_not_called(void)
+{
+    int64_t n, i, k;
+    for (n = 3; n < 8; n++) {
+        counted c;
+        cel_slide slide = CEL_ZERO;
+        cel_score_result fit;
+        if (!counted_make(&c, n, 30, 1)) return;
+        slide.x = c.y;
+        slide.coords = c.xy;
+        OK_OR_RETURN(cel_score_slide(&slide, NULL, &fit, NULL));
+        for (k = 0; k < 2; k++) {
+            const cel_real *f = fit.report.test.data + k * n * n, *q = fit.report.q.data + k * n * n;
+            double mean = 0;
+            for (i = 0; i < n * n; i++) mean += fabs((double)f[i]) / (double)(n * n);
+            for (i = 0; i < n * n; i++)
+                if (i % n != i / n && (n < 5 || fabs((double)f[i]) < 1.9e-3 * mean)) CHECK(q[i] > 0.99);
+        }
+        cel_score_slide_free(&fit);
+        counted_free(&c);
+    }
+}
+
+/* Of three genes without their size two dimensions are left, where forces of each gene on itself are all there are: the
+ * two rows of the table agree. */
+static void shares_are_those_of_what_was_fitted(void)
+{
+    counted c;
+    cel_score_options o;
+    cel_model m;
+    cel_score_report report;
+    if (!counted_make(&c, 3, 30, 1)) return;
+    o = cel_score_measured(c.size);
+    o.group = c.tile;
+    o.ridge = 1e-4;
+    OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &m, &report, NULL, NULL));
+    NEAR(report.log_residual[1], report.log_residual[2], 2e-3);
+    cel_model_free(&m);
+    cel_score_report_free(&report);
+    o.folds = 1;
+    CHECK(cel_score_fit(&c.relations, c.x, &o, &m, &report, NULL, NULL) == CEL_ERR_ARG);
+    counted_free(&c);
+}
+
+/* A slide all of whose cells were left out has a field of 0, and changes nothing for the others. */
+static void slide_without_cells(void)
+{
+    counted c;
+    cel_score_options o = CEL_ZERO;
+    cel_model m[2];
+    cel_score_report report[2];
+    int64_t i, k;
+    int form;
+    if (!counted_make(&c, 5, 12, 2)) return;
+    for (form = CEL_SCORE_MOMENT; form <= CEL_SCORE_EXACT; form++) {
+        o.form = (cel_score_form)form;
+        o.field = CEL_SCORE_FIELD_SLIDE;
+        o.slide = c.slide;
+        o.group = c.tile;
+        o.ridge = 0.1;
+        for (k = 0; k < 2; k++) {
+            for (i = 0; i < c.cells; i++) c.slide[i] = i < c.cells / 2 ? 0 : (int32_t)(k + 1);
+            OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, m + k, report + k, NULL, NULL));
+        }
+        CHECK(report[1].field.rows == 3);
+        for (i = 0; i < 2 * 5 * 5; i++) NEAR(m[1].force.data[i], m[0].force.data[i], 1e-4);
+        for (i = 0; i < 5; i++) {
+            NEAR(report[1].field.data[5 + i], 0, 0);
+            NEAR(report[1].field.data[10 + i], report[0].field.data[5 + i], 1e-4);
+        }
+        for (k = 0; k < 2; k++) cel_model_free(m + k), cel_score_report_free(report + k);
+    }
+    counted_free(&c);
+}
+
 void suite_score(void);
 /* From a slide to forces in one call: the cells and genes that cannot be used are left out and told apart, errors are
  * in the caller's numbers. Counts drawn with one pair of genes that rise and fall together. */
@@ -1570,4 +1646,7 @@ void suite_score(void)
     RUN(slide_in_one_call);
     RUN(measured_fit);
     RUN(measured_from_moments);
+    RUN(pairs_of_the_gauge_are_not_called);
+    RUN(shares_are_those_of_what_was_fitted);
+    RUN(slide_without_cells);
 }

@@ -5,6 +5,37 @@
 #include <omp.h>
 #endif
 
+/* The most variable genes are those at the totals that were given, not at the sums of what is there. */
+static void slide_prepare_takes_the_totals(void)
+{
+    enum { S = 60, N = 30 };
+    cel_slide slide = CEL_ZERO;
+    cel_slide_recipe recipe = CEL_ZERO;
+    cel_slide_rows rows;
+    cel_genes_options by = CEL_ZERO;
+    double total[S];
+    int32_t index[N];
+    int64_t i, count;
+    OK_OR_RETURN(cel_mat_new(S, N, &slide.x));
+    OK_OR_RETURN(cel_mat_new(S, 2, &slide.coords));
+    for (i = 0; i < S; i++) {
+        cel_rng rng = cel_rng_at(9, 1, (uint32_t)i, 0);
+        int64_t j;
+        for (j = 0; j < N; j++) slide.x.data[i * N + j] = (cel_real)cel_rng_poisson(&rng, 3 + (double)(j % 7));
+        for (j = 0; j < 2; j++) slide.coords.data[i * 2 + j] = (cel_real)cel_rng_uniform(&rng);
+        total[i] = 400 * exp(2 * cel_rng_uniform(&rng));
+    }
+    slide.total = by.total = total;
+    recipe.genes_by = by.by = CEL_GENES_VARIABLE;
+    recipe.top = by.top = 8;
+    OK_OR_RETURN(cel_slide_genes(slide.x, &by, index, &count, NULL, NULL, NULL));
+    OK_OR_RETURN(cel_slide_prepare(&slide, &recipe, &rows, NULL));
+    CHECK(rows.x.cols == count && !memcmp(rows.gene, index, (size_t)count * sizeof *index));
+    cel_slide_rows_free(&rows);
+    cel_mat_free(&slide.x);
+    cel_mat_free(&slide.coords);
+}
+
 void suite_tissue(void);
 
 static const double eps = sizeof(cel_real) == 8 ? 1e-14 : 1e-6;
@@ -1198,6 +1229,9 @@ static void decay(void)
     cel_csr_free(&faded);
     options.radius = options.inner = 0; /* the nearest do not fade */
     CHECK(cel_graph_make(c, NULL, &options, &one, NULL) == CEL_ERR_ARG);
+    memset(&options, 0, sizeof options);
+    options.decay = -1; /* nothing is ignored */
+    CHECK(cel_graph_make(c, NULL, &options, &one, NULL) == CEL_ERR_ARG);
     CHECK(cel_graph_radius(c, NULL, 0, 1, -1, &one, NULL) == CEL_ERR_ARG);
     CHECK(cel_graph_radius(c, NULL, 0, 1, (double)NAN, &one, NULL) == CEL_ERR_ARG);
     cel_mat_free(&c);
@@ -1272,4 +1306,5 @@ void suite_tissue(void)
     RUN(tiles);
     RUN(order);
     RUN(walk);
+    RUN(slide_prepare_takes_the_totals);
 }

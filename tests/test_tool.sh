@@ -250,7 +250,7 @@ fit_bad "UTF-16" "UTF-8" --counts counts.npy --coords place.npy --genes wide.txt
 npy objects.npy '|O' '4, 3' 'pickle'
 fit_bad "a pickled matrix" "toarray" --counts objects.npy --coords place.npy
 printf 'PK\003\004' > archive.npz
-fit_bad "an archive for counts" "dense" --counts archive.npz --coords place.npy
+fit_bad "an archive for counts" "cut short" --counts archive.npz --coords place.npy
 printf 'a\n\nc\n' > hole.txt
 fit_bad "a gene without a name" "line 2 is empty" --counts counts.npy --coords place.npy --genes hole.txt
 fit_bad "what to do about names" "unique" --expression tissue/expression.npy --coords truth/coords.npy --genes twice.txt
@@ -383,5 +383,34 @@ if [ -d "$shared/data" ]; then
 else
     echo "  skipped: ../shared is not here: no real slides"; skipped=$((skipped + 1))
 fi
+# The kinds of files that people have: the same pairs to the byte.
+if /usr/bin/python3 -c 'import numpy, scipy' 2> /dev/null; then
+    cat > doors.py << 'EOT'
+import gzip, os, numpy as np, scipy.io, scipy.sparse as sp
+r = np.random.RandomState(3)
+n, cells = 8, 400
+both = np.exp(0.7 * r.randn(cells))
+rate = 8 * np.exp(0.5 * r.randn(cells, n)); rate[:, 1] = rate[:, 0] = 8 * both
+x = r.poisson(rate); place = np.stack([np.arange(cells) % 20, np.arange(cells) // 20], 1).astype(float)
+gene = ['G%d' % i for i in range(n)]; name = ['cell%03d' % i for i in range(cells)]
+np.save('d.npy', x); np.save('d_xy.npy', place); open('d_genes.txt', 'w').write('\n'.join(gene) + '\n')
+open('d.csv', 'w').write('cell,' + ','.join(gene) + '\n' + ''.join(name[i] + ',' + ','.join(map(str, x[i])) + '\n' for i in range(cells)))
+order = r.permutation(cells)
+open('d_xy.tsv', 'w').write('cell\tx\ty\n' + ''.join('%s\t%g\t%g\n' % (name[i], place[i][0], place[i][1]) for i in order))
+os.makedirs('d_10x'); scipy.io.mmwrite('d.mtx', sp.csr_matrix(x.T))
+gzip.open('d_10x/matrix.mtx.gz', 'wb').write(open('d.mtx', 'rb').read())
+gzip.open('d_10x/features.tsv.gz', 'wt').write(''.join('E%d\t%s\tGene Expression\n' % (i, g) for i, g in enumerate(gene)))
+gzip.open('d_10x/barcodes.tsv.gz', 'wt').write(''.join(i + '\n' for i in name))
+sp.save_npz('d.npz', sp.csr_matrix(x))
+EOT
+    /usr/bin/python3 doors.py
+    ok "counts as .npy" "$tool" fit --quiet --counts d.npy --coords d_xy.npy --genes d_genes.txt --out door_npy
+    ok "counts as CSV, places by name" "$tool" fit --quiet --counts d.csv --coords d_xy.tsv --out door_csv
+    ok "a 10x folder" "$tool" fit --quiet --counts d_10x --coords d_xy.tsv --out door_10x
+    ok "a compressed .npz of SciPy" "$tool" fit --quiet --counts d.npz --coords d_xy.npy --genes d_genes.txt --out door_npz
+    for d in csv 10x npz; do ok "the same pairs from $d" cmp door_npy/pairs.csv door_$d/pairs.csv; done
+    sed -i '3s/^cell[0-9]*/nobody/' d_xy.tsv
+    bad "a cell without a place" 1 "is not there" "$tool" fit --counts d.csv --coords d_xy.tsv --out door_bad
+else echo "skipped: numpy and scipy not installed"; skipped=$((skipped + 1)); fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
