@@ -1170,6 +1170,7 @@ typedef struct cel_score_options {
                               the forces have no part along it. MOMENT only, without l1 */
     int measured;          /* 1: for measured data, below; MOMENT only */
     double test_ridge;     /* of measured data: the ridge of error bars and tests. 0: 0.01 */
+    int no_shares;         /* of measured data: 1: without report->share, such as for a control with shuffled positions */
     double memory;         /* 0: no limit; bytes: what needs more (cel_score_memory) is refused before it starts */
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
                               (replicates): these in turn, after as many as threads solve at a time */
@@ -11239,7 +11240,8 @@ static cel_status celi_fit_run(celi_fit *fit, cel_model *out, cel_score_report *
     j.report = celi_score_forces;
     if (!status && errors && !fit->sc.measured) status = celi_fit_errors(fit, &j, fit->ridge, report);
     if (!status && fit->sc.measured) status = celi_fit_measured(fit, f, errors, report);
-    if (!status && fit->sc.measured && fit->sc.groups > 1 && !(fit->l1 > 0)) status = celi_fit_shares(fit, report);
+    if (!status && fit->sc.measured && fit->sc.groups > 1 && !(fit->l1 > 0) && !fit->o.no_shares)
+        status = celi_fit_shares(fit, report);
     celi_pool_free(&pool);
     return status;
 }

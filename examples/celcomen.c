@@ -1723,15 +1723,16 @@ static void shuffle_cells(tissue *t, int64_t types)
 }
 
 /* Of each relation, the calls that remain with the cells shuffled. t's rows are in another order afterwards. */
-static int64_t *shuffled_calls(tissue *t, const cel_relations *r, const fitted *f, const cel_score_options *options)
+static int64_t *shuffled_calls(tissue *t, const cel_relations *r, const fitted *f, const cel_score_options *fit)
 {
-    cel_score_options s = *options;
+    cel_score_options s = *fit;
     cel_score_report done;
     cel_model m;
     cel_error err;
     int64_t k, count, *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
     memset(&s.progress, 0, sizeof s.progress);
-    s.ridge = 0.01; /* that of the tests; the picked one is not needed */
+    s.ridge = 0.01; /* that of the tests: the picked one is not needed */
+    s.no_shares = 1;
     shuffle_cells(t, f->record.types);
     must(cel_score_fit(r, t->x, &s, &m, &done, &err, NULL), t->file, &err);
     for (k = 1; k < r->count; k++) calls[k] = calls_of(&m, done.q, k, &count);
