@@ -1170,7 +1170,7 @@ typedef struct cel_score_options {
                               the forces have no part along it. MOMENT only, without l1 */
     int measured;          /* 1: for measured data, below; MOMENT only */
     double test_ridge;     /* of measured data: the ridge of error bars and tests. 0: 0.01 */
-    int no_shares;         /* of measured data: 1: without report->share, such as for a control with shuffled positions */
+    int no_shares;         /* of measured data: 1: without report->share, as for a control with shuffled positions */
     double memory;         /* 0: no limit; bytes: what needs more (cel_score_memory) is refused before it starts */
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
                               (replicates): these in turn, after as many as threads solve at a time */
@@ -1236,12 +1236,6 @@ typedef struct cel_score_report {
 /* All-zero afterwards. */
 CEL_API void cel_score_report_free(cel_score_report *report);
 
-/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
- * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
- * less; MOMENT, unlike the others, does not grow with the number of cells. */
-CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
-                                const cel_score_options *options);
-
 /* Forces of X (S x n), rows of unit length, over the R relations. Several slides are one X with block-diagonal W.
  * out is made by the call (cel_model_free): gauge tr F_0 = 0, force r exactly symmetric where W_r is; its
  * field is h, or the mean over cells of the slides' h. report (or NULL) receives the rest.
@@ -1263,6 +1257,12 @@ CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, cons
  * fault. */
 CEL_API cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups, const cel_score_options *options,
                                          cel_model *out, cel_score_report *report, cel_error *err, cel_work *work);
+
+/* The most bytes that cel_score_fit has allocated at once beyond X and the relations, outputs included, for n = genes,
+ * groups and slides as labelled (0: none), on the threads of now (cel_threads). Fewer genes, groups or threads take
+ * less; MOMENT, unlike the others, does not grow with the number of cells. */
+CEL_API double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
+                                const cel_score_options *options);
 
 /* J per cell of any model on any data, lower is better: MOMENT, EXACT (also AUTO) or ORTHANT. Differences between
  * models on the same cells say which predicts them better; values of different forms do not compare. each (S,
@@ -9672,14 +9672,10 @@ CEL_API_DEF cel_score_options cel_score_measured(const double *size)
 
 CEL_API_DEF void cel_score_report_free(cel_score_report *report)
 {
-    cel_mat_free(&report->se);
-    cel_mat_free(&report->z);
-    cel_mat_free(&report->p);
-    cel_mat_free(&report->q);
-    cel_mat_free(&report->field);
-    cel_mat_free(&report->partial);
-    cel_mat_free(&report->test);
-    cel_mat_free(&report->share);
+    cel_mat *const mats[] = {&report->se,    &report->z,       &report->p,    &report->q,
+                             &report->field, &report->partial, &report->test, &report->share};
+    size_t k;
+    for (k = 0; k < sizeof mats / sizeof *mats; k++) cel_mat_free(mats[k]);
     celi_free(report->contacts);
     celi_free(report->contact_groups);
     memset(report, 0, sizeof *report);
@@ -9701,6 +9697,7 @@ CEL_API_DEF void cel_score_report_free(cel_score_report *report)
  * Two backends stand behind the solver: the sums (MOMENT: all from the moments) and the cells (the other two). */
 #define CELI_SCORE_ROWS 256 /* cells a product */
 #define CELI_SCORE_FOLDS 5
+#define CELI_SCORE_MANY 30 /* genes from which on AUTO is MOMENT */
 #define CELI_SCORE_TOLERANCE 1e-5
 #define CELI_SCORE_STEPS 500
 #define CELI_SCORE_STEPS_L1 5000
@@ -9716,6 +9713,25 @@ CEL_API_DEF void cel_score_report_free(cel_score_report *report)
 #define CELI_SCORE_THIN 1e-3 /* least mean of D's diagonal that the preconditioner takes for true */
 #define CELI_SCORE_UNIT 1e-3 /* by so much may the squared length of a row be off 1 */
 
+static const celi_subset celi_everything = {0, 0, 0, -1};
+
+/* A penalty's weight is given, or to be picked. */
+static int celi_score_on(double weight) { return weight < 0 || weight > 0; }
+
+/* 1 where the solution outside of the space that the rows span is known: see celi_score_rest. */
+static int celi_score_confined(const cel_score_options *o)
+{
+    return o->measured && !celi_score_on(o->l1) && celi_score_on(o->ridge);
+}
+
+/* What AUTO and PICK stand for, unless J+ is better. */
+static cel_score_form celi_score_form_used(const cel_score_options *o, int64_t genes)
+{
+    if (o->measured || o->size) return CEL_SCORE_MOMENT;
+    if (o->form != CEL_SCORE_AUTO && o->form != CEL_SCORE_PICK) return o->form;
+    return genes < CELI_SCORE_MANY ? CEL_SCORE_EXACT : CEL_SCORE_MOMENT;
+}
+
 /* What a fit was given, checked, and the moments of it. */
 typedef struct celi_score_data {
     const cel_relations *relations; /* NULL: moments alone */
@@ -9725,10 +9741,10 @@ typedef struct celi_score_data {
     double *slide_cells;            /* (slides) */
     int negative;                   /* some entry is */
     double zeros;                   /* share of the entries */
-    cel_mat space;                  /* (genes x inner) of celi_score_reduce, or data NULL */
     const cel_moments *part;        /* (parts) */
     cel_moments *own;               /* part, where it is ours to free */
     const int32_t *part_slide;      /* (parts) */
+    cel_mat space;                  /* (genes x inner) of celi_score_reduce, or data NULL */
     int64_t parts;
     celi_pool pool;
 } celi_score_data;
@@ -9742,79 +9758,122 @@ typedef struct celi_piece {
     int ready;
 } celi_piece;
 
-/* What does not depend on the subset. */
+/* For the table of what explains a gene: all forces, none between cells, or there only those of a gene on itself. */
+enum { CELI_ALL = 0, CELI_OWN = 1, CELI_SAME = 2 };
+
+/* What does not depend on the subset, and the problem. */
 typedef struct celi_score {
     const celi_score_data *data;
+    cel_score_options o;             /* the form used; weights as given, or picked */
     int64_t genes, dim;              /* n; dimension of the space that the rows live in */
     int64_t side;                    /* columns of the basis, the unknowns' side */
     int64_t inner;                   /* columns of the rows as summed up: genes, or fewer (celi_score_reduce) */
-    const double *size;              /* (genes) the direction that the rows are without, or NULL: dim = genes */
-    int measured;
-    int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks genes + 1: side of the moments */
-    int64_t groups, slides;          /* slides: of the fields, 1 unless one field a slide */
-    cel_score_form form;
+    int64_t relations, blocks, m, w; /* m = blocks side: rows of T; w = blocks inner + 1: side of the moments */
+    int64_t slides;                  /* of the fields: 1 unless one field a slide */
     int has_field, plain;            /* plain: all relations symmetric */
+    int only;                        /* which forces are fitted: CELI_ALL .. */
     int32_t *owner, *kind;           /* (blocks) the block's relation, and how it enters (CELI_SYMMETRIC ..) */
     double *scale;                   /* (relations) F = scale f */
     double *factor;                  /* (blocks) Z's block = factor B's block */
-    cel_mat basis;                   /* (genes x side), orthonormal columns; data NULL: the genes themselves */
+    cel_mat basis;                   /* (genes x side), orthonormal columns */
     cel_mat turn;                    /* (inner x side) the same for the rows as summed up */
     double *weight;                  /* (side) of the preconditioner: mean of D's diagonal */
     cel_moments total;
-    double *centre, *mean;           /* (slides (w - 1)) mean of B; (slides m) of Z, in the basis */
+    double *centre, *mean;           /* (slides w) mean of B, then cells / 2; (slides m) of Z, in the basis */
     celi_piece whole, *kept;         /* kept (keeps): pieces asked for again and again */
     int64_t keeps;
-    cel_status (*fields)(celi_quadratic *q, cel_mat f); /* h of the backend = the fields that go with f */
     cel_work *work;
     celi_pool pool;
+    celi_quadratic q;
 } celi_score;
 
-/* What both backends have, at their beginning. */
+/* What both backends have, at their beginning. They live in their problem's pool. */
 typedef struct celi_backend {
     const celi_score *sc;
     cel_mat t, g;  /* (m x side) T(f), and its gradient */
     cel_mat half;  /* (genes x side) */
+    cel_mat square; /* (inner x inner), of the sums */
     cel_mat h;     /* (slides x side) */
     cel_work *work, own_work;
-    celi_pool pool;
 } celi_backend;
 
-static cel_status celi_backend_open(celi_backend *b, const celi_score *sc, cel_work *work)
+/* A problem, with a context of so many bytes that begins with a backend; q->pool.status says whether it succeeded. work
+ * NULL: with one of its own. */
+static celi_backend *celi_backend_open(const celi_score *sc, size_t bytes, cel_work *work, const celi_actions *act,
+                                       celi_quadratic *q)
 {
+    celi_backend *b;
+    memset(q, 0, sizeof *q);
+    b = (celi_backend *)celi_pool_get(&q->pool, 1, bytes);
+    if (!b) return NULL;
+    q->act = act;
+    q->context = b;
+    q->side = sc->side;
+    q->stacks = sc->relations;
+    q->parts = sc->o.form == CEL_SCORE_MOMENT ? sc->data->parts : sc->data->groups;
+    q->blocks = sc->blocks;
+    q->owner = sc->owner;
+    q->kind = sc->kind;
+    q->weight = sc->weight;
+    celi_quadratic_open(q);
     b->sc = sc;
     b->work = work ? work : &b->own_work;
-    b->t = celi_pool_mat(&b->pool, sc->m, sc->side);
-    b->g = celi_pool_mat(&b->pool, sc->m, sc->side);
-    b->half = celi_pool_mat(&b->pool, sc->genes, sc->side);
-    b->h = celi_pool_mat(&b->pool, sc->slides, sc->side);
-    return b->pool.status;
+    b->t = celi_pool_mat(&q->pool, sc->m, sc->side);
+    b->g = celi_pool_mat(&q->pool, sc->m, sc->side);
+    b->half = celi_pool_mat(&q->pool, sc->genes, sc->side);
+    b->h = celi_pool_mat(&q->pool, sc->slides, sc->side);
+    return b;
 }
 
-static void celi_backend_close(celi_backend *b)
+/* g (side x side, of a relation between cells) without the forces that are not fitted: none are (OWN), or only those of
+ * a gene on itself (SAME). The latter are a diagonal in the genes' own space: B g B^T takes g there, D is its diagonal,
+ * and B^T D B comes back. Only the diagonal is ever formed: row i of B g times row i of B. The map is its own adjoint,
+ * so that it stands on both sides of A, which stays symmetric. */
+static cel_status celi_backend_restrict(celi_backend *b, cel_mat g)
 {
-    celi_pool pool = b->pool; /* it may hold the backend itself */
-    cel_work_free(&b->own_work);
-    celi_pool_free(&pool);
+    const celi_score *sc = b->sc;
+    int64_t n = sc->side, i, k;
+    cel_status status;
+    if (sc->only == CELI_OWN) {
+        cel_mat_fill(g, 0);
+        return CEL_OK;
+    }
+    status = cel_mat_gemm(0, 0, 1, sc->basis, g, 0, b->half, b->work);
+    for (i = 0; i < sc->genes; i++) {
+        cel_real *half = b->half.data + i * n;
+        const cel_real *base = sc->basis.data + i * n, d = (cel_real)cel_vec_dot(half, base, n);
+        for (k = 0; k < n; k++) half[k] = d * base[k];
+    }
+    return status ? status : cel_mat_gemm(1, 0, 1, sc->basis, b->half, 0, g, b->work);
 }
 
-/* t = T(f), and its adjoint: out = the projection of g (m x side) on the unknowns. */
-static void celi_backend_embed(celi_backend *b, cel_mat f)
+/* T(f), of the forces that are fitted: f itself where all relations are symmetric, else b->t. */
+static cel_status celi_backend_embed(celi_backend *b, cel_mat f, cel_mat *t)
 {
     const celi_score *sc = b->sc;
     int64_t n = sc->side, k;
-    for (k = 0; k < sc->blocks; k++) {
+    cel_status status = CEL_OK;
+    *t = f;
+    if (sc->plain && !sc->only) return CEL_OK;
+    *t = b->t;
+    for (k = 0; k < sc->blocks && !status; k++) {
         cel_mat from = cel_mat_block(f, sc->owner[k] * n, 0, n, n), to = cel_mat_block(b->t, k * n, 0, n, n);
         if (sc->kind[k] == CELI_TRANSPOSED) cel_mat_transpose(from, to);
         else cel_mat_copy(from, to);
+        if (sc->only && sc->owner[k] > 0) status = celi_backend_restrict(b, to);
     }
+    return status;
 }
 
-static void celi_backend_project(const celi_backend *b, cel_mat g, cel_mat out)
+/* Its adjoint: out = the projection of g (m x side) on the unknowns. g may be out where all relations are symmetric. */
+static cel_status celi_backend_project(celi_backend *b, cel_mat g, cel_mat out)
 {
     const celi_score *sc = b->sc;
     int64_t n = sc->side, k;
-    for (k = 0; k < sc->blocks; k++) {
+    cel_status status = CEL_OK;
+    for (k = 0; k < sc->blocks && !status; k++) {
         cel_mat from = cel_mat_block(g, k * n, 0, n, n), to = cel_mat_block(out, sc->owner[k] * n, 0, n, n);
+        if (sc->only && sc->owner[k] > 0) status = celi_backend_restrict(b, from);
         if (sc->kind[k] == CELI_TRANSPOSED) {
             cel_mat_transpose(from, to);
         } else if (sc->kind[k] == CELI_UPRIGHT) {
@@ -9824,6 +9883,7 @@ static void celi_backend_project(const celi_backend *b, cel_mat g, cel_mat out)
             cel_mat_symmetrise(to);
         }
     }
+    return status;
 }
 
 /* ---- the sums: the moment form's gram matrix and right-hand side of a subset ---- */
@@ -9831,37 +9891,39 @@ static void celi_backend_project(const celi_backend *b, cel_mat g, cel_mat out)
 typedef struct celi_sums {
     celi_backend base;
     celi_piece part;      /* scratch, of the subset's or the left-out parts */
-    cel_mat gram;         /* (m x m) Z^T Z / cells of the whole, fields eliminated */
-    cel_mat square;       /* (inner x inner) */
+    celi_piece now;       /* of the subset; its gram matrix becomes Z^T Z / cells of the whole, fields eliminated */
+    double *sum;          /* (slides m) of the subset: sums of z */
     double *gather;       /* (w x w) */
     double *sums;         /* (slides w) */
-    double *dev, *sum;    /* (slides m) of the subset: sums of z - c, sums of z */
-    double *count;        /* (slides) its cells */
-    int only;             /* which forces are fitted: CELI_ALL .. */
-    cel_mat kept;         /* (R side x side) only those of f */
     cel_mat wide;         /* (2 m x genes), of measured data, like what follows */
     cel_mat pull;         /* (genes x genes) of celi_size_gauge */
     double *lines;        /* (5 genes) */
     cel_real *line;       /* (5 genes) */
 } celi_sums;
 
-/* For the table of what explains a gene: all forces, none between cells, or there only those of a gene on itself. */
-enum { CELI_ALL = 0, CELI_OWN = 1, CELI_SAME = 2 };
-
-/* gather (w x w) = the moments of parts first .. end - 1; sums (slides w) = each slide's sums of B's rows, the last of
- * them half the number of cells. */
-static void celi_score_collect(const celi_score *sc, int64_t first, int64_t end, double *gather, double *sums)
+/* sums (slides w) = each slide's sums of the rows of B, of parts first .. end - 1; the last of them is half the number
+ * of cells. */
+static void celi_score_sums(const celi_score *sc, int64_t first, int64_t end, double *sums)
 {
-    const celi_score_data *d = sc->data;
     int64_t w = sc->w, g, i;
     memset(sums, 0, (size_t)(sc->slides * w) * sizeof *sums);
-    if (end - first == d->parts) memcpy(gather, sc->total.gram, (size_t)(w * w) * sizeof *gather);
-    else memset(gather, 0, (size_t)(w * w) * sizeof *gather);
     for (g = first; g < end; g++) {
-        const double *from = d->part[g].gram;
-        double *to = sums + (sc->slides > 1 ? d->part_slide[g] : 0) * w;
+        const double *from = sc->data->part[g].gram;
+        double *to = sums + (sc->slides > 1 ? sc->data->part_slide[g] : 0) * w;
         for (i = 0; i < w; i++) to[i] += 2 * from[i * w + w - 1];
-        if (end - first == d->parts) continue;
+    }
+}
+
+/* gather (w x w) = their moments. Those of all parts were summed once: folds and replicates ask for the whole less some
+ * parts, and subtract. */
+static void celi_score_gather(const celi_score *sc, int64_t first, int64_t end, double *gather)
+{
+    const int all = end - first == sc->data->parts;
+    int64_t w = sc->w, g, i;
+    if (all) memcpy(gather, sc->total.gram, (size_t)(w * w) * sizeof *gather);
+    else memset(gather, 0, (size_t)(w * w) * sizeof *gather);
+    for (g = first; g < end && !all; g++) {
+        const double *from = sc->data->part[g].gram;
         CELI_OMP(omp parallel for schedule(static) if (w * w > CELI_FORK))
         for (i = 0; i < w * w; i++) gather[i] += from[i];
     }
@@ -9874,7 +9936,7 @@ static void celi_score_about_means(const celi_score *sc, double *gather, double 
     int64_t w = sc->w, s, i;
     for (s = 0; s < sc->slides; s++) {
         double *sum = sums + s * w, count = 2 * sum[w - 1];
-        const double *c = sc->centre + s * (w - 1);
+        const double *c = sc->centre + s * w;
         CELI_OMP(omp parallel for schedule(static) if (w * w > CELI_FORK))
         for (i = 0; i < w - 1; i++) {
             int64_t k;
@@ -9888,11 +9950,31 @@ static void celi_score_about_means(const celi_score *sc, double *gather, double 
 static void celi_score_turn(const celi_score *sc, const double *in, double *out)
 {
     int64_t n = sc->inner, side = sc->side, b, i, j;
-    for (b = 0; b < sc->blocks; b++, in += n, out += side) {
-        for (j = 0; j < side; j++) out[j] = sc->turn.data ? 0.0 : sc->factor[b] * in[j];
-        for (i = 0; i < n && sc->turn.data; i++)
+    memset(out, 0, (size_t)sc->m * sizeof *out);
+    for (b = 0; b < sc->blocks; b++, in += n, out += side)
+        for (i = 0; i < n; i++)
             for (j = 0; j < side; j++) out[j] += sc->factor[b] * in[i] * (double)sc->turn.data[i * side + j];
+}
+
+/* to = V^T G V, G = block (a, c) of gather, scaled. V (genes x any); data NULL: G itself. */
+static cel_status celi_score_block(celi_backend *b, const double *gather, int64_t a, int64_t c, cel_mat V, cel_mat to)
+{
+    const celi_score *sc = b->sc;
+    const int64_t n = sc->inner, w = sc->w;
+    const double *from = gather + a * n * w + c * n, k = sc->factor[a] * sc->factor[c] / (double)sc->data->cells;
+    cel_mat square = V.data ? b->square : to, half = cel_mat_block(b->half, 0, 0, n, V.cols);
+    int64_t i;
+    cel_status status;
+    CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
+    for (i = 0; i < n; i++) {
+        int64_t j;
+        for (j = 0; j < n; j++) square.data[i * square.stride + j] = (cel_real)(k * from[i * w + j]);
     }
+    if (!V.data) return CEL_OK;
+    status = cel_mat_gemm(0, 0, 1, square, V, 0, half, b->work);
+    if (!status) status = cel_mat_gemm(1, 0, 1, V, half, 0, to, b->work);
+    if (a == c) cel_mat_symmetrise(to);
+    return status;
 }
 
 static cel_status celi_piece_open(const celi_score *sc, celi_pool *pool, celi_piece *p)
@@ -9907,57 +9989,48 @@ static cel_status celi_piece_open(const celi_score *sc, celi_pool *pool, celi_pi
 static cel_status celi_sums_measure(celi_sums *u, int64_t first, int64_t end, celi_piece *piece)
 {
     const celi_score *sc = u->base.sc;
-    int64_t n = sc->inner, side = sc->side, w = sc->w, s, a, b, i;
-    cel_mat half = cel_mat_block(u->base.half, 0, 0, n, side);
+    int64_t side = sc->side, w = sc->w, s, a, b;
     cel_status status = CEL_OK;
-    celi_score_collect(sc, first, end, u->gather, u->sums);
+    celi_score_sums(sc, first, end, u->sums);
+    celi_score_gather(sc, first, end, u->gather);
     celi_score_about_means(sc, u->gather, u->sums);
     for (s = 0; s < sc->slides; s++) {
         celi_score_turn(sc, u->sums + s * w, piece->dev + s * sc->m);
+        /* The last column of B is 1/2, hence the 2. */
         piece->count[s] = 2 * u->sums[s * w + w - 1];
     }
     for (a = 0; a < sc->blocks; a++)
         for (b = a; b < sc->blocks && !status; b++) {
-            const double *from = u->gather + a * n * w + b * n;
-            const double k = sc->factor[a] * sc->factor[b] / (double)sc->data->cells;
             cel_mat to = cel_mat_block(piece->gram, a * side, b * side, side, side);
-            CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
-            for (i = 0; i < n; i++) {
-                int64_t j;
-                for (j = 0; j < n; j++) u->square.data[i * n + j] = (cel_real)(k * from[i * w + j]);
-            }
-            if (sc->turn.data) {
-                status = cel_mat_gemm(0, 0, 1, u->square, sc->turn, 0, half, u->base.work);
-                if (!status) status = cel_mat_gemm(1, 0, 1, sc->turn, half, 0, to, u->base.work);
-            } else {
-                cel_mat_copy(u->square, to);
-            }
-            if (a == b) cel_mat_symmetrise(to);
-            else cel_mat_transpose(to, cel_mat_block(piece->gram, b * side, a * side, side, side));
+            status = celi_score_block(&u->base, u->gather, a, b, sc->turn, to);
+            if (a < b) cel_mat_transpose(to, cel_mat_block(piece->gram, b * side, a * side, side, side));
         }
     piece->ready = !status;
     return status;
 }
 
-/* The sums of the subset: of the piece, or of the whole without it. */
+/* now = the piece, or the whole without it, and what follows from its sums. */
 static void celi_sums_count(celi_quadratic *q, celi_sums *u, const celi_piece *piece, int inside)
 {
     const celi_score *sc = u->base.sc;
+    const double unit = 1 / sc->factor[0], n1 = sc->o.measured ? 0 : (double)(sc->dim - 1);
     int64_t m = sc->m, s, i;
-    double cells = 0, unit = 1 / sc->factor[0], n1 = sc->measured ? 0 : (double)(sc->dim - 1);
+    double cells = 0;
+    CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
+    for (i = 0; i < m * m; i++)
+        u->now.gram.data[i] = inside ? piece->gram.data[i] : sc->whole.gram.data[i] - piece->gram.data[i];
     q->constant = 0;
     for (s = 0; s < sc->slides; s++) {
-        double square = 0;
-        u->count[s] = inside ? piece->count[s] : sc->whole.count[s] - piece->count[s];
-        cells += u->count[s];
+        double square = 0, count = inside ? piece->count[s] : sc->whole.count[s] - piece->count[s];
+        u->now.count[s] = count;
+        cells += count;
         for (i = s * m; i < (s + 1) * m; i++) {
-            u->dev[i] = inside ? piece->dev[i] : sc->whole.dev[i] - piece->dev[i];
-            u->sum[i] = u->dev[i] + u->count[s] * sc->mean[i];
+            u->now.dev[i] = inside ? piece->dev[i] : sc->whole.dev[i] - piece->dev[i];
+            u->sum[i] = u->now.dev[i] + count * sc->mean[i];
         }
         for (i = s * m; i < s * m + sc->side; i++) square += unit * unit * u->sum[i] * u->sum[i];
         /* What h = (n - 1) mean of x brings where there are no forces. */
-        if (sc->has_field && u->count[s] > 0.5)
-            q->constant -= 0.5 * n1 * n1 * square / (u->count[s] * (double)sc->data->cells);
+        if (sc->has_field && count > 0.5) q->constant -= 0.5 * n1 * n1 * square / (count * (double)sc->data->cells);
     }
     q->share = cells / (double)sc->data->cells;
     for (i = 0; i < sc->relations; i++) q->unit[i] = q->share;
@@ -9970,23 +10043,24 @@ static void celi_sums_count(celi_quadratic *q, celi_sums *u, const celi_piece *p
  *     - 2 <F_0, I - x x^T>.
  * Of measured data f_0 stands for 2 n A / factor_0: only - factor_0 I share is left, and the ridge is in units of the
  * blocks' mean diagonal. */
-static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside)
+static cel_status celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside)
 {
     celi_sums *u = (celi_sums *)q->context;
     const celi_score *sc = u->base.sc;
     int64_t n = sc->side, m = sc->m, i;
-    double unit = sc->measured ? 0 : 1 / sc->factor[0], n1 = (double)(sc->dim - 1), cells = (double)sc->data->cells;
+    double unit = sc->o.measured ? 0 : 1 / sc->factor[0], n1 = (double)(sc->dim - 1), cells = (double)sc->data->cells;
     celi_sums_count(q, u, piece, inside);
+    /* now is about the whole's means c. About the subset's own it is less by dev dev^T / count, and about zero more
+     * than that by sum sum^T / count. So only small numbers are subtracted in cel_real. The sums over slides of both
+     * are added row by row of gram, each row by one thread. */
     CELI_OMP(omp parallel for schedule(static) if (m * m > CELI_FORK))
     for (i = 0; i < m; i++) {
         int64_t s, k;
-        cel_real *to = u->gram.data + i * m, *rhs = u->base.g.data + i * n;
-        const cel_real *whole = sc->whole.gram.data + i * m, *part = piece->gram.data + i * m;
-        for (k = 0; k < m; k++) to[k] = inside ? part[k] : whole[k] - part[k];
+        cel_real *to = u->now.gram.data + i * m, *rhs = u->base.g.data + i * n;
         for (k = 0; k < n; k++) rhs[k] = 0;
         for (s = 0; s < sc->slides; s++) {
-            const double *dev = u->dev + s * m, *sum = u->sum + s * m;
-            double over = u->count[s] > 0.5 ? 1 / (u->count[s] * cells) : 0.0;
+            const double *dev = u->now.dev + s * m, *sum = u->sum + s * m;
+            double over = u->now.count[s] > 0.5 ? 1 / (u->now.count[s] * cells) : 0.0;
             double own = over * dev[i], mean = over * sum[i], kept = sc->has_field ? 0.0 : mean;
             for (k = 0; k < m; k++) to[k] += (cel_real)(kept * sum[k] - own * dev[k]);
             for (k = 0; k < n && i < n && sc->has_field; k++) rhs[k] += (cel_real)(mean * sum[k]);
@@ -9994,12 +10068,13 @@ static void celi_sums_use(celi_quadratic *q, const celi_piece *piece, int inside
         for (k = 0; k < n; k++)
             rhs[k] = (cel_real)(unit * (n1 * (double)to[k] + (i < n ? (double)to[k] + (double)rhs[k] : 0.0)));
         if (i < n) rhs[i] -= (cel_real)(sc->factor[0] * q->share);
+        /* Nearly all that the preconditioner knows of A: the diagonals of the blocks of gram. */
         for (k = 0; k < sc->blocks; k++) q->diag[(i / n * sc->blocks + k) * n + i % n] = (double)to[k * n + i % n];
     }
-    celi_backend_project(&u->base, u->base.g, q->rhs);
-    for (i = 0; i < sc->relations && sc->measured; i++) q->unit[i] = 0;
-    for (i = 0; i < m && sc->measured; i++)
-        q->unit[sc->owner[i / n]] += (double)u->gram.data[i * (m + 1)] / (double)sc->dim;
+    for (i = 0; i < sc->relations && sc->o.measured; i++) q->unit[i] = 0;
+    for (i = 0; i < m && sc->o.measured; i++)
+        q->unit[sc->owner[i / n]] += (double)u->now.gram.data[i * (m + 1)] / (double)sc->dim;
+    return celi_backend_project(&u->base, u->base.g, q->rhs);
 }
 
 static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
@@ -10008,54 +10083,18 @@ static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
     const celi_score *sc = u->base.sc;
     celi_piece *piece = which.keep >= 0 && which.keep < sc->keeps ? sc->kept + which.keep : &u->part;
     cel_status status = CEL_OK;
-    if (which.first == which.end && !which.inside) {
-        celi_sums_use(q, &sc->whole, 1);
-        return CEL_OK;
-    }
+    if (which.first == which.end && !which.inside) return celi_sums_use(q, &sc->whole, 1);
     if (piece == &u->part || !piece->ready) status = celi_sums_measure(u, which.first, which.end, piece);
-    if (!status) celi_sums_use(q, piece, which.inside);
-    return status;
-}
-
-/* f without the forces that are not fitted. Within the basis B, D = the diagonal of B g B^T gives B^T D B. */
-static cel_status celi_sums_only(celi_sums *u, cel_mat f)
-{
-    const celi_score *sc = u->base.sc;
-    int64_t n = sc->side, r, i, k;
-    cel_status status = CEL_OK;
-    for (r = 1; r < sc->relations && !status; r++) {
-        cel_mat g = cel_mat_block(f, r * n, 0, n, n), half = u->base.half;
-        if (u->only == CELI_OWN) {
-            cel_mat_fill(g, 0);
-            continue;
-        }
-        status = cel_mat_gemm(0, 0, 1, sc->basis, g, 0, half, u->base.work);
-        for (i = 0; i < sc->genes; i++) {
-            const cel_real *b = sc->basis.data + i * n;
-            cel_real d = (cel_real)cel_vec_dot(half.data + i * n, b, n);
-            for (k = 0; k < n; k++) half.data[i * n + k] = d * b[k];
-        }
-        if (!status) status = cel_mat_gemm(1, 0, 1, sc->basis, half, 0, g, u->base.work);
-    }
-    return status;
+    return status ? status : celi_sums_use(q, piece, which.inside);
 }
 
 static cel_status celi_sums_apply(celi_quadratic *q, cel_mat f, cel_mat out)
 {
     celi_sums *u = (celi_sums *)q->context;
-    int plain = u->base.sc->plain; /* then T(f) = f */
-    cel_mat t, g = plain ? out : u->base.g;
-    cel_status status = CEL_OK;
-    if (u->only) {
-        cel_mat_copy(f, u->kept);
-        status = celi_sums_only(u, u->kept);
-        f = u->kept;
-    }
-    t = plain ? f : u->base.t;
-    if (!plain) celi_backend_embed(&u->base, f);
-    if (!status) status = cel_mat_gemm(0, 0, 1, u->gram, t, 0, g, u->base.work);
-    celi_backend_project(&u->base, g, out);
-    return u->only && !status ? celi_sums_only(u, out) : status;
+    cel_mat t, g = u->base.sc->plain ? out : u->base.g;
+    cel_status status = celi_backend_embed(&u->base, f, &t);
+    if (!status) status = cel_mat_gemm(0, 0, 1, u->now.gram, t, 0, g, u->base.work);
+    return status ? status : celi_backend_project(&u->base, g, out);
 }
 
 /* h = (n - 1) mean of x - mean of Z T; of measured data, where the forces are about the means, without the first. */
@@ -10063,73 +10102,51 @@ static cel_status celi_sums_fields(celi_quadratic *q, cel_mat f)
 {
     celi_sums *u = (celi_sums *)q->context;
     const celi_score *sc = u->base.sc;
+    const double n1 = sc->o.measured ? 0 : (double)(sc->dim - 1);
     int64_t n = sc->side, s, i, j;
-    celi_backend_embed(&u->base, f);
+    cel_mat t;
+    cel_status status = celi_backend_embed(&u->base, f, &t);
     for (s = 0; s < sc->slides; s++) {
         const double *sum = u->sum + s * sc->m;
-        double over = u->count[s] > 0.5 ? 1 / u->count[s] : 0.0;
+        double over = u->now.count[s] > 0.5 ? 1 / u->now.count[s] : 0.0;
         for (j = 0; j < n; j++) {
-            double h = sc->measured ? 0 : (double)(sc->dim - 1) * sum[j] / sc->factor[0];
-            for (i = 0; i < sc->m; i++) h -= sum[i] * (double)u->base.t.data[i * n + j];
+            double h = n1 * sum[j] / sc->factor[0];
+            for (i = 0; i < sc->m; i++) h -= sum[i] * (double)t.data[i * n + j];
             u->base.h.data[s * n + j] = (cel_real)(h * over);
         }
     }
-    return CEL_OK;
+    return status;
 }
 
-static void celi_score_sizes(const celi_score *sc, celi_quadratic *q)
-{
-    q->side = sc->side;
-    q->stacks = sc->relations;
-    q->blocks = sc->blocks;
-    q->owner = sc->owner;
-    q->kind = sc->kind;
-    q->weight = sc->weight;
-}
-
-/* A problem of the sums; work NULL: with one of its own. */
+/* A problem of the sums. */
 static cel_status celi_sums_open(const celi_score *sc, cel_work *work, const celi_actions *act, celi_quadratic *q)
 {
-    celi_pool pool = CEL_ZERO;
-    celi_sums *u = (celi_sums *)celi_pool_get(&pool, 1, sizeof *u);
-    celi_pool *p;
-    int64_t w = sc->w;
-    memset(q, 0, sizeof *q);
+    celi_sums *u = (celi_sums *)celi_backend_open(sc, sizeof *u, work, act, q);
+    celi_pool *p = &q->pool;
+    int64_t n = sc->genes;
     if (!u) return CEL_ERR_MEMORY;
-    u->base.pool = pool;
-    p = &u->base.pool;
-    q->act = act;
-    q->context = u;
-    q->parts = sc->data->parts;
-    celi_score_sizes(sc, q);
-    celi_backend_open(&u->base, sc, work);
     celi_piece_open(sc, p, &u->part);
-    u->gram = celi_pool_mat(p, sc->m, sc->m);
-    u->square = celi_pool_mat(p, sc->inner, sc->inner);
-    u->gather = (double *)celi_pool_get(p, w * w, sizeof(double));
-    u->sums = (double *)celi_pool_get(p, sc->slides * w, sizeof(double));
-    u->dev = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
+    celi_piece_open(sc, p, &u->now);
     u->sum = (double *)celi_pool_get(p, sc->slides * sc->m, sizeof(double));
-    u->count = (double *)celi_pool_get(p, sc->slides, sizeof(double));
-    if (sc->measured) {
-        u->kept = celi_pool_mat(p, sc->relations * sc->side, sc->side);
-        u->wide = celi_pool_mat(p, 2 * sc->m, sc->genes);
-        u->pull = celi_pool_mat(p, sc->genes, sc->genes);
-        u->lines = (double *)celi_pool_get(p, 5 * sc->genes, sizeof(double));
-        u->line = (cel_real *)celi_pool_get(p, 5 * sc->genes, sizeof(cel_real));
-    }
-    return p->status ? p->status : celi_quadratic_open(q);
+    u->base.square = celi_pool_mat(p, sc->inner, sc->inner);
+    u->gather = (double *)celi_pool_get(p, sc->w * sc->w, sizeof(double));
+    u->sums = (double *)celi_pool_get(p, sc->slides * sc->w, sizeof(double));
+    if (!sc->o.measured) return p->status;
+    u->wide = celi_pool_mat(p, 2 * sc->m, n);
+    u->pull = celi_pool_mat(p, n, n);
+    u->lines = (double *)celi_pool_get(p, 5 * n, sizeof(double));
+    u->line = (cel_real *)celi_pool_get(p, 5 * n, sizeof(cel_real));
+    return p->status;
 }
 
 static cel_status celi_sums_twin(const celi_quadratic *q, celi_quadratic *out)
 {
     cel_status status = celi_sums_open(((const celi_backend *)q->context)->sc, NULL, q->act, out);
     out->bound = q->bound;
-    if (!status) ((celi_sums *)out->context)->only = ((const celi_sums *)q->context)->only;
     return status;
 }
 
-static void celi_sums_drop(celi_quadratic *q) { celi_backend_close((celi_backend *)q->context); }
+static void celi_sums_drop(celi_quadratic *q) { cel_work_free(&((celi_backend *)q->context)->own_work); }
 
 static const celi_actions celi_sums_actions = {celi_sums_subset, celi_sums_apply, celi_sums_twin, celi_sums_drop};
 
@@ -10145,56 +10162,60 @@ typedef struct celi_cells {
     double *lin_all, *lin;  /* (m + slides (side + 1)) x side: sums of Z l^T, then a slide of D and l; whole, subset */
     cel_mat curve;          /* (slides side x side) Cholesky factors of the slides' sums of D */
     cel_mat l, u;           /* (ROWS x side) */
-    double *cell;           /* (4 side) a, u, l of a cell, sum of l of a few */
+    double *sum;            /* (side) of l of a few cells */
+    cel_mat now;            /* T of the forces in hand */
     double *acc, *acc_h;    /* (CHUNKS x m side), (CHUNKS x slides side) */
     cel_mat chunk_g;        /* (CHUNKS m x side) */
     cel_work *chunk_work;   /* (CHUNKS) */
     cel_status failed[CELI_CHUNKS];
 } celi_cells;
 
-/* D_i = diag(a) - u u^T and l_i of the cell whose row is unit x (n), each (n). */
-static void celi_score_cell(cel_score_form form, int64_t n, const cel_real *x, double unit, double *a, double *u,
-                            double *l)
+/* What D_i = diag(a) - u u^T and l_i of a cell take from its whole row y (n): sums of y and of y^3. */
+typedef struct celi_cell {
+    int orthant;
+    double n1, p1, p3;
+} celi_cell;
+
+static celi_cell celi_cell_of(cel_score_form form, int64_t n, const cel_real *x, double unit)
 {
+    celi_cell c = CEL_ZERO;
     int64_t k;
-    double p1 = 0, p3 = 0;
-    for (k = 0; k < n; k++) {
+    c.orthant = form == CEL_SCORE_ORTHANT;
+    c.n1 = (double)(n - 1);
+    for (k = 0; k < n && c.orthant; k++) {
         double y = unit * (double)x[k];
-        p1 += y;
-        p3 += y * y * y;
+        c.p1 += y;
+        c.p3 += y * y * y;
     }
-    for (k = 0; k < n; k++) {
-        double y = unit * (double)x[k];
-        a[k] = form == CEL_SCORE_ORTHANT ? p3 * y : 1;
-        u[k] = form == CEL_SCORE_ORTHANT ? y * y : form == CEL_SCORE_EXACT ? y : 0;
-        l[k] = form == CEL_SCORE_ORTHANT ? 2 * p1 * y * y - p3 - y * y * y : (double)(n - 1) * y;
-    }
+    return c;
 }
 
-/* out = D_i v, or out += D_i v (add); v may be out. The cell's row is unit x. */
+/* Their entries where that of the row is y. */
+static void celi_cell_entry(const celi_cell *c, double y, double *a, double *u, double *l)
+{
+    *a = c->orthant ? c->p3 * y : 1;
+    *u = c->orthant ? y * y : y;
+    *l = c->orthant ? 2 * c->p1 * y * y - c->p3 - y * y * y : c->n1 * y;
+}
+
+/* out = D_i v, or out += D_i v (add); v may be out. The cell's row is unit x. In cel_real: it is run for every cell of
+ * every step. */
 static void celi_score_curve(int orthant, int64_t n, const cel_real *x, cel_real unit, const cel_real *v, int add,
                              cel_real *out)
 {
-    int64_t k;
+    const cel_real scale = orthant ? unit * unit * unit * unit : unit * unit;
     cel_real dot = 0, p3 = 0;
-    if (orthant) {
-        for (k = 0; k < n; k++) {
-            dot += x[k] * x[k] * v[k];
-            p3 += x[k] * x[k] * x[k];
-        }
-        dot *= unit * unit * unit * unit;
-        p3 *= unit * unit * unit * unit;
-        for (k = 0; k < n; k++) {
-            cel_real value = p3 * x[k] * v[k] - dot * x[k] * x[k];
-            out[k] = add ? out[k] + value : value;
-        }
-    } else {
-        for (k = 0; k < n; k++) dot += x[k] * v[k];
-        dot *= unit * unit;
-        for (k = 0; k < n; k++) {
-            cel_real value = v[k] - dot * x[k];
-            out[k] = add ? out[k] + value : value;
-        }
+    int64_t k;
+    for (k = 0; k < n; k++) {
+        cel_real u = orthant ? x[k] * x[k] : x[k];
+        dot += u * v[k];
+        p3 += u * x[k];
+    }
+    dot *= scale;
+    p3 *= scale;
+    for (k = 0; k < n; k++) {
+        cel_real value = orthant ? p3 * x[k] * v[k] - dot * x[k] * x[k] : v[k] - dot * x[k];
+        out[k] = add ? out[k] + value : value;
     }
 }
 
@@ -10204,43 +10225,37 @@ static double *celi_cells_slide(const celi_score *sc, double *lin, int64_t s)
     return lin + (sc->m + s * (sc->side + 1)) * sc->side;
 }
 
-/* lin += sign times the sums over rows at .. at + rows - 1, at most ROWS, of one slide. */
-static cel_status celi_cells_add(celi_cells *c, double sign, int64_t at, int64_t rows, double *lin)
+/* lin += sign times the sums over rows first .. end - 1, up to ROWS of one slide at a time. */
+static cel_status celi_cells_add(celi_cells *c, double sign, int64_t first, int64_t end, double *lin)
 {
     const celi_score *sc = c->base.sc;
-    int64_t n = sc->side, m = sc->m, i, k;
-    double *a = c->cell, *u = a + n, *l = u + n, *sum = l + n, *own = celi_cells_slide(sc, lin, c->slide[at]);
-    cel_mat z = cel_mat_block(c->z, at, 0, rows, m), ls = cel_mat_block(c->l, 0, 0, rows, n);
-    cel_mat us = cel_mat_block(c->u, 0, 0, rows, n), square = cel_mat_block(c->base.half, 0, 0, n, n);
-    cel_status status;
-    memset(sum, 0, (size_t)n * sizeof *sum);
-    for (i = 0; i < rows; i++) {
-        celi_score_cell(sc->form, n, z.data + i * m, 1 / sc->factor[0], a, u, l);
-        for (k = 0; k < n; k++) {
-            us.data[i * n + k] = (cel_real)u[k];
-            ls.data[i * n + k] = (cel_real)l[k];
-            own[k * n + k] += sign * a[k];
-            sum[k] += l[k];
-        }
-    }
-    status = cel_mat_gemm(1, 0, 1, z, ls, 0, c->base.g, c->base.work);
-    if (!status) status = cel_mat_syrk(1, 1, us, 0, square, c->base.work);
-    for (i = 0; i < m * n; i++) lin[i] += sign * (double)c->base.g.data[i];
-    for (i = 0; i < n; i++)
-        for (k = 0; k < n; k++) own[i * n + k] -= sign * (double)square.data[i * square.stride + k];
-    for (k = 0; k < n; k++) own[n * n + k] += sign * sum[k];
-    return status;
-}
-
-/* The same of rows first .. end - 1, any number. */
-static cel_status celi_cells_add_all(celi_cells *c, double sign, int64_t first, int64_t end, double *lin)
-{
+    int64_t n = sc->side, m = sc->m, rows, i, k;
+    const double unit = 1 / sc->factor[0];
+    cel_mat square = cel_mat_block(c->base.half, 0, 0, n, n);
     cel_status status = CEL_OK;
-    while (first < end && !status) {
-        int64_t rows = 1;
-        while (rows < CELI_SCORE_ROWS && first + rows < end && c->slide[first + rows] == c->slide[first]) rows++;
-        status = celi_cells_add(c, sign, first, rows, lin);
-        first += rows;
+    for (; first < end && !status; first += rows) {
+        double *own = celi_cells_slide(sc, lin, c->slide[first]), a, u, l;
+        cel_mat ls = c->l, us = c->u;
+        memset(c->sum, 0, (size_t)n * sizeof *c->sum);
+        for (rows = 0; rows < celi_min(CELI_SCORE_ROWS, end - first); rows++) {
+            const cel_real *x = c->z.data + (first + rows) * m;
+            const celi_cell cell = celi_cell_of(sc->o.form, n, x, unit);
+            if (c->slide[first + rows] != c->slide[first]) break;
+            for (k = 0; k < n; k++) {
+                celi_cell_entry(&cell, unit * (double)x[k], &a, &u, &l);
+                us.data[rows * n + k] = (cel_real)u;
+                ls.data[rows * n + k] = (cel_real)l;
+                own[k * n + k] += sign * a;
+                c->sum[k] += l;
+            }
+        }
+        ls.rows = us.rows = rows;
+        status = cel_mat_gemm(1, 0, 1, cel_mat_block(c->z, first, 0, rows, m), ls, 0, c->base.g, c->base.work);
+        if (!status) status = cel_mat_syrk(1, 1, us, 0, square, c->base.work);
+        for (i = 0; i < m * n; i++) lin[i] += sign * (double)c->base.g.data[i];
+        for (i = 0; i < n; i++)
+            for (k = 0; k < n; k++) own[i * n + k] -= sign * (double)square.data[i * square.stride + k];
+        for (k = 0; k < n; k++) own[n * n + k] += sign * c->sum[k];
     }
     return status;
 }
@@ -10258,19 +10273,22 @@ static int64_t celi_cells_run(const celi_cells *c, int64_t *at, int64_t end)
     return *at < end ? celi_min(CELI_SCORE_ROWS, end - *at) : 0;
 }
 
-/* v = D_i times rows of Z T (move; else of 0), and each slide's sum of it where fields are to be eliminated. */
-static cel_status celi_cells_forward(celi_cells *c, int64_t chunk, int64_t at, int64_t rows, int move)
+/* v = D_i times rows of Z T, and each slide's sum of it where fields are to be eliminated. Without T in hand: zeros. */
+static cel_status celi_cells_forward(celi_cells *c, int64_t chunk, int64_t at, int64_t rows)
 {
     const celi_score *sc = c->base.sc;
+    const int orthant = sc->o.form == CEL_SCORE_ORTHANT;
+    const cel_real unit = (cel_real)(1 / sc->factor[0]);
     int64_t n = sc->side, m = sc->m, i, k;
     cel_mat z = cel_mat_block(c->z, at, 0, rows, m), v = cel_mat_block(c->v, at, 0, rows, n);
-    cel_status status = CEL_OK;
+    cel_status status;
     cel_mat_fill(v, 0);
-    if (move) status = cel_mat_gemm(0, 0, 1, z, c->base.t, 0, v, c->chunk_work + chunk);
-    for (i = 0; i < rows && move; i++) {
+    if (!c->now.data) return CEL_OK;
+    status = cel_mat_gemm(0, 0, 1, z, c->now, 0, v, c->chunk_work + chunk);
+    for (i = 0; i < rows; i++) {
         cel_real *y = v.data + i * n;
         double *to = c->acc_h + (chunk * sc->slides + c->slide[at + i]) * n;
-        celi_score_curve(sc->form == CEL_SCORE_ORTHANT, n, z.data + i * m, (cel_real)(1 / sc->factor[0]), y, 0, y);
+        celi_score_curve(orthant, n, z.data + i * m, unit, y, 0, y);
         for (k = 0; k < n && sc->has_field; k++) to[k] += (double)y[k];
     }
     return status;
@@ -10280,21 +10298,24 @@ static cel_status celi_cells_forward(celi_cells *c, int64_t chunk, int64_t at, i
 static cel_status celi_cells_back(celi_cells *c, int64_t chunk, int64_t at, int64_t rows)
 {
     const celi_score *sc = c->base.sc;
+    const int orthant = sc->o.form == CEL_SCORE_ORTHANT;
+    const cel_real unit = (cel_real)(1 / sc->factor[0]);
     int64_t n = sc->side, m = sc->m, i;
     cel_mat z = cel_mat_block(c->z, at, 0, rows, m), v = cel_mat_block(c->v, at, 0, rows, n);
     cel_mat part = cel_mat_block(c->chunk_g, chunk * m, 0, m, n);
     double *to = c->acc + chunk * m * n;
     cel_status status;
     for (i = 0; i < rows && sc->has_field; i++)
-        celi_score_curve(sc->form == CEL_SCORE_ORTHANT, n, z.data + i * m, (cel_real)(1 / sc->factor[0]),
-                         c->base.h.data + c->slide[at + i] * n, 1, v.data + i * n);
+        celi_score_curve(orthant, n, z.data + i * m, unit, c->base.h.data + c->slide[at + i] * n, 1, v.data + i * n);
     status = cel_mat_gemm(1, 0, 1, z, v, 0, part, c->chunk_work + chunk);
     for (i = 0; i < m * n; i++) to[i] += (double)part.data[i];
     return status;
 }
 
-/* All rows of the subset, forward, back, or both: chunks of rows, each by one thread. */
-static cel_status celi_cells_sweep(celi_cells *c, int forward, int move, int back)
+/* One step over all rows of the subset: chunks of rows, each by one thread, with sums of its own. How many there are
+ * does not depend on the threads, and so neither do the sums. */
+static cel_status celi_cells_sweep(celi_cells *c,
+                                   cel_status (*step)(celi_cells *c, int64_t chunk, int64_t at, int64_t rows))
 {
     int64_t S = c->z.rows, chunk;
     cel_status status = CEL_OK;
@@ -10302,18 +10323,15 @@ static cel_status celi_cells_sweep(celi_cells *c, int forward, int move, int bac
     for (chunk = 0; chunk < CELI_CHUNKS; chunk++) {
         int64_t at = chunk * S / CELI_CHUNKS, end = (chunk + 1) * S / CELI_CHUNKS, rows;
         cel_status here = CEL_OK;
-        while (!here && (rows = celi_cells_run(c, &at, end)) > 0) {
-            if (forward) here = celi_cells_forward(c, chunk, at, rows, move);
-            if (back && !here) here = celi_cells_back(c, chunk, at, rows);
-            at += rows;
-        }
+        for (; !here && (rows = celi_cells_run(c, &at, end)) > 0; at += rows) here = step(c, chunk, at, rows);
         c->failed[chunk] = here;
     }
     for (chunk = 0; chunk < CELI_CHUNKS && !status; chunk++) status = c->failed[chunk];
     return status;
 }
 
-/* h = (sum D)^-1 ((sum of l, if asked) - sum of D Z T), a slide. */
+/* h = (sum D)^-1 ((sum of l, if asked) - sum of D Z T), a slide. An application of A is linear in f and goes without l;
+ * what l brings is the same for all f, and is part of the right-hand side. */
 static cel_status celi_cells_eliminate(celi_cells *c, int with_l)
 {
     const celi_score *sc = c->base.sc;
@@ -10332,26 +10350,26 @@ static cel_status celi_cells_eliminate(celi_cells *c, int with_l)
     return status;
 }
 
-/* out = the projection of the sum over the subset of Z^T D (Z T(f) + h) / S, h as eliminated. f.data NULL: f = 0. */
+/* out = the projection of the sum over the subset of Z^T D (Z T(f) + h) / S, h as eliminated. f.data NULL: f = 0. The
+ * fields need all of D Z T before any cell can be given its h: hence two sweeps. */
 static cel_status celi_cells_pass(celi_cells *c, cel_mat f, int with_l, cel_mat out)
 {
     const celi_score *sc = c->base.sc;
     int64_t n = sc->side, size = sc->m * n, i, k;
-    int move = f.data != NULL;
-    cel_status status;
-    if (move) celi_backend_embed(&c->base, f);
+    cel_status status = CEL_OK;
+    c->now = f;
+    if (f.data) status = celi_backend_embed(&c->base, f, &c->now);
     memset(c->acc, 0, (size_t)(CELI_CHUNKS * size) * sizeof *c->acc);
     memset(c->acc_h, 0, (size_t)(CELI_CHUNKS * sc->slides * n) * sizeof *c->acc_h);
-    status = celi_cells_sweep(c, 1, move, !sc->has_field);
+    if (!status) status = celi_cells_sweep(c, celi_cells_forward);
     if (!status && sc->has_field) status = celi_cells_eliminate(c, with_l);
-    if (!status && sc->has_field) status = celi_cells_sweep(c, 0, 0, 1);
+    if (!status) status = celi_cells_sweep(c, celi_cells_back);
     for (i = 0; i < size; i++) {
         double sum = 0;
         for (k = 0; k < CELI_CHUNKS; k++) sum += c->acc[k * size + i];
         c->base.g.data[i] = (cel_real)(sum / (double)c->z.rows);
     }
-    celi_backend_project(&c->base, c->base.g, out);
-    return status;
+    return status ? status : celi_backend_project(&c->base, c->base.g, out);
 }
 
 /* The factor of slide s's sum of D, kept off singular by rounding's size. A slide without rows in the subset has
@@ -10376,7 +10394,9 @@ static cel_status celi_cells_factor(celi_cells *c, int64_t s)
     return cel_mat_cholesky(to);
 }
 
-/* The subset's right-hand side: sums of Z l^T, of - 2 <F_0, D>, and what the fields bring. */
+/* The subset's right-hand side: sums of Z l^T, of - 2 <F_0, D>, and what the fields bring: with h_0 = (sum D)^-1 sum l,
+ * the fields where there are no forces, rhs -= Z^T D h_0 and constant -= 1/2 h_0 . sum l. Sums over the few rows left
+ * out are taken from the whole's, which saves nearly all of a replicate's preparation. */
 static cel_status celi_cells_subset(celi_quadratic *q, celi_subset which)
 {
     celi_cells *c = (celi_cells *)q->context;
@@ -10393,16 +10413,15 @@ static cel_status celi_cells_subset(celi_quadratic *q, celi_subset which)
     for (i = 0; i < sc->relations; i++) q->unit[i] = q->share;
     if (which.inside) memset(c->lin, 0, bytes);
     else memcpy(c->lin, c->lin_all, bytes);
-    status = celi_cells_add_all(c, which.inside ? 1 : -1, c->first, c->end, c->lin);
+    status = celi_cells_add(c, which.inside ? 1 : -1, c->first, c->end, c->lin);
     for (i = 0; i < m * n; i++) c->base.g.data[i] = (cel_real)(c->lin[i] / (double)S);
     for (s = 0; s < sc->slides && !status; s++) {
         const double *D = celi_cells_slide(sc, c->lin, s);
         for (i = 0; i < n * n; i++) c->base.g.data[i] -= (cel_real)(sc->factor[0] * D[i] / (double)S);
         if (sc->has_field) status = celi_cells_factor(c, s);
     }
-    if (status) return status;
-    celi_backend_project(&c->base, c->base.g, q->rhs);
-    if (!sc->has_field) return CEL_OK;
+    if (!status) status = celi_backend_project(&c->base, c->base.g, q->rhs);
+    if (status || !sc->has_field) return status;
     status = celi_cells_pass(c, none, 1, q->r);
     cel_mat_axpy(-1, q->r, q->rhs);
     for (s = 0; s < sc->slides; s++) {
@@ -10427,12 +10446,11 @@ static void celi_cells_drop(celi_quadratic *q)
     celi_cells *c = (celi_cells *)q->context;
     int k;
     for (k = 0; k < CELI_CHUNKS && c->chunk_work; k++) cel_work_free(c->chunk_work + k);
-    celi_backend_close(&c->base);
 }
 
 static const celi_actions celi_cells_actions = {celi_cells_subset, celi_cells_apply, NULL, celi_cells_drop};
 
-/* Z, by rows of B in the order `list` (NULL: their own). */
+/* Z, by rows of B in the order `list`. */
 static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
 {
     const celi_score *sc = c->base.sc;
@@ -10444,13 +10462,9 @@ static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
     for (first = 0; first < S && !status; first += rows.rows) {
         rows.rows = celi_min(CELI_MOMENTS_BLOCK, S - first);
         status = celi_moments_rows(d->relations, d->x, list, first, rows.rows, rows);
-        for (b = 0; b < sc->blocks && !status; b++) {
-            cel_mat from = cel_mat_block(rows, 0, b * n, rows.rows, n);
-            cel_mat to = cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side);
-            const cel_real k = (cel_real)sc->factor[b];
-            if (sc->turn.data) status = cel_mat_gemm(0, 0, k, from, sc->turn, 0, to, c->base.work);
-            else cel_mat_axpy(k, from, to);
-        }
+        for (b = 0; b < sc->blocks && !status; b++)
+            status = cel_mat_gemm(0, 0, (cel_real)sc->factor[b], cel_mat_block(rows, 0, b * n, rows.rows, n), sc->turn,
+                                  0, cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side), c->base.work);
     }
     celi_pool_free(&pool);
     return status;
@@ -10460,42 +10474,34 @@ static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
 static cel_status celi_cells_open(celi_score *sc, cel_work *work, celi_quadratic *q)
 {
     const celi_score_data *d = sc->data;
-    celi_pool pool = CEL_ZERO, *p;
-    celi_cells *c = (celi_cells *)celi_pool_get(&pool, 1, sizeof *c);
+    celi_cells *c = (celi_cells *)celi_backend_open(sc, sizeof *c, work, &celi_cells_actions, q);
     int64_t n = sc->side, m = sc->m, S = d->x.rows, size = (m + sc->slides * (n + 1)) * n, i, s;
+    celi_pool *p = &q->pool;
     int32_t *list;
     cel_status status;
-    memset(q, 0, sizeof *q);
     if (!c) return CEL_ERR_MEMORY;
-    c->base.pool = pool;
-    p = &c->base.pool;
-    q->act = &celi_cells_actions;
-    q->context = c;
-    q->parts = sc->groups;
-    celi_score_sizes(sc, q);
-    celi_backend_open(&c->base, sc, work);
     c->z = celi_pool_mat(p, S, m);
     c->v = celi_pool_mat(p, S, n);
     c->slide = (int32_t *)celi_pool_get(p, S, sizeof(int32_t));
-    c->start = (int64_t *)celi_pool_get(p, sc->groups + 1, sizeof(int64_t));
+    c->start = (int64_t *)celi_pool_get(p, d->groups + 1, sizeof(int64_t));
     c->lin_all = (double *)celi_pool_get(p, size, sizeof(double));
     c->lin = (double *)celi_pool_get(p, size, sizeof(double));
     c->curve = celi_pool_mat(p, sc->slides * n, n);
     c->l = celi_pool_mat(p, CELI_SCORE_ROWS, n);
     c->u = celi_pool_mat(p, CELI_SCORE_ROWS, n);
-    c->cell = (double *)celi_pool_get(p, 4 * n, sizeof(double));
+    c->sum = (double *)celi_pool_get(p, n, sizeof(double));
     c->acc = (double *)celi_pool_get(p, CELI_CHUNKS * m * n, sizeof(double));
     c->acc_h = (double *)celi_pool_get(p, CELI_CHUNKS * sc->slides * n, sizeof(double));
     c->chunk_g = celi_pool_mat(p, CELI_CHUNKS * m, n);
     c->chunk_work = (cel_work *)celi_pool_get(p, CELI_CHUNKS, sizeof(cel_work));
     list = (int32_t *)celi_pool_get(p, S, sizeof(int32_t));
-    status = p->status ? p->status : celi_quadratic_open(q);
-    if (status) return status;
+    if (p->status) return p->status;
+    /* By group, so that a subset is one run of rows or all but one; within it as cells lie in the tissue. */
     for (i = 0; i < S; i++) list[i] = (int32_t)i;
-    if (sc->groups > 0) celi_group(d->group, celi_relation_walk(d->relations), S, sc->groups, c->start, list);
+    if (d->groups > 0) celi_group(d->group, celi_relation_walk(d->relations), S, d->groups, c->start, list);
     for (i = 0; i < S && sc->slides > 1; i++) c->slide[i] = d->slide[list[i]];
     status = celi_cells_fill(c, list);
-    if (!status) status = celi_cells_add_all(c, 1, 0, S, c->lin_all);
+    if (!status) status = celi_cells_add(c, 1, 0, S, c->lin_all);
     for (i = 0; i < n; i++) {
         double sum = 0;
         for (s = 0; s < sc->slides; s++) sum += celi_cells_slide(sc, c->lin_all, s)[i * n + i];
@@ -10559,38 +10565,32 @@ static void celi_score_without(int64_t n, const double *u, cel_mat out)
 }
 
 /* The basis: eigenvectors of a mean of the gram matrix's diagonal blocks, fields eliminated, within the space that the
- * rows live in; the `side` of largest eigenvalue. */
+ * rows live in; the `side` of largest eigenvalue. An l1 penalty and J+ need the genes' own: the identity. */
 static cel_status celi_score_basis(celi_score *sc)
 {
-    int64_t n = sc->inner, w = sc->w, b, i, j;
-    const int without = sc->size && !sc->data->space.data;
-    const int64_t dim = without ? n - 1 : n;
+    const int without = sc->o.size && !sc->data->space.data;
+    const int64_t n = sc->inner, dim = without ? n - 1 : n;
+    int64_t b;
     celi_pool pool = CEL_ZERO;
-    double *gather = (double *)celi_pool_get(&pool, w * w, sizeof(double)), *values;
-    double *sums = (double *)celi_pool_get(&pool, sc->slides * w, sizeof(double));
-    cel_mat block = celi_pool_mat(&pool, n, n), l = celi_pool_mat(&pool, dim, dim);
-    cel_mat mean = celi_pool_mat(&pool, dim, dim);
-    cel_mat space = CEL_ZERO, half = celi_pool_mat(&pool, n, dim), within = celi_pool_mat(&pool, dim, dim);
+    celi_backend scratch = CEL_ZERO;
+    double *gather = (double *)celi_pool_get(&pool, sc->w * sc->w, sizeof(double));
+    double *sums = (double *)celi_pool_get(&pool, sc->slides * sc->w, sizeof(double));
+    double *values = (double *)celi_pool_get(&pool, dim, sizeof(double));
+    cel_mat within = celi_pool_mat(&pool, dim, dim), mean = celi_pool_mat(&pool, dim, dim), space = CEL_ZERO;
+    cel_mat l = celi_pool_mat(&pool, dim, dim);
     cel_status status;
-    values = (double *)celi_pool_get(&pool, dim, sizeof(double));
+    scratch.sc = sc;
+    scratch.work = sc->work;
+    scratch.square = celi_pool_mat(&pool, n, n);
+    scratch.half = celi_pool_mat(&pool, n, dim);
     if (without) space = celi_pool_mat(&pool, n, dim);
-    sc->turn = celi_pool_mat(&sc->pool, n, sc->side);
-    sc->basis = sc->data->space.data ? celi_pool_mat(&sc->pool, sc->genes, sc->side) : sc->turn;
-    status = pool.status ? pool.status : sc->pool.status;
-    if (!status && without) celi_score_without(n, sc->size, space);
-    if (!status) celi_score_collect(sc, 0, sc->data->parts, gather, sums);
+    status = pool.status;
+    if (!status && without) celi_score_without(n, sc->o.size, space);
+    if (!status) celi_score_sums(sc, 0, sc->data->parts, sums);
+    if (!status) celi_score_gather(sc, 0, sc->data->parts, gather);
     if (!status && sc->has_field) celi_score_about_means(sc, gather, sums);
     for (b = 0; b < sc->blocks && !status; b++) {
-        double k = sc->factor[b] * sc->factor[b] / (double)sc->data->cells;
-        for (i = 0; i < n; i++)
-            for (j = 0; j < n; j++) block.data[i * n + j] = (cel_real)(k * gather[(b * n + i) * w + b * n + j]);
-        if (without) {
-            status = cel_mat_gemm(0, 0, 1, block, space, 0, half, sc->work);
-            if (!status) status = cel_mat_gemm(1, 0, 1, space, half, 0, within, sc->work);
-            cel_mat_symmetrise(within);
-        } else {
-            cel_mat_copy(block, within);
-        }
+        status = celi_score_block(&scratch, gather, b, b, space, within);
         if (!status) cel_mat_axpy((cel_real)celi_score_voice(within, l), within, mean);
     }
     if (!status) status = cel_mat_eigen(mean, values, l);
@@ -10603,83 +10603,59 @@ static cel_status celi_score_basis(celi_score *sc)
     return status;
 }
 
-/* 1 where the solution outside of the space that the rows span is known: see celi_score_rest. */
-static int celi_score_confined(const cel_score_options *o)
-{
-    return o->measured && !(o->l1 > 0) && !(o->l1 < 0) && (o->ridge > 0 || o->ridge < 0);
-}
-
 /* Everything that does not depend on the subset. */
-static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, cel_score_form form,
-                                     const cel_score_options *o, cel_work *work)
+static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, const cel_score_options *o,
+                                     cel_work *work)
 {
     int64_t w, s, i;
     cel_status status;
     sc->data = d;
     sc->work = work;
-    sc->form = form;
+    sc->o = *o;
     sc->inner = d->part[0].genes;
     sc->genes = d->space.data ? d->space.rows : sc->inner;
-    sc->size = o->size;
-    sc->measured = o->measured;
-    sc->dim = sc->genes - (sc->size ? 1 : 0);
+    sc->dim = sc->genes - (o->size ? 1 : 0);
     sc->side = celi_min(sc->dim, sc->inner);
     /* Fewer cells than genes: all rows, their neighbours' too, lie in a space of so many dimensions. */
     if (celi_score_confined(o)) sc->side = celi_min(sc->side, d->cells);
     sc->relations = d->part[0].relations;
     sc->blocks = d->part[0].blocks;
     sc->plain = sc->blocks == sc->relations;
+    sc->m = sc->blocks * sc->side;
     sc->w = w = celi_moments_side(d->part);
-    sc->groups = d->groups;
     sc->has_field = o->field != CEL_SCORE_FIELD_NONE;
     sc->slides = o->field == CEL_SCORE_FIELD_SLIDE ? d->slides : 1;
-    sc->fields = form == CEL_SCORE_MOMENT ? celi_sums_fields : celi_cells_fields;
-    status = celi_moments_open(sc->inner, sc->relations, d->part[0].block, &sc->total);
-    for (i = 0; i < d->parts && !status; i++) status = cel_moments_sum(&sc->total, 1, d->part + i);
-    if (!status) status = celi_score_blocks(sc);
-    sc->centre = (double *)celi_pool_get(&sc->pool, sc->slides * (w - 1), sizeof(double));
-    if (!status) status = sc->pool.status;
-    for (i = 0; i < d->parts && !status; i++) {
-        double *to = sc->centre + (sc->slides > 1 ? d->part_slide[i] : 0) * (w - 1);
-        int64_t k;
-        for (k = 0; k < w - 1; k++) to[k] += 2 * d->part[i].gram[k * w + w - 1];
-    }
-    for (s = 0; s < sc->slides && !status; s++) {
-        double cells = 0;
-        for (i = 0; i < d->parts; i++)
-            if (sc->slides == 1 || d->part_slide[i] == s) cells += (double)d->part[i].cells;
-        for (i = 0; i < w - 1; i++) sc->centre[s * (w - 1) + i] /= cells > 0.5 ? cells : 1;
-    }
-    /* An l1 penalty and J+ need the genes' own. */
-    if (!status && !(o->l1 > 0) && !(o->l1 < 0) && form != CEL_SCORE_ORTHANT) status = celi_score_basis(sc);
-    sc->m = sc->blocks * sc->side;
+    sc->centre = (double *)celi_pool_get(&sc->pool, sc->slides * w, sizeof(double));
+    sc->turn = celi_pool_mat(&sc->pool, sc->inner, sc->side);
+    sc->basis = d->space.data ? celi_pool_mat(&sc->pool, sc->genes, sc->side) : sc->turn;
     sc->weight = (double *)celi_pool_get(&sc->pool, sc->side, sizeof(double));
     sc->mean = (double *)celi_pool_get(&sc->pool, sc->slides * sc->m, sizeof(double));
-    if (!status) status = celi_piece_open(sc, &sc->pool, &sc->whole);
-    for (i = 0; i < sc->side && !status; i++) sc->weight[i] = 1;
-    for (s = 0; s < sc->slides && !status; s++) celi_score_turn(sc, sc->centre + s * (w - 1), sc->mean + s * sc->m);
+    status = celi_piece_open(sc, &sc->pool, &sc->whole);
+    if (!status) status = celi_moments_open(sc->inner, sc->relations, d->part[0].block, &sc->total);
+    for (i = 0; i < d->parts && !status; i++) status = cel_moments_sum(&sc->total, 1, d->part + i);
+    if (!status) status = celi_score_blocks(sc);
+    if (!status) celi_score_sums(sc, 0, d->parts, sc->centre);
+    for (s = 0; s < sc->slides && !status; s++) {
+        double *centre = sc->centre + s * w, cells = 2 * centre[w - 1];
+        for (i = 0; i < w - 1; i++) centre[i] /= cells > 0.5 ? cells : 1;
+    }
+    for (i = 0; i < sc->side && !status; i++) sc->turn.data[i * (sc->side + 1)] = (cel_real)(sc->weight[i] = 1);
+    if (!status && !celi_score_on(o->l1) && o->form != CEL_SCORE_ORTHANT) status = celi_score_basis(sc);
+    for (s = 0; s < sc->slides && !status; s++) celi_score_turn(sc, sc->centre + s * w, sc->mean + s * sc->m);
     return status;
 }
 
-/* One form's problem, set up, and how it is to be solved. */
-typedef struct celi_fit {
-    celi_score sc;
-    celi_quadratic q;
-    cel_score_options o;
-    double ridge, l1; /* as given, or picked */
-} celi_fit;
-
-static void celi_fit_close(celi_fit *fit)
+static void celi_fit_close(celi_score *sc)
 {
-    celi_quadratic_close(&fit->q);
-    cel_moments_free(&fit->sc.total);
-    celi_pool_free(&fit->sc.pool);
-    memset(fit, 0, sizeof *fit);
+    celi_quadratic_close(&sc->q);
+    cel_moments_free(&sc->total);
+    celi_pool_free(&sc->pool);
+    memset(sc, 0, sizeof *sc);
 }
 
-static int64_t celi_fit_folds(const celi_fit *fit)
+static int64_t celi_fit_folds(const celi_score *sc)
 {
-    return celi_min(fit->o.folds > 0 ? fit->o.folds : CELI_SCORE_FOLDS, fit->q.parts);
+    return celi_min(sc->o.folds > 0 ? sc->o.folds : CELI_SCORE_FOLDS, sc->q.parts);
 }
 
 /* The largest row sum of the gram matrix bounds A: D is at most the identity, a subset's A at most the whole's. */
@@ -10690,37 +10666,30 @@ static double celi_sums_bound(const celi_sums *u)
     int64_t i, k;
     for (i = 0; i < sc->m; i++) {
         double sum = 0;
-        for (k = 0; k < sc->m; k++) sum += fabs((double)u->gram.data[i * sc->m + k]);
+        for (k = 0; k < sc->m; k++) sum += fabs((double)u->now.gram.data[i * sc->m + k]);
         sum *= sc->kind[i / sc->side] == CELI_SYMMETRIC ? 1 : 2;
         if (sum > bound) bound = sum;
     }
     return bound * 1.001;
 }
 
-/* fit is zeroed. Of the cells' forms the sums make the preconditioner and the bound, and go. */
-static cel_status celi_fit_open(celi_fit *fit, const celi_score_data *d, cel_score_form form,
-                                const cel_score_options *o, cel_work *work)
+/* sc is zeroed. Of the cells' forms the sums make the preconditioner and the bound, and go. */
+static cel_status celi_fit_open(celi_score *sc, const celi_score_data *d, const cel_score_options *o, cel_work *work)
 {
-    celi_score *sc = &fit->sc;
-    celi_subset everything = {0, 0, 0, -1};
-    celi_quadratic sums;
-    cel_status status = celi_score_prepare(sc, d, form, o, work);
-    memset(&sums, 0, sizeof sums);
-    fit->o = *o;
-    fit->ridge = o->ridge;
-    fit->l1 = o->l1;
+    celi_quadratic sums = CEL_ZERO;
+    cel_status status = celi_score_prepare(sc, d, o, work);
     if (!status) status = celi_sums_open(sc, work, &celi_sums_actions, &sums);
     if (!status) status = celi_sums_measure((celi_sums *)sums.context, 0, d->parts, &sc->whole);
-    if (!status) status = celi_sums_subset(&sums, everything);
+    if (!status) status = celi_sums_subset(&sums, celi_everything);
     if (!status) sums.bound = celi_sums_bound((celi_sums *)sums.context);
-    if (!status && form != CEL_SCORE_MOMENT) {
-        status = celi_cells_open(sc, work, &fit->q);
-        if (!status) memcpy(fit->q.diag, sums.diag, (size_t)(sc->blocks * sc->m) * sizeof *sums.diag);
-        fit->q.bound = sums.bound;
-        celi_quadratic_close(&sums);
-    } else {
-        fit->q = sums;
+    if (status || o->form == CEL_SCORE_MOMENT) {
+        sc->q = sums;
+        return status;
     }
+    status = celi_cells_open(sc, work, &sc->q);
+    if (!status) memcpy(sc->q.diag, sums.diag, (size_t)(sc->blocks * sc->m) * sizeof *sums.diag);
+    sc->q.bound = sums.bound;
+    celi_quadratic_close(&sums);
     return status;
 }
 
@@ -10729,10 +10698,11 @@ static cel_status celi_fit_open(celi_fit *fit, const celi_score_data *d, cel_sco
 /* f += c (I - u u^T), on F_0. */
 static void celi_score_lift(const celi_score *sc, double c, cel_mat f)
 {
+    const double *u = sc->o.size;
     int64_t n = sc->genes, i, j;
     for (i = 0; i < n; i++) {
         f.data[i * f.stride + i] += (cel_real)c;
-        for (j = 0; j < n && sc->size; j++) f.data[i * f.stride + j] -= (cel_real)(c * sc->size[i] * sc->size[j]);
+        for (j = 0; j < n && u; j++) f.data[i * f.stride + j] -= (cel_real)(c * u[i] * u[j]);
     }
 }
 
@@ -10748,23 +10718,21 @@ static cel_status celi_score_untwist(celi_quadratic *q, cel_mat f, cel_mat force
 {
     celi_backend *base = (celi_backend *)q->context;
     const celi_score *sc = base->sc;
-    int64_t n = sc->genes, side = sc->side, r, b, i;
+    int64_t n = sc->genes, side = sc->side, b, i;
     cel_real rest = (cel_real)celi_score_rest(q, sc);
     cel_status status = CEL_OK;
+    /* B f B^T is zero outside of the basis, where f_0 should be `rest`: taken off inside, it is `rest` off everywhere,
+     * and a multiple of the identity is free. f itself is put back at the end. */
     for (i = 0; i < side; i++) f.data[i * side + i] -= rest;
-    for (r = 0; r < sc->relations && !status; r++) {
+    for (b = 0; b < sc->blocks && !status; b++) {
+        const int64_t r = sc->owner[b];
         cel_mat from = cel_mat_block(f, r * side, 0, side, side), to = cel_mat_block(force, r * n, 0, n, n);
-        if (sc->basis.data) {
-            status = cel_mat_gemm(0, 0, (cel_real)sc->scale[r], sc->basis, from, 0, base->half, base->work);
-            if (!status) status = cel_mat_gemm(0, 1, 1, base->half, sc->basis, 0, to, base->work);
-        } else {
-            cel_mat_fill(to, 0);
-            cel_mat_axpy((cel_real)sc->scale[r], from, to);
-        }
+        if (sc->kind[b] == CELI_TRANSPOSED) continue; /* its twin, the next block, says the same */
+        status = cel_mat_gemm(0, 0, (cel_real)sc->scale[r], sc->basis, from, 0, base->half, base->work);
+        if (!status) status = cel_mat_gemm(0, 1, 1, base->half, sc->basis, 0, to, base->work);
+        if (sc->kind[b] == CELI_SYMMETRIC) cel_mat_symmetrise(to);
     }
     for (i = 0; i < side; i++) f.data[i * side + i] += rest;
-    for (b = 0; b < sc->blocks && !status; b++)
-        if (sc->kind[b] == CELI_SYMMETRIC) cel_mat_symmetrise(cel_mat_block(force, sc->owner[b] * n, 0, n, n));
     return status;
 }
 
@@ -10887,7 +10855,7 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
     for (i = 0; i < n && !units->given; i++) {
         double a = -(double)out.data[i * n + i] / (double)sc->dim;
         units->d[i] = sqrt(a > DBL_MIN ? a : DBL_MIN);
-        units->v[i] = sc->size ? sc->size[i] / units->d[i] : 0;
+        units->v[i] = sc->o.size ? sc->o.size[i] / units->d[i] : 0;
     }
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         cel_mat to = cel_mat_block(out, r * n, 0, n, n);
@@ -10896,95 +10864,83 @@ static cel_status celi_score_partial(celi_quadratic *q, cel_mat f, void *arg, ce
                 double unit = (double)sc->dim * units->d[i] * units->d[j];
                 to.data[i * n + j] = (cel_real)((double)to.data[i * n + j] / unit);
             }
-        if (sc->size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, rounds, to);
+        if (sc->o.size && sc->kind[b] == CELI_SYMMETRIC) celi_size_gauge(u, units->v, rounds, to);
     }
     return status;
 }
 
-/* What nodewise residuals are wanted for. */
-typedef struct celi_nodewise {
-    int only;      /* the row of share that is wanted */
-    double *share; /* (folds x 4 x n) residual variances by what is fitted (CELI_ALL ..), and variances; or NULL */
-} celi_nodewise;
+/* out (n) = the diagonal of t^T G t, t (rows x n) being the first rows of u->wide and G of the subset's gram matrix. */
+static cel_status celi_sums_spread(celi_sums *u, int64_t rows, double *out)
+{
+    int64_t n = u->wide.cols, a, i;
+    cel_mat t = cel_mat_block(u->wide, 0, 0, rows, n), product = cel_mat_block(u->wide, u->wide.rows / 2, 0, rows, n);
+    cel_mat G = cel_mat_block(u->now.gram, 0, 0, rows, rows);
+    cel_status status = cel_mat_gemm(0, 0, 1, G, t, 0, product, u->base.work);
+    for (a = 0; a < n; a++) out[a] = 0;
+    for (a = 0; a < n; a++)
+        for (i = 0; i < rows; i++) out[a] += (double)t.data[i * n + a] * (double)product.data[i * n + a];
+    return status;
+}
 
 /* Rates f, fitted without the fold, on it: with v = Z T(f) = 2 n (A x + G N), gene a's residual given all else is
- * v_a / (2 n A_aa); its variance comes from the fold's gram matrix. value = its log, mean over genes. */
-static cel_status celi_score_nodewise(celi_quadratic *q, celi_subset fold, cel_mat f, void *arg, double *value)
+ * v_a / (2 n A_aa); its variance comes from the fold's gram matrix. value = its log, mean over genes. share, if there
+ * is one, (folds x 4 x n) receives the residual variances, by what is fitted (CELI_ALL ..), and then the variances. */
+static cel_status celi_score_nodewise(celi_quadratic *q, celi_subset fold, cel_mat f, void *share, double *value)
 {
     celi_sums *u = (celi_sums *)q->context;
     const celi_score *sc = u->base.sc;
-    const celi_nodewise *what = (const celi_nodewise *)arg;
-    int64_t n = sc->genes, side = sc->side, m = sc->m, a, i;
-    cel_mat t = cel_mat_block(u->wide, 0, 0, m, n), product = cel_mat_block(u->wide, m, 0, m, n);
-    double *own = u->lines, *residual = own + n, rest = celi_score_rest(q, sc), dim = (double)sc->dim;
-    double *share = what && what->share ? what->share + fold.keep * 4 * n : NULL;
-    cel_status status;
-    /* Of the fit: T in the genes' space, and A_aa. With a size direction celi_sums_only is no projection. */
-    status = cel_mat_copy(f, u->kept);
-    if (u->only && !status) status = celi_sums_only(u, u->kept);
-    celi_backend_embed(&u->base, u->kept);
-    if (status) return status;
-    if (sc->basis.data) status = cel_mat_gemm(0, 1, 1, u->base.t, sc->basis, 0, t, u->base.work);
-    else status = cel_mat_copy(u->base.t, t);
+    int64_t n = sc->genes, side = sc->side, a, i;
+    double *own = u->lines, *sum = own + n, rest = celi_score_rest(q, sc), dim = (double)sc->dim;
+    double *to = share ? (double *)share + fold.keep * 4 * n : NULL;
+    cel_mat t;
+    /* Of the fit: T in the genes' space, and A_aa. */
+    cel_status status = celi_backend_embed(&u->base, f, &t);
+    if (!status) status = cel_mat_gemm(0, 1, 1, t, sc->basis, 0, cel_mat_block(u->wide, 0, 0, sc->m, n), u->base.work);
     for (a = 0; a < n; a++) {
-        double covered = sc->basis.data ? 0 : 1, along = sc->size ? sc->size[a] : 0;
-        own[a] = sc->basis.data ? 0 : (double)t.data[a * n + a];
-        for (i = 0; i < side && sc->basis.data; i++) {
+        double covered = 0, along = sc->o.size ? sc->o.size[a] : 0;
+        for (own[a] = 0, i = 0; i < side; i++) {
             double b = (double)sc->basis.data[a * side + i];
-            own[a] += b * (double)t.data[i * n + a];
+            own[a] += b * (double)u->wide.data[i * n + a];
             covered += b * b;
         }
         own[a] = sc->scale[0] * (own[a] + rest * (1 - along * along - covered)) / dim;
     }
     /* Of the fold: the residuals' variance, rows times sqrt(n). */
     if (!status) status = q->act->subset(q, fold);
-    if (!status) status = cel_mat_gemm(0, 0, 1, u->gram, t, 0, product, u->base.work);
+    if (!status) status = celi_sums_spread(u, sc->m, sum);
     for (a = 0, *value = 0; a < n; a++) {
-        double sum = 0, scale = 2 * dim * own[a];
-        for (i = 0; i < m; i++) sum += (double)t.data[i * n + a] * (double)product.data[i * n + a];
-        residual[a] = dim * sum / (q->share * scale * scale);
-        *value += log(residual[a]) / (double)n;
-        if (share) share[what->only * n + a] = residual[a] * q->share;
+        double scale = 2 * dim * own[a], residual = dim * sum[a] / (q->share * scale * scale);
+        *value += log(residual) / (double)n;
+        if (to) to[sc->only * n + a] = residual * q->share;
     }
     if (!isfinite(*value) && !status) status = CEL_ERR_NUMERIC;
-    if (!share || what->only != CELI_ALL || status) return status;
-    /* And the genes' own variance. */
-    t.rows = product.rows = side;
-    for (i = 0; i < side; i++)
-        for (a = 0; a < n; a++)
-            t.data[i * n + a] = sc->basis.data ? sc->basis.data[a * side + i] : (cel_real)(i == a ? 1 : 0);
-    status = cel_mat_gemm(0, 0, 1, cel_mat_block(u->gram, 0, 0, side, side), t, 0, product, u->base.work);
-    for (a = 0; a < n; a++) {
-        double sum = 0;
-        for (i = 0; i < side; i++) sum += (double)t.data[i * n + a] * (double)product.data[i * n + a];
-        share[3 * n + a] = dim * sum / (sc->factor[0] * sc->factor[0]);
-    }
+    if (!to || sc->only != CELI_ALL || status) return status;
+    /* And the genes' own variance: that of x = unit z_0. */
+    cel_mat_transpose(sc->basis, cel_mat_block(u->wide, 0, 0, side, n));
+    status = celi_sums_spread(u, side, to + 3 * n);
+    for (a = 3 * n; a < 4 * n; a++) to[a] = dim * to[a] / (sc->factor[0] * sc->factor[0]);
     return status;
 }
 
 /* The fields that go with f: report->field (slides x n), and their mean over the cells in out->field. */
-static cel_status celi_score_fields(celi_fit *fit, cel_mat f, cel_model *out, cel_score_report *report)
+static cel_status celi_score_fields(celi_score *sc, cel_mat f, cel_model *out, cel_score_report *report)
 {
-    const celi_score *sc = &fit->sc;
-    const celi_backend *base = (const celi_backend *)fit->q.context;
     int64_t n = sc->genes, s, j;
     cel_mat field = CEL_ZERO;
-    cel_status status = sc->fields(&fit->q, f);
+    cel_status status = sc->o.form == CEL_SCORE_MOMENT ? celi_sums_fields(&sc->q, f) : celi_cells_fields(&sc->q, f);
     if (!status) status = cel_mat_new(sc->slides, n, &field);
-    if (!status && sc->basis.data) status = cel_mat_gemm(0, 1, 1, base->h, sc->basis, 0, field, sc->work);
-    if (!status && !sc->basis.data) cel_mat_copy(base->h, field);
+    if (!status)
+        status = cel_mat_gemm(0, 1, 1, ((const celi_backend *)sc->q.context)->h, sc->basis, 0, field, sc->work);
     for (s = 0; s < sc->slides && !status; s++) {
         double share = sc->slides > 1 ? sc->data->slide_cells[s] / (double)sc->data->cells : 1;
         for (j = 0; j < n; j++) out->field[j] += (cel_real)(share * (double)field.data[s * n + j]);
     }
-    if (!status && fit->o.field == CEL_SCORE_FIELD_SLIDE) report->field = field;
+    if (!status && sc->o.field == CEL_SCORE_FIELD_SLIDE) report->field = field;
     else cel_mat_free(&field);
     return status;
 }
 
 /* ---- weights, errors ---- */
-
-static int celi_score_picked(double weight) { return weight < 0; }
 
 static double celi_score_tolerance(const cel_score_options *o)
 {
@@ -10992,123 +10948,127 @@ static double celi_score_tolerance(const cel_score_options *o)
 }
 
 /* How a solution of this fit ends. */
-static celi_solve celi_fit_how(const celi_fit *fit)
+static celi_solve celi_fit_how(const celi_score *sc)
 {
-    const cel_score_options *o = &fit->o;
-    int l1 = fit->l1 > 0 || fit->l1 < 0;
-    celi_solve how;
-    memset(&how, 0, sizeof how);
-    how.ridge = fit->ridge;
-    how.l1 = fit->l1;
+    const cel_score_options *o = &sc->o;
+    const int l1 = celi_score_on(o->l1);
+    celi_solve how = CEL_ZERO;
+    how.ridge = o->ridge;
+    how.l1 = o->l1;
     how.together = o->together;
     how.tolerance = celi_score_tolerance(o) * (l1 ? CELI_SCORE_LOOSE_L1 : 1);
     how.limit = o->iterations > 0 ? o->iterations : l1 ? CELI_SCORE_STEPS_L1 : CELI_SCORE_STEPS;
     return how;
 }
 
-/* The path's room and the pieces of its folds. */
-static cel_status celi_fit_path(celi_fit *fit, celi_pool *pool, celi_path *path)
+/* What goes over folds: a path, its room, and those who walk it. Memory for them is there only as long as the walk. */
+typedef struct celi_walk {
+    celi_path path;
+    celi_pool pool;
+    celi_team team;
+} celi_walk;
+
+/* Kept pieces of the sums, one a fold, are the walk's and end with it. */
+static cel_status celi_walk_open(celi_score *sc, celi_rate rate, void *rater, int64_t most, celi_walk *walk)
 {
-    celi_score *sc = &fit->sc;
-    int64_t k, rows = sc->relations * sc->side, folds = celi_fit_folds(fit);
-    memset(path, 0, sizeof *path);
-    path->how = celi_fit_how(fit);
+    celi_path *path = &walk->path;
+    int64_t k, rows = sc->relations * sc->side, folds = celi_fit_folds(sc);
+    cel_status status;
+    memset(walk, 0, sizeof *walk);
+    path->how = celi_fit_how(sc);
     path->folds = folds;
-    path->progress = &fit->o.progress;
-    path->trail = celi_pool_mat(pool, folds * rows, sc->side);
-    if (sc->form != CEL_SCORE_MOMENT || sc->keeps) return pool->status;
-    sc->kept = (celi_piece *)celi_pool_get(pool, folds, sizeof *sc->kept);
-    for (k = 0; k < folds && sc->kept; k++) celi_piece_open(sc, pool, sc->kept + k);
-    if (!pool->status) sc->keeps = folds;
-    return pool->status;
+    path->rate = rate;
+    path->rater = rater;
+    path->progress = &sc->o.progress;
+    path->trail = celi_pool_mat(&walk->pool, folds * rows, sc->side);
+    if (sc->o.form == CEL_SCORE_MOMENT) sc->kept = (celi_piece *)celi_pool_get(&walk->pool, folds, sizeof *sc->kept);
+    else sc->kept = NULL;
+    for (k = 0; k < folds && sc->kept; k++) celi_piece_open(sc, &walk->pool, sc->kept + k);
+    status = walk->pool.status;
+    if (!status) status = celi_team_new(&sc->q, celi_min(most, folds), &walk->team);
+    if (!status && sc->kept) sc->keeps = folds;
+    return status;
+}
+
+static void celi_walk_close(celi_score *sc, celi_walk *walk)
+{
+    sc->keeps = 0;
+    celi_team_free(&walk->team);
+    celi_pool_free(&walk->pool);
 }
 
 /* The weights to try, heavy first: ridges 100 .. 1e-5, or of measured data 10^1.5 .. 10^-2.5, two a decade; l1 from the
  * least that leaves nothing off the diagonals, six a decade. Returns how many. */
-static int64_t celi_fit_weights(const celi_fit *fit, int pick_l1, double top, double *weight)
+static int64_t celi_fit_weights(const celi_score *sc, int pick_l1, double top, double *weight)
 {
-    int64_t steps = pick_l1 ? 16 : fit->sc.measured ? CELI_SCORE_RIDGES : 15, k;
-    if (!pick_l1) top = fit->sc.measured ? sqrt(1000.0) : 100;
+    int64_t steps = pick_l1 ? 16 : sc->o.measured ? CELI_SCORE_RIDGES : 15, k;
+    if (!pick_l1) top = sc->o.measured ? sqrt(1000.0) : 100;
     for (k = 0; k < steps; k++) weight[k] = top * pow(10, -(double)k / (pick_l1 ? 6 : 2));
     return steps;
 }
 
 /* Picks the weight that is to be picked, by the held-out objective, or of measured data by nodewise residuals. */
-static cel_status celi_fit_pick(celi_fit *fit, cel_score_report *report)
+static cel_status celi_fit_pick(celi_score *sc, cel_score_report *report)
 {
-    const int pick_l1 = celi_score_picked(fit->l1), loose = pick_l1 || fit->l1 > 0, measured = fit->sc.measured;
+    const int pick_l1 = sc->o.l1 < 0, loose = celi_score_on(sc->o.l1), measured = sc->o.measured;
     const double rough = loose || measured ? CELI_SCORE_ROUGH_L1 : CELI_SCORE_ROUGH;
-    celi_subset everything = {0, 0, 0, -1};
-    celi_pool pool = CEL_ZERO;
-    celi_team team = CEL_ZERO;
-    celi_path path;
-    double top = 0;
+    double top = 0, tolerance = celi_score_tolerance(&sc->o);
     int64_t k, steps, best = 0;
+    celi_walk walk;
+    celi_path *path = &walk.path;
     cel_status status;
-    if (!pick_l1 && !celi_score_picked(fit->ridge)) return CEL_OK;
-    status = celi_fit_path(fit, &pool, &path);
-    path.pick_l1 = pick_l1;
-    path.how.tolerance = rough > celi_score_tolerance(&fit->o) ? rough : celi_score_tolerance(&fit->o);
-    if (loose) path.how.tolerance *= CELI_SCORE_LOOSE_L1;
-    if (measured) path.rate = celi_score_nodewise;
+    if (!pick_l1 && !(sc->o.ridge < 0)) return CEL_OK;
+    status = celi_walk_open(sc, measured ? celi_score_nodewise : NULL, NULL, INT64_MAX, &walk);
+    path->pick_l1 = pick_l1;
+    path->how.tolerance = (rough > tolerance ? rough : tolerance) * (loose ? CELI_SCORE_LOOSE_L1 : 1);
     if (pick_l1 && !status) {
-        celi_solve how = path.how;
-        cel_mat f = celi_pool_mat(&pool, fit->sc.relations * fit->sc.side, fit->sc.side);
-        how.ridge = fit->ridge;
-        status = pool.status ? pool.status : fit->q.act->subset(&fit->q, everything);
-        if (!status) status = celi_solve_l1_top(&fit->q, f, &how, &top);
+        celi_solve how = path->how;
+        cel_mat f = celi_pool_mat(&walk.pool, sc->relations * sc->side, sc->side);
+        status = walk.pool.status ? walk.pool.status : sc->q.act->subset(&sc->q, celi_everything);
+        if (!status) status = celi_solve_l1_top(&sc->q, f, &how, &top);
     }
-    steps = celi_fit_weights(fit, pick_l1, top, report->path_weight);
-    if (!status) status = celi_team_new(&fit->q, path.folds, &team);
+    steps = celi_fit_weights(sc, pick_l1, top, report->path_weight);
     if (!status)
-        status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES,
+        status = celi_path_pick(&walk.team, path, steps, report->path_weight, CELI_SCORE_RISES,
                                 report->path_value, &report->path, &best);
     for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
     report->path_end = best == 0 ? 1 : best == steps - 1 ? -1 : 0;
-    fit->ridge = path.how.ridge;
-    fit->l1 = path.how.l1;
-    celi_team_free(&team);
-    fit->sc.keeps = 0;
-    celi_pool_free(&pool);
+    sc->o.ridge = path->how.ridge;
+    sc->o.l1 = path->how.l1;
+    celi_walk_close(sc, &walk);
     return status;
 }
 
 /* What explains a gene on held-out folds: three fits a fold at the ridge, without forces between cells, with only those
  * of each gene on itself, with all. */
-static cel_status celi_fit_shares(celi_fit *fit, cel_score_report *report)
+static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
 {
     static const int order[3] = {CELI_OWN, CELI_SAME, CELI_ALL};
-    int64_t n = fit->sc.genes, a, k;
+    const int64_t n = sc->genes, folds = celi_fit_folds(sc);
     celi_pool pool = CEL_ZERO;
-    celi_path path;
-    celi_nodewise what;
+    double *share = (double *)celi_pool_get(&pool, folds * 4 * n, sizeof(double));
+    celi_walk walk;
+    int64_t a, k;
     int row;
-    cel_status status = celi_fit_path(fit, &pool, &path);
-    path.rate = celi_score_nodewise;
-    path.rater = &what;
-    path.progress = NULL;
-    path.how.tolerance = CELI_SCORE_ROUGH_L1;
-    what.share = (double *)celi_pool_get(&pool, path.folds * 4 * n, sizeof(double));
-    if (!status) status = pool.status;
-    if (!status) status = cel_mat_new(3, n, &report->share);
+    cel_status status = celi_walk_open(sc, celi_score_nodewise, share, INT64_MAX, &walk);
+    walk.path.progress = NULL;
+    walk.path.how.tolerance = CELI_SCORE_ROUGH_L1;
+    if (!status) status = pool.status ? pool.status : cel_mat_new(3, n, &report->share);
     for (row = 0; row < 3 && !status; row++) {
-        celi_team team = CEL_ZERO;
-        what.only = ((celi_sums *)fit->q.context)->only = order[row];
-        status = celi_team_new(&fit->q, path.folds, &team);
-        cel_mat_fill(path.trail, 0);
-        if (!status) status = celi_path_value(&team, &path, report->log_residual + row);
-        celi_team_free(&team);
+        sc->only = order[row];
+        cel_mat_fill(walk.path.trail, 0);
+        status = celi_path_value(&walk.team, &walk.path, report->log_residual + row);
     }
-    ((celi_sums *)fit->q.context)->only = CELI_ALL;
+    sc->only = CELI_ALL;
     for (a = 0; a < n && !status; a++) {
         double sum[4] = {0, 0, 0, 0};
-        for (k = 0; k < path.folds * 4; k++) sum[k % 4] += what.share[k * n + a];
+        for (k = 0; k < folds * 4; k++) sum[k % 4] += share[k * n + a];
         report->share.data[a] = (cel_real)(1 - sum[CELI_OWN] / sum[3]);
         report->share.data[n + a] = (cel_real)((sum[CELI_OWN] - sum[CELI_SAME]) / sum[3]);
         report->share.data[2 * n + a] = (cel_real)((sum[CELI_SAME] - sum[CELI_ALL]) / sum[3]);
     }
-    fit->sc.keeps = 0;
+    celi_walk_close(sc, &walk);
     celi_pool_free(&pool);
     return status;
 }
@@ -11120,7 +11080,7 @@ static double celi_score_gauged(const celi_score *sc, const cel_real *force, int
 {
     int64_t n = sc->genes, i;
     double mean = 0;
-    if (!sc->size || !sc->measured || !symmetric) return -1;
+    if (!sc->o.size || !sc->o.measured || !symmetric) return -1;
     if (n * (n - 1) / 2 < 2 * n) return HUGE_VAL;
     for (i = 0; i < n * n; i++) mean += fabs((double)force[i]) / ((double)n * (double)n);
     return 2 * celi_size_least(mean);
@@ -11134,7 +11094,7 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
     cel_status status = p ? CEL_OK : CEL_ERR_MEMORY;
     for (r = 0; r < sc->relations && !status; b += sc->kind[b] == CELI_SYMMETRIC ? 1 : 2, r++) {
         int symmetric = sc->kind[b] == CELI_SYMMETRIC;
-        int tested = !sc->measured || report->contact_groups[r] >= CEL_SCORE_TILES;
+        int tested = !sc->o.measured || report->contact_groups[r] >= CEL_SCORE_TILES;
         double least = celi_score_gauged(sc, force.data + r * n * n, symmetric);
         for (pairs = 0, i = 0; i < n; i++)
             for (j = 0; j < n; j++) {
@@ -11158,142 +11118,125 @@ static cel_status celi_score_tests(const celi_score *sc, cel_mat force, cel_scor
     return status;
 }
 
-/* Error bars of what `report` makes of f, whose value is centre, at this ridge. */
-static cel_status celi_fit_errors(celi_fit *fit, celi_jackknife *j, double ridge, cel_score_report *report)
+/* Error bars of what j->report makes of j->f, which is j->centre, at this ridge. A replicate starts at the fit, and so
+ * near its end: it stops when a share of that way is left, and only a fine tolerance asks for more. */
+static cel_status celi_fit_errors(celi_score *sc, celi_jackknife *j, double ridge, cel_score_report *report)
 {
-    double tolerance = celi_score_tolerance(&fit->o);
-    cel_status status = cel_mat_new(j->centre.rows, j->centre.cols, &report->se);
-    j->how = celi_fit_how(fit);
+    cel_mat *const mats[] = {&report->se, &report->z, &report->p, &report->q};
+    const double tolerance = celi_score_tolerance(&sc->o);
+    cel_status status = CEL_OK;
+    int k;
+    for (k = 0; k < 4 && !status; k++) status = cel_mat_new(j->centre.rows, j->centre.cols, mats[k]);
+    j->how = celi_fit_how(sc);
     j->how.ridge = ridge;
-    if (!(fit->l1 > 0)) {
+    if (!(sc->o.l1 > 0)) {
         j->how.relative = 1;
         j->how.tolerance = tolerance < CELI_SCORE_TOLERANCE ? 1e3 * tolerance : CELI_SCORE_REPLICATE;
     }
-    j->progress = &fit->o.progress;
-    report->groups = fit->q.parts;
-    if (!status) status = cel_mat_new(j->centre.rows, j->centre.cols, &report->z);
-    if (!status) status = cel_mat_new(j->centre.rows, j->centre.cols, &report->p);
-    if (!status) status = cel_mat_new(j->centre.rows, j->centre.cols, &report->q);
-    if (!status) status = celi_jackknife_run(&fit->q, j, report->se);
-    return status ? status : celi_score_tests(&fit->sc, j->centre, report);
+    j->progress = &sc->o.progress;
+    report->groups = sc->q.parts;
+    if (!status) status = celi_jackknife_run(&sc->q, j, report->se);
+    return status ? status : celi_score_tests(sc, j->centre, report);
 }
 
 /* Of measured data: partial-correlation units at the fit's ridge and, from a second solution, at that of the tests.
  * f, the fit's solution, is overwritten. */
-static cel_status celi_fit_measured(celi_fit *fit, cel_mat f, int errors, cel_score_report *report)
+static cel_status celi_fit_measured(celi_score *sc, cel_mat f, int errors, cel_score_report *report)
 {
-    const celi_score *sc = &fit->sc;
-    celi_subset everything = {0, 0, 0, -1};
-    celi_solve how = celi_fit_how(fit);
+    celi_solve how = celi_fit_how(sc);
     celi_pool pool = CEL_ZERO;
-    celi_units units;
-    celi_jackknife j;
-    cel_status status = cel_mat_new(sc->relations * sc->genes, sc->genes, &report->partial);
-    memset(&j, 0, sizeof j);
+    celi_units units = CEL_ZERO;
+    celi_jackknife j = CEL_ZERO;
+    cel_status status;
     units.d = (double *)celi_pool_get(&pool, sc->genes, sizeof(double));
     units.v = (double *)celi_pool_get(&pool, sc->genes, sizeof(double));
-    units.given = 0;
-    how.ridge = celi_or(fit->o.test_ridge, CELI_SCORE_TEST_RIDGE);
-    if (!status) status = pool.status;
-    if (!status) status = celi_score_partial(&fit->q, f, &units, report->partial);
+    how.ridge = celi_or(sc->o.test_ridge, CELI_SCORE_TEST_RIDGE);
+    status = pool.status;
+    if (!status) status = cel_mat_new(sc->relations * sc->genes, sc->genes, &report->partial);
     if (!status) status = cel_mat_new(report->partial.rows, sc->genes, &report->test);
-    if (!status) status = fit->q.act->subset(&fit->q, everything);
-    if (!status) status = celi_solve_from(&fit->q, f, &how);
-    if (!status) status = celi_score_partial(&fit->q, f, &units, report->test);
+    if (!status) status = celi_score_partial(&sc->q, f, &units, report->partial);
+    if (!status) status = sc->q.act->subset(&sc->q, celi_everything);
+    if (!status) status = celi_solve_from(&sc->q, f, &how);
+    if (!status) status = celi_score_partial(&sc->q, f, &units, report->test);
+    /* Replicates keep the units of the fit: else the error bars would be those of ratios. */
     units.given = 1;
     j.f = f;
     j.centre = report->test;
     j.report = celi_score_partial;
     j.arg = &units;
-    if (!status && errors) status = celi_fit_errors(fit, &j, how.ridge, report);
+    if (!status && errors) status = celi_fit_errors(sc, &j, how.ridge, report);
     celi_pool_free(&pool);
     return status;
 }
 
 /* The fit, its weights known: forces, fields, errors. out exists. */
-static cel_status celi_fit_run(celi_fit *fit, cel_model *out, cel_score_report *report)
+static cel_status celi_fit_run(celi_score *sc, cel_model *out, cel_score_report *report)
 {
-    const int errors = !fit->o.no_errors && fit->sc.groups > 1;
-    celi_subset everything = {0, 0, 0, -1};
-    celi_solve how = celi_fit_how(fit);
+    const int measured = sc->o.measured, errors = !sc->o.no_errors && sc->data->groups > 1;
+    celi_solve how = celi_fit_how(sc);
     celi_pool pool = CEL_ZERO;
-    celi_jackknife j;
-    cel_mat f = celi_pool_mat(&pool, fit->sc.relations * fit->sc.side, fit->sc.side);
+    celi_jackknife j = CEL_ZERO;
+    cel_mat f = celi_pool_mat(&pool, sc->relations * sc->side, sc->side);
     cel_status status = pool.status;
-    how.progress = &fit->o.progress;
-    if (!status) status = fit->q.act->subset(&fit->q, everything);
-    if (!status) status = celi_solve_from(&fit->q, f, &how);
-    report->form = fit->sc.form;
-    report->ridge = fit->ridge;
-    report->l1 = fit->l1;
+    how.progress = &sc->o.progress;
+    if (!status) status = sc->q.act->subset(&sc->q, celi_everything);
+    if (!status) status = celi_solve_from(&sc->q, f, &how);
+    report->form = sc->o.form;
+    report->ridge = sc->o.ridge;
+    report->l1 = sc->o.l1;
     report->iterations = how.steps;
     report->residual = how.residual;
     report->converged = how.residual <= how.tolerance;
-    if (!status) status = fit->sc.measured ? celi_score_nodewise(&fit->q, everything, f, NULL, &report->value)
-                                           : celi_quadratic_value(&fit->q, f, &report->value);
+    if (!status) status = measured ? celi_score_nodewise(&sc->q, celi_everything, f, NULL, &report->value)
+                                   : celi_quadratic_value(&sc->q, f, &report->value);
     if (!status && !isfinite(report->value)) status = CEL_ERR_NUMERIC;
-    if (!status) status = celi_score_forces(&fit->q, f, NULL, out->force);
-    if (!status && fit->sc.has_field) status = celi_score_fields(fit, f, out, report);
-    memset(&j, 0, sizeof j);
+    if (!status) status = celi_score_forces(&sc->q, f, NULL, out->force);
+    if (!status && sc->has_field) status = celi_score_fields(sc, f, out, report);
     j.f = f;
     j.centre = out->force;
     j.report = celi_score_forces;
-    if (!status && errors && !fit->sc.measured) status = celi_fit_errors(fit, &j, fit->ridge, report);
-    if (!status && fit->sc.measured) status = celi_fit_measured(fit, f, errors, report);
-    if (!status && fit->sc.measured && fit->sc.groups > 1 && !(fit->l1 > 0) && !fit->o.no_shares)
-        status = celi_fit_shares(fit, report);
+    if (!status && errors && !measured) status = celi_fit_errors(sc, &j, sc->o.ridge, report);
+    if (!status && measured) status = celi_fit_measured(sc, f, errors, report);
+    if (!status && measured && sc->data->groups > 1 && !(sc->o.l1 > 0) && !sc->o.no_shares)
+        status = celi_fit_shares(sc, report);
     celi_pool_free(&pool);
     return status;
 }
 
 /* ---- which form ---- */
 
-/* J+ of a fit's forces on a held-out fold, by the problem of J+. Neither changes with the gauge. */
+/* J+ of a fit's forces on a held-out fold, by the problem of J+. Neither changes with the gauge. The judge's unknowns
+ * are the genes' own, so that its f is the forces but for its scale. */
 static cel_status celi_fit_judge(celi_quadratic *q, celi_subset fold, cel_mat f, void *arg, double *value)
 {
-    celi_fit *judge = (celi_fit *)arg;
-    int64_t n = judge->sc.genes, r;
+    celi_score *judge = (celi_score *)arg;
+    const int64_t n = judge->genes;
+    int64_t i;
     cel_status status = celi_score_forces(q, f, NULL, judge->q.f);
-    for (r = 0; r < judge->sc.relations && !status; r++) {
-        cel_real *to = judge->q.f.data + r * n * n, over = (cel_real)(1 / judge->sc.scale[r]);
-        int64_t i;
-        for (i = 0; i < n * n; i++) to[i] *= over;
-    }
+    for (i = 0; i < judge->relations * n * n; i++) judge->q.f.data[i] *= (cel_real)(1 / judge->scale[i / (n * n)]);
     if (!status) status = judge->q.act->subset(&judge->q, fold);
     q->share = judge->q.share;
     return status ? status : celi_quadratic_value(&judge->q, judge->q.f, value);
 }
 
-/* The mean held-out J+ of a fit whose weights are known. */
-static cel_status celi_fit_rate(celi_fit *fit, celi_fit *judge, double *value)
-{
-    celi_pool pool = CEL_ZERO;
-    celi_team alone = CEL_ZERO; /* there is one judge */
-    celi_path path;
-    cel_status status = celi_fit_path(fit, &pool, &path);
-    alone.first = &fit->q;
-    alone.count = 1;
-    path.rate = celi_fit_judge;
-    path.rater = judge;
-    path.total = path.folds;
-    if (!status) status = celi_path_value(&alone, &path, value);
-    fit->sc.keeps = 0;
-    celi_pool_free(&pool);
-    return status;
-}
-
-/* PICK: each form with the weight that suits it, then the one with the better held-out J+. fit[0] is AUTO's, fit[1] J+.
- * Returns which; the report is that of the one chosen. */
-static cel_status celi_fit_choose(celi_fit *fit, cel_score_report *report, int *chosen)
+/* PICK: each form with the weight that suits it, then the one with the better mean held-out J+. form[0] is AUTO's,
+ * form[1] J+, which is the judge, and there is one. Returns which; the report is that of the one chosen. */
+static cel_status celi_fit_choose(celi_score *form, cel_score_report *report, int *chosen)
 {
     cel_score_report one[2];
+    celi_walk walk;
     double value[2] = {0, 0};
     int k;
     cel_status status = CEL_OK;
     memset(one, 0, sizeof one);
+    /* J values of different forms do not compare: both forms' forces are judged by the same J+ on the same folds. */
     for (k = 0; k < 2 && !status; k++) {
-        status = celi_fit_pick(fit + k, one + k);
-        if (!status) status = celi_fit_rate(fit + k, fit + 1, value + k);
+        status = celi_fit_pick(form + k, one + k);
+        if (status) break;
+        status = celi_walk_open(form + k, celi_fit_judge, form + 1, 1, &walk);
+        walk.path.total = walk.path.folds;
+        if (!status) status = celi_path_value(&walk.team, &walk.path, value + k);
+        celi_walk_close(form + k, &walk);
     }
     *chosen = value[1] < value[0];
     *report = one[*chosen];
@@ -11303,6 +11246,11 @@ static cel_status celi_fit_choose(celi_fit *fit, cel_score_report *report, int *
 }
 
 /* ---- what comes in ---- */
+
+static int celi_score_weight(double w)
+{
+    return isfinite(w) && (w >= 0 || (w <= CEL_SCORE_PICKED && w >= CEL_SCORE_PICKED));
+}
 
 /* The number of labels 0, 1, .. in label (count); each is used, if `all`. */
 static cel_status celi_score_labels(const int32_t *label, int64_t count, int all, int64_t *labels, cel_error *err)
@@ -11326,97 +11274,91 @@ static cel_status celi_score_labels(const int32_t *label, int64_t count, int all
                     : celi_fail(err, CEL_ERR_DATA, "no cell has this label, but one has a larger one", i, -1, -1);
 }
 
-static int celi_score_bad_weight(double w)
-{
-    return !isfinite(w) || (w < 0 && (w < CEL_SCORE_PICKED || w > CEL_SCORE_PICKED));
-}
-
-static cel_status celi_score_options_check(const cel_score_options *o, cel_error *err)
+/* Options, their size direction (n) among them. */
+static cel_status celi_score_options_check(const cel_score_options *o, int64_t n, cel_error *err)
 {
     const char *what = NULL;
+    cel_status status = CEL_ERR_ARG;
+    double square = 0;
+    int64_t i;
+    for (i = 0; i < n && o->size; i++) square += o->size[i] * o->size[i];
     if ((int)o->form < CEL_SCORE_AUTO || o->form > CEL_SCORE_PICK) what = "options: there is no such form";
     else if ((int)o->field < CEL_SCORE_FIELD_NONE || o->field > CEL_SCORE_FIELD_SLIDE)
         what = "options: there is no such field";
-    else if (celi_score_bad_weight(o->ridge) || celi_score_bad_weight(o->l1))
+    else if (!celi_score_weight(o->ridge) || !celi_score_weight(o->l1))
         what = "options: a weight is a number from 0 on, or CEL_SCORE_PICKED";
     else if (o->ridge < 0 && o->l1 < 0) what = "options: only one weight can be picked at a time";
     else if (o->measured && o->form != CEL_SCORE_AUTO && o->form != CEL_SCORE_MOMENT)
         what = "options: measured data have only the moment form";
-    else if (o->size && (o->l1 < 0 || o->l1 > 0 || (o->form != CEL_SCORE_MOMENT && !o->measured)))
+    else if (o->size && (celi_score_on(o->l1) || (o->form != CEL_SCORE_MOMENT && !o->measured)))
         what = "options: without a size direction there is only the moment form, without l1";
     else if (!(o->test_ridge >= 0 && o->test_ridge <= DBL_MAX)) what = "options: no ridge of tests";
     else if (o->folds == 1) what = "options: one fold leaves nothing to fit";
     else if (!(o->tolerance >= 0) || !(o->memory >= 0) || o->folds < 0 || o->iterations < 0)
         what = "options: a negative number";
-    return what ? celi_fail(err, CEL_ERR_ARG, what, -1, -1, -1) : CEL_OK;
+    else if (o->size && n > 0 && !(fabs(square - 1) <= 1e-6)) {
+        what = "the size direction is not of unit length";
+        status = CEL_ERR_DATA;
+    }
+    return what ? celi_fail(err, status, what, -1, -1, -1) : CEL_OK;
 }
 
-/* What a share of the rows says, and the first of them that is no row of unit length. */
+/* What a share of the rows says: the first cell at fault and the first with a negative entry, or -1; zero entries. */
 typedef struct celi_score_rows {
-    int64_t cell, gene; /* -1: all is well; gene -1: not of unit length */
-    int along;          /* 1: of unit length, but not orthogonal to the size direction */
-    int64_t negative_cell, negative_gene; /* the first negative entry, or -1 */
+    int64_t bad, negative;
     double zeros;
 } celi_score_rows;
 
-static void celi_score_rows_check(cel_mat x, const double *size, int64_t first, int64_t end, celi_score_rows *out)
+static celi_score_rows celi_score_rows_check(cel_mat x, const double *size, int64_t first, int64_t end)
 {
+    celi_score_rows out = {-1, -1, 0};
     int64_t i, j;
-    out->along = 0;
-    out->cell = out->gene = out->negative_cell = out->negative_gene = -1;
-    out->zeros = 0;
-    for (i = first; i < end; i++) {
-        const cel_real *row = x.data + i * x.stride;
+    for (i = first; i < end && out.bad < 0; i++) {
         double square = 0, along = 0;
-        for (j = 0; j < x.cols && size; j++) along += size[j] * (double)row[j];
         for (j = 0; j < x.cols; j++) {
-            square += (double)row[j] * (double)row[j];
-            out->zeros += row[j] < 0 || row[j] > 0 ? 0 : 1;
-            if (row[j] < 0 && out->negative_cell < 0) {
-                out->negative_cell = i;
-                out->negative_gene = j;
-            }
+            double y = (double)x.data[i * x.stride + j];
+            square += y * y;
+            if (size) along += size[j] * y;
+            out.zeros += y < 0 || y > 0 ? 0 : 1;
+            if (y < 0 && out.negative < 0) out.negative = i;
         }
-        if (fabs(square - 1) <= CELI_SCORE_UNIT && fabs(along) <= CELI_SCORE_UNIT) continue;
-        out->cell = i;
-        out->along = fabs(square - 1) <= CELI_SCORE_UNIT;
-        for (j = 0; j < x.cols && isfinite(row[j]); j++) continue;
-        if (j < x.cols) out->gene = j;
-        return;
+        if (!(fabs(square - 1) <= CELI_SCORE_UNIT && fabs(along) <= CELI_SCORE_UNIT)) out.bad = i;
     }
+    return out;
 }
 
-/* The size direction (n), if there is one, is of unit length. */
-static cel_status celi_score_size_check(const double *size, int64_t n, cel_error *err)
+/* Says what is wrong with a cell's row: it is not finite, or too long or short, or else not orthogonal to the size.
+ * Apart from the search, which goes over all entries and is to be quick. */
+static cel_status celi_score_row_fault(cel_mat x, int64_t cell, cel_error *err)
 {
+    const cel_real *row = x.data + cell * x.stride;
     double square = 0;
-    int64_t i;
-    for (i = 0; i < n && size; i++) square += size[i] * size[i];
-    return size && !(fabs(square - 1) <= 1e-6)
-               ? celi_fail(err, CEL_ERR_DATA, "the size direction is not of unit length", -1, -1, -1) : CEL_OK;
+    int64_t j;
+    for (j = 0; j < x.cols && isfinite(row[j]); j++) square += (double)row[j] * (double)row[j];
+    return celi_fail(err, CEL_ERR_DATA,
+                     j < x.cols                              ? "a value is not finite"
+                     : fabs(square - 1) <= CELI_SCORE_UNIT ? "a row is not orthogonal to the size direction"
+                                                           : "a row is not of unit length",
+                     -1, cell, j < x.cols ? j : -1);
 }
 
 /* X's rows are of unit length, and orthogonal to the size direction. */
 static cel_status celi_score_x_check(celi_score_data *d, const cel_score_options *o, cel_error *err)
 {
     celi_score_rows part[CELI_CHUNKS];
-    int64_t S = d->x.rows, c;
+    int64_t S = d->x.rows, c, j;
     CELI_OMP(omp parallel for schedule(static) if (S * d->x.cols > CELI_FORK))
     for (c = 0; c < CELI_CHUNKS; c++)
-        celi_score_rows_check(d->x, o->size, c * S / CELI_CHUNKS, (c + 1) * S / CELI_CHUNKS, part + c);
+        part[c] = celi_score_rows_check(d->x, o->size, c * S / CELI_CHUNKS, (c + 1) * S / CELI_CHUNKS);
     for (c = 0; c < CELI_CHUNKS; c++) {
+        const cel_real *row = d->x.data + part[c].negative * d->x.stride;
         d->zeros += part[c].zeros / ((double)S * (double)d->x.cols);
-        if (part[c].cell >= 0)
-            return celi_fail(err, CEL_ERR_DATA,
-                             part[c].along    ? "a row is not orthogonal to the size direction"
-                             : part[c].gene < 0 ? "a row is not of unit length"
-                                              : "a value is not finite",
-                             -1, part[c].cell, part[c].gene);
-        if (part[c].negative_cell < 0) continue;
+        if (part[c].bad >= 0) return celi_score_row_fault(d->x, part[c].bad, err);
+        if (part[c].negative < 0) continue;
         d->negative = 1;
+        for (j = 0; !(row[j] < 0); j++) continue;
         if (o->form == CEL_SCORE_ORTHANT)
-            return celi_fail(err, CEL_ERR_DATA, "a negative entry, but the form is ORTHANT", -1, part[c].negative_cell,
-                             part[c].negative_gene);
+            return celi_fail(err, CEL_ERR_DATA, "a negative entry, but the form is ORTHANT", -1, part[c].negative, j);
     }
     return CEL_OK;
 }
@@ -11424,27 +11366,58 @@ static cel_status celi_score_x_check(celi_score_data *d, const cel_score_options
 /* What cel_score_fit was given, apart from its options. */
 static cel_status celi_score_given(celi_score_data *d, const cel_score_options *o, cel_error *err)
 {
-    int picks = o->form == CEL_SCORE_PICK || o->ridge < 0 || o->l1 < 0;
+    const int picks = o->form == CEL_SCORE_PICK || o->ridge < 0 || o->l1 < 0;
+    double bytes = 0;
     int64_t i;
-    cel_status status = CEL_OK;
+    cel_status status;
     if (d->x.cols < 2 || d->x.rows < 1)
         return celi_fail(err, CEL_ERR_ARG, "there are no cells, or fewer than two genes", -1, -1, -1);
     if (celi_relations_fit(d->relations, NULL, d->x.rows))
         return celi_fail(err, CEL_ERR_SHAPE, "the expression and the relations differ in cells", -1, -1, -1);
     if (picks && !o->group) return celi_fail(err, CEL_ERR_DATA, "to pick anything takes groups of cells", -1, -1, -1);
-    status = celi_score_size_check(o->size, d->x.cols, err);
-    if (!status) status = celi_score_x_check(d, o, err);
+    status = celi_score_x_check(d, o, err);
     d->cells = d->x.rows;
     d->slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
     d->group = picks || !o->no_errors ? o->group : NULL;
-    d->slides = 1;
     if (!status && d->slide) status = celi_score_labels(d->slide, d->cells, 0, &d->slides, err);
     if (!status && d->group) status = celi_score_labels(d->group, d->cells, 1, &d->groups, err);
     if (status) return status;
     if (d->groups == 1) return celi_fail(err, CEL_ERR_DATA, "there is only one group", -1, -1, -1);
+    if (o->memory > 0) bytes = cel_score_memory(d->relations, d->x.cols, d->groups, d->slides, o);
+    if (bytes > o->memory)
+        return celi_fail(err, CEL_ERR_MEMORY, "the fit needs more memory (offset: bytes) than options.memory "
+                         "allows: fewer genes, fewer groups or fewer threads take less", (int64_t)bytes, -1, -1);
     d->slide_cells = (double *)celi_pool_get(&d->pool, d->slides, sizeof(double));
     for (i = 0; i < d->cells && d->slide && d->slide_cells; i++) d->slide_cells[d->slide[i]]++;
-    return d->pool.status ? celi_fail(err, CEL_ERR_MEMORY, "out of memory", -1, -1, -1) : CEL_OK;
+    return d->pool.status;
+}
+
+/* Stored moments are of one kind, with cells in each. */
+static cel_status celi_score_given_moments(celi_score_data *d, const cel_score_options *o, cel_error *err)
+{
+    int64_t g;
+    if (o->form != CEL_SCORE_AUTO && o->form != CEL_SCORE_MOMENT)
+        return celi_fail(err, CEL_ERR_ARG, "moments alone have only the moment form", -1, -1, -1);
+    if (d->parts < 1 || d->part[0].genes < 2)
+        return celi_fail(err, CEL_ERR_ARG, "there are no moments, or fewer than two genes", -1, -1, -1);
+    if ((o->ridge < 0 || o->l1 < 0) && d->parts < 2)
+        return celi_fail(err, CEL_ERR_DATA, "to pick a weight takes two groups", -1, -1, -1);
+    d->part_slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
+    d->groups = d->parts;
+    for (g = 0; g < d->parts; g++) {
+        if (!celi_moments_alike(d->part, d->part + g))
+            return celi_fail(err, CEL_ERR_SHAPE, "moments of other genes or relations than the first", g, -1, -1);
+        if (d->part[g].cells < 1) return celi_fail(err, CEL_ERR_DATA, "a group without cells", g, -1, -1);
+        d->cells += d->part[g].cells;
+        if (!d->part_slide) continue;
+        if (d->part_slide[g] < 0 || d->part_slide[g] >= d->parts)
+            return celi_fail(err, CEL_ERR_DATA, "a group's slide is out of range", g, -1, -1);
+        if (d->part_slide[g] >= d->slides) d->slides = (int64_t)d->part_slide[g] + 1;
+    }
+    d->slide_cells = (double *)celi_pool_get(&d->pool, d->slides, sizeof(double));
+    for (g = 0; g < d->parts && d->slide_cells; g++)
+        d->slide_cells[d->part_slide ? d->part_slide[g] : 0] += (double)d->part[g].cells;
+    return d->pool.status;
 }
 
 /* Fewer cells than genes: X in coordinates of the space that its rows span, x = X B, and B in d->space. B = X^T V / s
@@ -11507,59 +11480,8 @@ static void celi_score_data_free(celi_score_data *d)
     celi_pool_free(&d->pool);
 }
 
-/* ---- how much memory ---- */
-
-/* The scratch of a product with factors of so many columns: its packed panels. */
-static double celi_product_bytes(double columns)
-{
-    double panels = 600 * (columns + 200);
-    return (double)sizeof(cel_real) * (panels < 2e6 ? panels : 2e6);
-}
-
-CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
-                                    const cel_score_options *options)
-{
-    cel_score_options o = CEL_ZERO;
-    const double real = sizeof(cel_real), S = (double)relations->cells, n = (double)genes, R = (double)relations->count;
-    const double threads = cel_threads();
-    double blocks = 0, k = n, m, w, parts, team, folds, fields, sums, cells = 0, moments;
-    int64_t r;
-    int by_group;
-    if (options) o = *options;
-    if (o.measured || o.size) o.form = CEL_SCORE_MOMENT;
-    for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
-    if (celi_score_confined(&o) && S < n - 1) k = S;
-    m = blocks * k;
-    w = m + 1;
-    fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
-    by_group = o.form == CEL_SCORE_MOMENT || ((o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) && genes >= 30);
-    parts = !by_group ? 1 : groups > 0 ? (double)groups : fields;
-    folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
-    /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
-    moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
-    if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
-    if (k < n) moments += (3 * n * k + 3 * k * k) * real;
-    /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
-    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, k, blocks) : 1;
-    sums = celi_quadratic_bytes(k, R, blocks) + (2 * m * k + k * k + n * k + 2 * m * m + R * n * n) * real + 8 * w * w +
-           8 * fields * (3 * w + m) + celi_product_bytes(w) +
-           (o.measured ? (R * k * k + n * n + 2 * m * n) * real + 80 * n : 0);
-    moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
-    if (o.measured) moments += (2 * R * n * n + 3 * n) * real + 32 * folds * n;
-    if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK || o.measured)
-        moments += folds * (R * k * k + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
-    /* A problem of the cells, and of J+ beside another. */
-    if (!by_group || o.form == CEL_SCORE_PICK)
-        cells = S * ((m + n) * real + 8) + (CELI_MOMENTS_BLOCK * w + 2 * CELI_SCORE_ROWS * n + fields * n * n) * real +
-                (8 + real) * CELI_CHUNKS * m * n + 8 * (CELI_CHUNKS + 2 * (n + 1)) * fields * n + 16 * m * n +
-                celi_quadratic_bytes(n, R, blocks) + (2 * m * n + n * n) * real + threads * celi_product_bytes(w);
-    if (o.form == CEL_SCORE_PICK) cells += (by_group ? 1 : 2) * cells + 8 * w * w + m * m * real;
-    return moments + cells + S * 12 + 8 * fields + 1e5;
-}
-
-/* ---- the public fits ---- */
-
-/* How many contacts each relation has, and in how many groups: of moments alone, groups with moments of N. */
+/* How many contacts each relation has, and in how many groups, since groups, not contacts, are the jackknife's sample:
+ * of moments alone, groups with moments of N. */
 static cel_status celi_score_contacts(const celi_score_data *d, cel_score_report *report)
 {
     int64_t R = d->part[0].relations, r, g, i, b, n = d->part[0].genes, w = celi_moments_side(d->part);
@@ -11585,133 +11507,70 @@ static cel_status celi_score_contacts(const celi_score_data *d, cel_score_report
     return seen && report->contacts && report->contact_groups ? CEL_OK : CEL_ERR_MEMORY;
 }
 
-/* Hands over, or frees: the end of both fits. */
-static cel_status celi_score_end(cel_status status, cel_model *out, cel_score_report *own, cel_score_report *report,
-                                 cel_error *err)
+/* Both fits: of cells, or of moments alone (d->relations NULL). What is made in `own` is handed over at the end. */
+static cel_status celi_score_all(celi_score_data *d, const cel_score_options *options, cel_model *out,
+                                 cel_score_report *report, cel_error *err, cel_work *work)
 {
-    if (status) {
-        cel_model_free(out);
-        if (err && !err->status)
-            celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status)
-                      : "nothing finite fits: too few cells in a group, or cells, genes or neighbours that repeat each "
-                        "other; a heavier ridge may do");
-    }
-    if (status || !report) cel_score_report_free(own);
-    else *report = *own;
-    return status;
-}
-
-static cel_score_form celi_score_plain(int64_t genes) { return genes < 30 ? CEL_SCORE_EXACT : CEL_SCORE_MOMENT; }
-
-CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const cel_score_options *options,
-                                     cel_model *out, cel_score_report *report, cel_error *err, cel_work *work)
-{
+    const int64_t genes = d->relations ? d->x.cols : d->parts > 0 ? d->part[0].genes : 0;
     cel_score_options o = CEL_ZERO;
     cel_score_report own = CEL_ZERO;
-    celi_score_data d = CEL_ZERO;
-    celi_fit fit[2];
+    celi_score form[2];
     cel_work temporary = CEL_ZERO;
-    int pick = 0, chosen = 0;
+    int pick, chosen = 0;
     cel_status status;
     memset(out, 0, sizeof *out);
-    memset(fit, 0, sizeof fit);
+    memset(form, 0, sizeof form);
     if (report) memset(report, 0, sizeof *report);
     if (err) memset(err, 0, sizeof *err);
     if (options) o = *options;
     if (!work) work = &temporary;
-    d.relations = relations;
-    d.x = x;
-    status = celi_score_options_check(&o, err);
-    if (!status) status = celi_score_given(&d, &o, err);
-    if (!status && o.memory > 0) {
-        double bytes = cel_score_memory(relations, x.cols, d.groups, d.slides, &o);
-        if (bytes > o.memory)
-            status = celi_fail(err, CEL_ERR_MEMORY, "the fit needs more memory (offset: bytes) than options.memory "
-                               "allows: fewer genes, fewer groups or fewer threads take less", (int64_t)bytes, -1, -1);
-    }
-    if (!status) {
-        pick = o.form == CEL_SCORE_PICK && !d.negative;
-        if (o.measured) o.form = CEL_SCORE_MOMENT;
-        if (o.form == CEL_SCORE_AUTO || o.form == CEL_SCORE_PICK) o.form = celi_score_plain(x.cols);
-        own.zeros = d.zeros;
-        if (celi_score_confined(&o) && x.rows < x.cols - 1) status = celi_score_reduce(&d, work);
-    }
-    if (!status) {
-        status = celi_score_sum_up(&d, o.form == CEL_SCORE_MOMENT, err, work);
-    }
-    if (!status) status = cel_model_new(x.cols, relations->count, o.field != CEL_SCORE_FIELD_NONE, out);
-    if (!status) status = celi_fit_open(fit, &d, o.form, &o, work);
-    if (!status && pick) status = celi_fit_open(fit + 1, &d, CEL_SCORE_ORTHANT, &o, work);
-    if (!status) status = pick ? celi_fit_choose(fit, &own, &chosen) : celi_fit_pick(fit, &own);
-    own.zeros = d.zeros;
-    if (!status) status = celi_score_contacts(&d, &own);
-    if (!status) status = celi_fit_run(fit + chosen, out, &own);
-    celi_fit_close(fit);
-    celi_fit_close(fit + 1);
-    celi_score_data_free(&d);
+    d->slides = 1;
+    status = celi_score_options_check(&o, genes, err);
+    if (!status) status = d->relations ? celi_score_given(d, &o, err) : celi_score_given_moments(d, &o, err);
+    pick = o.form == CEL_SCORE_PICK && !d->negative;
+    o.form = d->relations ? celi_score_form_used(&o, genes) : CEL_SCORE_MOMENT;
+    if (!status && d->relations && celi_score_confined(&o) && d->x.rows < genes - 1)
+        status = celi_score_reduce(d, work);
+    if (!status && d->relations) status = celi_score_sum_up(d, o.form == CEL_SCORE_MOMENT, err, work);
+    if (!status) status = cel_model_new(genes, d->part->relations, o.field != CEL_SCORE_FIELD_NONE, out);
+    if (!status) status = celi_fit_open(form, d, &o, work);
+    o.form = CEL_SCORE_ORTHANT;
+    if (!status && pick) status = celi_fit_open(form + 1, d, &o, work);
+    if (!status) status = pick ? celi_fit_choose(form, &own, &chosen) : celi_fit_pick(form, &own);
+    own.zeros = d->zeros;
+    if (!status) status = celi_score_contacts(d, &own);
+    if (!status) status = celi_fit_run(form + chosen, out, &own);
+    celi_fit_close(form);
+    celi_fit_close(form + 1);
+    celi_score_data_free(d);
     cel_work_free(&temporary);
-    return celi_score_end(status, out, &own, report, err);
+    if (status) cel_model_free(out);
+    if (status && err && !err->status)
+        celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status)
+                  : "nothing finite fits: too few cells in a group, or cells, genes or neighbours that repeat each "
+                    "other; a heavier ridge may do");
+    if (status || !report) cel_score_report_free(&own);
+    else *report = own;
+    return status;
 }
 
-/* Stored moments are of one kind, with cells in each. */
-static cel_status celi_score_given_moments(celi_score_data *d, const cel_score_options *o, cel_error *err)
+CEL_API_DEF cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const cel_score_options *options,
+                                     cel_model *out, cel_score_report *report, cel_error *err, cel_work *work)
 {
-    int64_t g;
-    int picks = o->ridge < 0 || o->l1 < 0;
-    if (o->form != CEL_SCORE_AUTO && o->form != CEL_SCORE_MOMENT)
-        return celi_fail(err, CEL_ERR_ARG, "moments alone have only the moment form", -1, -1, -1);
-    if (d->parts < 1 || d->part[0].genes < 2)
-        return celi_fail(err, CEL_ERR_ARG, "there are no moments, or fewer than two genes", -1, -1, -1);
-    if (picks && d->parts < 2) return celi_fail(err, CEL_ERR_DATA, "to pick a weight takes two groups", -1, -1, -1);
-    if (celi_score_size_check(o->size, d->part[0].genes, err)) return CEL_ERR_DATA;
-    d->part_slide = o->field == CEL_SCORE_FIELD_SLIDE ? o->slide : NULL;
-    d->groups = d->parts;
-    d->slides = 1;
-    for (g = 0; g < d->parts; g++) {
-        if (!celi_moments_alike(d->part, d->part + g))
-            return celi_fail(err, CEL_ERR_SHAPE, "moments of other genes or relations than the first", g, -1, -1);
-        if (d->part[g].cells < 1) return celi_fail(err, CEL_ERR_DATA, "a group without cells", g, -1, -1);
-        d->cells += d->part[g].cells;
-        if (!d->part_slide) continue;
-        if (d->part_slide[g] < 0 || d->part_slide[g] >= d->parts)
-            return celi_fail(err, CEL_ERR_DATA, "a group's slide is out of range", g, -1, -1);
-        if (d->part_slide[g] >= d->slides) d->slides = (int64_t)d->part_slide[g] + 1;
-    }
-    d->slide_cells = (double *)celi_pool_get(&d->pool, d->slides, sizeof(double));
-    for (g = 0; g < d->parts && d->slide_cells; g++)
-        d->slide_cells[d->part_slide ? d->part_slide[g] : 0] += (double)d->part[g].cells;
-    return d->pool.status;
+    celi_score_data d = CEL_ZERO;
+    d.relations = relations;
+    d.x = x;
+    return celi_score_all(&d, options, out, report, err, work);
 }
 
 CEL_API_DEF cel_status cel_score_fit_moments(const cel_moments *moments, int64_t groups,
                                              const cel_score_options *options, cel_model *out,
                                              cel_score_report *report, cel_error *err, cel_work *work)
 {
-    cel_score_options o = CEL_ZERO;
-    cel_score_report own = CEL_ZERO;
     celi_score_data d = CEL_ZERO;
-    celi_fit fit;
-    cel_work temporary = CEL_ZERO;
-    cel_status status;
-    memset(out, 0, sizeof *out);
-    memset(&fit, 0, sizeof fit);
-    if (report) memset(report, 0, sizeof *report);
-    if (err) memset(err, 0, sizeof *err);
-    if (options) o = *options;
-    if (!work) work = &temporary;
     d.part = moments;
     d.parts = groups;
-    status = celi_score_options_check(&o, err);
-    if (!status) status = celi_score_given_moments(&d, &o, err);
-    if (!status) status = cel_model_new(d.part->genes, d.part->relations, o.field != CEL_SCORE_FIELD_NONE, out);
-    if (!status) status = celi_fit_open(&fit, &d, CEL_SCORE_MOMENT, &o, work);
-    if (!status) status = celi_fit_pick(&fit, &own);
-    if (!status) status = celi_score_contacts(&d, &own);
-    if (!status) status = celi_fit_run(&fit, out, &own);
-    celi_fit_close(&fit);
-    celi_score_data_free(&d);
-    cel_work_free(&temporary);
-    return celi_score_end(status, out, &own, report, err);
+    return celi_score_all(&d, options, out, report, err, work);
 }
 
 /* ---- the value ---- */
@@ -11720,35 +11579,77 @@ CEL_API_DEF cel_status cel_score_fit_moments(const cel_moments *moments, int64_t
 static double celi_score_value_cell(cel_score_form form, cel_mat F, const cel_real *x, const cel_real *v,
                                     const cel_real *along)
 {
-    int64_t n = F.rows, k;
-    double p1 = 0, p3 = 0, square = 0, dot = 0, linear = 0, diagonal = 0, quadratic = 0;
-    if (form == CEL_SCORE_ORTHANT)
-        for (k = 0; k < n; k++) {
-            double y = (double)x[k];
-            p1 += y;
-            p3 += y * y * y;
-        }
-    for (k = 0; k < n; k++) {
-        double y = (double)x[k], g = (double)v[k], f = (double)F.data[k * F.stride + k];
-        int plus = form == CEL_SCORE_ORTHANT;
-        double a = plus ? p3 * y : 1, u = plus ? y * y : y;
-        square += a * g * g;
-        dot += u * g;
-        linear += (plus ? 2 * p1 * y * y - p3 - y * y * y : (double)(n - 1) * y) * g;
-        diagonal += a * f;
+    const celi_cell cell = celi_cell_of(form, F.rows, x, 1);
+    double square = 0, dot = 0, linear = 0, trace = 0, quadratic = 0, a, u, l;
+    int64_t k;
+    for (k = 0; k < F.rows; k++) {
+        celi_cell_entry(&cell, (double)x[k], &a, &u, &l);
+        square += a * (double)v[k] * (double)v[k];
+        dot += u * (double)v[k];
+        linear += l * (double)v[k];
+        trace += a * (double)F.data[k * F.stride + k];
         quadratic += u * (double)along[k];
     }
     if (form == CEL_SCORE_MOMENT) dot = 0;
-    return 0.5 * (square - dot * dot) - linear + 2 * (diagonal - quadratic);
+    return 0.5 * (square - dot * dot) - linear + 2 * (trace - quadratic);
+}
+
+/* ---- how much memory ---- */
+
+/* The scratch of a product with factors of so many columns: its packed panels. */
+static double celi_product_bytes(double columns)
+{
+    double panels = 600 * (columns + 200);
+    return (double)sizeof(cel_real) * (panels < 2e6 ? panels : 2e6);
+}
+
+CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t genes, int64_t groups, int64_t slides,
+                                    const cel_score_options *options)
+{
+    cel_score_options o = CEL_ZERO;
+    const double real = sizeof(cel_real), S = (double)relations->cells, n = (double)genes, R = (double)relations->count;
+    const double threads = cel_threads();
+    double blocks = 0, k = n, m, w, parts, team, folds, fields, sums, cells = 0, moments;
+    int64_t r;
+    int by_group;
+    if (options) o = *options;
+    for (r = 0; r < relations->count; r++) blocks += relations->at[r].wt ? 2 : 1;
+    if (celi_score_confined(&o) && S < n - 1) k = S;
+    m = blocks * k;
+    w = m + 1;
+    fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
+    by_group = celi_score_form_used(&o, genes) == CEL_SCORE_MOMENT;
+    parts = !by_group ? 1 : groups > 0 ? (double)groups : fields;
+    folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
+    /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
+    moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
+    if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
+    if (k < n) moments += (3 * n * k + 3 * k * k) * real;
+    /* A problem of the sums, for each thread that solves one; the path's folds; the whole, basis, f, the outputs. */
+    team = by_group ? (double)celi_team_size(groups > 0 ? groups : 1, k, blocks) : 1;
+    sums = celi_quadratic_bytes(k, R, blocks) + (2 * m * k + k * k + n * k + 2 * m * m + R * n * n) * real + 8 * w * w +
+           8 * fields * (3 * w + m) + celi_product_bytes(w) +
+           (o.measured ? (R * k * k + n * n + 2 * m * n) * real + 80 * n : 0);
+    moments += team * sums + (m * m + (9 * R + 4) * n * n) * real + 16 * R * n * n + 8 * n * n + 16 * fields * w;
+    if (o.measured) moments += (2 * R * n * n + 3 * n) * real + 32 * folds * n;
+    if (o.ridge < 0 || o.l1 < 0 || o.form == CEL_SCORE_PICK || o.measured)
+        moments += folds * (R * k * k + (by_group ? m * m : 0)) * real + 8 * folds * fields * m;
+    /* A problem of the cells, and of J+ beside another. */
+    if (!by_group || o.form == CEL_SCORE_PICK)
+        cells = S * ((m + n) * real + 8) + (CELI_MOMENTS_BLOCK * w + 2 * CELI_SCORE_ROWS * n + fields * n * n) * real +
+                (8 + real) * CELI_CHUNKS * m * n + 8 * (CELI_CHUNKS + 2 * (n + 1)) * fields * n + 16 * m * n +
+                celi_quadratic_bytes(n, R, blocks) + (2 * m * n + n * n) * real + threads * celi_product_bytes(w);
+    if (o.form == CEL_SCORE_PICK) cells += (by_group ? 1 : 2) * cells + 8 * w * w + m * m * real;
+    return moments + cells + S * 12 + 8 * fields + 1e5;
 }
 
 CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relations *relations, cel_mat x,
                                        cel_score_form form, double *value, double *each, cel_work *work)
 {
-    int64_t n = model->genes, S = x.rows, first, i, j;
-    const int64_t block = celi_min(CELI_MODEL_BLOCK, S);
+    const int64_t n = model->genes, S = x.rows, block = celi_min(CELI_MODEL_BLOCK, S);
     celi_pool pool = CEL_ZERO;
     cel_mat v, u, along, F = cel_model_force(model, 0);
+    int64_t first, i, j;
     double *sums;
     cel_status status = CEL_OK;
     *value = 0;
@@ -11761,32 +11662,26 @@ CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relatio
     sums = (double *)celi_pool_get(&pool, block, sizeof *sums);
     if (!status) status = pool.status;
     if (!status) status = cel_model_energy(model, relations, x, NULL, NULL, v, work);
-    for (first = 0; first < S && !status; first += block) {
-        cel_mat rows = cel_mat_block(x, first, 0, celi_min(block, S - first), n), to = along;
-        to.rows = rows.rows;
-        if (form == CEL_SCORE_ORTHANT) {
-            for (i = 0; i < rows.rows; i++)
-                for (j = 0; j < n; j++) {
-                    cel_real y = rows.data[i * x.stride + j];
-                    u.data[i * n + j] = y * y;
-                }
-            rows = cel_mat_block(u, 0, 0, rows.rows, n);
-        }
-        status = cel_mat_gemm(0, 1, 1, rows, F, 0, to, work);
-        CELI_OMP(omp parallel for schedule(static) if (to.rows * n > CELI_FORK / 4))
-        for (i = 0; i < to.rows; i++)
+    for (first = 0; first < S && !status; first += u.rows) {
+        u.rows = along.rows = celi_min(block, S - first);
+        for (i = 0; i < u.rows; i++)
+            for (j = 0; j < n; j++) {
+                cel_real y = x.data[(first + i) * x.stride + j];
+                u.data[i * n + j] = form == CEL_SCORE_ORTHANT ? y * y : y;
+            }
+        status = cel_mat_gemm(0, 1, 1, u, F, 0, along, work);
+        CELI_OMP(omp parallel for schedule(static) if (u.rows * n > CELI_FORK / 4))
+        for (i = 0; i < u.rows; i++)
             sums[i] = celi_score_value_cell(form, F, x.data + (first + i) * x.stride, v.data + (first + i) * n,
                                             along.data + i * n);
-        for (i = 0; i < to.rows && !status; i++) {
+        for (i = 0; i < u.rows && !status; i++) {
             *value += sums[i] / (double)S;
             if (each) each[first + i] = sums[i];
         }
     }
     if (!status && !isfinite(*value)) status = CEL_ERR_NUMERIC;
-    if (status) {
-        *value = 0;
-        for (i = 0; i < S && each; i++) each[i] = 0;
-    }
+    if (status) *value = 0;
+    for (i = 0; i < S && each && status; i++) each[i] = 0;
     celi_pool_free(&pool);
     return status;
 }
@@ -11842,29 +11737,20 @@ CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel
 
 /* ---- the definitions, by plain loops ---- */
 
-/* b += F (or F^T) times row i of A X, neighbour by neighbour. */
-static void celi_naive_add(cel_mat F, int transpose, const cel_csr *a, cel_mat x, int64_t i, double *b)
-{
-    int64_t e, j, k;
-    for (e = a->start[i]; e < a->start[i + 1]; e++) {
-        const cel_real *y = x.data + a->index[e] * x.stride;
-        for (k = 0; k < F.rows; k++)
-            for (j = 0; j < F.rows; j++) {
-                double f = (double)F.data[transpose ? j * F.stride + k : k * F.stride + j];
-                b[k] += (double)a->value[e] * f * (double)y[j];
-            }
-    }
-}
-
-/* b = dH/dx_i of all but the cell's own pair term: h + sum_r (F_r N+ + F_r^T N-). */
+/* b = dH/dx_i of all but the cell's own pair term: h + sum_r (F_r N+ + F_r^T N-), neighbour by neighbour. */
 static void celi_naive_field(const cel_model *model, const cel_relations *relations, cel_mat x, int64_t cell, double *b)
 {
-    int64_t r, k;
-    for (k = 0; k < model->genes; k++) b[k] = model->field ? (double)model->field[k] : 0.0;
-    for (r = 1; r < relations->count; r++) {
-        const cel_relation *one = relations->at + r;
-        celi_naive_add(cel_model_force(model, r), 0, one->w, x, cell, b);
-        celi_naive_add(cel_model_force(model, r), 1, one->wt ? one->wt : one->w, x, cell, b);
+    int64_t n = model->genes, r, e, j, k;
+    for (k = 0; k < n; k++) b[k] = model->field ? (double)model->field[k] : 0.0;
+    for (r = 2; r < 2 * relations->count; r++) { /* each relation as it is, then transposed */
+        const cel_relation *one = relations->at + r / 2;
+        const cel_csr *a = r % 2 && one->wt ? one->wt : one->w;
+        const cel_real *F = cel_model_force(model, r / 2).data;
+        for (e = a->start[cell]; e < a->start[cell + 1]; e++)
+            for (k = 0; k < n * n; k++) {
+                j = r % 2 ? k % n * n + k / n : k;
+                b[k / n] += (double)a->value[e] * (double)F[j] * (double)x.data[a->index[e] * x.stride + k % n];
+            }
     }
 }
 
@@ -11961,84 +11847,79 @@ CEL_API_DEF cel_status cel_score_check(const cel_model *model, const cel_relatio
 
 /* ---- the pseudo-likelihood ---- */
 
-/* log p of cell i, and the status of its normaliser; gamma (n) scratch. */
+/* What log p of all cells takes: X, the fields b = dH/dx_i - 2 F_0 x of all but the cells' own parts, those parts, and
+ * the fields in the basis of F_0's eigenvectors; minus the eigenvalues. */
 typedef struct celi_likelihood {
-    int64_t n;
-    const double *lambda; /* (n) minus the eigenvalues of F_0 */
-    cel_mat x, b, own, turned; /* (S x n) X, its fields, 2 F_0 x, the fields in the eigenvectors' basis */
+    cel_mat x, b, own, turned; /* (S x n) */
+    double *lambda, *gamma;    /* (n); (CHUNKS x n) scratch */
 } celi_likelihood;
 
+/* log p of cell i, and the status of its normaliser. */
 static cel_status celi_likelihood_cell(const celi_likelihood *p, int64_t i, double *gamma, double *log_p)
 {
     const cel_real *y = p->x.data + i * p->x.stride;
+    int64_t n = p->x.cols, k;
     double log_c;
-    int64_t k;
     cel_status status;
-    for (k = 0; k < p->n; k++) gamma[k] = (double)p->turned.data[i * p->n + k];
-    status = cel_sphere_log_fb(p->n, p->lambda, gamma, &log_c, NULL, NULL);
-    *log_p = cel_vec_dot(y, p->b.data + i * p->n, p->n) + 0.5 * cel_vec_dot(y, p->own.data + i * p->n, p->n) - log_c;
+    for (k = 0; k < n; k++) gamma[k] = (double)p->turned.data[i * n + k];
+    status = cel_sphere_log_fb(n, p->lambda, gamma, &log_c, NULL, NULL);
+    *log_p = cel_vec_dot(y, p->b.data + i * n, n) + 0.5 * cel_vec_dot(y, p->own.data + i * n, n) - log_c;
     return status;
 }
 
-/* The fields b = dH/dx_i - 2 F_0 x of all but the cells' own parts, and what their normalisers need; lambda (n). */
 static cel_status celi_likelihood_open(const cel_model *model, const cel_relations *relations, celi_pool *pool,
-                                       celi_likelihood *p, double *lambda, cel_work *work)
+                                       celi_likelihood *p, cel_work *work)
 {
-    int64_t n = p->n, k;
+    int64_t n = p->x.cols, S = p->x.rows, k;
     cel_mat F = celi_pool_mat(pool, n, n), basis = celi_pool_mat(pool, n, n);
     cel_status status;
-    p->b = celi_pool_mat(pool, p->x.rows, n);
-    p->own = celi_pool_mat(pool, p->x.rows, n);
-    p->turned = celi_pool_mat(pool, p->x.rows, n);
-    p->lambda = lambda;
-    status = pool->status;
-    if (!status) status = cel_model_energy(model, relations, p->x, NULL, NULL, p->b, work);
+    p->b = celi_pool_mat(pool, S, n);
+    p->own = celi_pool_mat(pool, S, n);
+    p->turned = celi_pool_mat(pool, S, n);
+    p->lambda = (double *)celi_pool_get(pool, n, sizeof(double));
+    p->gamma = (double *)celi_pool_get(pool, CELI_CHUNKS * n, sizeof(double));
+    status = pool->status ? pool->status : cel_model_energy(model, relations, p->x, NULL, NULL, p->b, work);
     if (status) return status;
     cel_mat_copy(cel_model_force(model, 0), F);
     cel_mat_symmetrise(F);
     status = cel_mat_gemm(0, 0, 2, p->x, F, 0, p->own, work);
     cel_mat_axpy(-1, p->own, p->b);
-    if (!status) status = cel_mat_eigen(F, lambda, basis);
+    if (!status) status = cel_mat_eigen(F, p->lambda, basis);
     if (!status) status = cel_mat_gemm(0, 0, 1, p->b, basis, 0, p->turned, work);
-    for (k = 0; k < n; k++) lambda[k] = -lambda[k];
+    for (k = 0; k < n; k++) p->lambda[k] = -p->lambda[k];
     return status;
 }
 
+/* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b). */
 CEL_API_DEF cel_status cel_score_pseudo_likelihood(const cel_model *model, const cel_relations *relations, cel_mat x,
                                                    double *mean, double *each, cel_work *work)
 {
-    /* log p(x_i | rest) = x^T F_0 x + b^T x - log c(F_0, b). */
-    int64_t n = model->genes, S = x.rows, c, i;
+    const int64_t n = model->genes, S = x.rows;
+    int64_t c, i;
     celi_pool pool = CEL_ZERO;
     celi_likelihood p = CEL_ZERO;
+    double sum[CELI_CHUNKS] = {0};
     cel_status failed[CELI_CHUNKS], status = S < 1 ? CEL_ERR_ARG : x.cols != n ? CEL_ERR_SHAPE : CEL_OK;
-    double *lambda = (double *)celi_pool_get(&pool, n, sizeof(double)), sum[CELI_CHUNKS] = {0};
-    double *gamma = (double *)celi_pool_get(&pool, CELI_CHUNKS * n, sizeof(double));
     *mean = 0;
-    p.n = n;
     p.x = x;
-    if (!status) status = celi_likelihood_open(model, relations, &pool, &p, lambda, work);
-    if (!status) {
-        CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 8))
-        for (c = 0; c < CELI_CHUNKS; c++) {
-            int64_t cell;
-            failed[c] = CEL_OK;
-            for (cell = c * S / CELI_CHUNKS; cell < (c + 1) * S / CELI_CHUNKS && !failed[c]; cell++) {
-                double log_p;
-                failed[c] = celi_likelihood_cell(&p, cell, gamma + c * n, &log_p);
-                sum[c] += log_p;
-                if (each) each[cell] = log_p;
-            }
-        }
-        for (c = 0; c < CELI_CHUNKS; c++) {
-            if (failed[c]) status = failed[c];
-            *mean += sum[c] / (double)S;
+    if (!status) status = celi_likelihood_open(model, relations, &pool, &p, work);
+    CELI_OMP(omp parallel for schedule(static) if (S * n > CELI_FORK / 8))
+    for (c = 0; c < (status ? 0 : CELI_CHUNKS); c++) {
+        int64_t cell;
+        failed[c] = CEL_OK;
+        for (cell = c * S / CELI_CHUNKS; cell < (c + 1) * S / CELI_CHUNKS && !failed[c]; cell++) {
+            double log_p;
+            failed[c] = celi_likelihood_cell(&p, cell, p.gamma + c * n, &log_p);
+            sum[c] += log_p;
+            if (each) each[cell] = log_p;
         }
     }
-    if (status) {
-        *mean = 0;
-        for (i = 0; i < S && each; i++) each[i] = 0;
+    for (c = 0; c < CELI_CHUNKS && !status; c++) {
+        status = failed[c];
+        *mean += sum[c] / (double)S;
     }
+    if (status) *mean = 0;
+    for (i = 0; i < S && each && status; i++) each[i] = 0;
     celi_pool_free(&pool);
     return status;
 }

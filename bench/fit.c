@@ -52,6 +52,19 @@ static void paper_all_fn(void *context)
     paper_moments_fn(context);
     paper_fit_fn(context);
 }
+/* The value J of forces by the cells, and by what was kept of them. */
+static void value_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    double value;
+    check(cel_score_value(&t->model, &t->published, t->x, CEL_SCORE_MOMENT, &value, NULL, &t->work), "the value");
+}
+static void value_moments_fn(void *context)
+{
+    tissue *t = (tissue *)context;
+    double value;
+    check(cel_score_value_moments(&t->model, &t->moments, &value), "the value from moments");
+}
 static void score_fn(void *context)
 {
     tissue *t = (tissue *)context;
@@ -162,6 +175,9 @@ int main(int argc, char **argv)
     add_case(list, &count, "score fit graph and moments included", "s", 0, score_fn, &t, THREADS, CEL_LEVEL_AVX512);
     add_case(list, &count, "score fit with error bars graph and moments included", "s", 0, score_errors_fn, &t, THREADS,
              CEL_LEVEL_AVX512);
+    paper_all_fn(&t);
+    add_case(list, &count, "value of forces from cells", "s", 0, value_fn, &t, THREADS, CEL_LEVEL_AVX512);
+    add_case(list, &count, "value of forces from moments", "s", 0, value_moments_fn, &t, THREADS, CEL_LEVEL_AVX512);
     run_cases(list, count);
     for (k = 0; k < count; k++) print_case(list + k, NULL);
     paper_all_fn(&t);
