@@ -1170,7 +1170,7 @@ typedef struct cel_score_options {
                               the forces have no part along it. MOMENT only, without l1 */
     int measured;          /* 1: for measured data, below; MOMENT only */
     double test_ridge;     /* of measured data: the ridge of error bars and tests. 0: 0.01 */
-    int no_shares;         /* of measured data: 1: without report->share, such as for a control with shuffled positions */
+    int no_shares;         /* of measured data: 1: without report->share, as for a control with shuffled positions */
     double memory;         /* 0: no limit; bytes: what needs more (cel_score_memory) is refused before it starts */
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
                               (replicates): these in turn, after as many as threads solve at a time */
