@@ -11057,7 +11057,7 @@ static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
     if (!status) status = pool.status ? pool.status : cel_mat_new(3, n, &report->share);
     for (row = 0; row < 3 && !status; row++) {
         sc->only = order[row];
-        cel_mat_fill(walk.path.trail, 0);
+        /* Each fit starts from the narrower one before it. */
         status = celi_path_value(&walk.team, &walk.path, report->log_residual + row);
     }
     sc->only = CELI_ALL;
