@@ -539,6 +539,7 @@ static void jackknife_is_refits(void)
             sum[count + i] += d * d;
         }
         cel_model_free(&one);
+        cel_score_report_free(&none);
     }
     for (i = 0; i < count; i++) {
         double se = sqrt((double)(G - 1) / (double)G * (sum[count + i] - sum[i] * sum[i] / (double)G));
