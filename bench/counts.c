@@ -269,34 +269,39 @@ typedef struct level_result {
     double r[METHODS][2][RUNS], ap[METHODS][2][RUNS], tally[2][RUNS][TALLIES], ridge[RUNS];
 } level_result;
 
+/* Seeds 1-5, 11-15, and all of them. */
+static const char *const recovery_name[3] = {"recovery", "recovery, fresh seeds", "recovery, all seeds"};
+static const char *const calibration_name[3] = {"calibration", "calibration, fresh seeds", "calibration, all seeds"};
+
 static void report_level(const seen *how, int level, const level_result *l)
 {
-    static const char *const set_name[2] = {"recovery", "recovery, fresh seeds"};
     static const char *const figure[] = {"false_discovery_proportion", "power", "sd_of_null_z", "calls"};
     char name[64];
     int64_t m, r, half, run, k;
     snprintf(name, sizeof name, "%s, %s", how->set.name, level_name[level]);
-    for (half = 0; half < sets_of(how); half++)
+    for (half = 0; half < (sets_of(how) > 1 ? 3 : 1); half++)
         for (m = 0; m < METHODS; m++)
             for (r = 0; r < 2; r++) {
                 const char *force = r ? "inter" : "intra";
-                if (!tried((int)m, &how->set, half * SEEDS)) continue;
-                line(set_name[half], name, method_name[m], force, "pearson", &l->r[m][r][half * SEEDS], seeds);
+                int64_t first = half % 2 * SEEDS, runs = half == 2 ? RUNS : seeds;
+                if (!tried((int)m, &how->set, half ? SEEDS : 0)) continue;
+                line(recovery_name[half], name, method_name[m], force, "pearson", &l->r[m][r][first], runs);
                 if (how->set.share < 1)
-                    line(set_name[half], name, method_name[m], force, "auprc", &l->ap[m][r][half * SEEDS], seeds);
+                    line(recovery_name[half], name, method_name[m], force, "auprc", &l->ap[m][r][first], runs);
             }
     line("recovery", name, "recommended", "both", "ridge", l->ridge, seeds);
-    for (half = 0; half < sets_of(how) && how->set.share < 1; half++)
+    for (half = 0; half < (sets_of(how) > 1 ? 3 : 1) && how->set.share < 1; half++)
         for (r = 0; r < 2; r++) {
             double sum[TALLIES] = {0}, shown[4];
-            for (run = half * SEEDS; run < half * SEEDS + seeds; run++)
+            int64_t first = half % 2 * SEEDS, runs = half == 2 ? RUNS : seeds;
+            for (run = first; run < first + runs; run++)
                 for (k = 0; k < TALLIES; k++) sum[k] += l->tally[r][run][k];
             shown[0] = sum[CALLS] > 0 ? sum[FALSE_CALLS] / sum[CALLS] : 0;
             shown[1] = sum[FOUND] / sum[PLANTED];
             shown[2] = sqrt(sum[NULL_Z] / sum[NULL_PAIRS]);
-            shown[3] = sum[CALLS] / (double)seeds;
+            shown[3] = sum[CALLS] / (double)runs;
             for (k = 0; k < 4; k++)
-                value(half ? "calibration, fresh seeds" : "calibration", name, "recommended", r ? "inter" : "intra",
+                value(calibration_name[half], name, "recommended", r ? "inter" : "intra",
                       figure[k], shown[k]);
         }
 }
@@ -610,24 +615,22 @@ static void tables(void)
 
 static void asked_all(void)
 {
-    static const char *const set_name[2] = {"recovery", "recovery, fresh seeds"};
-    static const char *const calibration_name[2] = {"calibration", "calibration, fresh seeds"};
     int64_t k, half, r;
     int level;
     char name[64], what[128];
     asked_title();
-    for (half = 0; half < 2; half++)
+    for (half = 0; half < 3; half++)
         for (k = 0; k < EXPERIMENTS; k++)
             for (level = 0; level < LEVELS; level++)
                 for (r = 0; r < 2; r++) {
                     double bar = experiments[k].bar[level][r], got;
                     snprintf(name, sizeof name, "%s, %s", experiments[k].set.name, level_name[level]);
-                    got = found(set_name[half], name, "recommended", r ? "inter" : "intra", "pearson");
+                    got = found(recovery_name[half], name, "recommended", r ? "inter" : "intra", "pearson");
                     if (!(bar > 0) || !(got <= 1)) continue;
-                    snprintf(what, sizeof what, "%s: %s, %s", set_name[half], name, r ? "inter" : "intra");
+                    snprintf(what, sizeof what, "%s: %s, %s", recovery_name[half], name, r ? "inter" : "intra");
                     asked(what, got, 1, bar);
                 }
-    for (half = 0; half < 2; half++)
+    for (half = 0; half < 3; half++)
         for (level = 1; level < LEVELS; level++)
             for (r = 0; r < 2; r++) {
                 double got;

@@ -31,8 +31,8 @@ static int read_embryos(void)
     int seen = 0;
     char *name[32];
     if (!have_data("petkova_gap")) return 0;
-    check(cel_npy_matrix(data_path("petkova_gap", "norm.npy"), &x, NULL), "profiles");
-    check(cel_file_lines(data_path("petkova_gap", "embryos.csv"), &text, &lines, NULL), "embryos");
+    check(cel_npy_matrix(in_data("petkova_gap", "norm.npy").path, &x, NULL), "profiles");
+    check(cel_file_lines(in_data("petkova_gap", "embryos.csv").path, &text, &lines, NULL), "embryos");
     embryos = lines - 1;
     if (x.rows != embryos * POINTS || x.cols != GENES) check(CEL_ERR_SHAPE, "profiles");
     embryo = (profile *)get(embryos, sizeof *embryo);

@@ -199,7 +199,7 @@ static void synthetic(void)
     truth = (planted_edges *)get(1, sizeof *truth);
     s = one_part("misty_synthetic10", 0, NULL);
     truth->genes = s.x.cols;
-    check(cel_file_lines(data_path("misty_synthetic10", "true_connections.csv"), &text, &lines, NULL), "truth");
+    check(cel_file_lines(in_data("misty_synthetic10", "true_connections.csv").path, &text, &lines, NULL), "truth");
     for (k = 1; k < lines; k++) { /* node1,node2,present,view: node1 acts on node2 */
         int64_t from, to, view;
         const char *present;
@@ -248,7 +248,7 @@ static void mechanistic(void)
     truth = (planted_edges *)get(1, sizeof *truth);
     s = one_part("misty_mechanistic", 0, ligands);
     truth->genes = s.x.cols;
-    check(cel_file_lines(data_path("misty_mechanistic", "truth_pairs_all.csv"), &text, &lines, NULL), "truth");
+    check(cel_file_lines(in_data("misty_mechanistic", "truth_pairs_all.csv").path, &text, &lines, NULL), "truth");
     for (k = 1; k < lines; k++) { /* gene_a,gene_b,intra,inter, undirected */
         int64_t a, b, r;
         line = text[k];
@@ -298,7 +298,7 @@ static void negative(void)
             for (b = a + 1; b < n; b++) calls += (double)f.report.q.data[(r * n + a) * n + b] < 0.05;
         value("negative", "scmultisim_spatial", "recommended", r ? "inter" : "intra", "calls", calls);
     }
-    check(cel_file_lines(data_path("scmultisim_spatial", "truth_inter.csv"), &text, &lines, NULL), "truth");
+    check(cel_file_lines(in_data("scmultisim_spatial", "truth_inter.csv").path, &text, &lines, NULL), "truth");
     for (k = 1; k < lines; k++) {
         double above = 0, size;
         line = text[k];

@@ -433,11 +433,14 @@ static CEL_UNUSED void permute_rows(cel_mat a, const int32_t *part, uint64_t see
     free(order);
 }
 
-static CEL_UNUSED const char *data_path(const char *name, const char *file)
+typedef struct data_file {
+    char path[1024];
+} data_file;
+static CEL_UNUSED data_file in_data(const char *name, const char *file)
 {
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s/%s", data_folder, name, file);
-    return path;
+    data_file f;
+    snprintf(f.path, sizeof f.path, "%s/%s/%s", data_folder, name, file);
+    return f;
 }
 /* Labels of the lines of a text, numbered as they first appear; NULL where there is no such file. */
 static CEL_UNUSED int32_t *read_labels(const char *name, const char *file, int64_t *count)
@@ -446,7 +449,7 @@ static CEL_UNUSED int32_t *read_labels(const char *name, const char *file, int64
     int64_t lines, i, k;
     int32_t *label;
     *count = 0;
-    if (cel_file_lines(data_path(name, file), &text, &lines, NULL)) return NULL;
+    if (cel_file_lines(in_data(name, file).path, &text, &lines, NULL)) return NULL;
     label = (int32_t *)get(lines, sizeof(int32_t));
     seen = (char **)get(lines, sizeof(char *));
     for (i = 0; i < lines; i++) {
@@ -488,9 +491,9 @@ static CEL_UNUSED slide load_slide(const char *name)
     slide s = CEL_ZERO;
     int64_t i, k, *whole, rows, cols, lines;
     uint8_t *keep;
-    check(cel_npy_matrix(data_path(name, "counts.npy"), &s.x, NULL), data_path(name, "counts.npy"));
-    check(cel_npy_matrix(data_path(name, "coords.npy"), &s.coords, NULL), data_path(name, "coords.npy"));
-    check(cel_file_lines(data_path(name, "genes.txt"), &s.gene, &lines, NULL), data_path(name, "genes.txt"));
+    check(cel_npy_matrix(in_data(name, "counts.npy").path, &s.x, NULL), in_data(name, "counts.npy").path);
+    check(cel_npy_matrix(in_data(name, "coords.npy").path, &s.coords, NULL), in_data(name, "coords.npy").path);
+    check(cel_file_lines(in_data(name, "genes.txt").path, &s.gene, &lines, NULL), in_data(name, "genes.txt").path);
     s.part = read_labels(name, "slides.txt", &s.parts);
     s.type = read_labels(name, "labels.txt", &s.types);
     s.total = (double *)get(s.x.rows, sizeof(double));
@@ -499,7 +502,7 @@ static CEL_UNUSED slide load_slide(const char *name)
         for (k = 0; k < s.x.cols; k++) s.total[i] += (double)s.x.data[i * s.x.stride + k];
         keep[i] = s.total[i] > 0;
     }
-    if (!cel_npy_integers(data_path(name, "total_counts_all_genes.npy"), &whole, &rows, &cols, NULL)) {
+    if (!cel_npy_integers(in_data(name, "total_counts_all_genes.npy").path, &whole, &rows, &cols, NULL)) {
         for (i = 0; i < rows; i++) s.total[i] = (double)whole[i];
         cel_file_free(whole);
     }
