@@ -1,11 +1,11 @@
 /* Forces recovered through counts. Tissue is drawn from known forces by the exact sampler and seen as sequencing and
- * imaging see it: gene k of cell i has the rate l_i mu_k exp(0.8 sqrt(n) x_ik) (on the orthant l_i mu_k sqrt(n) x_ik),
- * mu log-uniform over two decades and scaled so that a cell of median library size has so many counts in the mean, the
- * library size l log-normal (deviation 0.5 of its log, median 1), counts Poisson or negative binomial (variance
- * m + 0.3 m^2). Forces: normal with deviation s within cells and s / 6 between, zero diagonals; a share of the pairs has
- * them, the same pairs within and between, but where "apart" says that the two are drawn independently.
+ * imaging see it: gene k of cell i has the rate l_i mu_k exp(0.8 sqrt(n) x_ik) (on the orthant l_i mu_k sqrt(n)
+ * x_ik), mu log-uniform over two decades and scaled so that a cell of median library size has so many counts in the
+ * mean, the library size l log-normal (deviation 0.5 of its log, median 1), counts Poisson or negative binomial
+ * (variance m + 0.3 m^2). Forces: normal with deviation s within cells and s / 6 between, zero diagonals; a share of
+ * the pairs has them, the same pairs within and between, but where "apart" says that the two are drawn independently.
  *
- *   build/counts [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]      EXPERIMENT: recovery permuted knockout
+ *   build/truth_counts [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]      EXPERIMENT: recovery permuted knockout
  *
  * Seeds 1-5, and 11-15 as a fresh set. SPDX-License-Identifier: MIT */
 #include "truth.h"
@@ -15,13 +15,13 @@ static const double level_counts[LEVELS] = {100, 300, 1000, 5000};
 static const char *const level_name[LEVELS] = {"100", "300", "1000", "5000"};
 
 enum { RECOMMENDED, DEFAULT_010, CORRELATION, PARTIAL, UNTRAINED, EXACT, ORTHANT, METHODS };
-static const char *const method_name[METHODS + 1] = {"recommended",         "default of 0.1.0", "plain correlation",
-                                                     "partial correlation", "untrained",        "exact form",
-                                                     "orthant form",        NULL};
+static const char *const method_name[METHODS + 1] = {
+    "recommended", "default of 0.1.0", "plain correlation", "partial correlation",
+    "untrained",   "exact form",       "orthant form",      NULL};
 
 typedef struct seen {
     setting set;
-    double dispersion;    /* of the negative binomial; 0: Poisson */
+    double dispersion;     /* of the negative binomial; 0: Poisson */
     double bar[LEVELS][2]; /* asked of the recommended fit; 0: nothing */
 } seen;
 
@@ -40,9 +40,15 @@ enum { EXPERIMENTS = sizeof experiments / sizeof experiments[0] };
 
 #define seeds (quick ? 1 : SEEDS)
 /* Only what is asked of is tried on the fresh seeds too. */
-static int sets_of(const seen *how) { return quick || !(how->bar[0][0] > 0) ? 1 : 2; }
+static int sets_of(const seen *how)
+{
+    return quick || !(how->bar[0][0] > 0) ? 1 : 2;
+}
 
-static uint64_t seed_of(int64_t run) { return (uint64_t)(run < SEEDS ? 1 + run : 11 + run - SEEDS); }
+static uint64_t seed_of(int64_t run)
+{
+    return (uint64_t)(run < SEEDS ? 1 + run : 11 + run - SEEDS);
+}
 
 /* The scale of each gene's rate (n) at so many counts a cell. */
 static void gene_scales(cel_mat x, int orthant, double counts, uint64_t seed, double *mu)
@@ -167,9 +173,9 @@ static void sparsest(cel_mat f, const double *v)
     cel_mat_free(&left);
 }
 
-/* The exact form on the recommended rows. These have no part along the size direction u, which it would read as a force:
- * it sees them in n - 1 coordinates, by the reflection that takes u to the last axis. Its forces come back the same way,
- * in partial-correlation units, and in the gauge u c^T + c u^T of the least sum of absolute values. */
+/* The exact form on the recommended rows. These have no part along the size direction u, which it would read as a
+ * force: it sees them in n - 1 coordinates, by the reflection that takes u to the last axis. Its forces come back the
+ * same way, in partial-correlation units, and in the gauge u c^T + c u^T of the least sum of absolute values. */
 static void exact_fit(const slide *s, fitted *out)
 {
     int64_t n = s->x.cols, i, a, b, r;
@@ -192,8 +198,9 @@ static void exact_fit(const slide *s, fitted *out)
         cel_mat f = cel_mat_block(force, r * n, 0, n, n);
         for (a = 0; a + 1 < n; a++)
             for (b = 0; b + 1 < n; b++)
-                f.data[a * n + b] = (cel_real)((double)cel_model_force(&out->model, r).data[a * (n - 1) + b] / (double)(n - 1) -
-                                               (!r && a == b ? 0.5 : 0));
+                f.data[a * n + b] =
+                    (cel_real)((double)cel_model_force(&out->model, r).data[a * (n - 1) + b] / (double)(n - 1) -
+                               (!r && a == b ? 0.5 : 0));
         for (turn = 0; turn < 2; turn++) {
             for (a = 0; a < n; a++) {
                 double dot = 0;
@@ -239,8 +246,8 @@ static void answer(int method, const slide *s, uint64_t seed, int errors, fitted
             return;
         }
         out->rows = log_rows(s, 0);
-        correlate(out->rows, &s->relations, method == PARTIAL ? PARTIAL_ALL : PLAIN, cel_mat_block(out->force, 0, 0, n, n),
-                  cel_mat_block(out->force, n, 0, n, n));
+        correlate(out->rows, &s->relations, method == PARTIAL ? PARTIAL_ALL : PLAIN,
+                  cel_mat_block(out->force, 0, 0, n, n), cel_mat_block(out->force, n, 0, n, n));
     }
 }
 
@@ -301,8 +308,7 @@ static void report_level(const seen *how, int level, const level_result *l)
             shown[2] = sqrt(sum[NULL_Z] / sum[NULL_PAIRS]);
             shown[3] = sum[CALLS] / (double)runs;
             for (k = 0; k < 4; k++)
-                value(calibration_name[half], name, "recommended", r ? "inter" : "intra",
-                      figure[k], shown[k]);
+                value(calibration_name[half], name, "recommended", r ? "inter" : "intra", figure[k], shown[k]);
         }
 }
 
@@ -386,7 +392,10 @@ enum { KNOCKED = 6, GRID = 6 };
 enum { BY_RECOMMENDED, BY_010, BY_NOTHING, PREDICTORS };
 static const char *const predictor_name[PREDICTORS + 1] = {"recommended", "default of 0.1.0", "no effect", NULL};
 
-static int64_t knocked_cell(int64_t i) { return (5 + 10 * (i / GRID)) * 60 + 5 + 10 * (i % GRID); }
+static int64_t knocked_cell(int64_t i)
+{
+    return (5 + 10 * (i / GRID)) * 60 + 5 + 10 * (i % GRID);
+}
 
 /* The mean effect (S x n) of holding gene at value[i] in cell knocked_cell(i). */
 static void effect_of(const cel_model *model, const cel_relations *relations, cel_mat x, int64_t gene,
@@ -425,8 +434,7 @@ static void typical(const cel_real *x, const cel_real *change, int64_t n, const 
 {
     double sum = 0, root = sqrt((double)n);
     int64_t k;
-    for (k = 0; k < n; k++)
-        sum += q[k] = mu[k] * exp(0.8 * root * ((double)x[k] + (change ? (double)change[k] : 0)));
+    for (k = 0; k < n; k++) sum += q[k] = mu[k] * exp(0.8 * root * ((double)x[k] + (change ? (double)change[k] : 0)));
     for (k = 0; k < n; k++) q[k] *= target / sum;
 }
 
@@ -456,7 +464,8 @@ static knocked knock(uint64_t seed)
     planted p = plant_tissue(&how->set, seed);
     int64_t n = how->set.genes, S = p.tissue.x.rows, i, k, g, c, e, near_count = 0, at[KNOCKED], m;
     int32_t *near = (int32_t *)get(S, sizeof(int32_t));
-    double mu[64], q[64], after[64], hold[GRID * GRID], dose[GRID * GRID], *store[2][PREDICTORS], t, root = sqrt((double)n);
+    double mu[64], q[64], after[64], hold[GRID * GRID], dose[GRID * GRID], *store[2][PREDICTORS], t,
+        root = sqrt((double)n);
     cel_mat effect = new_mat(S, n), moved = new_mat(S, n);
     const cel_csr *w = p.tissue.relations.at[1].w;
     fitted fit[2];
@@ -509,8 +518,7 @@ static knocked knock(uint64_t seed)
                     hold[i] = v / sqrt(length);
                 }
             }
-            if (m < BY_NOTHING)
-                effect_of(&f->model, &p.seen.relations, f->rows, a, hold, 8, seed, effect);
+            if (m < BY_NOTHING) effect_of(&f->model, &p.seen.relations, f->rows, a, hold, 8, seed, effect);
             for (c = 0; c < near_count; c++) {
                 int64_t cell = near[c];
                 double length = 0, before, now;
@@ -521,7 +529,8 @@ static knocked knock(uint64_t seed)
                 for (k = 0; k < n; k++) store[0][m][(g * n + k) * near_count + c] = log1p(after[k]) - log1p(q[k]);
                 if (m == BY_NOTHING) continue;
                 for (before = now = 0, k = 0; k < n; k++) {
-                    double unit = m == BY_RECOMMENDED ? f->scaling.scale[k] * f->scaling.cell[cell].length : sqrt(length);
+                    double unit =
+                        m == BY_RECOMMENDED ? f->scaling.scale[k] * f->scaling.cell[cell].length : sqrt(length);
                     q[k] = target / p.seen.total[cell] * (double)p.seen.x.data[cell * n + k];
                     after[k] = fmax(0, (1 + q[k]) * exp(unit * (double)effect.data[cell * n + k]) - 1);
                     before += q[k];
@@ -593,7 +602,8 @@ static void tables(void)
             printf(" %s / %s |", short_number(sum[0], text[0]), short_number(sum[1], text[1]));
         }
     }
-    printf("\n\nCalls at q < .05, intra / inter, %d seeds together\n\n| tissue, counts | false discovery proportion | power | "
+    printf("\n\nCalls at q < .05, intra / inter, %d seeds together\n\n| tissue, counts | false discovery proportion | "
+           "power | "
            "deviation of null z | calls a slide |\n|---|---|---|---|---|\n",
            seeds);
     for (k = 0; k < EXPERIMENTS; k++)
@@ -603,7 +613,8 @@ static void tables(void)
             snprintf(name, sizeof name, "%s, %s", experiments[k].set.name, level_name[level]);
             printf("| %s |", name);
             for (m = 0; m < 4; m++)
-                printf(" %s / %s |", short_number(found("calibration", name, "recommended", "intra", figure[m]), text[0]),
+                printf(" %s / %s |",
+                       short_number(found("calibration", name, "recommended", "intra", figure[m]), text[0]),
                        short_number(found("calibration", name, "recommended", "inter", figure[m]), text[1]));
             printf("\n");
         }
@@ -653,7 +664,8 @@ static void asked_all(void)
 
 int main(int argc, char **argv)
 {
-    static const experiment all[] = {{"recovery", recovery}, {"permuted", permuted}, {"knockout", knockout}, {NULL, NULL}};
+    static const experiment all[] = {
+        {"recovery", recovery}, {"permuted", permuted}, {"knockout", knockout}, {NULL, NULL}};
     run_experiments(argc, argv, all);
     tables();
     asked_all();

@@ -2,11 +2,11 @@
  * "Hold three, predict the fourth": of each mutant three of the four mean profiles are given, and the change of the
  * fourth against its own wild-type controls is predicted, by what was learned from wild-type embryos alone: 28 tasks.
  * Ours: the measured fit on standardised intensities, rows of any length, the chain of neighbours along the axis; the
- * fourth gene is solved for along the whole axis at once. Its settings (ridge, neighbours or none) are those that predict
- * held-out wild-type embryos best, a whole profile from the other three; every setting tried is in the CSV. Beside it
- * the law of differences from the mean profile, one mean a position, its settings picked the same way.
+ * fourth gene is solved for along the whole axis at once. Its settings (ridge, neighbours or none) are those that
+ * predict held-out wild-type embryos best, a whole profile from the other three; every setting tried is in the CSV.
+ * Beside it the law of differences from the mean profile, one mean a position, its settings picked the same way.
  *
- *   build/gap [--data DIR] [--csv FILE] [--quick]
+ *   build/truth_gap [--data DIR] [--csv FILE] [--quick]
  *
  * SPDX-License-Identifier: MIT */
 #include "truth.h"
@@ -18,7 +18,7 @@ static const char *const gene_name[GENES] = {"Hb", "Kr", "Gt", "Kni"};
 static const char *const mutant_name[MUTANTS] = {"bcd", "bcd_nos_tsl", "bcd_only", "bcd_osk", "bcd_tsl", "osk", "tsl"};
 
 static int64_t embryos;
-static profile *embryo;          /* intensities over the range of the file's mean wild-type profile */
+static profile *embryo;      /* intensities over the range of the file's mean wild-type profile */
 static int *mutant, *series; /* (embryos) -1: wild type; labels */
 
 /* ---- data ---- */
@@ -81,10 +81,14 @@ static int64_t list_of(int which, int64_t *list)
 /* ---- predictors: from the other genes' profiles to the change of gene a ---- */
 
 enum { NOTHING, LINEAR, QUADRATIC, LOCAL, OURS, OURS_BY_POSITION, PREDICTORS };
-static const char *const predictor_name[PREDICTORS + 2] = {"no effect",       "linear regression",
-                                                           "quadratic regression", "slopes local in position",
-                                                           "ours",            "ours with a mean by position",
-                                                           "split halves (ceiling)", NULL};
+static const char *const predictor_name[PREDICTORS + 2] = {"no effect",
+                                                           "linear regression",
+                                                           "quadratic regression",
+                                                           "slopes local in position",
+                                                           "ours",
+                                                           "ours with a mean by position",
+                                                           "split halves (ceiling)",
+                                                           NULL};
 
 enum { TERMS = 10 }; /* 1, three genes, their squares and products */
 static int terms_of(int predictor, int a, const double *x, double *term)
@@ -154,7 +158,8 @@ static law fit_law(const int64_t *list, int64_t count, choice how)
     slide s = CEL_ZERO;
     fitted f;
     profile mean;
-    int64_t k, cells = count * POINTS, edges = 0, *from = (int64_t *)get(4 * cells, sizeof(int64_t)), *to = from + 2 * cells;
+    int64_t k, cells = count * POINTS, edges = 0, *from = (int64_t *)get(4 * cells, sizeof(int64_t)),
+               *to = from + 2 * cells;
     int i, g, h;
     double overall[GENES] = {0}, shift = 0, best = 0;
     mean_of(list, count, mean);
@@ -165,7 +170,8 @@ static law fit_law(const int64_t *list, int64_t count, choice how)
         for (i = 0; i < POINTS; i++) {
             int64_t cell = k * POINTS + i;
             for (g = 0; g < GENES; g++)
-                s.x.data[cell * GENES + g] = (cel_real)(embryo[list[k]][i][g] - (how.by_position ? mean[i][g] : overall[g]));
+                s.x.data[cell * GENES + g] =
+                    (cel_real)(embryo[list[k]][i][g] - (how.by_position ? mean[i][g] : overall[g]));
             if (i) from[edges] = cell - 1, to[edges++] = cell, from[edges] = cell, to[edges++] = cell - 1;
         }
     for (g = 0; g < GENES; g++) {
@@ -182,11 +188,12 @@ static law fit_law(const int64_t *list, int64_t count, choice how)
     s.tile = (int32_t *)get(cells, sizeof(int32_t));
     s.tiles = 1;
     flat_fit(&s, s.x, how.ridge, CEL_SCORE_FIELD_SHARED, 0, &f);
-    /* The diagonal of F_0 comes in the gauge of trace 0; its true height is where A_ab / sqrt(A_aa A_bb) is as reported,
-     * by the pair that says it best. */
+    /* The diagonal of F_0 comes in the gauge of trace 0; its true height is where A_ab / sqrt(A_aa A_bb) is as
+     * reported, by the pair that says it best. */
     for (g = 0; g < GENES; g++)
         for (h = g + 1; h < GENES; h++) {
-            double a = (double)f.model.force.data[g * (GENES + 1)] / GENES, b = (double)f.model.force.data[h * (GENES + 1)] / GENES;
+            double a = (double)f.model.force.data[g * (GENES + 1)] / GENES,
+                   b = (double)f.model.force.data[h * (GENES + 1)] / GENES;
             double p = (double)f.force.data[g * GENES + h], ab = (double)f.model.force.data[g * GENES + h] / GENES / p;
             if (fabs(p) <= best) continue;
             best = fabs(p);
@@ -245,7 +252,9 @@ static void predict(const predictors *p, int predictor, int a, const profile fro
     profile change;
     for (i = 0; i < POINTS; i++) {
         double before[TERMS], after[TERMS];
-        const double *beta = predictor == QUADRATIC ? p->quadratic[a] : predictor == LOCAL ? p->local[a][i] : p->linear[a];
+        const double *beta = predictor == QUADRATIC ? p->quadratic[a]
+                             : predictor == LOCAL   ? p->local[a][i]
+                                                    : p->linear[a];
         int terms = terms_of(predictor, a, from[i], before);
         terms_of(predictor, a, to[i], after);
         out[i] = 0;
@@ -259,8 +268,8 @@ static void predict(const predictors *p, int predictor, int a, const profile fro
 
 /* ---- settings, from wild-type embryos alone ---- */
 
-/* Squared error of held-out wild-type embryos' whole profiles, each gene along the whole axis from the other three, over
- * its variance: geometric mean over genes. `apart`: of the embryo's difference from the mean profile, instead. */
+/* Squared error of held-out wild-type embryos' whole profiles, each gene along the whole axis from the other three,
+ * over its variance: geometric mean over genes. `apart`: of the embryo's difference from the mean profile, instead. */
 static double held_out(choice how, int apart, const int64_t *wild, int64_t count)
 {
     double error[GENES] = {0}, nothing[GENES] = {0}, product = 1, overall[GENES];
@@ -368,8 +377,7 @@ static void picture(const predictors *p)
     for (e = 0; e < count; e++) { /* every control embryo */
         profile change;
         memset(change, 0, sizeof change);
-        for (i = 0; i < POINTS; i++)
-            change[i][GT] = -embryo[list[e]][i][GT], change[i][KNI] = -embryo[list[e]][i][KNI];
+        for (i = 0; i < POINTS; i++) change[i][GT] = -embryo[list[e]][i][GT], change[i][KNI] = -embryo[list[e]][i][KNI];
         complete(&p->law[0], KR, change);
         for (i = 0; i < POINTS; i++) kr[i * count + e] = embryo[list[e]][i][KR] + change[i][KR];
     }
@@ -460,8 +468,10 @@ static void gap(void)
         }
         if (i != NOTHING) {
             value("tasks", "28 tasks", predictor_name[i], "all", "better_than_no_effect", better(result[i].ratio));
-            value("tasks", "28 tasks", predictor_name[i], "all", "geometric_mean_ratio", geometric(result[i].ratio, TASKS));
-            value("tasks", "28 tasks", predictor_name[i], "all", "median_correlation", quantile(result[i].r, TASKS, 0.5));
+            value("tasks", "28 tasks", predictor_name[i], "all", "geometric_mean_ratio",
+                  geometric(result[i].ratio, TASKS));
+            value("tasks", "28 tasks", predictor_name[i], "all", "median_correlation",
+                  quantile(result[i].r, TASKS, 0.5));
             value("tasks", "28 tasks", predictor_name[i], "all", "sign_right", result[i].right / result[i].large);
         }
         if (i != NOTHING && i != PREDICTORS) {
@@ -472,7 +482,8 @@ static void gap(void)
         }
         for (m = 0; m < MUTANTS; m++)
             for (a = 0; a < GENES && i != NOTHING; a++)
-                value("task", mutant_name[m], predictor_name[i], gene_name[a], "error_ratio", result[i].ratio[m * GENES + a]);
+                value("task", mutant_name[m], predictor_name[i], gene_name[a], "error_ratio",
+                      result[i].ratio[m * GENES + a]);
     }
     picture(&p);
     free(again);
@@ -484,28 +495,34 @@ int main(int argc, char **argv)
     static const experiment all[] = {{"gap", gap}, {NULL, NULL}};
     static const char *const task[] = {"28 tasks", NULL}, *const places[] = {"45-53", "55-62", "62-70", "70-80", NULL};
     static const char *const shown[] = {"no effect", "Kni and Gt held at 0", "osk mutant", NULL};
-    static const char *const figure[] = {"better_than_no_effect", "better_low", "better_high", "geometric_mean_ratio",
-                                         "ratio_low", "ratio_high", "median_correlation", "sign_right"};
+    static const char *const figure[] = {"better_than_no_effect", "better_low", "better_high",
+                                         "geometric_mean_ratio",  "ratio_low",  "ratio_high",
+                                         "median_correlation",    "sign_right"};
     int i, k, m;
     char text[24];
     run_experiments(argc, argv, all);
     if (!(found("tasks", task[0], "ours", "all", "sign_right") <= 1)) return 0;
-    printf("\nGap genes: hold three, predict the fourth; 7 mutants x 4 genes\n\n| method | better than no effect | 95 %% low | "
-           "high | geometric mean ratio of errors | 95 %% low | high | median correlation | sign right where the change is > .1 "
+    printf("\nGap genes: hold three, predict the fourth; 7 mutants x 4 genes\n\n| method | better than no effect | 95 "
+           "%% low | "
+           "high | geometric mean ratio of errors | 95 %% low | high | median correlation | sign right where the "
+           "change is > .1 "
            "|\n|---|---|---|---|---|---|---|---|---|\n| no effect | - | - | - | 1 | - | - | - | - |\n");
     for (i = 1; i <= PREDICTORS; i++) {
         printf("| %s |", predictor_name[i]);
-        for (k = 0; k < 8; k++) printf(" %s |", short_number(found("tasks", task[0], predictor_name[i], "all", figure[k]), text));
+        for (k = 0; k < 8; k++)
+            printf(" %s |", short_number(found("tasks", task[0], predictor_name[i], "all", figure[k]), text));
         printf("\n");
     }
-    printf("\nSquared error over that of no effect (ours / linear / quadratic)\n\n| mutant | Hb | Kr | Gt | Kni |\n|---|---|---|---|---|\n");
+    printf("\nSquared error over that of no effect (ours / linear / quadratic)\n\n| mutant | Hb | Kr | Gt | Kni "
+           "|\n|---|---|---|---|---|\n");
     for (m = 0; m < MUTANTS; m++) {
         printf("| %s |", mutant_name[m]);
         for (k = 0; k < GENES; k++)
             for (i = 0; i < 3; i++) {
                 static const int order[3] = {OURS, LINEAR, QUADRATIC};
                 printf("%s%s%s", i ? " / " : " ",
-                       short_number(found("task", mutant_name[m], predictor_name[order[i]], gene_name[k], "error_ratio"), text),
+                       short_number(
+                           found("task", mutant_name[m], predictor_name[order[i]], gene_name[k], "error_ratio"), text),
                        i == 2 ? " |" : "");
             }
         printf("\n");
@@ -514,9 +531,12 @@ int main(int argc, char **argv)
            found("picked", "ours", "ours", "all", "ridge"),
            found("picked", "ours", "ours", "all", "neighbours") > 0 ? "chain" : "no neighbours",
            found("picked", predictor_name[OURS_BY_POSITION], "ours", "all", "ridge"),
-           found("picked", predictor_name[OURS_BY_POSITION], "ours", "all", "neighbours") > 0 ? "chain" : "no neighbours");
-    table("Kr, by % egg length: change in the osk mutant, which lacks Kni and posterior Gt, and as predicted in wild-type "
-          "embryos", "kr", "change", "Kr", places, shown);
+           found("picked", predictor_name[OURS_BY_POSITION], "ours", "all", "neighbours") > 0 ? "chain"
+                                                                                              : "no neighbours");
+    table("Kr, by % egg length: change in the osk mutant, which lacks Kni and posterior Gt, and as predicted in "
+          "wild-type "
+          "embryos",
+          "kr", "change", "Kr", places, shown);
     asked_title();
     asked("gap genes: tasks of 28 better than no effect", found("tasks", task[0], "ours", "all", figure[0]), 1, 18);
     asked_total();

@@ -2,10 +2,11 @@
  * and two of a mechanistic simulation with ligands and receptors; and a hard negative of scMultiSim, where the right
  * answer is few or no calls.
  *
- *   build/misty [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]      EXPERIMENT: synthetic mechanistic negative
+ *   build/truth_misty [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]      EXPERIMENT: synthetic mechanistic negative
  *
- * Truth is directed and the model is not: pairs of genes are scored by the size of the force (of a regression the larger
- * of the two coefficients), present if an edge runs either way; regressions on the ten tissues by direction. SPDX-License-Identifier: MIT */
+ * Truth is directed and the model is not: pairs of genes are scored by the size of the force (of a regression the
+ * larger of the two coefficients), present if an edge runs either way; regressions on the ten tissues by direction.
+ * SPDX-License-Identifier: MIT */
 #include "truth.h"
 
 enum { TISSUES = 10, MOST = 32 };
@@ -55,8 +56,23 @@ static slide one_part(const char *name, int64_t part, const char *const *without
     return s;
 }
 
-enum { PLAIN_LOG, PARTIAL_LOG, PLAIN_TYPE, LINEAR_MISTY, LINEAR_TYPE, DEFAULT_010, ORTHANT_010, INTENSITY, INTENSITY_TYPE,
-       FADING, FADING_TYPE, FADING_LOG, FLAT, AS_COUNTS, METHODS };
+enum {
+    PLAIN_LOG,
+    PARTIAL_LOG,
+    PLAIN_TYPE,
+    LINEAR_MISTY,
+    LINEAR_TYPE,
+    DEFAULT_010,
+    ORTHANT_010,
+    INTENSITY,
+    INTENSITY_TYPE,
+    FADING,
+    FADING_TYPE,
+    FADING_LOG,
+    FLAT,
+    AS_COUNTS,
+    METHODS
+};
 static const char *const method_name[METHODS + 1] = {"plain correlation (log)",
                                                      "partial correlation (log)",
                                                      "plain correlation by type",
@@ -86,7 +102,8 @@ static void answer(int method, const slide *near, const slide *far, fitted *out)
 {
     int by_type = method == PLAIN_TYPE || method == LINEAR_TYPE || method == INTENSITY_TYPE || method == FADING_TYPE ||
                   method == AS_COUNTS;
-    const slide *s = method == LINEAR_MISTY || method == LINEAR_TYPE || method == FADING || method == FADING_TYPE || method == FADING_LOG
+    const slide *s = method == LINEAR_MISTY || method == LINEAR_TYPE || method == FADING || method == FADING_TYPE ||
+                             method == FADING_LOG
                          ? far
                          : near;
     int64_t n = s->x.cols, i;
@@ -112,9 +129,9 @@ static void answer(int method, const slide *near, const slide *far, fitted *out)
         out->rows = x;
         check(cel_mat_new(2 * n, n, &out->force), "memory");
         correlate(x, &s->relations,
-                  method == PARTIAL_LOG                                ? PARTIAL_ALL
+                  method == PARTIAL_LOG                             ? PARTIAL_ALL
                   : method == LINEAR_MISTY || method == LINEAR_TYPE ? NODEWISE
-                                                                       : PLAIN,
+                                                                    : PLAIN,
                   cel_mat_block(out->force, 0, 0, n, n), cel_mat_block(out->force, n, 0, n, n));
     }
 }
@@ -180,14 +197,15 @@ static void report(const char *experiment, const char *setting, int method, cons
         value(experiment, setting, method_name[method], force, "area_under_precision_recall", pr);
         if (!all[0].tests) continue;
         value(experiment, setting, method_name[method], force, "calls", calls);
-        value(experiment, setting, method_name[method], force, "share_of_calls_not_planted", calls > 0 ? wrong / calls : 0);
+        value(experiment, setting, method_name[method], force, "share_of_calls_not_planted",
+              calls > 0 ? wrong / calls : 0);
     }
 }
 
 static void synthetic(void)
 {
-    static const int methods[] = {PLAIN_LOG, PARTIAL_LOG, LINEAR_MISTY, LINEAR_TYPE, DEFAULT_010, ORTHANT_010, INTENSITY,
-                                  INTENSITY_TYPE, FLAT, AS_COUNTS};
+    static const int methods[] = {PLAIN_LOG,   PARTIAL_LOG, LINEAR_MISTY,   LINEAR_TYPE, DEFAULT_010,
+                                  ORTHANT_010, INTENSITY,   INTENSITY_TYPE, FLAT,        AS_COUNTS};
     enum { SHOWN = sizeof methods / sizeof methods[0] };
     scored all[SHOWN][TISSUES];
     planted_edges *truth;
@@ -233,8 +251,8 @@ static void synthetic(void)
 
 static void mechanistic(void)
 {
-    static const int methods[] = {PLAIN_LOG, PARTIAL_LOG, PLAIN_TYPE, LINEAR_MISTY, LINEAR_TYPE, DEFAULT_010, INTENSITY,
-                                  INTENSITY_TYPE, FLAT, FADING, FADING_TYPE, FADING_LOG};
+    static const int methods[] = {PLAIN_LOG, PARTIAL_LOG,    PLAIN_TYPE, LINEAR_MISTY, LINEAR_TYPE, DEFAULT_010,
+                                  INTENSITY, INTENSITY_TYPE, FLAT,       FADING,       FADING_TYPE, FADING_LOG};
     enum { SHOWN = sizeof methods / sizeof methods[0] };
     static const char *const ligands[] = {"L1", "L2", "L3", "L4", "L5", NULL};
     static const char *const tissue_name[2] = {"tissue 1", "tissue 2"};
@@ -255,7 +273,8 @@ static void mechanistic(void)
         a = column_of(&s, field(&line));
         b = column_of(&s, field(&line));
         for (r = 0; r < 2; r++)
-            if (!strcmp(field(&line), "1")) truth->edge[r][a * truth->genes + b] = truth->edge[r][b * truth->genes + a] = 1;
+            if (!strcmp(field(&line), "1"))
+                truth->edge[r][a * truth->genes + b] = truth->edge[r][b * truth->genes + a] = 1;
     }
     cel_file_free(text);
     free_slide(&s);
@@ -306,7 +325,8 @@ static void negative(void)
         b = column_of(&s, field(&line));
         size = fabs((double)f.force.data[(n + a) * n + b]);
         for (r = 0; r < n * n; r++) above += r % n > r / n && fabs((double)f.force.data[n * n + r]) > size;
-        value("negative", k == 1 ? "planted pair 1" : "planted pair 2", "recommended", "inter", "rank_of_44850", above + 1);
+        value("negative", k == 1 ? "planted pair 1" : "planted pair 2", "recommended", "inter", "rank_of_44850",
+              above + 1);
     }
     cel_file_free(text);
     free_fitted(&f);
@@ -325,7 +345,8 @@ int main(int argc, char **argv)
     table("The same: area under precision and recall (base rates .18, .16)", "synthetic", "area_under_precision_recall",
           NULL, mean, method_name);
     table("Calls at q < .05 a tissue", "synthetic", "calls", NULL, mean, method_name);
-    table("Share of the calls that were not planted", "synthetic", "share_of_calls_not_planted", NULL, mean, method_name);
+    table("Share of the calls that were not planted", "synthetic", "share_of_calls_not_planted", NULL, mean,
+          method_name);
     table("MISTy's mechanistic tissues: area under the ROC curve (30 and 10 of 276 pairs)", "mechanistic",
           "area_under_roc", NULL, two, method_name);
     table("Its standard error", "mechanistic", "standard_error", NULL, two, method_name);
@@ -333,8 +354,8 @@ int main(int argc, char **argv)
           "area_under_precision_recall", NULL, two, method_name);
     table("A hard negative, 500 cells of 300 genes: calls at q < .05", "negative", "calls", NULL, hard, fit);
     asked_title();
-#define ASK(experiment, setting, method, force, bar)                                                            \
-    got = found(experiment, setting, method_name[method], force, "area_under_roc");                             \
+#define ASK(experiment, setting, method, force, bar)                                                                   \
+    got = found(experiment, setting, method_name[method], force, "area_under_roc");                                    \
     if (got <= 1) asked(experiment ", " setting ": " #method ", " force, got, 1, bar)
     ASK("synthetic", "mean of the tissues", INTENSITY, "intra", .80);
     ASK("synthetic", "mean of the tissues", INTENSITY, "inter", .80);

@@ -536,7 +536,8 @@ static void experiment_heldout(void)
                     for (i = 0; i < count;) { /* slides are contiguous */
                         int64_t j = i;
                         while (j < count && of[j] == of[i]) j++;
-                        permute_rows(cel_mat_block(s.coords, i, 0, j - i, s.coords.cols), NULL, (uint64_t)(10 * k + of[i]));
+                        permute_rows(cel_mat_block(s.coords, i, 0, j - i, s.coords.cols), NULL,
+                                     (uint64_t)(10 * k + of[i]));
                         i = j;
                     }
                 check(cel_graph_knn(s.coords, of, 6, 0, &s.graph, NULL), "graph");

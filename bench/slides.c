@@ -1,14 +1,14 @@
 /* Real slides, 60 genes by mean expression (osmFISH: its 33): what the neighbours add to the prediction of held-out
  * cells, calls at the true positions and at permuted ones, agreement of forces between sections or halves.
  *
- *   build/slides [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]     EXPERIMENT: heldout agreement likelihood genes
+ *   build/truth_slides [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]     EXPERIMENT: heldout agreement likelihood genes
  *
  * SPDX-License-Identifier: MIT */
 #include "truth.h"
 
 enum { TOP = 60, SLIDES = 6, ALSO = SLIDES + 1 };
-static const char *const slide_name[ALSO] = {"xenium_breast",  "merfish_mpoa",     "osmfish_cortex", "st_bcl4",
-                                             "st_her2_36slides", "negctrl_unstructured", NULL};
+static const char *const slide_name[ALSO] = {
+    "xenium_breast", "merfish_mpoa", "osmfish_cortex", "st_bcl4", "st_her2_36slides", "negctrl_unstructured", NULL};
 static const int64_t tile_side[SLIDES] = {6, 6, 6, 3, 2, 6};
 
 /* Folds are of consecutive tiles: numbered so that each is spread over the slide. */
@@ -148,13 +148,15 @@ static void heldout(void)
     memset(all, 0, sizeof all);
     OVER_SEEDS
     for (k = 0; k < 2 * SLIDES; k++)
-        if (have_data(slide_name[k / 2]) && !(quick && k / 2 != 2)) all[k / 2][k % 2] = look(k / 2, CEL_GENES_MEAN, k % 2);
+        if (have_data(slide_name[k / 2]) && !(quick && k / 2 != 2))
+            all[k / 2][k % 2] = look(k / 2, CEL_GENES_MEAN, k % 2);
     for (k = 0; k < SLIDES; k++) {
         if (!all[k][0].done) continue;
         tell("heldout", slide_name[k], "recommended", &all[k][0]);
         tell("heldout", slide_name[k], "positions permuted", &all[k][1]);
         value("heldout", slide_name[k], "linear, own genes", "all", "share_explained", all[k][0].linear[0]);
-        value("heldout", slide_name[k], "linear, own genes and neighbours", "all", "share_explained", all[k][0].linear[1]);
+        value("heldout", slide_name[k], "linear, own genes and neighbours", "all", "share_explained",
+              all[k][0].linear[1]);
     }
 }
 
@@ -216,75 +218,86 @@ static void agreement(void)
                 for (rel = 0; rel < 2; rel++) {
                     char name[64];
                     snprintf(name, sizeof name, "%s%s", method[m], permuted ? ", positions permuted" : "");
-                    value("agreement", slide_name[job], name, rel ? "inter" : "intra", "pearson", r[job][permuted][m][rel]);
+                    value("agreement", slide_name[job], name, rel ? "inter" : "intra", "pearson",
+                          r[job][permuted][m][rel]);
                 }
     }
 }
 
 /* ---- does a fitted law predict the other half better than no forces? ---- */
 
+/* The rows of a half of the slide (as half_slide cuts it), from the rows of the whole. */
+static cel_mat half_rows(const slide *whole, cel_mat rows, int which)
+{
+    double *at = (double *)get(whole->x.rows, sizeof(double)), middle;
+    cel_mat out = new_mat(rows.rows, rows.cols);
+    int64_t i;
+    out.rows = 0;
+    for (i = 0; i < rows.rows; i++) at[i] = (double)whole->coords.data[i * whole->coords.stride];
+    middle = quantile(at, rows.rows, 0.5);
+    for (i = 0; i < rows.rows; i++)
+        if ((at[i] >= middle) == which) {
+            out.rows++;
+            check(cel_mat_copy(cel_mat_block(rows, i, 0, 1, rows.cols),
+                               cel_mat_block(out, out.rows - 1, 0, 1, rows.cols)),
+                  "copy");
+        }
+    free(at);
+    return out;
+}
+
+/* Log pseudo-likelihood a cell of the right half under the law of the left half, and under none; the slide's own
+ * scaling is kept for both. method 0: the recommended rows and fit, 1: the default of 0.1.0. */
+static void judge_half(int k, int method, double *law, double *none)
+{
+    slide whole = real_slide(k, CEL_GENES_MEAN, 0), left = half_slide(k, 0, 0), right = half_slide(k, 1, 0);
+    cel_score_options options = CEL_ZERO;
+    cel_scaling scaling = CEL_ZERO;
+    cel_mat rows, half;
+    cel_model model, zero;
+    if (method)
+        rows = log_rows(&whole, 0);
+    else {
+        rows = new_mat(whole.x.rows, whole.x.cols);
+        check(cel_mat_copy(whole.x, rows), "copy");
+        check(cel_scaling_fit(rows, whole.total, NULL, NULL, &scaling, NULL), "scaling");
+        options = cel_score_measured(scaling.size);
+    }
+    options.ridge = CEL_SCORE_PICKED;
+    options.group = left.tile;
+    options.no_errors = 1;
+    half = half_rows(&whole, rows, 0);
+    check(cel_score_fit(&left.relations, half, &options, &model, NULL, NULL, NULL), "fit");
+    cel_mat_free(&half);
+    half = half_rows(&whole, rows, 1);
+    check(cel_model_new(rows.cols, 2, 0, &zero), "memory");
+    check(cel_score_pseudo_likelihood(&model, &right.relations, half, law, NULL, NULL), "likelihood");
+    check(cel_score_pseudo_likelihood(&zero, &right.relations, half, none, NULL, NULL), "likelihood");
+    cel_mat_free(&half);
+    cel_mat_free(&rows);
+    cel_model_free(&model);
+    cel_model_free(&zero);
+    cel_scaling_free(&scaling);
+    free_slide(&whole);
+    free_slide(&left);
+    free_slide(&right);
+}
+
 static void likelihood(void)
 {
     static const char *const method[2] = {"recommended", "default of 0.1.0"};
-    double got[3][2][2];
-    int k, done[3] = {0};
+    double got[6][2];
+    int job, done[6] = {0};
     OVER_SEEDS
-    for (k = 0; k < 3; k++) {
-        slide s, half;
-        cel_mat rows[2];
-        cel_scaling scaling;
-        int m;
-        int64_t i;
-        if (!have_data(slide_name[k]) || (quick && k != 2)) continue;
-        s = real_slide(k, CEL_GENES_MEAN, 0);
-        rows[0] = new_mat(s.x.rows, s.x.cols);
-        check(cel_mat_copy(s.x, rows[0]), "copy");
-        check(cel_scaling_fit(rows[0], s.total, NULL, NULL, &scaling, NULL), "scaling");
-        rows[1] = log_rows(&s, 0);
-        for (m = 0; m < 2; m++) {
-            /* Fitted to the left half; its law is asked about the right one, in whose rows the slide's scaling is kept. */
-            slide left = half_slide(k, 0, 0);
-            cel_score_options options = m ? (cel_score_options)CEL_ZERO : cel_score_measured(scaling.size);
-            cel_model none, law;
-            cel_mat of_half;
-            double *at = (double *)get(s.x.rows, sizeof(double)), middle;
-            int64_t count = 0, n = s.x.cols;
-            int which;
-            for (i = 0; i < s.x.rows; i++) at[i] = (double)s.coords.data[i * s.coords.stride];
-            middle = quantile(at, s.x.rows, 0.5);
-            check(cel_model_new(n, 2, 0, &none), "memory");
-            for (which = 0; which < 2; which++) {
-                half = half_slide(k, which, 0);
-                of_half = new_mat(half.x.rows, n);
-                for (count = i = 0; i < s.x.rows; i++)
-                    if ((at[i] >= middle) == which)
-                        check(cel_mat_copy(cel_mat_block(rows[m], i, 0, 1, n), cel_mat_block(of_half, count++, 0, 1, n)), "copy");
-                if (!which) {
-                    options.ridge = CEL_SCORE_PICKED;
-                    options.group = half.tile;
-                    options.no_errors = 1;
-                    check(cel_score_fit(&half.relations, of_half, &options, &law, NULL, NULL, NULL), "fit");
-                } else {
-                    check(cel_score_pseudo_likelihood(&law, &half.relations, of_half, &got[k][m][0], NULL, NULL), "likelihood");
-                    check(cel_score_pseudo_likelihood(&none, &half.relations, of_half, &got[k][m][1], NULL, NULL), "likelihood");
-                }
-                cel_mat_free(&of_half);
-                free_slide(&half);
-            }
-            cel_model_free(&none);
-            cel_model_free(&law);
-            free_slide(&left);
-            free(at);
-        }
-        for (m = 0; m < 2; m++) cel_mat_free(&rows[m]);
-        cel_scaling_free(&scaling);
-        free_slide(&s);
-        done[k] = 1;
+    for (job = 0; job < 6; job++) {
+        if (!have_data(slide_name[job / 2]) || (quick && job / 2 != 2)) continue;
+        judge_half(job / 2, job % 2, &got[job][0], &got[job][1]);
+        done[job] = 1;
     }
-    for (k = 0; k < 6; k++) {
-        if (!done[k / 2]) continue;
-        value("likelihood", slide_name[k / 2], method[k % 2], "fitted", "log_pseudo_likelihood", got[k / 2][k % 2][0]);
-        value("likelihood", slide_name[k / 2], method[k % 2], "no forces", "log_pseudo_likelihood", got[k / 2][k % 2][1]);
+    for (job = 0; job < 6; job++) {
+        if (!done[job]) continue;
+        value("likelihood", slide_name[job / 2], method[job % 2], "fitted", "log_pseudo_likelihood", got[job][0]);
+        value("likelihood", slide_name[job / 2], method[job % 2], "no forces", "log_pseudo_likelihood", got[job][1]);
     }
 }
 
@@ -298,20 +311,56 @@ static void genes(void)
     OVER_SEEDS
     for (job = 0; job < 8; job++)
         if (!quick && have_data(slide_name[job / 4]))
-            all[job / 4][job / 2 % 2][job % 2] = look(job / 4, job / 2 % 2 ? CEL_GENES_VARIABLE : CEL_GENES_MEAN, job % 2);
+            all[job / 4][job / 2 % 2][job % 2] =
+                look(job / 4, job / 2 % 2 ? CEL_GENES_VARIABLE : CEL_GENES_MEAN, job % 2);
     for (job = 0; job < 8; job++) {
         char name[64];
-        snprintf(name, sizeof name, "%s%s", job / 2 % 2 ? "most variable" : "highest mean", job % 2 ? ", permuted" : "");
+        snprintf(name, sizeof name, "%s%s", job / 2 % 2 ? "most variable" : "highest mean",
+                 job % 2 ? ", permuted" : "");
         if (all[job / 4][job / 2 % 2][job % 2].done)
             tell("genes", slide_name[job / 4], name, &all[job / 4][job / 2 % 2][job % 2]);
     }
 }
 
-static void row(const char *experiment, const char *name, const char *method, const char *figure, const char *const *force)
+static void row(const char *experiment, const char *name, const char *method, const char *figure,
+                const char *const *force)
 {
     char text[24];
     int k;
     for (k = 0; force[k]; k++) printf(" %s |", short_number(found(experiment, name, method, force[k], figure), text));
+}
+
+static void asked_all(void)
+{
+    static const double bar[3] = {-.50, -.43, -.33}, below[3] = {.03, .02, .03};
+    static const char *const relation[] = {"intra", "inter"};
+    double got;
+    char what[128];
+    int k, m;
+    asked_title();
+    for (k = 0; k < 3; k++) {
+        double off = found("heldout", slide_name[k], "recommended", "own genes", "log_residual_variance");
+        double on = found("heldout", slide_name[k], "recommended", "all genes next door", "log_residual_variance");
+        if (!(on <= 1)) continue;
+        snprintf(what, sizeof what, "%s: held-out log residual variance", slide_name[k]);
+        asked(what, on, -1, bar[k]);
+        snprintf(what, sizeof what, "%s: below inter off by", slide_name[k]);
+        asked(what, off - on, 1, below[k]);
+    }
+    for (k = 0; k < SLIDES; k++) {
+        got = found("heldout", slide_name[k], "positions permuted", "inter", "calls");
+        if (!(got >= 0)) continue;
+        snprintf(what, sizeof what, "%s: inter calls, positions permuted", slide_name[k]);
+        asked(what, got, -1, 1);
+    }
+    for (m = 0; m < 2; m++) {
+        got = found("heldout", slide_name[5], "recommended", relation[m], "calls");
+        if (got >= 0) asked(m ? "negctrl_unstructured: inter calls" : "negctrl_unstructured: intra calls", got, -1, 1);
+    }
+    got = found("agreement", slide_name[4], "recommended, positions permuted", "inter", "pearson");
+    if (got <= 1)
+        asked("st_her2, odd against even sections, positions permuted: size of inter agreement", fabs(got), -1, 0.05);
+    asked_total();
 }
 
 int main(int argc, char **argv)
@@ -322,13 +371,14 @@ int main(int argc, char **argv)
     static const char *const relation[] = {"intra", "inter", NULL}, *const whole[] = {"all", NULL};
     static const char *const halves[] = {"recommended", "recommended, positions permuted", "default of 0.1.0",
                                          "default of 0.1.0, positions permuted", NULL};
-    static const char *const law[] = {"recommended", "default of 0.1.0", NULL}, *const forces[] = {"fitted", "no forces", NULL};
-    static const char *const pick[] = {"highest mean", "highest mean, permuted", "most variable", "most variable, permuted", NULL};
-    static const double bar[3] = {-.50, -.43, -.33}, below[3] = {.03, .02, .03};
-    char what[128];
+    static const char *const law[] = {"recommended", "default of 0.1.0", NULL}, *const forces[] = {"fitted",
+                                                                                                   "no forces", NULL};
+    static const char *const pick[] = {"highest mean", "highest mean, permuted", "most variable",
+                                       "most variable, permuted", NULL};
     int k, m;
     run_experiments(argc, argv, all);
-    printf("\nHeld-out log residual variance a gene\n\n| slide | inter off | its diagonal | all | permuted: off | diagonal | all "
+    printf("\nHeld-out log residual variance a gene\n\n| slide | inter off | its diagonal | all | permuted: off | "
+           "diagonal | all "
            "|\n|---|---|---|---|---|---|---|\n");
     for (k = 0; k < SLIDES; k++) {
         printf("| %s |", slide_name[k]);
@@ -336,9 +386,10 @@ int main(int argc, char **argv)
         row("heldout", slide_name[k], "positions permuted", "log_residual_variance", step);
         printf("\n");
     }
-    printf("\nShare of a gene's held-out variance that is explained, median gene\n\n| slide | linear, own genes | linear, "
-           "neighbours too | ours: own genes | and the same gene next door | and all genes next door |\n"
-           "|---|---|---|---|---|---|\n");
+    printf(
+        "\nShare of a gene's held-out variance that is explained, median gene\n\n| slide | linear, own genes | linear, "
+        "neighbours too | ours: own genes | and the same gene next door | and all genes next door |\n"
+        "|---|---|---|---|---|---|\n");
     for (k = 0; k < SLIDES; k++) {
         printf("| %s |", slide_name[k]);
         row("heldout", slide_name[k], "linear, own genes", "share_explained", whole);
@@ -346,8 +397,9 @@ int main(int argc, char **argv)
         row("heldout", slide_name[k], "recommended", "share_explained", step);
         printf("\n");
     }
-    printf("\nCalls at q < .05\n\n| slide | intra | inter | permuted: intra | inter | deviation of inter z, permuted |\n"
-           "|---|---|---|---|---|---|\n");
+    printf(
+        "\nCalls at q < .05\n\n| slide | intra | inter | permuted: intra | inter | deviation of inter z, permuted |\n"
+        "|---|---|---|---|---|---|\n");
     for (k = 0; k < SLIDES; k++) {
         printf("| %s |", slide_name[k]);
         row("heldout", slide_name[k], "recommended", "calls", relation);
@@ -357,7 +409,8 @@ int main(int argc, char **argv)
     }
     table("Agreement of forces between odd and even sections, or left and right halves: correlation", "agreement",
           "pearson", NULL, slide_name, halves);
-    printf("\nLog pseudo-likelihood a cell of the right half, forces of the left half\n\n| slide | rows and fit | fitted | no "
+    printf("\nLog pseudo-likelihood a cell of the right half, forces of the left half\n\n| slide | rows and fit | "
+           "fitted | no "
            "forces |\n|---|---|---|---|\n");
     for (k = 0; k < 3; k++)
         for (m = 0; m < 2; m++) {
@@ -376,29 +429,6 @@ int main(int argc, char **argv)
             row("genes", slide_name[k], pick[m], "calls", relation);
             printf("\n");
         }
-    asked_title();
-    for (k = 0; k < 3; k++) {
-        double off = found("heldout", slide_name[k], "recommended", step[0], "log_residual_variance");
-        double on = found("heldout", slide_name[k], "recommended", step[2], "log_residual_variance");
-        if (!(on <= 1)) continue;
-        snprintf(what, sizeof what, "%s: held-out log residual variance", slide_name[k]);
-        asked(what, on, -1, bar[k]);
-        snprintf(what, sizeof what, "%s: below inter off by", slide_name[k]);
-        asked(what, off - on, 1, below[k]);
-    }
-    for (k = 0; k < SLIDES; k++) {
-        double got = found("heldout", slide_name[k], "positions permuted", "inter", "calls");
-        if (!(got >= 0)) continue;
-        snprintf(what, sizeof what, "%s: inter calls, positions permuted", slide_name[k]);
-        asked(what, got, -1, 1);
-    }
-    for (m = 0; m < 2; m++) {
-        double got = found("heldout", slide_name[5], "recommended", relation[m], "calls");
-        if (got >= 0) asked(m ? "negctrl_unstructured: inter calls" : "negctrl_unstructured: intra calls", got, -1, 1);
-    }
-    if (found("agreement", slide_name[4], halves[1], "inter", "pearson") <= 1)
-        asked("st_her2, odd against even sections, positions permuted: |agreement of inter|",
-              fabs(found("agreement", slide_name[4], halves[1], "inter", "pearson")), -1, 0.05);
-    asked_total();
+    asked_all();
     return 0;
 }

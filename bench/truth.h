@@ -51,7 +51,7 @@ static double pearson(const double *x, const double *y, int64_t count, double *s
     if (slope) *slope = xx > 0 ? xy / xx : NAN;
     /* Sums of rounding errors are no variance. */
     return xx > 1e-20 * (double)count * (1 + mx * mx) && yy > 1e-20 * (double)count * (1 + my * my) ? xy / sqrt(xx * yy)
-                                                                                                   : NAN;
+                                                                                                    : NAN;
 }
 
 typedef struct ranked {
@@ -149,10 +149,11 @@ static void line(const char *experiment, const char *setting, const char *method
     }
     if (failed < count || correlation) {
         result *r;
-        fprintf(csv ? csv : stdout, strchr(method, ',') ? "%s,\"%s\",\"%s\",%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n"
-                                                     : "%s,\"%s\",%s,%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n",
-                experiment, setting, method, force, figure, quantile(y, count, 0.5), quantile(y, count, 0.25), quantile(y, count, 0.75), (long long)failed,
-                (long long)count);
+        fprintf(csv ? csv : stdout,
+                strchr(method, ',') ? "%s,\"%s\",\"%s\",%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n"
+                                    : "%s,\"%s\",%s,%s,%s,%.4g,%.4g,%.4g,%lld,%lld\n",
+                experiment, setting, method, force, figure, quantile(y, count, 0.5), quantile(y, count, 0.25),
+                quantile(y, count, 0.75), (long long)failed, (long long)count);
         results = (result *)realloc(results, (size_t)(result_count + 1) * sizeof(result));
         if (!results) check(CEL_ERR_MEMORY, "results");
         r = results + result_count++;
@@ -173,7 +174,7 @@ static CEL_UNUSED void value(const char *experiment, const char *setting, const 
 }
 /* The median that was kept, NaN if none was. */
 static CEL_UNUSED double found(const char *experiment, const char *setting, const char *method, const char *force,
-                    const char *figure)
+                               const char *figure)
 {
     int64_t i;
     for (i = 0; i < result_count; i++) {
@@ -188,8 +189,10 @@ static CEL_UNUSED double found(const char *experiment, const char *setting, cons
 static CEL_UNUSED const char *short_number(double x, char *text)
 {
     if (!(x <= x)) return "-";
-    if (fabs(x) >= 100) snprintf(text, 24, "%.0f", x);
-    else if (fabs(x) >= 1) snprintf(text, 24, "%.2f", x);
+    if (fabs(x) >= 100)
+        snprintf(text, 24, "%.0f", x);
+    else if (fabs(x) >= 1)
+        snprintf(text, 24, "%.2f", x);
     else {
         char digits[16];
         snprintf(digits, sizeof digits, "%.3f", fabs(x));
@@ -222,8 +225,10 @@ static CEL_UNUSED void table(const char *title, const char *experiment, const ch
             }
             if (!any) printf("\n| %s |", methods[m]);
             any = 1;
-            if (force) printf(" %s |", short_number(x, text[0]));
-            else printf(" %s / %s |", short_number(x, text[0]), short_number(y, text[1]));
+            if (force)
+                printf(" %s |", short_number(x, text[0]));
+            else
+                printf(" %s / %s |", short_number(x, text[0]), short_number(y, text[1]));
         }
     }
     printf("\n");
@@ -232,7 +237,10 @@ static CEL_UNUSED void table(const char *title, const char *experiment, const ch
 
 /* What was asked and what was measured; a row each, the last line counts. sign +1: at least, -1: at most. */
 static int asked_count CEL_UNUSED, asked_met CEL_UNUSED;
-static CEL_UNUSED void asked_title(void) { printf("\n| asked | bar | measured | |\n|---|---|---|---|\n"); }
+static CEL_UNUSED void asked_title(void)
+{
+    printf("\n| asked | bar | measured | |\n|---|---|---|---|\n");
+}
 static CEL_UNUSED void asked(const char *what, double measured, int sign, double bar)
 {
     char text[2][24];
@@ -243,7 +251,10 @@ static CEL_UNUSED void asked(const char *what, double measured, int sign, double
            short_number(measured, text[1]), met ? "met" : "MISSED");
     fflush(stdout);
 }
-static CEL_UNUSED void asked_total(void) { printf("\n%d of %d met\n", asked_met, asked_count); }
+static CEL_UNUSED void asked_total(void)
+{
+    printf("\n%d of %d met\n", asked_met, asked_count);
+}
 
 /* ---- the programs: [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]; all of them if none is named ---- */
 
@@ -257,12 +268,17 @@ static CEL_UNUSED int run_experiments(int argc, char **argv, const experiment *a
 {
     int i, k, named = 0;
     for (i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--data") && i + 1 < argc) data_folder = argv[++i];
-        else if (!strcmp(argv[i], "--quick")) quick = 1;
-        else if (!strcmp(argv[i], "--csv") && i + 1 < argc) csv = fopen(argv[++i], "w");
-        else named++;
+        if (!strcmp(argv[i], "--data") && i + 1 < argc)
+            data_folder = argv[++i];
+        else if (!strcmp(argv[i], "--quick"))
+            quick = 1;
+        else if (!strcmp(argv[i], "--csv") && i + 1 < argc)
+            csv = fopen(argv[++i], "w");
+        else
+            named++;
     }
-    fprintf(csv ? csv : stdout, "experiment,setting,method,force,figure,median,lower_quartile,upper_quartile,failed,runs\n");
+    fprintf(csv ? csv : stdout,
+            "experiment,setting,method,force,figure,median,lower_quartile,upper_quartile,failed,runs\n");
     for (k = 0; all[k].name; k++) {
         int wanted = !named;
         double start = clock_of(2);
@@ -282,10 +298,10 @@ typedef struct slide {
     cel_mat x, coords; /* (S x n) counts or rows, (S x 2) */
     cel_csr graph;
     cel_relations relations;
-    double *total;                /* (S) counts over all measured genes */
-    int32_t *tile, *part, *type;  /* (S) labels: tiles, slides, types; NULL where there are none */
+    double *total;               /* (S) counts over all measured genes */
+    int32_t *tile, *part, *type; /* (S) labels: tiles, slides, types; NULL where there are none */
     int64_t tiles, parts, types;
-    char **gene;                  /* (n) names, or NULL */
+    char **gene; /* (n) names, or NULL */
 } slide;
 
 static void tile_slide(slide *s, int64_t side)
@@ -544,16 +560,17 @@ static CEL_UNUSED void neighbours(slide *s, int64_t k, int64_t side)
 
 /* ---- baselines ---- */
 
-/* PLAIN: correlations of genes within cells, and of a cell's with its neighbours' N = W X. PARTIAL: partial correlations
- * of [X, N], by the covariance of Ledoit and Wolf (2004). NODEWISE: row a has the coefficients of gene a regressed on
- * all else, standardised, with a light ridge: with a view of N that fades with distance a linear MISTy.
+/* PLAIN: correlations of genes within cells, and of a cell's with its neighbours' N = W X. PARTIAL: partial
+ * correlations of [X, N], by the covariance of Ledoit and Wolf (2004). NODEWISE: row a has the coefficients of gene a
+ * regressed on all else, standardised, with a light ridge: with a view of N that fades with distance a linear MISTy.
  * intra and inter (n x n), symmetric but for NODEWISE. */
 typedef enum baseline { PLAIN, PARTIAL_ALL, NODEWISE } baseline;
 static CEL_UNUSED void correlate(cel_mat x, const cel_relations *relations, baseline how, cel_mat intra, cel_mat inter)
 {
     int64_t n = x.cols, S = x.rows, w = 2 * n, i, a, b;
     cel_mat near = new_mat(S, n), solved = new_mat(w, w), inverse = new_mat(w, w);
-    double *z = (double *)get(w * S, sizeof(double)), *c = (double *)get(w * w, sizeof(double)); /* [gene][cell], [X, N] */
+    double *z = (double *)get(w * S, sizeof(double)),
+           *c = (double *)get(w * w, sizeof(double)); /* [gene][cell], [X, N] */
     check(cel_csr_mul(1, relations->at[1].w, x, 0, near), "neighbours");
     for (a = 0; a < w; a++) {
         double mean = 0, square = 0, *column = z + a * S;
@@ -625,7 +642,8 @@ static CEL_UNUSED void free_fitted(fitted *f)
 }
 /* The default for measured data: rows of the kind (log: intensities through log1p), centred by group (NULL: part), the
  * measured fit; errors: with tests and the table of shares. */
-static CEL_UNUSED void recommended(const slide *s, cel_kind kind, int log, const int32_t *group, int errors, fitted *out)
+static CEL_UNUSED void recommended(const slide *s, cel_kind kind, int log, const int32_t *group, int errors,
+                                   fitted *out)
 {
     cel_scaling_options how = CEL_ZERO;
     cel_score_options options;
@@ -650,8 +668,10 @@ static CEL_UNUSED void recommended(const slide *s, cel_kind kind, int log, const
     check(cel_mat_new(2 * s->x.cols, s->x.cols, &out->force), "memory");
     check(cel_mat_copy(out->report.partial, out->force), "copy");
 }
-/* The measured fit on rows whose lengths differ (the law in its Gaussian form, flat): standardised genes over sqrt(n). */
-static CEL_UNUSED void flat_fit(const slide *s, cel_mat rows, double ridge, cel_score_field field, int errors, fitted *out)
+/* The measured fit on rows whose lengths differ (the law in its Gaussian form, flat): standardised genes over
+ * sqrt(n). */
+static CEL_UNUSED void flat_fit(const slide *s, cel_mat rows, double ridge, cel_score_field field, int errors,
+                                fitted *out)
 {
     cel_score_options options = cel_score_measured(NULL);
     cel_moments *moments = (cel_moments *)get(s->tiles, sizeof *moments);
@@ -700,8 +720,8 @@ static CEL_UNUSED cel_mat log_rows(const slide *s, double target)
     int64_t i, k, zeros;
     for (i = 0; i < x.rows; i++)
         for (k = 0; k < x.cols; k++)
-            x.data[i * x.stride + k] = (cel_real)log1p((target > 0 ? target : 1e4) / s->total[i] *
-                                                       (double)s->x.data[i * s->x.stride + k]);
+            x.data[i * x.stride + k] =
+                (cel_real)log1p((target > 0 ? target : 1e4) / s->total[i] * (double)s->x.data[i * s->x.stride + k]);
     check(cel_slide_unit(x, NULL, &zeros, NULL), "rows");
     return x;
 }
