@@ -277,8 +277,8 @@ typedef struct level_result {
 } level_result;
 
 /* Seeds 1-5, 11-15, and all of them. */
-static const char *const recovery_name[3] = {"recovery", "recovery, fresh seeds", "recovery, all seeds"};
-static const char *const calibration_name[3] = {"calibration", "calibration, fresh seeds", "calibration, all seeds"};
+static const char *const recovery_name[3] = {"recovery", "recovery fresh seeds", "recovery all seeds"};
+static const char *const calibration_name[3] = {"calibration", "calibration fresh seeds", "calibration all seeds"};
 
 static void report_level(const seen *how, int level, const level_result *l)
 {
