@@ -7781,10 +7781,12 @@ static cel_status celi_rows_open(const cel_slide *s, cel_slide_rows *r, celi_poo
         if (type >= types) types = (int64_t)type + 1;
         r->slide[i] = slide;
         r->cell[i] = (int32_t)i;
-        for (j = 0; j < genes; j++) r->x.data[i * genes + j] = s->x.data[i * s->x.stride + r->gene[j]];
         memcpy(r->coords.data + i * r->coords.cols, s->coords.data + i * s->coords.stride,
                (size_t)r->coords.cols * sizeof(cel_real));
     }
+    CELI_OMP(omp parallel for schedule(static) private(j) if (cells * genes > CELI_FORK))
+    for (i = 0; i < cells; i++)
+        for (j = 0; j < genes; j++) r->x.data[i * genes + j] = s->x.data[i * s->x.stride + r->gene[j]];
     if (r->slides * types > cells)
         return celi_note(err, CEL_ERR_ARG, "more slides and types than cells");
     for (i = 0; i < cells; i++) group[i] = (int32_t)(r->slide[i] * types + (s->type ? s->type[i] : 0));
