@@ -996,6 +996,8 @@ CEL_API cel_status cel_model_new(int64_t genes, int64_t relations, int with_fiel
 CEL_API void cel_model_free(cel_model *m);
 /* The force of relation r: a view (n x n). */
 CEL_API cel_mat cel_model_force(const cel_model *m, int64_t r);
+/* The same of any matrix that is stacked like the forces, such as a report's se, q or partial (R n x n): a view. */
+CEL_API cel_mat cel_model_part(cel_mat stacked, int64_t r);
 /* Fixes the gauge (manual, section 1): subtracts c I from force 0 so that its trace is 0. Returns c. */
 CEL_API double cel_model_gauge(cel_model *m);
 /* Rows without a direction u (n, of unit length), such as the size of a cel_scaling, live on the sphere orthogonal to
@@ -8052,9 +8054,11 @@ CEL_API_DEF void cel_model_free(cel_model *m)
     memset(m, 0, sizeof *m);
 }
 
-CEL_API_DEF cel_mat cel_model_force(const cel_model *m, int64_t r)
+CEL_API_DEF cel_mat cel_model_force(const cel_model *m, int64_t r) { return cel_model_part(m->force, r); }
+
+CEL_API_DEF cel_mat cel_model_part(cel_mat stacked, int64_t r)
 {
-    return cel_mat_block(m->force, r * m->genes, 0, m->genes, m->genes);
+    return cel_mat_block(stacked, r * stacked.cols, 0, stacked.cols, stacked.cols);
 }
 
 CEL_API_DEF double cel_model_gauge(cel_model *m)

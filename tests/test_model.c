@@ -820,6 +820,7 @@ static void H4_H7_H19_model_file_holds_all(void)
     r.group = gene;
     OK_OR_RETURN(cel_model_write(path, &r, &err));
     OK_OR_RETURN(cel_model_read(path, &back, &err));
+    CHECK(cel_model_part(back.se, 1).data == back.se.data + 9 && cel_model_part(back.se, 1).rows == 3);
     CHECK(back.model.genes == 3 && back.model.relations == 2 && back.slides == 2 && !back.type && !back.q.data);
     CHECK(!memcmp(back.model.force.data, r.model.force.data, sizeof se) && !memcmp(back.se.data, se, sizeof se));
     CHECK(!memcmp(back.slide_field.data, field, sizeof field) && !memcmp(back.model.field, field + 2, 3 * sizeof *field));
