@@ -113,8 +113,7 @@ static void model_energy_and_gradient(void)
             int64_t cells = c == 6 ? 1500 : 40 + c, genes = 3 + c, r;
             double *expect = (double *)malloc((size_t)(cells * genes) * sizeof *expect), share[5], plain[5], h, h2, sum;
             double worst = 0, largest = 0;
-            cel_mat gradient, none;
-            memset(&none, 0, sizeof none);
+            cel_mat gradient = CEL_ZERO, none = CEL_ZERO;
             if (!tissue_new((uint64_t)c, cells, genes, relations, symmetric, c & 1, &t)) return;
             CHECK(expect && cel_mat_new(cells, genes, &gradient) == CEL_OK);
             sum = plain_energy(&t, plain, expect);

@@ -318,7 +318,7 @@ static void identity_of_cells(void)
     cel_relations relations, relations2;
     cel_sample_options o;
     cel_sample *a, *b;
-    cel_mat x, y;
+    cel_mat x = CEL_ZERO, y = CEL_ZERO;
     uint32_t id[] = {1, 2, 3};
     int32_t colour[4], colours;
     for (i = 0; i < 6; i++) row2[i] = row[i] - 1, col2[i] = col[i] - 1;

@@ -72,7 +72,7 @@ static int same_csr(const cel_csr *a, const cel_csr *b)
 
 static cel_csr copy_csr(const cel_csr *a)
 {
-    cel_csr t, b;
+    cel_csr t = CEL_ZERO, b = CEL_ZERO;
     CHECK(cel_csr_transpose(a, &t) == CEL_OK && cel_csr_transpose(&t, &b) == CEL_OK);
     cel_csr_free(&t);
     return b;
