@@ -78,7 +78,7 @@ def gap():
     axis.text(49, axis.get_ylim()[1] * 0.94, "the whole\nmap moves", ha="center", va="top", fontsize=8)
     axis.set_xlabel("position, % egg length")
     axis.set_ylabel("Kr")
-    axis.legend(fontsize=8, frameon=False, loc="upper left")
+    axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=1)
     figure.tight_layout()
     save(figure, "truth_gap.svg")
 
