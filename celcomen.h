@@ -2041,13 +2041,20 @@ static CEL_UNUSED cel_mat celi_pool_mat(celi_pool *pool, int64_t rows, int64_t c
     return a;
 }
 
-static CEL_UNUSED void celi_pool_free(celi_pool *pool)
+/* Frees the blocks of a pool that an object keeps by its last one. */
+static CEL_UNUSED void celi_chain_free(void *last)
 {
-    while (pool->last) {
-        void *block = pool->last;
-        pool->last = *(void **)block;
+    while (last) {
+        void *block = last;
+        last = *(void **)block;
         celi_free(block);
     }
+}
+
+static CEL_UNUSED void celi_pool_free(celi_pool *pool)
+{
+    celi_chain_free(pool->last);
+    pool->last = NULL;
     pool->status = CEL_OK;
 }
 
@@ -5188,9 +5195,7 @@ CEL_API_DEF cel_status cel_npz_get(cel_npz *z, const char *name, cel_npy *out, c
 
 CEL_API_DEF void cel_npz_free(cel_npz *z)
 {
-    celi_pool pool = CEL_ZERO;
-    pool.last = z->unpacked;
-    celi_pool_free(&pool);
+    celi_chain_free(z->unpacked);
     memset(z, 0, sizeof *z);
 }
 
@@ -5961,9 +5966,7 @@ CEL_API_DEF cel_status cel_table_parse(const void *bytes, size_t size, const cel
 
 CEL_API_DEF void cel_table_free(cel_table *table)
 {
-    celi_pool pool = CEL_ZERO;
-    pool.last = table->pool;
-    celi_pool_free(&pool);
+    celi_chain_free(table->pool);
     cel_mat_free(&table->x);
     cel_csr_free(&table->sparse);
     memset(table, 0, sizeof *table);
@@ -7847,9 +7850,7 @@ CEL_API_DEF cel_status cel_slide_prepare(const cel_slide *slide, const cel_slide
 
 CEL_API_DEF void cel_slide_rows_free(cel_slide_rows *rows)
 {
-    celi_pool pool = CEL_ZERO;
-    pool.last = rows->owned;
-    celi_pool_free(&pool);
+    celi_chain_free(rows->owned);
     cel_csr_free(&rows->graph);
     cel_scaling_free(&rows->scaling);
     memset(rows, 0, sizeof *rows);
@@ -8023,11 +8024,9 @@ CEL_API_DEF cel_status cel_relations_add(cel_relations *r, const char *name, cel
 
 CEL_API_DEF void cel_relations_free(cel_relations *r)
 {
-    celi_pool pool = CEL_ZERO;
     int64_t k;
     for (k = 0; k < 2 * r->count; k++) cel_csr_free(r->owned + k);
-    pool.last = r->memory;
-    celi_pool_free(&pool);
+    celi_chain_free(r->memory);
     memset(r, 0, sizeof *r);
 }
 
@@ -8726,9 +8725,7 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
 
 CEL_API_DEF void cel_model_record_free(cel_model_record *record)
 {
-    celi_pool pool = CEL_ZERO;
-    pool.last = record->owned;
-    celi_pool_free(&pool);
+    celi_chain_free(record->owned);
     memset(record, 0, sizeof *record);
 }
 
@@ -14395,12 +14392,10 @@ CEL_API_DEF cel_status cel_perturb_new(const cel_model *model, const cel_tissue 
 
 CEL_API_DEF void cel_perturb_free(cel_perturb *p)
 {
-    celi_pool pool = CEL_ZERO;
     if (!p) return;
     cel_relations_free(&p->relations[0]);
     cel_relations_free(&p->relations[1]);
-    pool.last = p->memory;
-    celi_pool_free(&pool);
+    celi_chain_free(p->memory);
     memset(p, 0, sizeof *p);
 }
 
@@ -14984,10 +14979,8 @@ CEL_API_DEF cel_status cel_perturb_run(const cel_perturb *p, const cel_perturb_o
 
 CEL_API_DEF void cel_effect_free(cel_effect *e)
 {
-    celi_pool pool = CEL_ZERO;
     if (!e) return;
-    pool.last = e->memory;
-    celi_pool_free(&pool);
+    celi_chain_free(e->memory);
     memset(e, 0, sizeof *e);
 }
 
