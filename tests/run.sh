@@ -59,6 +59,9 @@ done
 tally "embedding" sh tests/embed/run.sh "$B"
 tally "examples" sh tests/examples.sh "$B"
 tally "tool" sh tests/test_tool.sh "$B/celcomen"
+for part in tests/tool_*.sh; do # the tool's larger parts, a script each
+    [ ! -f "$part" ] || tally "tool, $(basename "$part" .sh | sed 's/^tool_//')" sh "$part" "$B/celcomen"
+done
 wait
 cat "$dir/report"
 cat "$dir/sums1" "$dir/sums2" | awk '{ p += $1; f += $2; s += $3 } END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }'
