@@ -4,15 +4,22 @@
  *
  * Uses only the public interface of celcomen.h. Exit status: 0 done, 1 bad input, 2 bad usage.
  * SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* renameat2; POSIX 2008 elsewhere */
+#define _DARWIN_C_SOURCE
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#if !defined(_WIN32)
+#include <sys/file.h>
+#endif
 
 /* ---- messages, memory, text ---- */
 
@@ -188,26 +195,31 @@ static int show_progress(void *user, const char *stage, int64_t done, int64_t to
 }
 static const cel_progress progress = {show_progress, NULL};
 
-/* A field of a CSV file, quoted where it must be. */
-static void add_field(text *t, const char *s)
+/* A text as JSON has it; bytes that are not UTF-8 become its replacement character. */
+static void json_string(text *t, const char *value)
 {
-    if (!strpbrk(s, ",\"\r\n")) {
-        add(t, "%s", s);
-        return;
-    }
+    const unsigned char *c = (const unsigned char *)value;
     add(t, "\"");
-    for (; *s; s++) add(t, *s == '"' ? "\"\"" : "%c", *s);
+    while (*c) {
+        int n = *c < 0x80 ? 1 : *c >= 0xC2 && *c < 0xE0 ? 2 : *c >= 0xE0 && *c < 0xF0 ? 3 : *c >= 0xF0 && *c < 0xF5 ? 4 : 0, k;
+        for (k = 1; k < n && (c[k] & 0xC0) == 0x80; k++) continue;
+        if (n != k || (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) || (*c == 0xF0 && c[1] < 0x90) ||
+            (*c == 0xF4 && c[1] > 0x8F)) {
+            add(t, "\\ufffd");
+            n = 1;
+        } else if (n == 1 && (*c < 32 || *c == 127)) {
+            add(t, "\\u%04x", *c);
+        } else {
+            add(t, *c == '"' || *c == '\\' ? "\\%.*s" : "%.*s", n, (const char *)c);
+        }
+        c += n;
+    }
     add(t, "\"");
 }
-
 static void json_text(text *t, const char *key, const char *value)
 {
-    add(t, ",\n  \"%s\": \"", key);
-    for (; *value; value++) {
-        unsigned char c = (unsigned char)*value;
-        add(t, c == '"' || c == '\\' ? "\\%c" : c < 32 ? "\\u%04x" : "%c", c);
-    }
-    add(t, "\"");
+    add(t, ",\n  \"%s\": ", key);
+    json_string(t, value);
 }
 /* The next word of a list with blanks between; NULL at its end. */
 static const char *next_word(const char **list, size_t *length)
@@ -235,20 +247,22 @@ static void json_numbers(text *t, const char *keys, const double *value, size_t 
 /* Things sorted by a key: genes, or pairs of them. */
 typedef struct pair {
     int64_t a, b;
-    double key;
+    double key, then;
 } pair;
 static int compare_pairs(const void *x, const void *y)
 {
     const pair *p = (const pair *)x, *q = (const pair *)y;
     if (p->key < q->key || p->key > q->key) return p->key < q->key ? -1 : 1;
+    if (p->then < q->then || p->then > q->then) return p->then < q->then ? -1 : 1;
     return p->a != q->a ? (p->a < q->a ? -1 : 1) : p->b < q->b ? -1 : p->b > q->b;
 }
 
-/* ---- options ---- */
+/* ---- options: one table, from which parsing, help, the man page and suggestions follow ---- */
 
 static struct {
     /* the slide */
-    const char *counts, *expression, *kind, *total, *centre_by, *coords, *genes, *slides, *types, *edges, *genes_by;
+    const char *counts, *expression, *kind, *total, *centre_by, *coords, *genes, *genes_are, *slides, *types, *edges;
+    const char *genes_by;
     double radius, decay, target_sum;
     int64_t k, hops, top_genes, min_cells;
     int allow_isolated;
@@ -262,147 +276,257 @@ static struct {
     int64_t sweeps, warmup, repeats;
     int orthant;
     /* counterfactuals */
-    const char *interventions, *gene, *gene_sets, *distances, *unit;
-    int64_t cell, within, permutations;
+    const char *interventions, *cell, *gene, *gene_sets, *distances, *unit;
+    int64_t within, permutations;
     double value, fold;
     /* known forces */
     int64_t n_genes, side;
     double scale, share;
     /* all */
-    const char *out;
-    int64_t seed;
+    const char *out, *format;
+    int64_t rows;
+    uint64_t seed;
     int quiet, help;
     char **file; /* what is no option */
     int files;
-} o;
+} o = {.within = 3, .permutations = 10000, .n_genes = 10, .side = 40, .scale = 3, .share = 1, .rows = 10};
 
-/* What a value may be: a file to read, a text, a flag, a number above 0, or a number from `least` to `most`. */
-enum kind { FILE_NAME, WORD, FLAG, POSITIVE, NUMBER, WHOLE };
+/* What a value may be: a file to read (TABLE: or a folder that holds one), a text, one of `words`, a flag, a number
+ * above 0, a number or a whole number from `least` to `most`, or a whole number of 64 bits. */
+enum kind { FILE_NAME, TABLE, WORD, CHOICE, FLAG, POSITIVE, NUMBER, WHOLE, SEED };
 
 typedef struct option {
-    const char *name;
+    const char *name;     /* without its dashes */
+    const char *commands; /* that take it; what a name means may differ between commands: then it has several rows */
     enum kind kind;
     void *value;
-    double least, most; /* of NUMBER and WHOLE; most 0: no limit */
+    double least, most;   /* of NUMBER and WHOLE; most 0: no limit */
+    const char *words;    /* what the value is called; of a CHOICE, the values, the default first */
+    const char *otherwise; /* what holds where it is not given, or NULL */
     const char *help;
 } option;
 
-#define NEXT "\n                                "
+/* Commands that read a slide, that read at least places, and that write a folder. */
+#define SLIDE "fit perturb score cells"
+#define PLACED SLIDE " simulate logz"
+#define WRITERS "fit simulate perturb disentangle plant"
+#define EVERY PLACED " disentangle plant show compare"
+#define METHODS "score score-exact score-moments score-orthant score-pick paper"
+
 static const option options[] = {
-    {"counts", FILE_NAME, &o.counts, 0, 0,
-     "FILE        expression as measured (cells x genes): raw counts, or what --kind says: .npy, .npz (SciPy's, also" NEXT
-     "compressed), CSV or TSV with gene names, Matrix Market, a 10x folder; - is standard input (.npy)"},
-    {"kind", WORD, &o.kind, 0, 0,
-     "NAME        what --counts holds: counts (default), lognorm (counts that were scaled and logged), or" NEXT
-     "intensity (fluorescence and the like: no library size)"},
-    {"total", FILE_NAME, &o.total, 0, 0,
-     "FILE.npy    each cell's counts over all measured genes, where the file of --counts lacks some"},
-    {"centre-by", FILE_NAME, &o.centre_by, 0, 0,
-     "FILE        the type of each cell, one a line: genes are centred within types too (default: within slides)"},
-    {"expression", FILE_NAME, &o.expression, 0, 0,
-     "FILE.npy    rows already prepared, of unit length (instead of --counts)"},
-    {"coords", FILE_NAME, &o.coords, 0, 0, "FILE        positions (cells x 2 or 3), .npy or a table; cells named in both files are matched by name"},
-    {"genes", FILE_NAME, &o.genes, 0, 0, "FILE        gene names, one a line (default g0, g1, ..)"},
-    {"slides", FILE_NAME, &o.slides, 0, 0,
-     "FILE        the slide of each cell, one a line; no neighbours across slides"},
-    {"types", FILE_NAME, &o.types, 0, 0,
-     "FILE        the type of each cell, one a line; fit: a between-cell force per pair of types"},
-    {"top-genes", WHOLE, &o.top_genes, 2, 0, "N           keep N genes only"},
-    {"genes-by", WORD, &o.genes_by, 0, 0,
-     "NAME        which: mean (default: the most expressed, of which counts say most) or variable (Seurat's" NEXT
-     "flavour, dispersion beside genes of like mean, which prefers rare genes)"},
-    {"min-cells", WHOLE, &o.min_cells, 0, 0,
-     "N           leave out genes that fewer cells express (default 10, or a tenth of fewer than 100; --expression: 1;" NEXT
-     "--method paper: 0)"},
-    {"target-sum", POSITIVE, &o.target_sum, 0, 0,
-     "X           counts of a cell are scaled to this total (default: the median; methods but score: 10000)"},
-    {"k", WHOLE, &o.k, 1, 0, "K           neighbours: the K nearest (default 6)"},
-    {"radius", POSITIVE, &o.radius, 0, 0, "R           neighbours: all closer than R"},
-    {"decay", POSITIVE, &o.decay, 0, 0, "L           with --radius: a neighbour at distance d counts exp(-d^2 / L^2)"},
-    {"edges", FILE_NAME, &o.edges, 0, 0,
-     "FILE        neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix" NEXT
-     "(CSR, cells x cells): row i's entries are cell i's neighbours, whatever their value"},
-    {"allow-isolated", FLAG, &o.allow_isolated, 0, 0, "            cells without neighbours are no error"},
-    {"hops", WHOLE, &o.hops, 1, 0, "N           a between-cell force for neighbours at 1, .., N steps each (default 1)"},
-    {"method", WORD, &o.method, 0, 0,
-     "NAME        fit: score (default), score-exact, score-moments, score-orthant, score-pick, paper; generate:" NEXT
-     "sample (default), ascent, paper; perturb: paired (default), relax, linear, paper"},
-    {"epochs", WHOLE, &o.epochs, 1, 0, "N           paper: epochs (default 200; generate 50)"},
-    {"lr", POSITIVE, &o.lr, 0, 0, "X           paper: learning rate (default 0.05; generate 0.001)"},
-    {"zmft", POSITIVE, &o.zmft, 0, 0, "X           paper: weight of the data against log Z (default 0.1)"},
-    {"q", POSITIVE, &o.q, 0, 0, "X           paper: number of neighbours in log Z (default 6)"},
-    {"mean-degree", FLAG, &o.mean_degree, 0, 0, "            paper: q is each slide's true mean degree"},
-    {"weights", WORD, &o.weights, 0, 0, "NAME        paper: gcn (default) or adjacency"},
-    {"optimizer", WORD, &o.optimizer, 0, 0, "NAME        paper: sgd (default) or adam"},
-    {"sphere", WORD, &o.sphere, 0, 0, "NAME        paper: log Z of the sphere in 3 (paper, default) or n dimensions (right)"},
-    {"no-projection", FLAG, &o.no_projection, 0, 0, "            paper: forces are not clamped to [0, 1]"},
-    {"summed", FLAG, &o.summed, 0, 0, "            paper: one step an epoch down the sum over slides"},
-    {"tolerance", POSITIVE, &o.tolerance, 0, 0, "X           paper: stop when the loss changes by less, relative"},
-    {"inter0", FILE_NAME, &o.inter0, 0, 0, "FILE.npy    paper: the between-cell force to start from"},
-    {"intra0", FILE_NAME, &o.intra0, 0, 0, "FILE.npy    paper: the within-cell force to start from"},
-    {"ridge", WORD, &o.ridge, 0, 0, "X|auto      score: ridge penalty (default auto: picked by held-out score; 0: none)"},
-    {"l1", WORD, &o.l1, 0, 0, "X|auto      score: l1 penalty (default 0)"},
-    {"group", WORD, &o.group, 0, 0, "X|auto      score: l1 penalty on a pair's forces of all relations together"},
-    {"field", WORD, &o.field, 0, 0,
-     "NAME        score: none, shared, or slide: a field for every slide (default; of --expression and score-*: none)"},
-    {"tiles", WHOLE, &o.tiles, 2, 0, "N           score: N x N tiles a slide for the error bars (default 6)"},
-    {"no-errors", FLAG, &o.no_errors, 0, 0, "            score: forces only"},
-    {"model", WORD, &o.model, 0, 0, "DIR         a folder that fit wrote"},
-    {"inter", FILE_NAME, &o.inter, 0, 0, "FILE.npy    between-cell force (instead of --model)"},
-    {"intra", FILE_NAME, &o.intra, 0, 0, "FILE.npy    within-cell force (instead of --model)"},
-    {"start", FILE_NAME, &o.start, 0, 0, "FILE.npy    expression (cells x genes) to start from"},
-    {"angles0", FILE_NAME, &o.angles0, 0, 0, "FILE.npy    paper: angles (cells x genes-1) to start from"},
-    {"sweeps", WHOLE, &o.sweeps, 1, 0, "N           sampler sweeps"},
-    {"warmup", WHOLE, &o.warmup, 0, 0, "N           sampler sweeps before, to adapt the step"},
-    {"repeats", WHOLE, &o.repeats, 2, 0, "N           independent repeats, for the error bars"},
-    {"orthant", FLAG, &o.orthant, 0, 0, "            expression is not negative"},
-    {"interventions", FILE_NAME, &o.interventions, 0, 0,
-     "FILE        one a line: 'cell, gene, value', 'cells of type T, gene, 0'," NEXT
-     "'cells within R of x, y, gene, value', 'add cell at x, y with profile of cell j'," NEXT "'remove cell i'"},
-    {"cell", WHOLE, &o.cell, 0, 0, "I           the cell, from 0"},
-    {"gene", WORD, &o.gene, 0, 0, "NAME        the gene"},
-    {"value", NUMBER, &o.value, -1e300, 0, "X           the level to hold it at (default 0)"},
-    {"fold", POSITIVE, &o.fold, 0, 0, "X           or so many times its observed level"},
-    {"unit", WORD, &o.unit, 0, 0,
-     "NAME        of levels: typical (default for counts: at the median total), given (as in --counts: at the" NEXT
-     "cell's own total), log (log-normalised), fold (of the observed level). Models of --expression:" NEXT
-     "levels are coordinates of unit rows"},
-    {"within", WHOLE, &o.within, -1, 0,
-     "R           cells beyond R steps are held as observed (default 3; -1: none is)"},
-    {"distances", WORD, &o.distances, 0, 0,
-     "A,B,..      effects also by the distance to the nearest intervened cell: A to B, .." NEXT
-     "(of the cells within --within steps and one more)"},
-    {"gene-sets", FILE_NAME, &o.gene_sets, 0, 0,
-     "FILE        one set a line: its name, then its genes, separated by tabs or commas"},
-    {"permutations", WHOLE, &o.permutations, 1, 0, "N           permutations for the p value (default 10000)"},
-    {"n-genes", WHOLE, &o.n_genes, 2, 20000, "N           genes (default 10)"},
-    {"side", WHOLE, &o.side, 2, 10000, "N           a grid of N x N cells (default 40)"},
-    {"scale", POSITIVE, &o.scale, 0, 0,
-     "X           standard deviation of the within-cell forces; between cells a sixth (default 3)"},
-    {"share", NUMBER, &o.share, 0, 1, "X           share of the pairs that have a force (default 1)"},
-    {"seed", WHOLE, &o.seed, 0, 0, "N           of everything random (default 0)"},
-    {"out", WORD, &o.out, 0, 0, "DIR         folder for the results, made if absent; what an earlier run wrote there goes"},
-    {"quiet", FLAG, &o.quiet, 0, 0, "            no progress"},
-    {"help", FLAG, &o.help, 0, 0, "            this text"},
+    {"model", "simulate perturb score disentangle logz", WORD, &o.model, 0, 0, "DIR", NULL, "a folder that fit wrote"},
+    {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
+     "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz (SciPy's, "
+     "also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x folder; - is standard "
+     "input"},
+    {"genes-are", SLIDE, CHOICE, &o.genes_are, 0, 0, "columns rows", "columns",
+     "where --counts has its genes: columns, or rows, as R writes them (a 10x folder is known)"},
+    {"kind", SLIDE, CHOICE, &o.kind, 0, 0, "counts lognorm intensity", "counts",
+     "what --counts holds: counts, lognorm (counts that were scaled and logged), or intensity (fluorescence and the like: "
+     "no library size)"},
+    {"total", SLIDE, FILE_NAME, &o.total, 0, 0, "FILE", NULL,
+     "a .npy of each cell's counts over all measured genes, where the file of --counts lacks some"},
+    {"centre-by", SLIDE, FILE_NAME, &o.centre_by, 0, 0, "FILE", "slides",
+     "the type of each cell, as --types has it: genes are centred within types too"},
+    {"expression", SLIDE, TABLE, &o.expression, 0, 0, "FILE", NULL,
+     "rows already prepared, of unit length (instead of --counts)"},
+    {"coords", PLACED, FILE_NAME, &o.coords, 0, 0, "FILE", NULL,
+     "positions, a cell a row: a .npy (cells x 2 or 3); a CSV or TSV with columns x, y[, z] (or as Xenium, Vizgen and "
+     "CosMx call them), FILE:COLUMN,COLUMN to name others; or tissue_positions.csv of 10x. Cells named in both files are "
+     "matched by name"},
+    {"genes", SLIDE, FILE_NAME, &o.genes, 0, 0, "FILE", "those of --counts, else g0, g1, ..",
+     "gene names, one a line, or features.tsv of 10x"},
+    {"slides", PLACED, FILE_NAME, &o.slides, 0, 0, "FILE", "one slide",
+     "the slide of each cell: one a line, or FILE:COLUMN of a CSV; no neighbours across slides"},
+    {"types", PLACED, FILE_NAME, &o.types, 0, 0, "FILE", NULL,
+     "the type of each cell: one a line, or FILE:COLUMN of a CSV; fit: a between-cell force per pair of types"},
+    {"top-genes", "fit", WHOLE, &o.top_genes, 2, 0, "N", "all", "keep N genes only"},
+    {"genes-by", "fit", CHOICE, &o.genes_by, 0, 0, "mean variable", "mean",
+     "which: mean (the most expressed, of which counts say most) or variable (Seurat's flavour, dispersion beside genes of "
+     "like mean, which prefers rare genes)"},
+    {"min-cells", "fit", WHOLE, &o.min_cells, 0, 0, "N",
+     "10, or a tenth of fewer than 100; --expression: 1; --method paper: 0",
+     "leave out genes that fewer cells express"},
+    {"target-sum", SLIDE, POSITIVE, &o.target_sum, 0, 0, "X", "the median; --method paper and score-*: 10000",
+     "counts of a cell are scaled to this total"},
+    {"k", PLACED, WHOLE, &o.k, 1, 0, "K", "6, or as the model was fitted", "neighbours: the K nearest"},
+    {"radius", PLACED, POSITIVE, &o.radius, 0, 0, "R", NULL, "neighbours: all closer than R"},
+    {"decay", PLACED, POSITIVE, &o.decay, 0, 0, "L", NULL,
+     "with --radius: a neighbour at distance d counts exp(-d^2 / L^2)"},
+    {"edges", PLACED, FILE_NAME, &o.edges, 0, 0, "FILE", NULL,
+     "neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix (cells x cells): row "
+     "i's entries are cell i's neighbours, whatever their value"},
+    {"allow-isolated", PLACED, FLAG, &o.allow_isolated, 0, 0, NULL, NULL, "cells without neighbours are no error"},
+    {"hops", "fit", WHOLE, &o.hops, 1, 0, "N", "1", "a between-cell force for neighbours at 1, .., N steps each"},
+    {"method", "fit", CHOICE, &o.method, 0, 0, METHODS, "score",
+     "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, score-pick (its "
+     "forms on rows as published); paper (the published estimator)"},
+    {"method", "simulate", CHOICE, &o.method, 0, 0, "sample ascent paper", "sample",
+     "how: sample (exact samples), ascent (the most likely tissue), paper (the published generator)"},
+    {"method", "perturb", CHOICE, &o.method, 0, 0, "paired relax linear paper", "paired",
+     "how: paired (two samplers on the same random numbers), relax (the most likely tissue of both arms), linear (to first "
+     "order), paper (as published, which has no control)"},
+    {"ridge", "fit", WORD, &o.ridge, 0, 0, "X|auto", "auto, picked by held-out score",
+     "score: ridge penalty; 0 is none"},
+    {"l1", "fit", WORD, &o.l1, 0, 0, "X|auto", "0", "score-*: l1 penalty"},
+    {"group", "fit", WORD, &o.group, 0, 0, "X|auto", "0",
+     "score-*: l1 penalty on a pair's forces of all relations together"},
+    {"field", "fit", CHOICE, &o.field, 0, 0, "none shared slide", "slide; of --expression and score-*: none",
+     "score: a mean expression beside the forces: none, shared, or slide (one for every slide)"},
+    {"tiles", "fit", WHOLE, &o.tiles, 2, 0, "N", "6, fewer for several slides",
+     "score: N x N tiles a slide for the error bars"},
+    {"no-errors", "fit", FLAG, &o.no_errors, 0, 0, NULL, NULL, "score: forces only"},
+    {"inter", "simulate logz", FILE_NAME, &o.inter, 0, 0, "FILE", NULL, "between-cell force (instead of --model)"},
+    {"intra", "simulate logz", FILE_NAME, &o.intra, 0, 0, "FILE", NULL, "within-cell force (instead of --model)"},
+    {"start", "simulate", TABLE, &o.start, 0, 0, "FILE", "random rows", "expression (cells x genes) to start from"},
+    {"interventions", "perturb", FILE_NAME, &o.interventions, 0, 0, "FILE", NULL,
+     "one a line: 'cell, gene, value', 'cells of type T, gene, 0', 'cells within R of x, y, gene, value', 'add cell at x, "
+     "y with profile of cell j', 'remove cell i'"},
+    {"cell", "perturb", WORD, &o.cell, 0, 0, "I", NULL,
+     "the cell: its row in --counts, from 0; its name; or best, the first that 'celcomen cells' lists"},
+    {"gene", "perturb cells", WORD, &o.gene, 0, 0, "NAME", NULL, "the gene"},
+    {"value", "perturb", NUMBER, &o.value, -1e300, 0, "X", "0", "the level to hold it at"},
+    {"fold", "perturb", POSITIVE, &o.fold, 0, 0, "X", NULL, "or so many times its observed level"},
+    {"unit", "perturb", CHOICE, &o.unit, 0, 0, "given log typical fold", "typical for counts, else given",
+     "of levels: typical (at the median total), given (as in --counts: at the cell's own total), log (log-normalised), "
+     "fold (of the observed level). Models of --expression: levels are coordinates of unit rows"},
+    {"within", "perturb", WHOLE, &o.within, -1, 0, "R", "3",
+     "cells beyond R steps are held as observed; -1: none is"},
+    {"distances", "perturb", WORD, &o.distances, 0, 0, "A,B,..", NULL,
+     "effects also by the distance to the nearest intervened cell: A to B, .. (of the cells within --within steps and one "
+     "more)"},
+    {"gene-sets", "perturb disentangle", FILE_NAME, &o.gene_sets, 0, 0, "FILE", NULL,
+     "one set a line: its name, then its genes, separated by tabs or commas"},
+    {"permutations", "disentangle", WHOLE, &o.permutations, 1, 0, "N", "10000", "permutations for the p value"},
+    {"repeats", "perturb", WHOLE, &o.repeats, 2, 0, "N", "16", "paired: independent repeats, for the error bars"},
+    {"repeats", "logz", WHOLE, &o.repeats, 2, 0, "N", "16", "independent annealings, for the error bar"},
+    {"sweeps", "simulate", WHOLE, &o.sweeps, 1, 0, "N", "200", "sweeps of the sampler or the ascent"},
+    {"sweeps", "perturb", WHOLE, &o.sweeps, 1, 0, "N", "20; relax, linear: at most 500",
+     "sweeps of a repeat that are averaged"},
+    {"sweeps", "logz", WHOLE, &o.sweeps, 1, 0, "N", "200", "temperatures of the annealing, a sweep at each"},
+    {"warmup", "simulate", WHOLE, &o.warmup, 0, 0, "N", "50", "sweeps before, to adapt the step"},
+    {"warmup", "perturb", WHOLE, &o.warmup, 0, 0, "N", "20", "paired: sweeps before"},
+    {"orthant", "simulate perturb", FLAG, &o.orthant, 0, 0, NULL, NULL, "expression is not negative"},
+    {"n-genes", "plant", WHOLE, &o.n_genes, 2, 20000, "N", "10", "genes"},
+    {"side", "plant", WHOLE, &o.side, 2, 10000, "N", "40", "a grid of N x N cells"},
+    {"scale", "plant", POSITIVE, &o.scale, 0, 0, "X", "3",
+     "standard deviation of the within-cell forces; between cells a sixth"},
+    {"share", "plant", NUMBER, &o.share, 0, 1, "X", "1", "share of the pairs that have a force"},
+    {"epochs", "fit", WHOLE, &o.epochs, 1, 0, "N", "200", "paper: epochs"},
+    {"epochs", "simulate perturb", WHOLE, &o.epochs, 1, 0, "N", "50", "paper: epochs"},
+    {"lr", "fit", POSITIVE, &o.lr, 0, 0, "X", "0.05", "paper: learning rate"},
+    {"lr", "simulate perturb", POSITIVE, &o.lr, 0, 0, "X", "0.001", "paper: learning rate"},
+    {"zmft", "fit simulate perturb", POSITIVE, &o.zmft, 0, 0, "X", "0.1", "paper: weight of the data against log Z"},
+    {"q", "fit simulate perturb", POSITIVE, &o.q, 0, 0, "X", "6", "paper: number of neighbours in log Z"},
+    {"q", "logz", POSITIVE, &o.q, 0, 0, "X", "the mean", "number of neighbours in the mean-field log Z"},
+    {"optimizer", "fit simulate perturb", CHOICE, &o.optimizer, 0, 0, "sgd adam", "sgd", "paper: sgd or adam"},
+    {"sphere", "fit simulate perturb", CHOICE, &o.sphere, 0, 0, "paper right", "paper",
+     "paper: log Z of the sphere in 3 dimensions (paper), or in as many as there are genes (right)"},
+    {"weights", "fit simulate", CHOICE, &o.weights, 0, 0, "gcn adjacency", "gcn", "paper: of a neighbour, gcn or adjacency"},
+    {"mean-degree", "fit", FLAG, &o.mean_degree, 0, 0, NULL, NULL, "paper: q is each slide's true mean degree"},
+    {"no-projection", "fit", FLAG, &o.no_projection, 0, 0, NULL, NULL, "paper: forces are not clamped to [0, 1]"},
+    {"summed", "fit", FLAG, &o.summed, 0, 0, NULL, NULL, "paper: one step an epoch down the sum over slides"},
+    {"tolerance", "fit", POSITIVE, &o.tolerance, 0, 0, "X", "never", "paper: stop when the loss changes by less, relative"},
+    {"inter0", "fit", FILE_NAME, &o.inter0, 0, 0, "FILE", NULL, "paper: the between-cell force to start from"},
+    {"intra0", "fit", FILE_NAME, &o.intra0, 0, 0, "FILE", NULL, "paper: the within-cell force to start from"},
+    {"angles0", "simulate", FILE_NAME, &o.angles0, 0, 0, "FILE", NULL,
+     "paper: angles (cells x genes-1) to start from"},
+    {"rows", "show cells", WHOLE, &o.rows, 1, 0, "N", "10", "how many rows to list"},
+    {"seed", "fit simulate perturb disentangle logz plant", SEED, &o.seed, 0, 0, "N", "0",
+     "of everything random, 64 bits"},
+    {"format", WRITERS, CHOICE, &o.format, 0, 0, "npy csv", "npy",
+     "of arrays: npy, or csv with the names of genes and cells (model.npz is always written)"},
+    {"out", WRITERS, WORD, &o.out, 0, 0, "DIR", NULL,
+     "folder for the results, made if absent; put in place as a whole, and what an earlier run wrote there goes"},
+    {"quiet", EVERY, FLAG, &o.quiet, 0, 0, NULL, NULL, "no progress and no remarks: results and warnings only"},
+    {"help", EVERY, FLAG, &o.help, 0, 0, NULL, NULL, "this text"},
 };
 #define OPTIONS ((int)(sizeof options / sizeof options[0]))
 static char given[OPTIONS];
 
-static int option_of(const char *name, size_t length)
-{
-    int k;
-    for (k = 0; k < OPTIONS; k++)
-        if (strlen(options[k].name) == length && memcmp(options[k].name, name, length) == 0) return k;
-    return -1;
-}
+typedef struct command {
+    const char *name, *older; /* what 0.1.0 called it, still understood, or NULL */
+    const char *summary, *example;
+    const char *files;        /* what it takes that is no option, or NULL */
+    int most_files;
+    void (*run)(void);
+} command;
 
-static int takes(const char *list, int k)
+static const command *running;
+static struct {
+    char **word;
+    int count;
+} command_line;
+
+static int is_word(const char *list, const char *name, size_t length)
 {
     const char *word;
     size_t n;
-    while ((word = next_word(&list, &n)) != NULL)
-        if (option_of(word, n) == k) return 1;
+    while (list && (word = next_word(&list, &n)) != NULL)
+        if (n == length && memcmp(word, name, n) == 0) return 1;
     return 0;
+}
+
+static int takes(const command *c, const option *p) { return is_word(p->commands, c->name, strlen(c->name)); }
+
+/* The row of an option as a command has it; -1: it takes none of that name. */
+static int option_of(const command *c, const char *name, size_t length)
+{
+    int k;
+    for (k = 0; k < OPTIONS; k++)
+        if (strlen(options[k].name) == length && memcmp(options[k].name, name, length) == 0 && takes(c, &options[k]))
+            return k;
+    return -1;
+}
+static int was_given(const char *name)
+{
+    int k = option_of(running, name, strlen(name));
+    return k >= 0 && given[k];
+}
+
+/* Letters to change, add, drop or swap to turn a into b (at most 31 of each, case aside). */
+static int distance_of(const char *a, const char *b)
+{
+    int d[32][32], i, j, n = (int)strlen(a), m = (int)strlen(b);
+    if (n > 31 || m > 31) return 99;
+    for (i = 0; i <= n; i++)
+        for (j = 0; j <= m; j++) {
+            int other = i && j && tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]), least;
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            least = d[i - 1][j - 1] + other;
+            if (d[i - 1][j] + 1 < least) least = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < least) least = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < least)
+                least = d[i - 2][j - 2] + 1;
+            d[i][j] = least;
+        }
+    return d[n][m];
+}
+
+/* "; did you mean NAME?", of the candidates offered to it one by one, or "". */
+typedef struct guess {
+    const char *wanted, *best;
+    int distance;
+} guess;
+static void offer(guess *g, const char *candidate)
+{
+    int d = distance_of(g->wanted, candidate), n = (int)strlen(g->wanted), most = n < 3 ? 1 : n < 7 ? 2 : 3;
+    if (d == 0 && strcmp(g->wanted, candidate)) d = 1;
+    if (d < n && d <= most && (!g->best || d < g->distance)) g->best = candidate, g->distance = d;
+}
+static const char *suggestion(const guess *g, const char *before)
+{
+    return g->best ? format_text("; did you mean %s%s?", before, g->best) : "";
+}
+static const char *did_you_mean(const names *known, const char *wanted)
+{
+    guess g = {wanted, NULL, 0};
+    int64_t i;
+    for (i = 0; i < known->count; i++) offer(&g, known->name[i]);
+    return suggestion(&g, "");
 }
 
 /* Options that would have no effect are refused, so that nobody believes they had. */
@@ -411,7 +535,7 @@ static void no_effect(const char *list, const char *why)
     const char *word;
     size_t n;
     while ((word = next_word(&list, &n)) != NULL) {
-        int k = option_of(word, n);
+        int k = option_of(running, word, n);
         if (k >= 0 && given[k]) die(2, "--%s has no effect %s", options[k].name, why);
     }
 }
@@ -420,7 +544,7 @@ static void one_of(const char *list)
     const char *word, *first = NULL;
     size_t n;
     while ((word = next_word(&list, &n)) != NULL) {
-        int k = option_of(word, n);
+        int k = option_of(running, word, n);
         if (k < 0 || !given[k]) continue;
         if (first) die(2, "--%s and --%s exclude each other", first, options[k].name);
         first = options[k].name;
@@ -446,23 +570,66 @@ static int64_t parse_whole(const char *name, const char *s)
     if (end == s || *end || !(fabs(x) < 9e15) || floor(x) < x) die(2, "--%s: '%s' is not a whole number", name, s);
     return (int64_t)x;
 }
+static uint64_t parse_seed(const char *name, const char *s)
+{
+    char *end;
+    unsigned long long i;
+    errno = 0;
+    i = strtoull(s, &end, 10);
+    if (strchr(s, '-')) die(2, "--%s %s: at least 0", name, s);
+    if (errno) die(2, "--%s %s: at most 18446744073709551615", name, s);
+    return end == s || *end ? (uint64_t)parse_whole(name, s) : i;
+}
 
-static const char *parse_file(const char *name, const char *path)
+/* A file that is named as FILE:COLUMN[,COLUMN] is FILE, unless there is one of the whole name: *column, if asked for,
+ * receives what follows. */
+static const char *file_part(const char *path, const char **column)
 {
     struct stat s;
+    const char *colon = strrchr(path, ':');
+    if (column) *column = NULL;
+    if (!colon || colon == path || stat(path, &s) == 0) return path;
+    if (column) *column = colon + 1;
+    return format_text("%.*s", (int)(colon - path), path);
+}
+
+static const char *parse_file(const char *name, const char *path, int folder)
+{
+    static const char *from_input;
+    struct stat s;
+    const char *file = file_part(path, NULL);
     if (!*path) die(2, "--%s: an empty file name", name);
-    if (strcmp(path, "-") == 0) return "/dev/stdin";
-    if (stat(path, &s)) die(1, "%s: %s", path, strerror(errno));
-    if (S_ISDIR(s.st_mode) && strcmp(name, "counts") && strcmp(name, "expression")) die(1, "%s: a folder, not a file", path);
+    if (strcmp(path, "-") == 0) {
+        if (from_input) die(2, "--%s and --%s cannot both read standard input", from_input, name);
+        from_input = name;
+        return "/dev/stdin";
+    }
+    if (stat(file, &s)) die(1, "%s: %s", file, strerror(errno));
+    if (S_ISDIR(s.st_mode) && !folder) die(1, "%s: a folder, not a file", file);
     return path;
+}
+
+static void parse_choice(const option *p, const char *s)
+{
+    guess g = {s, NULL, 0};
+    const char *word, *list = p->words;
+    size_t n;
+    if (is_word(list, s, strlen(s))) {
+        *(const char **)p->value = s;
+        return;
+    }
+    while ((word = next_word(&list, &n)) != NULL) offer(&g, format_text("%.*s", (int)n, word));
+    die(2, "--%s: '%s' is none of: %s%s", p->name, s, p->words, suggestion(&g, ""));
 }
 
 static void parse_value(const option *p, const char *s)
 {
     double x = 0;
-    if (p->kind == FILE_NAME) *(const char **)p->value = parse_file(p->name, s);
+    if (p->kind == FILE_NAME || p->kind == TABLE) *(const char **)p->value = parse_file(p->name, s, p->kind == TABLE);
     if (p->kind == WORD) *(const char **)p->value = s;
-    if (p->kind == FILE_NAME || p->kind == WORD) return;
+    if (p->kind == CHOICE) parse_choice(p, s);
+    if (p->kind == SEED) *(uint64_t *)p->value = parse_seed(p->name, s);
+    if (p->kind < FLAG || p->kind == SEED) return;
     if (p->kind == WHOLE) x = (double)(*(int64_t *)p->value = parse_whole(p->name, s));
     else x = *(double *)p->value = parse_number(p->name, s);
     if (p->kind == POSITIVE && !(x > 0)) die(2, "--%s %s: it must be above 0", p->name, s);
@@ -470,30 +637,37 @@ static void parse_value(const option *p, const char *s)
     if (p->kind != POSITIVE && p->most > 0 && x > p->most) die(2, "--%s %s: at most %g", p->name, s, p->most);
 }
 
-static void parse_options(int argc, char **argv, const char *command, const char *allowed, int most_files)
+/* Ends with the word that is no option of the command, and the nearest that is. */
+static void unknown_option(const char *name, size_t length)
+{
+    char *word = format_text("%.*s", (int)length, name);
+    guess g = {word + strspn(word, "-"), NULL, 0};
+    int k;
+    for (k = 0; k < OPTIONS; k++)
+        if (takes(running, &options[k])) offer(&g, options[k].name);
+    for (k = 0; k < OPTIONS && !g.best; k++)
+        if (!strcmp(options[k].name, g.wanted))
+            die(2, "%s takes no option --%s, which is one of: %s; see celcomen %s --help", running->name, g.wanted,
+                options[k].commands, running->name);
+    die(2, "%s takes no option %s%s; see celcomen %s --help", running->name, word, suggestion(&g, "--"), running->name);
+}
+
+static void parse_options(int argc, char **argv)
 {
     int a;
     o.file = (char **)get((size_t)argc, sizeof(char *));
-    o.cell = -1;
-    o.within = 3;
-    o.permutations = 10000;
-    o.n_genes = 10;
-    o.side = 40;
-    o.scale = 3;
-    o.share = 1;
     for (a = 2; a < argc; a++) {
         const char *name = strcmp(argv[a], "-h") ? argv[a] : "--help", *value = strchr(name, '=');
         size_t length = value ? (size_t)(value - name) : strlen(name);
         int k;
-        if (strncmp(name, "--", 2)) {
-            if (o.files == most_files)
-                die(2, "%s: '%s' is not an option; see celcomen %s --help", command, name, command);
+        if (name[0] != '-' || (!name[1] && running->most_files)) {
+            if (o.files == running->most_files)
+                die(2, "%s: '%s' is not an option; see celcomen %s --help", running->name, name, running->name);
             o.file[o.files++] = argv[a];
             continue;
         }
-        k = option_of(name + 2, length - 2);
-        if (k < 0 || !takes(allowed, k))
-            die(2, "%s takes no option %.*s; see celcomen %s --help", command, (int)length, name, command);
+        k = strncmp(name, "--", 2) ? -1 : option_of(running, name + 2, length - 2);
+        if (k < 0) unknown_option(name, length);
         if (given[k]++) die(2, "--%s is given twice", options[k].name);
         if (options[k].kind == FLAG) {
             if (value) die(2, "--%s takes no value", options[k].name);
@@ -512,36 +686,182 @@ static void need(const char *value, const char *command, const char *what)
     if (!value) die(2, "%s needs %s; see celcomen %s --help", command, what, command);
 }
 
-/* The value among the words, with blanks between, as its number; the first is the default. */
-static int choice(const char *name, const char *value, const char *words)
+/* The number of a CHOICE's value among its words. */
+static int choice(const char *name)
 {
-    const char *word, *list = words;
+    int row = option_of(running, name, strlen(name)), k = 0;
+    const char *word, *list, *value;
     size_t n;
-    int k = 0;
-    if (!value) return 0;
-    for (; (word = next_word(&list, &n)) != NULL; k++)
+    if (row < 0 || !given[row]) return 0;
+    value = *(const char **)options[row].value;
+    for (list = options[row].words; (word = next_word(&list, &n)) != NULL; k++)
         if (strlen(value) == n && memcmp(word, value, n) == 0) return k;
-    die(2, "--%s: '%s' is none of: %s", name, value, words);
     return 0;
 }
-static cel_weights weights_option(void)
+/* What it is called, the default where it is not given. */
+static const char *chosen(const char *name)
 {
-    return choice("weights", o.weights, "gcn adjacency") ? CEL_WEIGHTS_ADJACENCY : CEL_WEIGHTS_GCN;
+    const char *list = options[option_of(running, name, strlen(name))].words, *word;
+    size_t n;
+    int k = choice(name);
+    while ((word = next_word(&list, &n)) != NULL && k) k--;
+    return format_text("%.*s", (int)n, word);
 }
-static int64_t warmup_option(void) { return given[option_of("warmup", 6)] && !o.warmup ? -1 : o.warmup; }
+static cel_weights weights_option(void) { return choice("weights") ? CEL_WEIGHTS_ADJACENCY : CEL_WEIGHTS_GCN; }
+static int64_t warmup_option(void) { return was_given("warmup") && !o.warmup ? -1 : o.warmup; }
+
+/* Words of a text from column `at` on, with lines broken before `width` and begun at `margin`. */
+static void wrap(FILE *to, const char *s, int at, int margin, int width)
+{
+    const char *word;
+    size_t n;
+    while ((word = next_word(&s, &n)) != NULL) {
+        if (at > margin && at + 1 + (int)n > width) {
+            fprintf(to, "\n%*s", margin, "");
+            at = margin;
+        }
+        at += fprintf(to, "%s%.*s", at > margin ? " " : "", (int)n, word);
+    }
+    fputc('\n', to);
+}
+
+/* What is said of an option: its values, what it does, and what holds without it. */
+static const char *option_text(const option *p)
+{
+    return p->otherwise ? format_text("%s (default: %s)", p->help, p->otherwise) : p->help;
+}
+static const char *option_head(const option *p)
+{
+    return format_text("--%s %s", p->name, p->kind == CHOICE ? "NAME" : p->words ? p->words : "");
+}
+
+static void command_help(const command *c, FILE *to)
+{
+    int k;
+    fprintf(to, "celcomen %s%s%s: ", c->name, c->files ? " " : "", c->files ? c->files : "");
+    wrap(to, c->summary, 0, 0, 100);
+    fprintf(to, "\n    %s\n\n", c->example);
+    for (k = 0; k < OPTIONS; k++) {
+        if (!takes(c, &options[k])) continue;
+        int at = fprintf(to, "  %-23s ", option_head(&options[k]));
+        wrap(to, option_text(&options[k]), at, 26, 110);
+    }
+}
 
 /* ---- the folder of results ---- */
 
-/* Results are written into a folder within --out and moved out of it when all are there, in place of what an earlier
- * run wrote: a failure leaves what was there before, and nothing is left that belongs to another run. */
+/* Results are written into a hidden folder beside --out, which takes its place in one step when all is there: whenever
+ * a run ends, even by kill -9, --out holds all of the old results or all of the new, and nothing that belongs to
+ * another run. Files of the user's own stay. What a killed run left beside is cleared away by the next one.
+ * Where the folder cannot be exchanged (it is a mount, or somebody stands in it) its files are replaced one by one,
+ * report.json last: a folder without one is not complete. */
 static struct {
-    char *folder;  /* --out, without slashes at its end */
-    char *made;    /* the topmost folder that this run made, or NULL */
-    char *hidden;  /* where files are written; NULL: nothing yet */
+    char *folder; /* --out; the folder itself, where that is a link */
+    char *made;   /* the topmost folder that this run made, or NULL */
+    char *hidden; /* where files are written; NULL: nothing yet */
+    int inside;   /* hidden is in the folder, not beside it */
     names files;
 } output;
 
 static const char *in_folder(const char *folder, const char *name) { return format_text("%s/%s", folder, name); }
+
+static void add_name(names *list, const char *name)
+{
+    if ((list->count & (list->count - 1)) == 0) /* room for a power of two */
+        list->name = (char **)grown(list->name, list->count, 2 * list->count + 1, sizeof(char *));
+    list->name[list->count++] = format_text("%s", name);
+}
+
+/* What a folder holds, but for . and .. */
+static names folder_content(const char *folder)
+{
+    names out = CEL_ZERO;
+    DIR *d = opendir(folder);
+    struct dirent *e;
+    while (d && (e = readdir(d)) != NULL)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) add_name(&out, e->d_name);
+    if (d) closedir(d);
+    return out;
+}
+
+/* The whole of a text file, ended by a 0; NULL if there is none. */
+static char *read_text(const char *path)
+{
+    cel_file file;
+    char *s;
+    if (cel_file_open(path, 0, &file, NULL)) return NULL;
+    s = (char *)grown(file.bytes, (int64_t)file.size, (int64_t)file.size + 1, 1);
+    cel_file_close(&file);
+    return s;
+}
+
+/* The files that an earlier run, by its report, wrote to the folder. */
+static names earlier_files(const char *folder)
+{
+    names out = CEL_ZERO;
+    char *json = read_text(in_folder(folder, "report.json")), *at, *end;
+    if (!json || strncmp(json, "{\n  \"celcomen\"", 14)) return out;
+    at = strstr(json, "\n  \"files\": [");
+    end = at ? strchr(at, ']') : NULL;
+    if (!end) return out;
+    *end = 0;
+    for (at = strtok(at + 13, "\", "); at; at = strtok(NULL, "\", "))
+        if (!strchr(at, '/')) add_name(&out, at);
+    return out;
+}
+
+/* Empties and removes a folder of results that is in use no more: its own files go, the user's move to `keep`. */
+static void retire(const char *folder, const char *keep)
+{
+    names ours = earlier_files(folder), all = folder_content(folder);
+    int64_t i;
+    int unfinished = find_name(&all, ".writing") >= 0;
+    for (i = 0; i < all.count; i++) {
+        const char *from = in_folder(folder, all.name[i]), *to = in_folder(keep, all.name[i]);
+        struct stat s;
+        if (!strcmp(all.name[i], "report.json") || !strcmp(all.name[i], ".writing")) continue;
+        if (!unfinished && find_name(&ours, all.name[i]) < 0 && stat(to, &s)) rename(from, to);
+        else remove(from); /* an older one, or a second name */
+    }
+    remove(in_folder(folder, "report.json")); /* the two that say which files are whose are the last to go */
+    remove(in_folder(folder, ".writing"));
+    rmdir(folder);
+}
+
+/* Hidden folders bear the name of --out and of the process. */
+static char *hidden_name(const char *folder, int inside)
+{
+    const char *slash = strrchr(folder, '/');
+    if (inside) return format_text("%s/.celcomen-%ld", folder, (long)getpid());
+    if (!slash) return format_text(".%s.celcomen-%ld", folder, (long)getpid());
+    return format_text("%.*s/.%s.celcomen-%ld", (int)(slash - folder), folder, slash + 1, (long)getpid());
+}
+
+/* Clears away what killed runs left: folders named as this run's, but for the number, that no process has locked. */
+static void clear_leftovers(void)
+{
+#if !defined(_WIN32)
+    const char *mine = output.hidden, *slash = strrchr(mine, '/'), *start = slash ? slash + 1 : mine;
+    const char *parent = slash == mine ? "/" : slash ? format_text("%.*s", (int)(slash - mine), mine) : ".";
+    size_t stem = (size_t)(strrchr(start, '-') + 1 - start);
+    names all = folder_content(parent);
+    struct stat s;
+    int64_t i;
+    for (i = 0; i < all.count; i++) {
+        const char *path = in_folder(parent, all.name[i]);
+        int fd;
+        if (strncmp(all.name[i], start, stem) || !strcmp(all.name[i], start)) continue;
+        fd = open(path, O_RDONLY);
+        if (fd < 0) continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            /* Killed between the two renames of exchange(). */
+            if (stat(output.folder, &s) && stat(in_folder(path, ".writing"), &s)) rename(path, output.folder);
+            else retire(path, output.folder);
+        }
+        close(fd);
+    }
+#endif
+}
 
 /* Refuses, before any work, what could not be written to. */
 static void check_output(const char *command)
@@ -565,13 +885,14 @@ static void check_output(const char *command)
     free(part);
 }
 
-/* Whatever this run left in the folder, gone. */
+/* Whatever this run left, gone. */
 static void drop_output(void)
 {
     int64_t i;
     char *slash;
     if (output.hidden) {
         for (i = 0; i < output.files.count; i++) remove(in_folder(output.hidden, output.files.name[i]));
+        remove(in_folder(output.hidden, ".writing"));
         rmdir(output.hidden);
     }
     while (output.made && strlen(output.folder) >= strlen(output.made)) {
@@ -582,47 +903,220 @@ static void drop_output(void)
     }
 }
 
+static int new_folder(const char *path)
+{
+#if defined(_WIN32)
+    return mkdir(path);
+#else
+    return mkdir(path, 0777);
+#endif
+}
+
 static void make_folder(char *path)
 {
-    if (mkdir(path, 0777) == 0) {
+    if (new_folder(path) == 0) {
         if (!output.made) output.made = format_text("%s", path);
     } else if (errno != EEXIST) {
         die(1, "%s: %s", path, strerror(errno));
     }
 }
 
+/* Where the folder is in truth, and whether another can take its place. */
+static void place_output(void)
+{
+#if defined(_WIN32)
+    make_folder(output.folder);
+    output.inside = 1;
+#else
+    struct stat s;
+    char *here = getcwd(NULL, 0), *real = realpath(output.folder, NULL), *slash;
+    if (!real) return;
+    output.folder = real;
+    slash = strrchr(real, '/');
+    output.inside = !slash[1] || !here || (strncmp(here, real, strlen(real)) == 0 && strchr("/", here[strlen(real)]));
+    if (!output.inside) {
+        *slash = 0;
+        output.inside = access(*real ? real : "/", W_OK | X_OK) != 0;
+        if (stat(*real ? real : "/", &s) == 0 && (s.st_mode & S_ISVTX) && access(real, W_OK)) output.inside = 1;
+        *slash = '/';
+    }
+    free(here);
+#endif
+}
+
+static void start_output(void)
+{
+    char *p;
+    FILE *mark;
+    atexit(drop_output);
+    for (p = output.folder + 1; *p; p++) {
+        if (*p != '/') continue;
+        *p = 0;
+        make_folder(output.folder);
+        *p = '/';
+    }
+    place_output();
+    output.hidden = hidden_name(output.folder, output.inside);
+    clear_leftovers();
+    if (new_folder(output.hidden)) die(1, "%s: %s", output.hidden, strerror(errno));
+#if !defined(_WIN32)
+    {
+        int fd = open(output.hidden, O_RDONLY); /* locked as long as this process lives */
+        if (fd >= 0) (void)flock(fd, LOCK_EX | LOCK_NB);
+    }
+#endif
+    mark = fopen(in_folder(output.hidden, ".writing"), "w");
+    if (!mark || fclose(mark)) die(1, "%s: %s", output.hidden, strerror(errno));
+}
+
 static const char *out_file(const char *name)
 {
-    if (!output.hidden) {
-        char *p;
-        atexit(drop_output);
-        for (p = output.folder + 1; *p; p++) {
-            if (*p != '/') continue;
-            *p = 0;
-            make_folder(output.folder);
-            *p = '/';
-        }
-        make_folder(output.folder);
-        output.hidden = format_text("%s/.celcomen%ld", output.folder, (long)getpid());
-        if (mkdir(output.hidden, 0777)) die(1, "%s: %s", output.hidden, strerror(errno));
-    }
-    output.files.name = (char **)grown(output.files.name, output.files.count, output.files.count + 1, sizeof(char *));
-    output.files.name[output.files.count++] = format_text("%s", name);
+    if (!output.hidden) start_output();
+    add_name(&output.files, name);
     return in_folder(output.hidden, name);
 }
 
-static void write_matrix(const char *name, cel_mat a)
+/* Two folders change places in one step; 0 where that cannot be. */
+static int exchange(const char *a, const char *b)
 {
-    cel_error err;
-    const char *path = out_file(name);
-    must(cel_npy_write_matrix(path, a, &err), path, &err);
+#if defined(RENAME_EXCHANGE)
+    if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0) return 1;
+#elif defined(RENAME_SWAP)
+    if (renamex_np(a, b, RENAME_SWAP) == 0) return 1;
+#endif
+    {
+        const char *aside = format_text("%s-old", a); /* in two: between them there is none under the name */
+        if (rename(b, aside)) return 0;
+        if (rename(a, b) == 0) return rename(aside, a) == 0;
+        rename(aside, b);
+        return 0;
+    }
 }
+
+/* Puts the hidden folder in the place of the old one. */
+static int replace_folder(void)
+{
+#if defined(_WIN32)
+    return 0;
+#else
+    struct stat s;
+    names ours, all;
+    int64_t i;
+    if (output.inside) return 0;
+    if (stat(output.folder, &s)) return rename(output.hidden, output.folder) == 0;
+    ours = earlier_files(output.folder);
+    all = folder_content(output.folder);
+    for (i = 0; i < all.count; i++) { /* the user's own, where a second name can be given; else they move afterwards */
+        int other = find_name(&ours, all.name[i]) < 0;
+        if (other) (void)!link(in_folder(output.folder, all.name[i]), in_folder(output.hidden, all.name[i]));
+    }
+    (void)!chmod(output.hidden, s.st_mode & 0777);
+    if (!exchange(output.hidden, output.folder)) return 0;
+    retire(output.hidden, output.folder);
+    return 1;
+#endif
+}
+
+/* Puts the files in place one by one. */
+static void replace_files(void)
+{
+    names earlier = earlier_files(output.folder);
+    int64_t i;
+    make_folder(output.folder);
+    remove(in_folder(output.folder, "report.json"));
+    for (i = 0; i < output.files.count; i++) {
+        const char *to = in_folder(output.folder, output.files.name[i]);
+        if (rename(in_folder(output.hidden, output.files.name[i]), to)) die(1, "%s: %s", to, strerror(errno));
+    }
+    for (i = 0; i < earlier.count; i++)
+        if (find_name(&output.files, earlier.name[i]) < 0) remove(in_folder(output.folder, earlier.name[i]));
+    rmdir(output.hidden);
+}
+
+/* A file of the results that is written bit by bit; ends the program where it cannot be. */
+static FILE *open_out(const char *name)
+{
+    const char *path = out_file(name);
+    FILE *f = fopen(path, "w");
+    if (!f) die(1, "%s: %s", path, strerror(errno));
+    return f;
+}
+static void close_out(FILE *f)
+{
+    int bad = fflush(f) || ferror(f);
+#if !defined(_WIN32)
+    bad = bad || fsync(fileno(f));
+#endif
+    bad = fclose(f) || bad;
+    if (bad) die(1, "%s: %s: %s", o.out, output.files.name[output.files.count - 1], strerror(errno));
+}
+
+/* A field of a CSV file, quoted where it must be; numbers that are none leave it empty. */
+static void put_field(FILE *f, const char *s)
+{
+    if (!strpbrk(s, ",\"\r\n")) {
+        fputs(s, f);
+        return;
+    }
+    fputc('"', f);
+    for (; *s; s++) fputs(*s == '"' ? "\"\"" : (char[2]){*s, 0}, f);
+    fputc('"', f);
+}
+static void put_number(FILE *f, int digits, double x)
+{
+    fputc(',', f);
+    if (isfinite(x)) fprintf(f, "%.*g", digits, x);
+}
+
+/* An array with the names of its rows and columns, or NULL, in the --format asked for: NAME.npy or NAME.csv. */
+static void write_named(const char *name, cel_mat a, const char *corner, const names *rows, const names *cols)
+{
+    int stem = (int)(strlen(name) - 4), digits = sizeof(cel_real) == 8 ? 17 : 9;
+    int64_t i, j;
+    cel_error err;
+    const char *path;
+    FILE *f;
+    if (!choice("format")) {
+        path = out_file(name);
+        must(cel_npy_write_matrix(path, a, &err), path, &err);
+        return;
+    }
+    f = open_out(format_text("%.*s.csv", stem, name));
+    if (cols) {
+        if (rows) fputs(corner, f);
+        for (j = 0; j < a.cols; j++) {
+            if (rows || j) fputc(',', f);
+            put_field(f, cols->name[j]);
+        }
+        fputc('\n', f);
+    }
+    for (i = 0; i < a.rows; i++) {
+        if (rows) put_field(f, rows->name[i]);
+        for (j = 0; j < a.cols; j++) {
+            if (rows || j) fputc(',', f);
+            fprintf(f, "%.*g", digits, (double)a.data[i * a.stride + j]);
+        }
+        fputc('\n', f);
+    }
+    close_out(f);
+}
+static void write_matrix(const char *name, cel_mat a) { write_named(name, a, NULL, NULL, NULL); }
 static void write_doubles(const char *name, const double *x, int64_t count)
 {
     cel_error err;
-    const char *path = out_file(name);
+    const char *path;
     cel_npy a = cel_npy_describe('f', 8, 1, &count, x);
-    must(cel_npy_write(path, &a, &err), path, &err);
+    int64_t i;
+    FILE *f;
+    if (!choice("format")) {
+        path = out_file(name);
+        must(cel_npy_write(path, &a, &err), path, &err);
+        return;
+    }
+    f = open_out(format_text("%.*s.csv", (int)strlen(name) - 4, name));
+    fprintf(f, "%.*s\n", (int)strlen(name) - 4, name);
+    for (i = 0; i < count; i++) fprintf(f, "%.17g\n", x[i]);
+    close_out(f);
 }
 static void write_text(const char *name, text *t)
 {
@@ -633,66 +1127,57 @@ static void write_text(const char *name, text *t)
 }
 static void write_lines(const char *name, const names *line)
 {
-    text t = CEL_ZERO;
+    FILE *f = open_out(name);
     int64_t i;
-    for (i = 0; i < line->count; i++) add(&t, "%s\n", line->name[i]);
-    write_text(name, &t);
+    for (i = 0; i < line->count; i++) fprintf(f, "%s\n", line->name[i]);
+    close_out(f);
 }
 
-/* The whole of a text file, ended by a 0; NULL if there is none. */
-static char *read_text(const char *path)
-{
-    cel_file file;
-    char *s;
-    if (cel_file_open(path, 0, &file, NULL)) return NULL;
-    s = (char *)grown(file.bytes, (int64_t)file.size, (int64_t)file.size + 1, 1);
-    cel_file_close(&file);
-    return s;
-}
-
-/* The files that an earlier run, by its report, wrote to the folder. */
-static names earlier_files(void)
-{
-    names out = CEL_ZERO;
-    char *json = read_text(in_folder(output.folder, "report.json")), *at, *end;
-    if (!json || strncmp(json, "{\n  \"celcomen\"", 14)) return out;
-    at = strstr(json, "\"files\": [");
-    end = at ? strchr(at, ']') : NULL;
-    if (!end) return out;
-    *end = 0;
-    out.name = (char **)get(strlen(at), sizeof(char *));
-    for (at = strtok(at + 10, "\", "); at; at = strtok(NULL, "\", "))
-        if (!strchr(at, '/')) out.name[out.count++] = at;
-    return out;
-}
-
-/* The head of every report.json; finish_output ends it. */
+/* The head of every report.json: what ran, on what; finish_output ends it. */
 static text report_head(const char *command)
 {
     text r = CEL_ZERO;
+    const char *comma = "";
+    struct stat s;
+    int k;
     add(&r, "{\n  \"celcomen\": \"%s\"", cel_version());
     json_text(&r, "command", command);
+    add(&r, ",\n  \"command_line\": [");
+    for (k = 0; k < command_line.count; k++) {
+        if (k) add(&r, ", ");
+        json_string(&r, command_line.word[k]);
+    }
+    add(&r, "],\n  \"inputs\": [");
+    for (k = 0; k < OPTIONS; k++) {
+        const char *path;
+        if (!given[k] || (options[k].kind > TABLE && options[k].value != (void *)&o.model)) continue;
+        path = *(const char **)options[k].value;
+        add(&r, "%s{\"option\": \"%s\", \"file\": ", comma, options[k].name);
+        json_string(&r, path);
+        if (options[k].value == (void *)&o.model) path = in_folder(path, "model.npz");
+        if (stat(file_part(path, NULL), &s) == 0 && S_ISREG(s.st_mode)) add(&r, ", \"bytes\": %lld", (long long)s.st_size);
+        add(&r, "}");
+        comma = ", ";
+    }
+    add(&r, "]");
+    json_text(&r, "precision", sizeof(cel_real) == 8 ? "double" : "float");
     json_text(&r, "kernels", cel_level_name(cel_level_get()));
-    NUMBERS(&r, "threads seed", cel_threads(), (double)o.seed);
+    NUMBERS(&r, "threads", cel_threads());
+    add(&r, ",\n  \"seed\": %llu", (unsigned long long)o.seed);
     return r;
 }
 
-/* Adds the report, which lists the files, puts all in place, and removes what only an earlier run wrote. */
+/* Adds the report, which lists the files, and puts all in place. */
 static void finish_output(text *report)
 {
-    names earlier = earlier_files();
     int64_t i;
     add(report, ",\n  \"files\": [");
     for (i = 0; i < output.files.count; i++) add(report, "\"%s\", ", output.files.name[i]);
     add(report, "\"report.json\"]\n}\n");
     write_text("report.json", report);
-    for (i = 0; i < output.files.count; i++) {
-        const char *to = in_folder(output.folder, output.files.name[i]);
-        if (rename(in_folder(output.hidden, output.files.name[i]), to)) die(1, "%s: %s", to, strerror(errno));
-    }
-    for (i = 0; i < earlier.count; i++)
-        if (find_name(&output.files, earlier.name[i]) < 0) remove(in_folder(output.folder, earlier.name[i]));
-    output.made = NULL;
+    remove(in_folder(output.hidden, ".writing"));
+    if (!replace_folder()) replace_files();
+    output.made = output.hidden = NULL;
     note("written to %s", o.out);
 }
 
@@ -708,6 +1193,7 @@ typedef struct tissue {
     cel_scaling_cell *cell; /* (cells) what was taken out of each row */
     int64_t *row;          /* (cells): the row of each cell in the input */
     int64_t rows;          /* of the input */
+    names cells;           /* (rows of the input) what the input calls them, or none */
     cel_csr graph;         /* row i: the neighbours of i (edge i -> neighbour) */
     double mean_degree, load_seconds;
     const char *file; /* of the expression, for messages */
@@ -940,7 +1426,7 @@ static void pick_genes(tissue *t, const cel_model_record *wanted, cel_kind kind,
     int64_t j, few = 0, count = wanted ? wanted->model.genes : t->x.cols, *cells;
     int32_t *index = (int32_t *)get((size_t)count, sizeof(int32_t));
     text left_out = CEL_ZERO;
-    by.by = (cel_genes_by)choice("genes-by", o.genes_by, "mean variable");
+    by.by = (cel_genes_by)choice("genes-by");
     by.top = o.top_genes;
     by.min_cells = min_cells;
     by.total = kind == CEL_KIND_COUNTS ? t->total : NULL;
@@ -976,13 +1462,13 @@ static const char *const kind_names[] = {"counts", "log-normalised values", "int
 /* What kind of numbers the input is: what the user says, which must be what the model was fitted on. */
 static cel_kind input_kind(const fitted *f)
 {
-    cel_kind kind = o.expression ? CEL_KIND_UNIT : (cel_kind)choice("kind", o.kind, "counts lognorm intensity");
+    cel_kind kind = o.expression ? CEL_KIND_UNIT : (cel_kind)choice("kind");
     const cel_scaling *s = &f->record.scaling;
     if (!s->genes) return kind;
     if (kind != s->kind && (o.kind || kind == CEL_KIND_UNIT || s->kind == CEL_KIND_UNIT))
         die(1, "--%s: %s, but the model of %s was fitted on %s", o.expression ? "expression" : "kind",
             kind_names[kind], o.model, kind_names[s->kind]);
-    if (given[option_of("target-sum", 10)] && fabs(o.target_sum - s->target) > 0)
+    if (was_given("target-sum") && fabs(o.target_sum - s->target) > 0)
         die(1, "--target-sum %g: the model of %s was fitted at %g", o.target_sum, o.model, s->target);
     return s->kind;
 }
@@ -1121,9 +1607,16 @@ static void drop_empty(tissue *t)
     for (i = 0; i < t->rows; i++) kept += keep[i] = t->cell[i].length > 0;
     if (!kept) die(1, "%s: no cell differs from the mean of its slide and type", t->file);
     if (kept < t->rows) {
-        for (i = 0; keep[i]; i++) continue;
-        note("%s: %lld cells without counts are left out, the first is cell %lld", t->file, (long long)(t->rows - kept),
-             (long long)i);
+        text list = CEL_ZERO;
+        int64_t few = 0;
+        for (i = 0; i < t->rows; i++) {
+            if (keep[i] || few++ >= 5) continue;
+            if (i < t->cells.count) add(&list, few > 1 ? ", %s" : "%s", t->cells.name[i]);
+            else add(&list, few > 1 ? ", cell %lld" : "cell %lld", (long long)i);
+        }
+        note("%s: %lld cells without counts in the %lld genes kept are left out: %s%s", t->file, (long long)few,
+             (long long)t->x.cols, list.data, few > 5 ? ", .." : "");
+        free(list.data);
         t->x.rows = cel_compact(keep, t->rows, t->x.data, (size_t)t->x.stride * sizeof(cel_real));
         cel_compact(keep, t->rows, t->row, sizeof(int64_t));
         cel_compact(keep, t->rows, t->cell, sizeof *t->cell);
@@ -1196,6 +1689,7 @@ static void read_places(const char *command, tissue *t, names cells)
     t->x.rows = t->rows;
     if (o.slides) t->slide = read_labels(o.slides, t->rows, t->file, &t->slides);
     if (o.types) t->type = read_labels(o.types, t->rows, t->file, &t->types);
+    if (!cells.name) t->cells = places;
     t->row = (int64_t *)get((size_t)t->rows, sizeof(int64_t));
     for (i = 0; i < t->rows; i++) t->row[i] = i;
     input.row = t->row;
@@ -1233,7 +1727,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
 {
     const cel_model_record *model = f->record.scaling.genes ? &f->record : NULL;
     tissue t = CEL_ZERO;
-    names cells = {0}, genes = {0};
+    names genes = {0};
     cel_kind kind;
     double start = seconds();
     char *words;
@@ -1244,14 +1738,14 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
     kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
-    t.x = read_table(t.file, &cells, &genes);
+    t.x = read_table(t.file, &t.cells, &genes);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
-    read_places(command, &t, cells);
+    read_places(command, &t, t.cells);
     input.genes = t.genes = read_genes(t.x.cols, t.file, genes);
     look_at(&t, kind);
-    if (!given[option_of("min-cells", 9)])
+    if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
     make_rows(&t, f, kind, plain);
@@ -1278,6 +1772,42 @@ static void report_tissue(text *r, const tissue *t, const fitted *f)
     if (s->target > 0) NUMBERS(r, "target_sum", s->target);
     NUMBERS(r, "seconds_loading", t->load_seconds);
     free(words);
+}
+
+/* What a row of the input is called: by its name, or its number. */
+static const char *cell_name(const tissue *t, int64_t row)
+{
+    return row < t->cells.count ? t->cells.name[row] : format_text("%lld", (long long)row);
+}
+
+/* cells.csv: which of the user's cells each row of every array is, and why others are none. */
+static void write_cells(const tissue *t)
+{
+    FILE *out = open_out("cells.csv");
+    int64_t i, row = 0;
+    fputs("row,input_row,cell,left_out\n", out);
+    for (i = 0; i < t->rows; i++) {
+        int kept = row < t->x.rows && t->row[row] == i;
+        if (kept) fprintf(out, "%lld", (long long)row++);
+        fprintf(out, ",%lld,", (long long)i);
+        if (i < t->cells.count) put_field(out, t->cells.name[i]);
+        fputc(',', out);
+        if (!kept && t->x.cols) fprintf(out, "no counts in the %lld genes kept", (long long)t->x.cols);
+        fputc('\n', out);
+    }
+    close_out(out);
+}
+
+/* An array with a row a cell, and `added` cells after them. */
+static void write_rows(const char *name, cel_mat x, const tissue *t, const names *genes)
+{
+    names rows = CEL_ZERO;
+    int64_t i;
+    if (choice("format")) rows.name = (char **)get((size_t)x.rows, sizeof(char *));
+    for (i = 0; i < x.rows && rows.name; i++)
+        rows.name[i] = i < t->x.rows ? (char *)cell_name(t, t->row[i]) : format_text("added %lld", (long long)(i - t->x.rows));
+    write_named(name, x, "cell", &rows, genes);
+    free(rows.name);
 }
 
 /* ---- relations and models ---- */
@@ -1349,6 +1879,15 @@ static const char *relation_file(int64_t k, const char *end)
     return format_text("inter_%lld%s.npy", (long long)k, end);
 }
 
+static void save_force(const fitted *f, int64_t k, const char *end, cel_mat a)
+{
+    int64_t n = f->record.model.genes;
+    names genes;
+    genes.name = f->record.gene;
+    genes.count = n;
+    if (a.data) write_named(relation_file(k, end), cel_mat_block(a, k * n, 0, n, n), "gene", &genes, &genes);
+}
+
 static void save_model(fitted *f, const tissue *t)
 {
     const char *path = out_file("model.npz");
@@ -1366,13 +1905,13 @@ static void save_model(fitted *f, const tissue *t)
     f->record.note = kept.data;
     must(cel_model_write(path, &f->record, &err), path, &err);
     for (k = 0; k < m->relations; k++) {
-        write_matrix(relation_file(k, ""), cel_model_force(m, k));
-        if (f->record.partial.data)
-            write_matrix(relation_file(k, "_partial"), cel_mat_block(f->record.partial, k * n, 0, n, n));
-        if (f->record.se.data) write_matrix(relation_file(k, "_se"), cel_mat_block(f->record.se, k * n, 0, n, n));
+        save_force(f, k, "", m->force);
+        save_force(f, k, "_partial", f->record.partial);
+        save_force(f, k, "_se", f->record.se);
     }
-    if (m->field) write_matrix("field.npy", cel_mat_view(m->field, 1, n));
-    if (f->record.slide_field.data) write_matrix("slide_field.npy", f->record.slide_field);
+    list.name = f->record.slide;
+    if (m->field) write_named("field.npy", cel_mat_view(m->field, 1, n), NULL, NULL, &t->genes);
+    if (f->record.slide_field.data) write_named("slide_field.npy", f->record.slide_field, "slide", &list, &t->genes);
     write_lines("genes.txt", &t->genes);
     list.name = f->record.relation;
     list.count = m->relations;
@@ -1527,7 +2066,7 @@ static void command_info(void)
     int k;
     if (!o.files) die(2, "info needs a FILE.npy or FILE.npz");
     for (k = 0; k < o.files; k++) {
-        const char *path = parse_file("info", o.file[k]);
+        const char *path = parse_file("show", o.file[k], 0);
         cel_file file;
         cel_error err;
         cel_npy a;
@@ -1570,12 +2109,12 @@ static cel_paper_options paper_options(void)
     p.lr = o.lr;
     p.zmft = o.zmft;
     p.q = o.q;
-    p.optimiser = (cel_optimiser)choice("optimizer", o.optimizer, "sgd adam");
-    p.sphere = (cel_sphere)choice("sphere", o.sphere, "paper right");
+    p.optimiser = (cel_optimiser)choice("optimizer");
+    p.sphere = (cel_sphere)choice("sphere");
     p.no_projection = o.no_projection;
     p.summed = o.summed;
     p.tolerance = o.tolerance;
-    p.seed = (uint64_t)o.seed;
+    p.seed = o.seed;
     p.progress = progress;
     return p;
 }
@@ -1602,7 +2141,7 @@ static void fit_paper(const tissue *t, const cel_relations *r, fitted *f, text *
     NUMBERS(report, "seconds_moments", seconds() - clock);
     clock = seconds();
     p.slide_q = o.mean_degree ? q : NULL;
-    must(cel_paper_start((uint64_t)o.seed, model), "start", NULL);
+    must(cel_paper_start(o.seed, model), "start", NULL);
     if (o.inter0) must(cel_mat_copy(read_force(o.inter0, t->x.cols), cel_model_force(model, 1)), o.inter0, NULL);
     if (o.intra0) must(cel_mat_copy(read_force(o.intra0, t->x.cols), cel_model_force(model, 0)), o.intra0, NULL);
     must(cel_paper_fit(moments, slides, &p, model, losses, &done, &err), "fit", &err);
@@ -1707,7 +2246,7 @@ static void shuffle_cells(tissue *t, int64_t types)
         label[i] = (t->slide ? t->slide[i] : 0) + (types ? t->type[i] * (int32_t)slides : 0);
     must(cel_csr_groups(label, t->x.rows, groups, start, list, NULL), t->file, NULL);
     for (g = 0; g < groups; g++) {
-        cel_rng rng = cel_rng_at((uint64_t)o.seed, 2, (uint32_t)g, 0);
+        cel_rng rng = cel_rng_at(o.seed, 2, (uint32_t)g, 0);
         for (i = start[g + 1] - 1; i > start[g]; i--) {
             int64_t j = start[g] + cel_rng_integer(&rng, (uint32_t)(i - start[g]) + 1);
             cel_real *a = t->x.data + list[i] * t->x.stride, *b = t->x.data + list[j] * t->x.stride;
@@ -1751,10 +2290,10 @@ static cel_score_options score_options(const tissue *t, const fitted *f, const i
         no_effect("l1 group", "on measured data; --method score-moments takes counts as published");
         s = cel_score_measured(f->record.scaling.size);
     } else {
-        s.form = forms[choice("method", o.method, METHODS)];
+        s.form = forms[choice("method")];
         s.ridge = o.l1 || o.group ? 0 : CEL_SCORE_PICKED;
     }
-    if (o.field) s.field = (cel_score_field)choice("field", o.field, "none shared slide");
+    if (o.field) s.field = (cel_score_field)choice("field");
     s.ridge = weight("ridge", o.ridge, s.ridge);
     s.l1 = weight(o.group ? "group" : "l1", o.group ? o.group : o.l1, 0);
     s.together = o.group != NULL;
@@ -1836,81 +2375,76 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_re
     free(group);
 }
 
-/* pairs.csv: every pair of genes with its force in every relation; with error bars sorted by the smallest q, else by
- * |inter - intra|. Both orders of a pair are listed where a relation is not symmetric. */
-static void write_pairs(const fitted *f)
+/* The pairs of relation k by q (then by |z|), or without errors by the size of their force. */
+static pair *sorted_pairs(const fitted *f, int64_t k, int64_t *count)
 {
-    static const char *const ends[] = {"", "_partial", "_test", "_se", "_z", "_p", "_q"};
     const cel_model_record *s = &f->record;
-    const cel_mat column[] = {s->model.force, s->partial, f->test, s->se, s->z, s->p, s->q};
     cel_model m = ranked(f);
-    text t = CEL_ZERO;
-    int64_t n = m.genes, R = m.relations, i, k, count;
-    int c;
-    pair *list = gene_pairs(&m, 0, R, &count);
-    for (i = 0; i < count; i++) {
-        double q = 2, z = 0, other = R > 1 ? force_at(&m, 1, list[i].a, list[i].b) : 0;
-        for (k = 0; k < R && s->q.data; k++) {
-            int64_t at = (k * n + list[i].a) * n + list[i].b;
-            q = fmin(q, (double)s->q.data[at]);
-            z = fmax(z, fabs((double)s->z.data[at]));
-        }
-        /* Equal q values are common: |z| orders them. */
-        list[i].key = s->q.data ? q - 1e-9 * z : -fabs(other - force_at(&m, 0, list[i].a, list[i].b));
+    pair *list = gene_pairs(&m, k, k + 1, count);
+    int64_t i;
+    for (i = 0; i < *count; i++) {
+        int64_t at = (k * m.genes + list[i].a) * m.genes + list[i].b;
+        list[i].key = s->q.data ? (double)s->q.data[at] : -fabs(force_at(&m, k, list[i].a, list[i].b));
+        list[i].then = s->q.data ? -fabs((double)s->z.data[at]) : 0;
     }
-    qsort(list, (size_t)count, sizeof(pair), compare_pairs);
-    add(&t, "gene_a,gene_b");
-    for (k = 0; k < R; k++)
-        for (c = 0; c < 7; c++) {
-            char *name = format_text("%s%s", s->relation[k], ends[c]);
-            if (column[c].data) add(&t, ",");
-            if (column[c].data) add_field(&t, name);
-            free(name);
-        }
-    add(&t, R > 1 ? ",inter_minus_intra\n" : "\n");
-    for (i = 0; i < count; i++) {
-        add_field(&t, s->gene[list[i].a]);
-        add(&t, ",");
-        add_field(&t, s->gene[list[i].b]);
-        for (k = 0; k < R; k++)
-            for (c = 0; c < 7; c++)
-                if (column[c].data)
-                    add(&t, c < 3 ? ",%.7g" : ",%.4g",
-                        (double)column[c].data[(k * n + list[i].a) * column[c].stride + list[i].b]);
-        if (R > 1) add(&t, ",%.7g", force_at(&m, 1, list[i].a, list[i].b) - force_at(&m, 0, list[i].a, list[i].b));
-        add(&t, "\n");
-    }
-    write_text("pairs.csv", &t);
-    free(list);
+    qsort(list, (size_t)*count, sizeof(pair), compare_pairs);
+    return list;
 }
 
-/* genes.csv: what explains each gene on held-out tiles, and its own force next door in each relation. */
+/* A row of pairs.csv (b >= 0) or same_gene.csv; what a fit does not have stays empty. */
+static void put_pair(FILE *out, const fitted *f, int64_t k, int64_t a, int64_t b)
+{
+    const cel_model_record *s = &f->record;
+    const cel_mat column[] = {s->model.force, s->partial, f->test, s->se, s->z, s->p, s->q};
+    int64_t at = k * s->model.genes + a;
+    int c;
+    put_field(out, s->relation[k]);
+    fputc(',', out);
+    put_field(out, s->gene[a]);
+    if (b >= 0) fputc(',', out);
+    if (b >= 0) put_field(out, s->gene[b]);
+    for (c = 0; c < (b < 0 ? 6 : 7); c++)
+        put_number(out, c < 3 ? 7 : 6, column[c].data ? (double)column[c].data[at * column[c].stride + (b < 0 ? a : b)] : NAN);
+    fputc('\n', out);
+}
+
+/* pairs.csv: a row a relation and pair of genes, by relation and q; both orders of a pair where a relation is not
+ * symmetric. same_gene.csv: each gene's force on itself next door, which is no pair. se, z, p and q are those of `test`,
+ * the partial correlation at the light ridge of tests, or where there is none of the force itself. */
+static void write_pairs(const fitted *f)
+{
+    const cel_model_record *s = &f->record;
+    FILE *out = open_out("pairs.csv");
+    int64_t i, k, count;
+    fputs("relation,gene_a,gene_b,force,partial,test,se,z,p,q\n", out);
+    for (k = 0; k < s->model.relations; k++) {
+        pair *list = sorted_pairs(f, k, &count);
+        for (i = 0; i < count; i++) put_pair(out, f, k, list[i].a, list[i].b);
+        free(list);
+    }
+    close_out(out);
+    out = open_out("same_gene.csv");
+    fputs("relation,gene,force,partial,test,se,z,p\n", out);
+    for (k = 1; k < s->model.relations; k++)
+        for (i = 0; i < s->model.genes; i++) put_pair(out, f, k, i, -1);
+    close_out(out);
+}
+
+/* genes.csv: what explains each gene on held-out tiles. */
 static void write_genes(const fitted *f, const cel_score_report *done)
 {
     const cel_model_record *s = &f->record;
-    text t = CEL_ZERO;
+    FILE *out;
     int64_t n = s->model.genes, g, k;
     if (!done->share.data) return;
-    add(&t, "gene,share_own_genes,share_same_gene_next_door,share_other_genes_next_door");
-    for (k = 1; k < s->model.relations && s->se.data; k++) {
-        char *name = format_text("%s_same_gene", s->relation[k]);
-        add(&t, ",");
-        add_field(&t, name);
-        add(&t, ",se,z,p");
-        free(name);
-    }
-    add(&t, "\n");
+    out = open_out("genes.csv");
+    fputs("gene,share_own_genes,share_same_gene_next_door,share_other_genes_next_door\n", out);
     for (g = 0; g < n; g++) {
-        add_field(&t, s->gene[g]);
-        for (k = 0; k < 3; k++) add(&t, ",%.4g", (double)done->share.data[k * n + g]);
-        for (k = 1; k < s->model.relations && s->se.data; k++) {
-            int64_t at = (k * n + g) * n + g;
-            add(&t, ",%.4g,%.4g,%.4g,%.4g", (double)f->test.data[at], (double)s->se.data[at], (double)s->z.data[at],
-                (double)s->p.data[at]);
-        }
-        add(&t, "\n");
+        put_field(out, s->gene[g]);
+        for (k = 0; k < 3; k++) put_number(out, 6, (double)done->share.data[k * n + g]);
+        fputc('\n', out);
     }
-    write_text("genes.csv", &t);
+    close_out(out);
 }
 
 /* A gene's own force on itself next door, the strongest ten: no force between cells that one would look for. */
@@ -1937,6 +2471,7 @@ static void print_next_door(const fitted *f, const cel_score_report *done)
             printf("  %-14s %10.4g %10.3g %10.2g\n", s->gene[list[i].a], (double)f->test.data[at],
                    (double)s->se.data[at], (double)s->p.data[at]);
         }
+        if (i < n) printf("  .. and %lld genes more in same_gene.csv\n", (long long)(n - i));
         printf("\n");
     }
     free(list);
@@ -1949,12 +2484,7 @@ static void print_relation(const fitted *f, const cel_score_report *done, const 
     cel_model m = ranked(f);
     int64_t n = m.genes, i, count;
     int errors = s->q.data != NULL, partial = s->partial.data != NULL;
-    pair *list = gene_pairs(&m, k, k + 1, &count);
-    for (i = 0; i < count; i++) {
-        int64_t at = (k * n + list[i].a) * n + list[i].b;
-        list[i].key = -fabs(errors ? (double)s->z.data[at] : force_at(&m, k, list[i].a, list[i].b));
-    }
-    qsort(list, (size_t)count, sizeof(pair), compare_pairs);
+    pair *list = sorted_pairs(f, k, &count);
     printf("%s%s", k ? "\n" : "", s->relation[k]);
     if (errors) printf(": %lld of %lld pairs with q < 0.05", (long long)calls_of(&m, s->q, k, &count), (long long)count);
     if (errors && shuffled && k) printf(" (%lld with positions shuffled)", (long long)shuffled[k]);
@@ -1972,6 +2502,7 @@ static void print_relation(const fitted *f, const cel_score_report *done, const 
         if (errors) printf(" %10.3g %10.2g", (double)s->se.data[at], (double)s->q.data[at]);
         printf("\n");
     }
+    if (i < count) printf("  .. and %lld pairs more in pairs.csv\n", (long long)(count - i));
     free(list);
 }
 
@@ -1983,7 +2514,7 @@ static void command_fit(void)
     cel_score_report done = CEL_ZERO;
     text report;
     int64_t k, *calls = NULL, count;
-    int form = choice("method", o.method, METHODS);
+    int form = choice("method");
     check_output("fit");
     f.paper = form == 5;
     if (f.paper) no_effect(SCORE_FIT, "with --method paper");
@@ -2017,9 +2548,11 @@ static void command_fit(void)
     save_model(&f, &t);
     write_pairs(&f);
     write_genes(&f, &done);
-    if (!quiet && done.share.data) print_next_door(&f, &done);
-    for (k = 0; k < r.count && k < 6 && !quiet; k++) print_relation(&f, &done, calls, k);
+    write_cells(&t);
     finish_output(&report);
+    if (done.share.data) print_next_door(&f, &done);
+    for (k = 0; k < r.count && k < 6; k++) print_relation(&f, &done, calls, k);
+    if (k < r.count) printf("\n.. and %lld relations more in pairs.csv\n", (long long)(r.count - k));
 }
 
 /* ---- tissue from forces ---- */
@@ -2050,6 +2583,9 @@ static void generate_paper(const fitted *f)
     tissue t;
     cel_relations r;
     text report;
+    names genes;
+    genes.name = f->record.gene;
+    genes.count = n;
     if (f->record.scaling.centre) die(1, "%s: not fitted on rows as the published generator makes them", o.model);
     if (n < 2 || f->record.model.relations != 2)
         die(1, "the published generator needs two genes and the relations intra and inter");
@@ -2059,22 +2595,23 @@ static void generate_paper(const fitted *f)
             die(1, "%s: %lld angles a cell, but the forces have %lld genes", o.angles0, (long long)angles.cols,
                 (long long)n);
     }
-    t = bare_tissue("generate", angles.data ? angles.rows : x.data ? x.rows : -1, o.angles0 ? o.angles0 : o.start);
+    t = bare_tissue("simulate", angles.data ? angles.rows : x.data ? x.rows : -1, o.angles0 ? o.angles0 : o.start);
     if (!f->paper) published.record.weights = weights_option();
     r = make_relations(&t, &published);
     if (!angles.data) {
         must(cel_mat_new(t.rows, n - 1, &angles), "angles", NULL);
         if (x.data) must(cel_paper_to_angles(x, angles, &err), o.start, &err);
-        else cel_paper_noise_angles((uint64_t)o.seed, 3.14159265358979323846, 1.57079632679489661923, angles);
+        else cel_paper_noise_angles(o.seed, 3.14159265358979323846, 1.57079632679489661923, angles);
     }
     if (!x.data) must(cel_mat_new(t.rows, n, &x), "expression", NULL);
     clock = seconds();
     must(cel_paper_generate(&f->record.model, &r, &p, angles, x, losses, &last, &err), "generate", &err);
-    report = report_head("generate");
+    report = report_head("simulate");
     json_text(&report, "method", "paper");
     NUMBERS(&report, "cells genes epochs loss seconds", (double)t.rows, (double)n, (double)epochs, last.loss,
             seconds() - clock);
-    write_matrix("expression.npy", x);
+    write_rows("expression.npy", x, &t, &genes);
+    write_cells(&t);
     write_matrix("angles.npy", angles);
     write_doubles("losses.npy", losses, epochs);
     note("generate: %lld cells, %lld epochs, loss %.6g to %.6g", (long long)t.rows, (long long)epochs, losses[0],
@@ -2094,15 +2631,18 @@ static void generate_sample(fitted *f, int ascent)
     cel_ascent_report top;
     cel_error err;
     cel_mat x = read_start(genes, basis);
-    tissue t = bare_tissue("generate", x.data ? x.rows : -1, o.start);
+    tissue t = bare_tissue("simulate", x.data ? x.rows : -1, o.start);
     cel_relations r = model_relations(f, &t, o.model ? o.model : o.inter);
     int64_t sweeps = o.sweeps ? o.sweeps : 200;
     double clock = seconds(), *trace = (double *)get((size_t)sweeps + 1, sizeof(double));
     const char *file = o.start ? o.start : ascent ? "ascent" : "sample";
-    text report = report_head("generate");
+    text report = report_head("simulate");
+    names names_of;
+    names_of.name = f->record.gene;
+    names_of.count = genes;
     if (!x.data) {
         must(cel_mat_new(t.rows, model->genes, &x), "expression", NULL);
-        cel_sample_uniform((uint64_t)o.seed, 0, o.orthant, x);
+        cel_sample_uniform(o.seed, 0, o.orthant, x);
     }
     json_text(&report, "method", ascent ? "ascent" : "sample");
     NUMBERS(&report, "cells genes", (double)t.rows, (double)genes);
@@ -2117,7 +2657,7 @@ static void generate_sample(fitted *f, int ascent)
         note("ascent: H %.6g to %.6g in %lld sweeps%s", top.start, top.energy, (long long)top.sweeps,
              top.converged ? "" : " (not converged)");
     } else {
-        s.seed = (uint64_t)o.seed;
+        s.seed = o.seed;
         s.stream = 1;
         s.domain.orthant = o.orthant;
         s.sweeps = sweeps;
@@ -2132,7 +2672,8 @@ static void generate_sample(fitted *f, int ascent)
     }
     NUMBERS(&report, "seconds", seconds() - clock);
     change_basis(basis, 1, &x);
-    write_matrix("expression.npy", x);
+    write_rows("expression.npy", x, &t, &names_of);
+    write_cells(&t);
     write_doubles("energy.npy", trace, sweeps);
     finish_output(&report);
 }
@@ -2141,12 +2682,12 @@ static void command_generate(void)
 {
     static const char *const without[] = {PUBLISHED_OPTIONS " angles0", PUBLISHED_OPTIONS " angles0 warmup",
                                           "sweeps warmup orthant"};
-    int method = choice("method", o.method, "sample ascent paper");
+    int method = choice("method");
     fitted f;
-    check_output("generate");
+    check_output("simulate");
     one_of("angles0 start");
-    no_effect(without[method], format_text("with --method %s", o.method ? o.method : "sample"));
-    f = model_from_options("generate");
+    no_effect(without[method], format_text("with --method %s", chosen("method")));
+    f = model_from_options("simulate");
     say_mean_field(&f);
     refuse_orthant(&f);
     if (method == 2) generate_paper(&f);
@@ -2198,11 +2739,12 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
         free(all);
         return list;
     }
-    if (o.cell < 0 || !o.gene) die(2, "perturb needs --interventions FILE, or --cell I and --gene NAME");
+    if (!o.cell || !o.gene) die(2, "perturb needs --interventions FILE, or --cell I and --gene NAME");
     list = (cel_intervention *)get(1, sizeof *list);
-    list->cell = kept_cell(t, o.cell, "--cell");
     list->gene = find_name(&t->genes, o.gene);
-    if (list->gene < 0) die(1, "%s: no gene '%s'", o.genes ? o.genes : t->file, o.gene);
+    if (list->gene < 0)
+        die(1, "%s: no gene '%s'%s", o.genes ? o.genes : t->file, o.gene, did_you_mean(&t->genes, o.gene));
+    list->cell = kept_cell(t, parse_whole("cell", o.cell), "--cell");
     list->value = o.fold > 0 ? o.fold : o.value;
     *count = 1;
     return list;
@@ -2299,9 +2841,9 @@ static double *read_distances(names *band)
     return edge;
 }
 
-/* How effects are averaged: a file of its own for every way, with the names of its groups (NULL: numbers). */
+/* How effects are averaged: by what, and the names of its groups (NULL: numbers). */
 typedef struct grouped {
-    const char *file, *what;
+    const char *what;
     char *const *name;
     int printed;
 } grouped;
@@ -2333,7 +2875,6 @@ typedef struct counterfactual {
 static void group_by(counterfactual *c, const char *what, char *const *name, int64_t groups, int32_t *label)
 {
     grouped *g = &c->by[c->groupings];
-    g->file = c->groupings ? format_text("effects_by_%s.csv", what) : "effects.csv";
     g->what = what;
     g->name = name;
     g->printed = strcmp(what, "type") != 0;
@@ -2360,7 +2901,7 @@ static void prepare_perturb(counterfactual *c)
         must(cel_model_confine(&c->f.record.model, c->f.record.scaling.size), o.model, NULL);
     one_of("value fold");
     one_of("unit fold");
-    setup.unit = (cel_unit)choice("unit", o.unit, "given log typical fold");
+    setup.unit = (cel_unit)choice("unit");
     if (o.fold > 0) setup.unit = CEL_UNIT_FOLD;
     else if (!o.unit && c->f.record.scaling.kind == CEL_KIND_COUNTS) setup.unit = CEL_UNIT_TYPICAL;
     if (c->f.record.scaling.kind == CEL_KIND_UNIT) {
@@ -2404,7 +2945,7 @@ static void run_perturb(counterfactual *c)
     run.warmup = warmup_option();
     run.sweeps = o.sweeps;
     run.orthant = o.orthant;
-    run.seed = (uint64_t)o.seed;
+    run.seed = o.seed;
     run.paper = &published;
     run.grouping = c->grouping;
     run.groupings = c->groupings;
@@ -2453,11 +2994,11 @@ static double *group_means(const counterfactual *c, int which, cel_mat x)
     return mean;
 }
 
-static void write_effects(const counterfactual *c, int which)
+/* effects.csv, the groups of one way: by hop, type or distance. */
+static void put_effects(FILE *out, const counterfactual *c, int which)
 {
     const grouped *by = &c->by[which];
     const cel_effect_table *t = &c->effect.table[which];
-    text out = CEL_ZERO;
     double *mean[3][3]; /* rows, then each unit: observed, sham, after */
     int64_t g, k;
     int state, u;
@@ -2466,28 +3007,37 @@ static void write_effects(const counterfactual *c, int which)
         mean[0][state] = group_means(c, which, row[state]);
         for (u = 0; u < c->units; u++) mean[1 + u][state] = group_means(c, which, c->unit[u].value[state]);
     }
-    add(&out, "%s,gene,observed,sham,after,effect,se,q", by->what);
-    for (u = 0; u < c->units; u++)
-        add(&out, ",observed_%s,sham_%s,after_%s,effect_%s", c->unit[u].name, c->unit[u].name, c->unit[u].name,
-            c->unit[u].name);
-    add(&out, ",cells\n");
     for (g = 0; g < t->groups; g++)
         for (k = 0; k < t->columns && t->cells[g]; k++) {
             int64_t at = g * t->columns + k;
-            if (by->name) add_field(&out, by->name[g]);
-            else add(&out, "%lld", (long long)g);
-            add(&out, k < t->genes ? "," : ",set:");
-            add_field(&out, k < t->genes ? c->t.genes.name[k] : c->sets.name[k - t->genes]);
+            fprintf(out, "%s,", by->what);
+            if (by->name) put_field(out, by->name[g]);
+            else fprintf(out, "%lld", (long long)g);
+            fputs(k < t->genes ? "," : ",set:", out);
+            put_field(out, k < t->genes ? c->t.genes.name[k] : c->sets.name[k - t->genes]);
             for (u = 0; u <= c->units; u++) {
-                for (state = 0; state < 3; state++) add(&out, ",%.6g", mean[u][state][at]);
-                if (u) add(&out, ",%.6g", mean[u][AFTER][at] - mean[u][SHAM][at]);
-                else add(&out, ",%.7g,%.4g,%.4g", t->mean[at], t->se[at], t->q[at]);
+                for (state = 0; state < 3; state++) put_number(out, 6, mean[u][state][at]);
+                put_number(out, 6, u ? mean[u][AFTER][at] - mean[u][SHAM][at] : t->mean[at]);
+                if (!u) put_number(out, 6, t->se[at]);
+                if (!u) put_number(out, 6, t->q[at]);
             }
-            add(&out, ",%lld\n", (long long)t->cells[g]);
+            fprintf(out, ",%lld\n", (long long)t->cells[g]);
         }
-    write_text(by->file, &out);
     for (u = 0; u <= c->units; u++)
         for (state = 0; state < 3; state++) free(mean[u][state]);
+}
+
+static void write_effects(const counterfactual *c)
+{
+    FILE *out = open_out("effects.csv");
+    int u;
+    fputs("by,group,gene,observed,sham,after,effect,se,q", out);
+    for (u = 0; u < c->units; u++)
+        fprintf(out, ",observed_%s,sham_%s,after_%s,effect_%s", c->unit[u].name, c->unit[u].name, c->unit[u].name,
+                c->unit[u].name);
+    fputs(",cells\n", out);
+    for (u = 0; u < c->groupings; u++) put_effects(out, c, u);
+    close_out(out);
 }
 
 static void write_perturb(const counterfactual *c)
@@ -2495,9 +3045,8 @@ static void write_perturb(const counterfactual *c)
     const cel_effect *e = &c->effect;
     cel_mat x = c->t.x, full, observed;
     text report = report_head("perturb");
-    int k;
     report_tissue(&report, &c->t, &c->f);
-    json_text(&report, "method", o.method ? o.method : "paired");
+    json_text(&report, "method", chosen("method"));
     json_text(&report, "model", o.model);
     NUMBERS(&report, "interventions cells_added within cells_that_move repeats effect_size moved_from_start "
             "sham_drift effect_beyond acceptance seconds", (double)c->count, (double)c->added,
@@ -2506,12 +3055,13 @@ static void write_perturb(const counterfactual *c)
     must(cel_mat_new(x.rows + c->added, x.cols, &full), "results", NULL);
     observed = cel_mat_block(full, 0, 0, x.rows, x.cols);
     must(cel_mat_copy(x, observed), "results", NULL);
-    write_matrix("before.npy", x);
+    write_rows("before.npy", x, &c->t, &c->t.genes);
     must(cel_perturb_scatter(&c->plan, e->sham, observed), "results", NULL);
-    write_matrix("sham.npy", observed);
+    write_rows("sham.npy", observed, &c->t, &c->t.genes);
     must(cel_perturb_scatter(&c->plan, e->after, full), "results", NULL);
-    write_matrix("after.npy", full);
-    for (k = 0; k < c->groupings; k++) write_effects(c, k);
+    write_rows("after.npy", full, &c->t, &c->t.genes);
+    write_effects(c);
+    write_cells(&c->t);
     finish_output(&report);
 }
 
@@ -2538,6 +3088,7 @@ static void print_effects(const counterfactual *c, int which)
             if (t->se[at] > 0) printf(" (q %.2g)", t->q[at]);
             if (c->units) printf(" [%.3g to %.3g]", sham[at], after[at]);
         }
+        if (i < genes->count) printf("  .. and %lld genes more in effects.csv", (long long)(genes->count - i));
         printf("\n");
     }
     free(order);
@@ -2553,15 +3104,14 @@ static void command_perturb(void)
     int k;
     need(o.model, "perturb", "--model DIR");
     check_output("perturb");
-    c.method = (cel_method)choice("method", o.method, "paired relax linear paper");
-    no_effect(without[c.method], format_text("with --method %s", o.method ? o.method : "paired"));
+    c.method = (cel_method)choice("method");
+    no_effect(without[c.method], format_text("with --method %s", chosen("method")));
     if (o.within == 0) die(2, "--within is at least 1, or -1 to hold no cell");
     if (o.distances && !o.coords) die(2, "--distances needs --coords FILE.npy");
     prepare_perturb(&c);
     run_perturb(&c);
     take_values(&c);
     write_perturb(&c);
-    if (quiet) return;
     printf("effect = after - sham, averaged over the cells at each number of steps (%.2f s)%s%s\n",
            seconds() - c.clock, c.units ? "; in brackets from sham to after, in units of " : "",
            c.units ? c.unit[c.units - 1].name : "");
@@ -2685,7 +3235,7 @@ static void compare_sets(const names *genes, const double *value)
         for (u = s + 1; u < sets.count; u++) {
             int64_t first = members(&sets, s, pick), second = members(&sets, u, pick + first), beyond = 0;
             double seen = set_difference(value, pick, first, second);
-            cel_rng rng = cel_rng_at((uint64_t)o.seed, 1, (uint32_t)s, (uint32_t)u);
+            cel_rng rng = cel_rng_at(o.seed, 1, (uint32_t)s, (uint32_t)u);
             for (j = 0; j < o.permutations; j++) {
                 for (i = first + second - 1; i > 0; i--) {
                     int64_t k = cel_rng_integer(&rng, (uint32_t)i + 1);
@@ -2710,7 +3260,8 @@ static void command_disentangle(void)
     double *value;
     int64_t n, i;
     pair *list;
-    text t = CEL_ZERO, report;
+    text report;
+    FILE *out;
     need(o.model, "disentangle", "--model DIR");
     if (o.out) check_output("disentangle");
     if (!o.gene_sets) no_effect("permutations seed", "without --gene-sets");
@@ -2733,12 +3284,14 @@ static void command_disentangle(void)
     printf("\n");
     if (o.gene_sets) compare_sets(&genes, value);
     if (!o.out) return;
-    add(&t, "gene,inter_minus_intra\n");
+    out = open_out("disentangled.csv");
+    fputs("gene,inter_minus_intra\n", out);
     for (i = 0; i < n; i++) {
-        add_field(&t, genes.name[list[i].a]);
-        add(&t, ",%.7g\n", -list[i].key);
+        put_field(out, genes.name[list[i].a]);
+        put_number(out, 7, -list[i].key);
+        fputc('\n', out);
     }
-    write_text("disentangled.csv", &t);
+    close_out(out);
     report = report_head("disentangle");
     finish_output(&report);
 }
@@ -2757,7 +3310,7 @@ static void command_logz(void)
     int64_t n = m->genes, i;
     say_mean_field(&f);
     if (f.record.scaling.size) n = reduce_model(&f).cols;
-    a.seed = (uint64_t)o.seed;
+    a.seed = o.seed;
     a.runs = o.repeats;
     a.rungs = o.sweeps;
     a.progress = progress;
@@ -2773,7 +3326,7 @@ static void command_logz(void)
     if (m->relations != 2) return;
     /* The mean-field formulas want a mean expression: that of the most likely tissue. */
     must(cel_mat_new(t.rows, n, &x), "logz", NULL);
-    cel_sample_uniform((uint64_t)o.seed, 0, 0, x);
+    cel_sample_uniform(o.seed, 0, 0, x);
     must(cel_ascent_run(m, &r, NULL, x, NULL, &err), "logz", &err);
     mean = (double *)get((size_t)n, sizeof(double));
     for (i = 0; i < t.rows * n; i++) mean[i % n] += (double)x.data[i] / (double)t.rows;
@@ -2790,7 +3343,9 @@ static void command_logz(void)
 /* Random symmetric forces with zero diagonals on a hexagonal grid: a truth to recover. */
 static void command_plant(void)
 {
+    static char *axis[] = {(char *)"x", (char *)"y"};
     cel_mat force[2], coords;
+    names axes;
     int64_t n = o.n_genes, side = o.side, a, b, k;
     names genes = numbered_genes(n);
     text report;
@@ -2799,16 +3354,18 @@ static void command_plant(void)
         must(cel_mat_new(n, n, &force[k]), "plant", NULL);
         for (a = 0; a < n; a++)
             for (b = a + 1; b < n; b++) {
-                cel_rng rng = cel_rng_at((uint64_t)o.seed, (uint32_t)k, (uint32_t)a, (uint32_t)b);
+                cel_rng rng = cel_rng_at(o.seed, (uint32_t)k, (uint32_t)a, (uint32_t)b);
                 double has = cel_rng_uniform(&rng) < o.share, x = (k ? o.scale / 6 : o.scale) * cel_rng_normal(&rng);
                 force[k].data[a * n + b] = force[k].data[b * n + a] = (cel_real)(has > 0 ? x : 0);
             }
     }
     must(cel_mat_new(side * side, 2, &coords), "plant", NULL);
     must(cel_graph_hex_coords(side, side, coords), "plant", NULL);
-    write_matrix("intra.npy", force[0]);
-    write_matrix("inter.npy", force[1]);
-    write_matrix("coords.npy", coords);
+    write_named("intra.npy", force[0], "gene", &genes, &genes);
+    write_named("inter.npy", force[1], "gene", &genes, &genes);
+    axes.name = axis;
+    axes.count = 2;
+    write_named("coords.npy", coords, NULL, NULL, &axes);
     write_lines("genes.txt", &genes);
     note("plant: %lld genes, a grid of %lld cells", (long long)n, (long long)(side * side));
     report = report_head("plant");
@@ -2852,8 +3409,8 @@ static void command_compare(void)
     double *x, *y, slope, pearson;
     int64_t i, j, count = 0;
     if (o.files != 2) die(2, "compare needs TRUTH.npy and FITTED.npy");
-    a = read_force(parse_file("compare", o.file[0]), 0);
-    b = read_force(parse_file("compare", o.file[1]), a.rows);
+    a = read_force(parse_file("compare", o.file[0], 0), 0);
+    b = read_force(parse_file("compare", o.file[1], 0), a.rows);
     x = (double *)get((size_t)(a.rows * a.rows), sizeof(double));
     y = (double *)get((size_t)(a.rows * a.rows), sizeof(double));
     for (i = 0; i < a.rows; i++)
@@ -2869,45 +3426,28 @@ static void command_compare(void)
 
 /* ---- the commands ---- */
 
-#define PLACES "coords slides types k radius decay edges allow-isolated"
-#define SLIDE "counts expression kind total centre-by genes target-sum " PLACES
-
-typedef struct command {
-    const char *name, *summary, *example, *takes;
-    int files; /* how many words that are no options it takes */
-    void (*run)(void);
-} command;
-
 static const command commands[] = {
-    {"fit", "forces from a slide, with error bars",
-     "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model",
-     SLIDE " top-genes genes-by min-cells hops method " PUBLISHED_FIT " ridge l1 group field tiles no-errors seed out quiet help", 0,
+    {"fit", NULL, "forces from a slide, with error bars",
+     "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model", NULL, 0,
      command_fit},
-    {"generate", "tissue from forces: exact samples, the most likely tissue, or the published generator (also: simulate)",
-     "celcomen generate --model model --coords coords.npy --out tissue",
-     "model inter intra " PLACES " angles0 start method orthant sweeps warmup " PUBLISHED_OPTIONS " seed out quiet help",
-     0, command_generate},
-    {"perturb", "what if: genes held, cells added or removed, with a sham control (also: knockout)",
-     "celcomen knockout --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell 17 --gene ERBB2 "
-     "--out ko",
-     "model " SLIDE " method interventions cell gene value fold unit within distances gene-sets orthant repeats sweeps warmup"
-     " epochs lr zmft q optimizer sphere seed out quiet help",
-     0, command_perturb},
-    {"score", "how well a model predicts another slide",
-     "celcomen score --model model --counts other.npy --coords other_coords.npy --genes genes.txt",
-     "model " SLIDE " quiet help", 0, command_score},
-    {"disentangle", "genes ranked by between-cell minus within-cell force; gene sets compared",
-     "celcomen disentangle --model model --gene-sets sets.txt", "model gene-sets permutations seed out quiet help", 0,
-     command_disentangle},
-    {"logz", "the partition function: mean field, lower bound, annealed importance sampling",
-     "celcomen logz --model model --coords coords.npy",
-     "model inter intra " PLACES " q repeats sweeps seed quiet help", 0, command_logz},
-    {"plant", "random known forces on a hexagonal grid, to try the others on",
-     "celcomen plant --n-genes 10 --side 40 --out truth", "n-genes side scale share seed out quiet help", 0,
-     command_plant},
-    {"info", "what a .npy or .npz file holds", "celcomen info FILE ..", "quiet help", 10000, command_info},
-    {"compare", "off-diagonal agreement of two forces", "celcomen compare TRUTH.npy FITTED.npy", "quiet help", 2,
-     command_compare},
+    {"perturb", "knockout", "what if: genes held, cells added or removed, with a sham control",
+     "celcomen perturb --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell best --gene ERBB2 "
+     "--out ko", NULL, 0, command_perturb},
+    {"simulate", "generate", "tissue from forces: exact samples, the most likely tissue, or the published generator",
+     "celcomen simulate --model model --coords coords.npy --out tissue", NULL, 0, command_generate},
+    {"score", NULL, "how well a model predicts another slide",
+     "celcomen score --model model --counts other.npy --coords other_coords.npy --genes genes.txt", NULL, 0,
+     command_score},
+    {"disentangle", NULL, "genes ranked by between-cell minus within-cell force; gene sets compared",
+     "celcomen disentangle --model model --gene-sets sets.txt", NULL, 0, command_disentangle},
+    {"logz", NULL, "the partition function: mean field, lower bound, annealed importance sampling",
+     "celcomen logz --model model --coords coords.npy", NULL, 0, command_logz},
+    {"plant", NULL, "random known forces on a hexagonal grid, to try the others on",
+     "celcomen plant --n-genes 10 --side 40 --out truth", NULL, 0, command_plant},
+    {"show", "info", "what a file holds: arrays, archives, tables", "celcomen show model/pairs.csv", "FILE ..", 10000,
+     command_info},
+    {"compare", NULL, "off-diagonal agreement of two forces", "celcomen compare truth/intra.npy model/intra.npy",
+     "TRUTH FITTED", 2, command_compare},
 };
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
@@ -2923,33 +3463,75 @@ static int usage(FILE *to, int status)
     int k;
     fprintf(to, "celcomen %s: forces between genes, within and between the cells of a tissue\n\n", cel_version());
     for (k = 0; k < COMMANDS; k++) fprintf(to, "  %-12s %s\n", commands[k].name, commands[k].summary);
-    fprintf(to, "\ncelcomen COMMAND --help lists its options. Exit status: 0 done, 1 bad input, 2 bad usage.\n");
+    fprintf(to, "\ncelcomen COMMAND --help has its options and an example. Exit status: 0 done, 1 bad input, 2 bad usage.\n");
     return finish(status);
+}
+
+/* The command of a name, today's or the older one. */
+static const command *find_command(const char *name)
+{
+    guess g = {name, NULL, 0};
+    int k;
+    for (k = 0; k < COMMANDS; k++) {
+        if (!strcmp(name, commands[k].name) || (commands[k].older && !strcmp(name, commands[k].older)))
+            return &commands[k];
+        offer(&g, commands[k].name);
+    }
+    die(2, "there is no command '%s'%s; celcomen --help lists them", name, suggestion(&g, ""));
+    return NULL;
+}
+
+/* A manual page from the tables above. */
+static void troff(const char *s)
+{
+    for (; *s; s++) fputs(*s == '-' ? "\\-" : *s == '\\' ? "\\e" : *s == '\'' ? "\\(aq" : (char[2]){*s, 0}, stdout);
+    fputc('\n', stdout);
+}
+static void manual_page(void)
+{
+    int k, i;
+    printf(".TH CELCOMEN 1 \"\" \"celcomen %s\"\n.SH NAME\ncelcomen \\- forces between genes, within and between the cells of "
+           "a tissue\n.SH SYNOPSIS\n.B celcomen\nCOMMAND [\\-\\-OPTION VALUE ..]\n.SH COMMANDS\n", cel_version());
+    for (k = 0; k < COMMANDS; k++) {
+        const command *c = &commands[k];
+        printf(".SS %s%s%s\n", c->name, c->files ? " " : "", c->files ? c->files : "");
+        troff(c->summary);
+        printf(".PP\n.nf\n");
+        troff(c->example);
+        printf(".fi\n");
+        for (i = 0; i < OPTIONS; i++) {
+            if (!takes(c, &options[i])) continue;
+            printf(".TP\n");
+            troff(option_head(&options[i]));
+            troff(option_text(&options[i]));
+        }
+    }
+    printf(".SH EXIT STATUS\n0 done, 1 bad input, 2 bad usage.\n");
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    int k, i, help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
+    int help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
     on_terminal = isatty(2);
+    command_line.word = argv;
+    command_line.count = argc;
     if (argc < 2) return usage(stderr, 2);
     if (help && argc < 3) return usage(stdout, 0);
     if (!strcmp(name, "--version")) {
         printf("celcomen %s\n", cel_version());
         return finish(0);
     }
-    if (help) name = argv[2];
-    if (!strcmp(name, "knockout")) name = "perturb";
-    if (!strcmp(name, "simulate")) name = "generate";
-    for (k = 0; k < COMMANDS && strcmp(name, commands[k].name); k++) continue;
-    if (k == COMMANDS) die(2, "there is no command '%s'; celcomen --help lists them", name);
-    if (!help) parse_options(argc, argv, argv[1], commands[k].takes, commands[k].files);
-    if (help || o.help) {
-        printf("celcomen %s: %s\n\n  %s\n\n", name, commands[k].summary, commands[k].example);
-        for (i = 0; i < OPTIONS; i++)
-            if (takes(commands[k].takes, i)) printf("  --%-16s %s\n", options[i].name, options[i].help);
+    if (!strcmp(name, "--man")) {
+        manual_page();
         return finish(0);
     }
-    commands[k].run();
+    running = find_command(help ? argv[2] : name);
+    if (!help) parse_options(argc, argv);
+    if (help || o.help) {
+        command_help(running, stdout);
+        return finish(0);
+    }
+    running->run();
     return finish(0);
 }
