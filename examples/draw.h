@@ -181,12 +181,12 @@ DRAW_API void draw_style(draw_buffer *b)
     draw_put(b, ".d{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;color:#1c1f24}.d text{fill:currentColor}"
                 ".d .soft{color:#595f69}.d .f{fill:currentColor}.d .l{fill:none;stroke:currentColor}"
                 ".d .dots{fill:none;stroke:currentColor;stroke-linecap:round}.d .axis{fill:none;stroke:#6b717b}"
-                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .panel{fill:#f7f7f5}"
+                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .cut{fill:none;stroke:#fff;pointer-events:none}.d .panel{fill:#f7f7f5}"
                 ".d .night{display:none}.d .b{font-weight:bold}.d image{image-rendering:pixelated}");
     for (dark = 0; dark < 2; dark++) {
         if (dark)
             draw_put(b, "@media screen and (prefers-color-scheme:dark){.d{color:#e6e8eb}.d .soft{color:#a4abb6}"
-                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}"
+                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}.d .cut{stroke:#15181c}"
                         ".d .panel{fill:#1c2026}.d .night{display:inline}.d .day{display:none}");
         for (s = 0; s < 3; s++)
             for (k = 0; k < (s ? DRAW_LEVELS : DRAW_COLOURS); k++)
@@ -907,13 +907,14 @@ typedef struct draw_heat {
     const char *const *row_name, *const *col_name; /* for the pointer; NULL: none */
 } draw_heat;
 
-/* Squares coloured by value: rectangles, which can be pointed at, up to 4,096 of them, an image beyond. */
+/* Squares coloured by value: rectangles, which can be pointed at, up to 1,600 of them, an image beyond. Negative ones
+ * carry a dash where there is room. */
 DRAW_API void draw_heat_map(draw *d, const draw_heat *h)
 {
     double w = h->width / h->cols, t = h->height / h->rows, box[4];
     long count = (long)h->rows * h->cols, i;
     draw_rect(d, h->left, h->top, h->width, h->height, "panel", NULL);
-    if (count > 4096) {
+    if (count > 1600) {
         unsigned char *pixel = (unsigned char *)malloc((size_t)count);
         if (!pixel) {
             d->out.failed = 1;
@@ -927,9 +928,8 @@ DRAW_API void draw_heat_map(draw *d, const draw_heat *h)
         box[3] = h->height;
         draw_image(d, box, pixel, h->cols, h->rows, h->scale);
         free(pixel);
-        return;
     }
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < count && count <= 1600; i++) {
         double v = h->value[i], x = h->left + w * (double)(i % h->cols), y = h->top + t * (double)(i / h->cols);
         char classes[24], says[300];
         if (!isfinite(v)) continue;
@@ -937,9 +937,16 @@ DRAW_API void draw_heat_map(draw *d, const draw_heat *h)
         if (h->row_name && h->col_name)
             snprintf(says, sizeof says, "%.90s, %.90s: %.3g", h->row_name[i / h->cols], h->col_name[i % h->cols], v);
         draw_rect(d, x, y, w, t, classes, h->row_name && h->col_name ? says : NULL);
-        if (h->scale == DRAW_SIGNED && v < -0.25 * h->most && w >= 7 && t >= 7)
-            draw_rect(d, x + 0.25 * w, y + 0.5 * t - 0.6, 0.5 * w, 1.2, "paper", NULL);
     }
+    if (h->scale != DRAW_SIGNED || w < 7 || t < 7) return;
+    draw_put(&d->out, "<path class=\"cut\" stroke-width=\"1.2\" d=\"M0 0");
+    for (i = 0; i < count; i++) {
+        if (!(h->value[i] < -0.25 * h->most)) continue;
+        draw_number(&d->out, "M", h->left + w * ((double)(i % h->cols) + 0.5) - 0.25 * (w < 32 ? w : 32));
+        draw_number(&d->out, " ", h->top + t * ((double)(i / h->cols) + 0.5));
+        draw_number(&d->out, "h", 0.5 * (w < 32 ? w : 32));
+    }
+    draw_put(&d->out, "\"/>\n");
 }
 
 /* ---- labels of many things ---- */
