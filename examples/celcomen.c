@@ -173,24 +173,32 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* A bar on a terminal, one line a stage otherwise. */
+/* A bar with the time left on a terminal; elsewhere a line a stage, and one every ten seconds of a long stage. */
 static int show_progress(void *user, const char *stage, int64_t done, int64_t total, double value)
 {
     static char last[64];
-    static double shown;
-    double now = seconds();
+    static double shown, began;
+    double now = seconds(), left;
+    int k, full = total > 0 ? (int)(30 * done / total) : 0;
     (void)user;
     if (quiet) return 0;
-    if (!on_terminal) {
-        if (strcmp(last, stage)) note("%s: %lld steps", stage, (long long)total);
-    } else if (done >= total || now - shown > 0.1) {
-        int k, full = total > 0 ? (int)(30 * done / total) : 0;
-        fprintf(stderr, "\r%-12s [", stage);
-        for (k = 0; k < 30; k++) fputc(k < full ? '#' : '.', stderr);
-        fprintf(stderr, "] %lld/%lld  %.6g   %s", (long long)done, (long long)total, value, done >= total ? "\n" : "");
+    if (strcmp(last, stage)) {
+        shown = began = now;
+        if (!on_terminal) note("%s: %lld steps", stage, (long long)total);
+        snprintf(last, sizeof last, "%s", stage);
+    }
+    left = done > 0 ? (now - began) * (double)(total - done) / (double)done : 0;
+    if (!on_terminal && now - shown > 10 && done < total) {
+        note("%s: %lld of %lld steps, at most %.0f s left", stage, (long long)done, (long long)total, left);
         shown = now;
     }
-    snprintf(last, sizeof last, "%s", stage);
+    if (!on_terminal || (done < total && now - shown < 0.1)) return 0;
+    fprintf(stderr, "\r%-12s [", stage);
+    for (k = 0; k < 30; k++) fputc(k < full ? '#' : '.', stderr);
+    fprintf(stderr, "] %lld/%lld  %.6g  ", (long long)done, (long long)total, value);
+    if (done < total) fprintf(stderr, "%4.0f s left  ", left);
+    else fprintf(stderr, "%6.1f s      \n", now - began);
+    shown = now;
     return 0;
 }
 static const cel_progress progress = {show_progress, NULL};
@@ -444,15 +452,15 @@ static const option options[] = {
 #define OPTIONS ((int)(sizeof options / sizeof options[0]))
 static char given[OPTIONS];
 
-typedef struct command {
+typedef struct verb {
     const char *name, *older; /* what 0.1.0 called it, still understood, or NULL */
     const char *summary, *example;
     const char *files;        /* what it takes that is no option, or NULL */
     int most_files;
     void (*run)(void);
-} command;
+} verb;
 
-static const command *running;
+static const verb *running;
 static struct {
     char **word;
     int count;
@@ -467,10 +475,10 @@ static int is_word(const char *list, const char *name, size_t length)
     return 0;
 }
 
-static int takes(const command *c, const option *p) { return is_word(p->commands, c->name, strlen(c->name)); }
+static int takes(const verb *c, const option *p) { return is_word(p->commands, c->name, strlen(c->name)); }
 
 /* The row of an option as a command has it; -1: it takes none of that name. */
-static int option_of(const command *c, const char *name, size_t length)
+static int option_of(const verb *c, const char *name, size_t length)
 {
     int k;
     for (k = 0; k < OPTIONS; k++)
@@ -735,7 +743,7 @@ static const char *option_head(const option *p)
     return format_text("--%s %s", p->name, p->kind == CHOICE ? "NAME" : p->words ? p->words : "");
 }
 
-static void command_help(const command *c, FILE *to)
+static void command_help(const verb *c, FILE *to)
 {
     int k;
     fprintf(to, "celcomen %s%s%s: ", c->name, c->files ? " " : "", c->files ? c->files : "");
@@ -1194,6 +1202,7 @@ typedef struct tissue {
     int64_t *row;          /* (cells): the row of each cell in the input */
     int64_t rows;          /* of the input */
     names cells;           /* (rows of the input) what the input calls them, or none */
+    double *level;         /* (rows of the input) of --gene, as in the input; NULL without it */
     cel_csr graph;         /* row i: the neighbours of i (edge i -> neighbour) */
     double mean_degree, load_seconds;
     const char *file; /* of the expression, for messages */
@@ -1207,35 +1216,208 @@ typedef struct fitted {
     cel_mat test; /* the forces that the errors are of, where that is not the model */
 } fitted;
 
-static void read_lines(const char *path, names *out)
+/* A file in memory, unpacked, so that it can be read in more ways than one. */
+typedef struct source {
+    const char *path;
+    const char *bytes;
+    size_t size;
+} source;
+
+static source open_source(const char *path)
 {
+    source s;
+    cel_file file;
     cel_error err;
-    must_at(cel_file_lines(path, &out->name, &out->count, &err), path, &err, "line", "gene");
+    void *unpacked;
+    must(cel_file_open(path, 1, &file, &err), path, &err);
+    s.path = path;
+    s.bytes = (const char *)file.bytes;
+    s.size = file.size;
+    if (s.size < 2 || memcmp(s.bytes, "\x1f\x8b", 2)) return s;
+    must(cel_file_gunzip(s.bytes, s.size, 0, &unpacked, &s.size, &err), path, &err);
+    s.bytes = (const char *)unpacked;
+    cel_file_close(&file);
+    return s;
 }
+static int is_array(const source *s) { return s->size > 6 && memcmp(s->bytes, "\x93NUMPY", 6) == 0; }
+
+/* The fields of the line at *at, which goes on to the next one; none at the end. As the library reads them. */
+static names next_fields(const source *s, size_t *at, char separator)
+{
+    names out = CEL_ZERO;
+    text t = CEL_ZERO;
+    const char *p = s->bytes + *at, *end = s->bytes + s->size;
+    int quoted = 0;
+    if (*at == 0 && s->size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3;
+    for (; p < end; p++) {
+        if (*p == '"') quoted = !quoted;
+        if (*p == '"' && !(p + 1 < end && p[1] == '"' && !quoted)) continue;
+        if (!quoted && (*p == separator || *p == '\n' || *p == '\r')) {
+            add_name(&out, t.data ? t.data : "");
+            if (t.data) t.data[t.size = 0] = 0;
+            if (*p != separator) break;
+        } else {
+            add(&t, "%c", *p);
+        }
+    }
+    if (p == end && (t.size || out.count)) add_name(&out, t.data ? t.data : "");
+    if (p < end) p += *p == '\r' && p + 1 < end && p[1] == '\n' ? 2 : 1;
+    *at = (size_t)(p - s->bytes);
+    free(t.data);
+    return out;
+}
+
+/* What is most frequent between the fields of the first line. */
+static char separator_of(const source *s)
+{
+    static const char kind[] = "\t;, ";
+    size_t count[4] = {0, 0, 0, 0}, i;
+    int k, best = 2;
+    for (i = 0; i < s->size && s->bytes[i] != '\n'; i++)
+        for (k = 0; k < 4; k++) count[k] += s->bytes[i] == kind[k];
+    for (k = 1; k >= 0; k--)
+        if (count[k] && count[k] >= count[best]) best = k;
+    return kind[count[best] || !count[3] ? best : 3];
+}
+
+/* The header of a table: the names of its columns. */
+static names header_of(const source *s)
+{
+    size_t at = 0;
+    return next_fields(s, &at, separator_of(s));
+}
+
+static char *listed(const names *in, int64_t most)
+{
+    text t = CEL_ZERO;
+    int64_t i;
+    for (i = 0; i < in->count && i < most; i++) add(&t, "%s%s", i ? ", " : "", in->name[i]);
+    if (i < in->count) add(&t, ", .. (%lld)", (long long)in->count);
+    return t.data ? t.data : format_text("");
+}
+
+/* A file of a kind that is not read here: what it is, and what to type. */
+static void refuse_kind(const char *path, const cel_error *err)
+{
+    const char *what = err->what, *kind = strstr(what, ". Export it");
+    const char *python = "    python3 examples/anndata_bridge.py export %s slide      (or, by hand:)\n"
+                         "    import anndata, numpy\n    a = anndata.%s('%s')\n"
+                         "    a.to_df().to_csv('counts.csv')      # or a.to_df(layer='counts'): raw counts are wanted\n"
+                         "    numpy.save('coords.npy', a.obsm['spatial'])\n"
+                         "    celcomen fit --counts counts.csv --coords coords.npy --top-genes 100 --out model";
+    if (!kind) return;
+    if (strstr(what, "HDF5") || strstr(what, "zarr"))
+        die(1, format_text("%%s: %%.*s, which is not read here. Export it:\n%s", python), path, (int)(kind - what), what,
+            path, strstr(what, "zarr") ? "read_zarr" : "read_h5ad", path);
+    if (strstr(what, "an R file"))
+        die(1, "%s: %.*s, which is not read here. Export it in R:\n    x <- %s('%s')      # a Seurat object: "
+            "x <- GetAssayData(x, 'counts'); GetTissueCoordinates for the places\n"
+            "    write.csv(as.matrix(x), 'counts.csv')\n"
+            "    celcomen fit --counts counts.csv --genes-are rows --coords coords.csv --out model",
+            path, (int)(kind - what), what, strstr(what, "RData") ? "load" : "readRDS", path);
+}
+
+static void must_table(cel_status status, const char *path, const cel_error *err)
+{
+    if (status == CEL_ERR_UNSUPPORTED) refuse_kind(path, err);
+    must_at(status, path, err, strstr(path, ".np") ? "offset" : "line", "field");
+}
+static cel_table parse_table(const source *s, cel_table_options how)
+{
+    cel_table table;
+    cel_error err;
+    how.dense = 1;
+    must_table(cel_table_parse(s->bytes, s->size, &how, &table, &err), s->path, &err);
+    return table;
+}
+
 /* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has any:
- * they live as long as the program. */
-static cel_mat read_table(const char *path, names *rows, names *cols)
+ * they live as long as the program. turned: it has genes in its rows. */
+static cel_mat read_table(const char *path, int turned, names *rows, names *cols)
 {
     size_t n = strlen(path);
-    cel_table_options dense = CEL_ZERO;
+    cel_table_options how = CEL_ZERO;
     cel_table table;
     cel_error err;
     cel_mat a;
-    if ((n > 4 && strcmp(path + n - 4, ".npy") == 0) || strcmp(path, "/dev/stdin") == 0) {
+    if (n > 4 && strcmp(path + n - 4, ".npy") == 0 && !turned) {
         must(cel_npy_matrix(path, &a, &err), path, &err);
         return a;
     }
-    dense.dense = 1;
-    must_at(cel_table_read(path, &dense, &table, &err), path, &err, strstr(path, ".npz") ? "offset" : "line", "field");
+    how.dense = 1;
+    how.genes_are_rows = turned;
+    must_table(cel_table_read(path, &how, &table, &err), path, &err);
     if (rows && table.row) rows->name = table.row, rows->count = table.rows;
     if (cols && table.col) cols->name = table.col, cols->count = table.cols;
     return table.x;
 }
-static cel_mat read_matrix(const char *path) { return read_table(path, NULL, NULL); }
+static cel_mat read_matrix(const char *path) { return read_table(path, 0, NULL, NULL); }
+
+/* One of the words of a list, or none: ends with what the file has instead. */
+static const char *known_column(const source *s, const char *column)
+{
+    names head = header_of(s);
+    if (find_name(&head, column) < 0)
+        die(1, "%s: no column '%s'%s; it has: %s", s->path, column, did_you_mean(&head, column), listed(&head, 20));
+    return column;
+}
+
+/* Words, one a line, or a column of a table: FILE:COLUMN. Names have no blanks at their ends. rows (or NULL) receives the
+ * names of a table's rows. gene: of a line with tabs the second field, as in 10x's features.tsv. */
+static void read_words(const char *name, const char *given_path, int gene, names *out, names *rows)
+{
+    const char *column, *path = file_part(given_path, &column);
+    source s = open_source(path);
+    cel_error err;
+    int64_t i;
+    if (is_array(&s) || (s.size > 2 && !memcmp(s.bytes, "PK", 2)))
+        die(1, "%s: an array, but --%s wants text, a word a line. In Python: open('%s.txt', 'w').write('\\n'.join(map(str, "
+            "numpy.load('%s'))))", path, name, name, path);
+    if (column) {
+        cel_table_options how = CEL_ZERO;
+        cel_table table;
+        how.label = known_column(&s, column);
+        table = parse_table(&s, how);
+        out->name = table.label;
+        out->count = table.rows;
+        if (rows && table.row) rows->name = table.row, rows->count = table.rows;
+        return;
+    }
+    must_at(cel_file_parse_lines(s.bytes, s.size, &out->name, &out->count, &err), path, &err, "line", "gene");
+    while (out->count && !out->name[out->count - 1][strspn(out->name[out->count - 1], " \t")]) out->count--;
+    for (i = 0; i < out->count; i++) {
+        char *word = out->name[i], *tab = strchr(word, '\t');
+        size_t n = strlen(word);
+        while (n && (word[n - 1] == ' ' || word[n - 1] == '\t')) word[--n] = 0;
+        tab = strchr(word, '\t');
+        if (tab && !gene)
+            die(1, "%s: line %lld has a tab: one word a line, or name a column: %s:COLUMN", path, (long long)i + 1, path);
+        if (tab) word = tab + 1, word[strcspn(word, "\t")] = 0;
+        out->name[i] = word;
+    }
+}
+
+/* Ends where a list has not as many words as there are cells or genes, with the likely cause. */
+static void wrong_count(const char *path, const names *list, int64_t wanted, const char *what, const char *file,
+                        int64_t other)
+{
+    const char *first = list->count ? list->name[0] : "", *why = "";
+    if (list->count == wanted + 1) why = format_text(". Is line 1, '%.40s', a header? Leave it out", first);
+    else if (strchr(first, ',')) why = format_text(". Name the column that is meant: %s:COLUMN", path);
+    else if (list->count == other)
+        why = o.genes_are ? ". The matrix is turned: without --genes-are rows it fits"
+                          : ". The matrix is turned: its rows are genes, say --genes-are rows";
+    die(1, "%s: %lld names, but %s has %lld %s%s", path, (long long)list->count, file, (long long)wanted, what, why);
+}
 
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
 }
 static char **sorted_names(const names *in)
 {
@@ -1259,27 +1441,75 @@ static int32_t *number_labels(const names *label, names *out)
     return number;
 }
 
-/* Labels, one a line. */
-static int32_t *read_labels(const char *path, int64_t cells, const char *cells_file, names *out)
+/* Where each of `wanted` is in `has`; NULL where a file has no names: then they are in the same order. */
+typedef struct named {
+    const char *name;
+    int64_t at;
+} named;
+static int compare_named(const void *a, const void *b) { return strcmp(((const named *)a)->name, ((const named *)b)->name); }
+
+static int64_t *match_names(const names *wanted, const char *wanted_file, const names *has, const char *file)
 {
-    names line;
-    read_lines(path, &line);
-    if (line.count != cells)
-        die(1, "%s: %lld lines, but %s has %lld cells", path, (long long)line.count, cells_file, (long long)cells);
+    named *sorted, key;
+    int64_t i, moved = 0, *at;
+    if (!wanted->name || !has->name) return NULL;
+    sorted = (named *)get((size_t)has->count, sizeof(named));
+    at = (int64_t *)get((size_t)wanted->count, sizeof(int64_t));
+    for (i = 0; i < has->count; i++) sorted[i].name = has->name[i], sorted[i].at = i;
+    qsort(sorted, (size_t)has->count, sizeof(named), compare_named);
+    for (i = 1; i < has->count; i++)
+        if (!strcmp(sorted[i].name, sorted[i - 1].name)) die(1, "%s: the cell %s is there twice", file, sorted[i].name);
+    for (i = 0; i < wanted->count; i++) {
+        const named *found;
+        key.name = wanted->name[i];
+        found = (const named *)bsearch(&key, sorted, (size_t)has->count, sizeof(named), compare_named);
+        if (!found)
+            die(1, "%s: the cell %s of %s is not there (its first is called %s)%s", file, key.name, wanted_file,
+                has->name[0], did_you_mean(has, key.name));
+        at[i] = found->at;
+        moved += found->at != i;
+    }
+    if (moved)
+        note("%s: %lld of %lld cells are in another order than in %s, and are matched by name", file, (long long)moved,
+             (long long)wanted->count, wanted_file);
+    free(sorted);
+    return at;
+}
+
+/* The label of every cell of the tissue, by name where both files have names. */
+static int32_t *read_labels(const char *option, const char *path, const names *cells, int64_t count, const char *cells_file,
+                            int64_t genes, names *out)
+{
+    names line = CEL_ZERO, rows = CEL_ZERO, list;
+    int64_t i, *at;
+    read_words(option, path, 0, &line, &rows);
+    at = match_names(cells, cells_file, &rows, path);
+    if (at) {
+        list.count = count;
+        list.name = (char **)get((size_t)count, sizeof(char *));
+        for (i = 0; i < count; i++) list.name[i] = line.name[at[i]];
+        line = list;
+    }
+    if (line.count != count) wrong_count(path, &line, count, "cells", cells_file, genes);
+    for (i = 0; i < count; i++)
+        if (!line.name[i][0]) die(1, "%s: line %lld is empty: every cell needs a word", path, (long long)i + 1);
     return number_labels(&line, out);
 }
 
 /* The names of the columns of `file`: those of --genes, else those that the file itself has (own), else numbers. */
-static names read_genes(int64_t genes, const char *file, names own)
+static names read_genes(const tissue *t, names own)
 {
-    const char *where = o.genes ? o.genes : file;
+    const char *where = o.genes ? o.genes : t->file;
     names out = own;
     char **sorted;
-    int64_t i;
+    int64_t i, at, genes = t->x.cols;
     if (!o.genes && !own.name) return numbered_genes(genes);
-    if (o.genes) read_lines(o.genes, &out);
-    if (out.count != genes)
-        die(1, "%s: %lld names, but %s has %lld genes", where, (long long)out.count, file, (long long)genes);
+    if (o.genes) read_words("genes", o.genes, 1, &out, NULL);
+    if (out.count != genes) wrong_count(where, &out, genes, "genes", t->file, t->rows);
+    for (i = 0; i < genes && own.name && o.genes; i++)
+        if (strcmp(out.name[i], own.name[i]) && (at = find_name(&own, out.name[i])) >= 0)
+            die(1, "%s: gene %lld is %s, but in %s it is %s, and %s is gene %lld: leave --genes out, or put the names in "
+                "the order of the matrix", where, (long long)i, out.name[i], t->file, own.name[i], out.name[i], (long long)at);
     sorted = sorted_names(&out);
     for (i = 0; i < genes; i++) {
         if (!out.name[i][0]) die(1, "%s: line %lld is empty: every gene needs a name", where, (long long)i + 1);
@@ -1432,7 +1662,8 @@ static void pick_genes(tissue *t, const cel_model_record *wanted, cel_kind kind,
     by.total = kind == CEL_KIND_COUNTS ? t->total : NULL;
     if (wanted) {
         if (cel_model_columns(wanted, t->genes.name, t->genes.count, index, &err))
-            die(1, "%s: %s: %s", o.genes ? o.genes : t->file, err.what, err.gene < 0 ? "" : wanted->gene[err.gene]);
+            die(1, "%s: %s: %s%s", o.genes ? o.genes : t->file, err.what, err.gene < 0 ? "" : wanted->gene[err.gene],
+                err.gene < 0 ? "" : did_you_mean(&t->genes, wanted->gene[err.gene]));
         keep_columns(t, index, count);
         return;
     }
@@ -1513,7 +1744,7 @@ static void centre_groups(tissue *t)
     t->group = t->slide;
     t->groups = t->slides;
     if (!o.centre_by) return;
-    type = read_labels(o.centre_by, t->rows, t->file, &within);
+    type = read_labels("centre-by", o.centre_by, &t->cells, t->rows, t->file, t->genes.count, &within);
     each.count = t->rows;
     each.name = (char **)get((size_t)each.count, sizeof(char *));
     for (i = 0; i < t->rows; i++)
@@ -1629,53 +1860,111 @@ static void drop_empty(tissue *t)
     free(keep);
 }
 
-/* Positions, slides and types of t->rows cells; rows < 0: as many as there are positions or edges name. */
-typedef struct named {
-    const char *name;
-    int64_t at;
-} named;
-static int compare_named(const void *a, const void *b) { return strcmp(((const named *)a)->name, ((const named *)b)->name); }
-
-/* Where both files name their cells, rows of `places` go to the cells of their names, whatever their order. */
-static void match_places(tissue *t, names cells, names places)
+/* The columns that a table of places has: those named after its file, or what instruments and their tools call them;
+ * their number, 0 where there are none of such names. */
+static int place_columns(const source *s, const char *asked, const char **pick)
 {
-    named *sorted = (named *)get((size_t)places.count, sizeof(named)), key;
-    cel_mat to;
-    int64_t i, j, moved = 0;
-    if (!cells.name || !places.name) return;
-    for (i = 0; i < places.count; i++) sorted[i].name = places.name[i], sorted[i].at = i;
-    qsort(sorted, (size_t)places.count, sizeof(named), compare_named);
-    for (i = 1; i < places.count; i++)
-        if (!strcmp(sorted[i].name, sorted[i - 1].name)) die(1, "%s: the cell %s is there twice", o.coords, sorted[i].name);
-    must(cel_mat_new(cells.count, t->coords.cols, &to), o.coords, NULL);
-    for (i = 0; i < cells.count; i++) {
-        const named *found;
-        key.name = cells.name[i];
-        found = (const named *)bsearch(&key, sorted, (size_t)places.count, sizeof(named), compare_named);
-        if (!found) die(1, "%s: the cell %s of %s is not there", o.coords, key.name, t->file);
-        moved += found->at != i;
-        for (j = 0; j < to.cols; j++) to.data[i * to.cols + j] = t->coords.data[found->at * t->coords.stride + j];
+    static const char *const known[][3] = {
+        {"x", "y", "z"}, {"x_centroid", "y_centroid", "z_centroid"}, {"center_x", "center_y", "center_z"},
+        {"CenterX_global_px", "CenterY_global_px", ""}, {"pxl_col_in_fullres", "pxl_row_in_fullres", ""},
+        {"imagecol", "imagerow", ""}, {"spatial_1", "spatial_2", "spatial_3"}, {"x_location", "y_location", "z_location"}};
+    names head = header_of(s);
+    char *list, *word;
+    int64_t j;
+    size_t k;
+    int n = 0, d;
+    if (asked) {
+        list = format_text("%s", asked);
+        for (word = strtok(list, ","); word && n < 4; word = strtok(NULL, ","), n++) pick[n < 3 ? n : 0] = known_column(s, word);
+        if (n < 2 || n > 3) die(1, "%s: two or three columns are wanted: %s:X,Y", s->path, s->path);
+        return n;
     }
-    if (moved || places.count != cells.count)
-        note("%s: %lld of %lld cells are in another order than in %s, and are matched by name", o.coords, (long long)moved,
-             (long long)cells.count, t->file);
-    cel_mat_free(&t->coords);
-    t->coords = to;
-    free(sorted);
+    for (k = 0; k < sizeof known / sizeof *known && n < 2; k++)
+        for (d = n = 0; d < 3 && d == n; d++)
+            for (j = 0; j < head.count && n == d && known[k][d][0]; j++)
+                if (distance_of(head.name[j], known[k][d]) == 0) pick[n++] = head.name[j];
+    return n < 2 ? 0 : n;
 }
 
-static void read_places(const char *command, tissue *t, names cells)
+/* Positions (cells x 2 or 3), and the names of the cells, if they have any. */
+static cel_mat read_coords(names *cells)
+{
+    const char *asked, *path = file_part(o.coords, &asked), *pick[3];
+    cel_table_options how = CEL_ZERO;
+    cel_table table;
+    source s = open_source(path);
+    names head;
+    cel_mat a;
+    int64_t i;
+    int visium = strstr(path, "tissue_positions") != NULL;
+    if (is_array(&s) || s.size < 2 || !memcmp(s.bytes, "PK", 2) || !memcmp(s.bytes, "%%", 2))
+        return strcmp(path, "/dev/stdin") ? read_table(path, 0, cells, NULL) : parse_table(&s, how).x;
+    how.picks = place_columns(&s, asked, pick);
+    how.pick = pick;
+    if (!how.picks && visium) how.header = -1, how.row_names = 1; /* Space Ranger before 2.0 */
+    if (!how.picks && !visium) {
+        cel_error err;
+        cel_status status = cel_table_parse(s.bytes, s.size, &how, &table, &err);
+        head = header_of(&s);
+        if (status == CEL_ERR_FORMAT && err.gene >= 0)
+            die(1, "%s: %s, line %lld, field %lld. Which columns are the places? Name them: %s:X,Y; it has: %s", path, err.what,
+                (long long)err.offset, (long long)err.gene, path, listed(&head, 20));
+        must_table(status, path, &err);
+    } else {
+        table = parse_table(&s, how);
+    }
+    if (table.row) cells->name = table.row, cells->count = table.rows;
+    if (table.cols <= 3) return table.x;
+    a = table.x;
+    if (table.col) note("%s: its columns %s and %s are taken for x and y", path, table.col[0], table.col[1]);
+    if (visium && !table.col) {
+        if (table.cols != 5) die(1, "%s: %lld columns of numbers, not the 5 of tissue_positions_list.csv", path, (long long)table.cols);
+        for (i = 0; i < a.rows; i++) { /* in_tissue, row, column, then the pixel's row and column */
+            a.data[i * a.stride] = a.data[i * a.stride + 4];
+            a.data[i * a.stride + 1] = a.data[i * a.stride + 3];
+        }
+    }
+    must(cel_mat_new(a.rows, 2, &table.x), path, NULL);
+    must(cel_mat_copy(cel_mat_block(a, 0, 0, a.rows, 2), table.x), path, NULL);
+    cel_mat_free(&a);
+    return table.x;
+}
+
+/* Rows of `places` go to the cells of their names. */
+static void match_places(tissue *t, names cells, names places)
+{
+    int64_t i, j, *at = match_names(&cells, t->file, &places, o.coords);
+    cel_mat to;
+    if (!at) return;
+    must(cel_mat_new(cells.count, t->coords.cols, &to), o.coords, NULL);
+    for (i = 0; i < cells.count; i++)
+        for (j = 0; j < to.cols; j++) to.data[i * to.cols + j] = t->coords.data[at[i] * t->coords.stride + j];
+    cel_mat_free(&t->coords);
+    t->coords = to;
+    free(at);
+}
+
+/* Positions, slides and types of t->rows cells; rows < 0: as many as there are positions or edges name. */
+static void read_places(const char *name, tissue *t, names cells)
 {
     names places = {0};
     int64_t i;
     one_of("k radius edges");
-    if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", command);
+    if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", name);
     if (o.coords) {
-        t->coords = read_table(o.coords, &places, NULL);
+        t->coords = read_coords(&places);
         match_places(t, cells, places);
+        if (t->coords.rows != t->rows && (t->coords.rows == 2 || t->coords.rows == 3) && t->coords.cols == t->rows)
+            die(1, "%s: %lld rows of %lld numbers: it is turned: a cell a row is wanted. In Python: numpy.save('%s', "
+                "numpy.load('%s').T)", o.coords, (long long)t->coords.rows, (long long)t->coords.cols, o.coords, o.coords);
         if (t->rows >= 0 && t->coords.rows != t->rows)
-            die(1, "%s: %lld rows, but %s has %lld cells", o.coords, (long long)t->coords.rows, t->file,
-                (long long)t->rows);
+            die(1, "%s: %lld rows, but %s has %lld cells%s", o.coords, (long long)t->coords.rows, t->file,
+                (long long)t->rows,
+                t->x.cols != t->coords.rows ? places.name ? ". Its rows have names, those of the matrix do not: with names in "
+                                                            "both, cells are matched"
+                                                          : ""
+                : o.genes_are ? ". The matrix is turned: without --genes-are rows it fits"
+                              : ". The matrix is turned: its rows are genes, say --genes-are rows");
         if (t->coords.cols != 2 && t->coords.cols != 3)
             die(1, "%s: %lld columns, not 2 or 3", o.coords, (long long)t->coords.cols);
         t->rows = t->coords.rows;
@@ -1687,9 +1976,9 @@ static void read_places(const char *command, tissue *t, names cells)
     if (!t->file) t->file = o.coords ? o.coords : o.edges;
     if (t->rows < 1) die(1, "%s: no cells", t->file);
     t->x.rows = t->rows;
-    if (o.slides) t->slide = read_labels(o.slides, t->rows, t->file, &t->slides);
-    if (o.types) t->type = read_labels(o.types, t->rows, t->file, &t->types);
     if (!cells.name) t->cells = places;
+    if (o.slides) t->slide = read_labels("slides", o.slides, &t->cells, t->rows, t->file, t->x.cols, &t->slides);
+    if (o.types) t->type = read_labels("types", o.types, &t->cells, t->rows, t->file, t->x.cols, &t->types);
     t->row = (int64_t *)get((size_t)t->rows, sizeof(int64_t));
     for (i = 0; i < t->rows; i++) t->row[i] = i;
     input.row = t->row;
@@ -1721,6 +2010,17 @@ static char *rows_in_words(const cel_scaling *s)
     return t.data;
 }
 
+/* What the input has of --gene, cell by cell; a gene that is not there is told before any work. */
+static void take_level(tissue *t)
+{
+    int64_t i, gene;
+    if (!o.gene) return;
+    gene = find_name(&t->genes, o.gene);
+    if (gene < 0) die(1, "%s: no gene '%s'%s", o.genes ? o.genes : t->file, o.gene, did_you_mean(&t->genes, o.gene));
+    t->level = (double *)get((size_t)t->rows, sizeof(double));
+    for (i = 0; i < t->rows; i++) t->level[i] = (double)t->x.data[i * t->x.stride + gene];
+}
+
 /* Reads what the options name and prepares it, as f has it: that of a model, or of a fit, empty yet. plain: rows as
  * published. */
 static tissue load_tissue(const char *command, fitted *f, int plain)
@@ -1738,13 +2038,14 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
     kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
-    t.x = read_table(t.file, &t.cells, &genes);
+    t.x = read_table(t.file, choice("genes-are"), &t.cells, &genes);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
     read_places(command, &t, t.cells);
-    input.genes = t.genes = read_genes(t.x.cols, t.file, genes);
+    input.genes = t.genes = read_genes(&t, genes);
     look_at(&t, kind);
+    take_level(&t);
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
@@ -1775,7 +2076,7 @@ static void report_tissue(text *r, const tissue *t, const fitted *f)
 }
 
 /* What a row of the input is called: by its name, or its number. */
-static const char *cell_name(const tissue *t, int64_t row)
+static char *cell_name(const tissue *t, int64_t row)
 {
     return row < t->cells.count ? t->cells.name[row] : format_text("%lld", (long long)row);
 }
@@ -1805,7 +2106,7 @@ static void write_rows(const char *name, cel_mat x, const tissue *t, const names
     int64_t i;
     if (choice("format")) rows.name = (char **)get((size_t)x.rows, sizeof(char *));
     for (i = 0; i < x.rows && rows.name; i++)
-        rows.name[i] = i < t->x.rows ? (char *)cell_name(t, t->row[i]) : format_text("added %lld", (long long)(i - t->x.rows));
+        rows.name[i] = i < t->x.rows ? cell_name(t, t->row[i]) : format_text("added %lld", (long long)(i - t->x.rows));
     write_named(name, x, "cell", &rows, genes);
     free(rows.name);
 }
@@ -1844,8 +2145,9 @@ static cel_relations model_relations(const fitted *f, tissue *t, const char *fol
         for (i = 0; i < t->x.rows; i++) {
             const char *name = t->types.name[t->type[i]];
             t->type[i] = (int32_t)find_name(&known, name);
-            if (t->type[i] < 0) die(1, "%s: cell %lld is of type '%s', which the model of %s does not know", o.types,
-                                    (long long)t->row[i], name, folder);
+            if (t->type[i] < 0)
+                die(1, "%s: cell %lld is of type '%s', which the model of %s does not know%s", o.types,
+                    (long long)t->row[i], name, folder, did_you_mean(&known, name));
         }
         t->types = known;
     }
@@ -2018,24 +2320,19 @@ static fitted model_from_options(const char *command)
     return f;
 }
 
-/* ---- info ---- */
+/* ---- show ---- */
 
-static void print_array(const char *name, const cel_npy *a)
+/* A line on an array: its type, shape and range. x (count) receives its numbers, unless it is text; then 0. */
+static int describe_array(const char *name, const cel_npy *a, cel_real *x)
 {
     int64_t i, bad = 0;
     int d;
     double low = HUGE_VAL, high = -HUGE_VAL, sum = 0;
-    cel_real *x;
     cel_error err;
-    if (a->kind == 'u' && a->bytes == 1 && a->ndim == 1 && a->count && memchr(a->data, '\n', (size_t)a->count)) {
-        printf("%s: text, begins with %.*s\n", name, (int)strcspn((const char *)a->data, "\n"), (const char *)a->data);
-        return;
-    }
     if (a->kind == 'S') {
         printf("%s: text, %lld of %d bytes\n", name, (long long)a->count, a->bytes);
-        return;
+        return 0;
     }
-    x = (cel_real *)get((size_t)a->count, sizeof(cel_real));
     printf("%s: %s%d, %s order, %s-endian, shape (", name,
            a->kind == 'f'   ? "float"
            : a->kind == 'i' ? "int"
@@ -2058,32 +2355,107 @@ static void print_array(const char *name, const cel_npy *a)
     if (a->count > bad) printf(", least %g, mean %g, greatest %g", low, sum / (double)(a->count - bad), high);
     if (bad) printf(", %lld NaN or infinite", (long long)bad);
     printf("\n");
+    return 1;
+}
+
+enum { SHOWN_COLUMNS = 8 };
+
+/* What of a table was not shown. */
+static void say_left_out(int64_t rows, int64_t shown, int64_t cols)
+{
+    if (rows > shown) printf("  .. and %lld rows more\n", (long long)(rows - shown));
+    if (cols > SHOWN_COLUMNS) printf("  .. and %lld columns more in each row\n", (long long)(cols - SHOWN_COLUMNS));
+}
+
+/* An array: the line on it, and the corner of its first matrix. */
+static void show_array(const char *name, const cel_npy *a, int corner)
+{
+    int64_t cols = a->ndim > 1 ? a->shape[a->ndim - 1] : 1, rows = cols ? a->count / cols : 0, i, j;
+    cel_real *x;
+    if (a->kind == 'u' && a->bytes == 1 && a->ndim == 1 && a->count && memchr(a->data, '\n', (size_t)a->count)) {
+        printf("%s: text, begins with %.*s\n", name, (int)strcspn((const char *)a->data, "\n"), (const char *)a->data);
+        return;
+    }
+    x = (cel_real *)get((size_t)a->count, sizeof(cel_real));
+    if (describe_array(name, a, x) && corner) {
+        for (i = 0; i < rows && i < o.rows; i++) {
+            printf("  %6lld:", (long long)i);
+            for (j = 0; j < cols && j < SHOWN_COLUMNS; j++) printf(" %11.5g", (double)x[i * cols + j]);
+            printf("\n");
+        }
+        say_left_out(rows, i, cols);
+    }
     free(x);
 }
 
-static void command_info(void)
+static void show_archive(const source *s)
+{
+    cel_npz z;
+    cel_npy a;
+    cel_error err;
+    int64_t i;
+    must(cel_npz_parse(s->bytes, s->size, &z, &err), s->path, &err);
+    for (i = 0; i < z.count; i++) {
+        char name[256];
+        cel_npz_name(&z, i, name, sizeof name);
+        if (cel_npz_get(&z, name, &a, &err) == CEL_OK) show_array(name, &a, 0);
+        else printf("%s: %s (offset %lld)\n", name, err.what, (long long)err.offset);
+    }
+    cel_npz_free(&z);
+}
+
+/* The first lines of a text, a table's in columns. */
+static void show_text(const source *s)
+{
+    char separator = separator_of(s);
+    int table = memchr(s->bytes, separator, s->size) && memcmp(s->bytes, "{", 1), width[SHOWN_COLUMNS] = {0}, j, pass;
+    int64_t lines = 0, i, cols = 0;
+    size_t at, n;
+    for (at = 0; at < s->size; at++) lines += s->bytes[at] == '\n';
+    lines += s->size && s->bytes[s->size - 1] != '\n';
+    if (!table) {
+        printf("%s: text, %lld lines\n", s->path, (long long)lines);
+        for (at = 0, i = 0; at < s->size && i <= o.rows; i++, at += n + 1) {
+            const char *end = (const char *)memchr(s->bytes + at, '\n', s->size - at);
+            n = end ? (size_t)(end - s->bytes) - at : s->size - at;
+            printf("  %.*s\n", (int)(n < 120 ? n : 120), s->bytes + at);
+        }
+    }
+    for (pass = 0; pass < 2 && table; pass++)
+        for (at = 0, i = 0; at < s->size && i <= o.rows; i++) {
+            names field = next_fields(s, &at, separator);
+            if (field.count > cols) cols = field.count;
+            if (pass && !i) printf("%s: table, %lld lines, %lld columns\n", s->path, (long long)lines, (long long)cols);
+            for (j = 0; j < SHOWN_COLUMNS && j < field.count; j++) {
+                n = strlen(field.name[j]);
+                if ((int)n > width[j]) width[j] = n < 24 ? (int)n : 24;
+                if (pass) printf("  %-*.24s", width[j], field.name[j]);
+            }
+            if (pass) printf("\n");
+        }
+    say_left_out(lines, i, cols);
+}
+
+static void command_show(void)
 {
     int k;
-    if (!o.files) die(2, "info needs a FILE.npy or FILE.npz");
+    if (!o.files) die(2, "show needs a FILE");
     for (k = 0; k < o.files; k++) {
-        const char *path = parse_file("show", o.file[k], 0);
-        cel_file file;
+        source s = open_source(parse_file("show", o.file[k], 0));
         cel_error err;
         cel_npy a;
-        cel_npz z;
-        int64_t i;
-        must(cel_file_open(path, 1, &file, &err), path, &err);
-        if (file.size < 3 || memcmp(file.bytes, "PK", 2)) {
-            must(cel_npy_parse(file.bytes, file.size, &a, &err), path, &err);
-            print_array(path, &a);
-            continue;
-        }
-        must(cel_npz_parse(file.bytes, file.size, &z, &err), path, &err);
-        for (i = 0; i < z.count; i++) {
-            char name[256];
-            cel_npz_name(&z, i, name, sizeof name);
-            if (cel_npz_get(&z, name, &a, &err) == CEL_OK) print_array(name, &a);
-            else printf("%s: %s (offset %lld)\n", name, err.what, (long long)err.offset);
+        cel_table table;
+        cel_status status;
+        if (is_array(&s)) {
+            must(cel_npy_parse(s.bytes, s.size, &a, &err), s.path, &err);
+            show_array(s.path, &a, 1);
+        } else if (s.size >= 2 && !memcmp(s.bytes, "PK", 2)) {
+            show_archive(&s);
+        } else { /* what the library refuses by name is no text either; what it reads is */
+            status = cel_table_parse(s.bytes, s.size, NULL, &table, &err);
+            if (status == CEL_ERR_UNSUPPORTED || memchr(s.bytes, 0, s.size)) must_table(status, s.path, &err);
+            cel_table_free(&table);
+            show_text(&s);
         }
     }
 }
@@ -2404,7 +2776,7 @@ static void put_pair(FILE *out, const fitted *f, int64_t k, int64_t a, int64_t b
     if (b >= 0) fputc(',', out);
     if (b >= 0) put_field(out, s->gene[b]);
     for (c = 0; c < (b < 0 ? 6 : 7); c++)
-        put_number(out, c < 3 ? 7 : 6, column[c].data ? (double)column[c].data[at * column[c].stride + (b < 0 ? a : b)] : NAN);
+        put_number(out, c < 3 ? 7 : 6, column[c].data ? (double)column[c].data[at * column[c].stride + (b < 0 ? a : b)] : HUGE_VAL);
     fputc('\n', out);
 }
 
@@ -2694,6 +3066,119 @@ static void command_generate(void)
     else generate_sample(&f, method == 1);
 }
 
+/* ---- cells worth an intervention ---- */
+
+/* A cell that a knock-out could be tried in. */
+typedef struct candidate {
+    int64_t cell;            /* of the tissue */
+    double level, typical;   /* of the gene: as in the input, and at the median total */
+    int64_t contacts, reach; /* cells next to it, and within three steps */
+    double aside;            /* how far those lie to one side: 0 in the middle, about 0.6 at a straight border */
+} candidate;
+
+static int compare_candidates(const void *x, const void *y)
+{
+    const candidate *a = (const candidate *)x, *b = (const candidate *)y;
+    if (a->typical > b->typical || a->typical < b->typical) return a->typical > b->typical ? -1 : 1;
+    return a->cell < b->cell ? -1 : a->cell > b->cell;
+}
+
+/* Fills in what is around a cell: a walk of three steps over the graph and its transpose. mark (cells) is 0, and is so
+ * again afterwards; list has room for all cells. */
+static void look_around(const tissue *t, const cel_csr *back, uint8_t *mark, int64_t *list, candidate *c)
+{
+    const cel_csr *way[2];
+    int64_t count = 1, from = 0, to, e, i;
+    double mean[3] = {0, 0, 0}, far = 0;
+    int step, w, d, dims = t->coords.data ? (int)t->coords.cols : 0;
+    way[0] = &t->graph;
+    way[1] = back;
+    list[0] = c->cell;
+    mark[c->cell] = 1;
+    for (step = 0; step < 3; step++) {
+        for (to = count; from < to; from++)
+            for (w = 0; w < 2; w++)
+                for (e = way[w]->start[list[from]]; e < way[w]->start[list[from] + 1]; e++)
+                    if (!mark[way[w]->index[e]]) mark[list[count++] = way[w]->index[e]] = 1;
+        if (!step) c->contacts = count - 1;
+    }
+    c->reach = count - 1;
+    for (i = 1; i < count; i++) {
+        double square = 0;
+        for (d = 0; d < dims; d++) {
+            double x = (double)t->coords.data[list[i] * t->coords.stride + d] -
+                       (double)t->coords.data[c->cell * t->coords.stride + d];
+            mean[d] += x / (double)c->reach;
+            square += x * x;
+        }
+        far += sqrt(square) / (double)c->reach;
+    }
+    c->aside = far > 0 ? sqrt(mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]) / far : 0;
+    for (i = 0; i < count; i++) mark[list[i]] = 0;
+}
+
+/* The cells of the tissue that express --gene most, of those that are well measured, well connected and away from
+ * borders; where there is none such, of all that express it. At most `most`. */
+static candidate *best_cells(const tissue *t, int64_t most, int64_t *found, int64_t *expressing)
+{
+    int64_t cells = t->x.rows, i, k, *list = (int64_t *)get((size_t)cells, sizeof(int64_t));
+    candidate *all = (candidate *)get((size_t)cells, sizeof *all), *out = (candidate *)get((size_t)most, sizeof *out);
+    double *totals = (double *)get((size_t)cells, sizeof(double)), median, *rank;
+    uint8_t *mark = (uint8_t *)get((size_t)cells, 1);
+    cel_csr back;
+    must(cel_csr_transpose(&t->graph, &back), "neighbours", NULL);
+    for (i = 0; i < cells; i++) totals[i] = o.expression || choice("kind") ? 1 : t->total[t->row[i]];
+    rank = (double *)grown(totals, cells, cells, sizeof(double));
+    qsort(rank, (size_t)cells, sizeof(double), compare_doubles);
+    median = rank[cells / 2];
+    *expressing = *found = 0;
+    for (i = 0; i < cells; i++) {
+        double level = t->level[t->row[i]];
+        if (!(level > 0)) continue;
+        all[*expressing].cell = i;
+        all[*expressing].level = level;
+        all[(*expressing)++].typical = level * median / totals[i];
+    }
+    qsort(all, (size_t)*expressing, sizeof *all, compare_candidates);
+    for (k = 0; k < 2 && !*found; k++)
+        for (i = 0; i < *expressing && *found < most; i++) {
+            look_around(t, &back, mark, list, &all[i]);
+            if (k || (totals[all[i].cell] >= median && all[i].aside < 0.25 &&
+                      (double)all[i].contacts >= floor(t->mean_degree)))
+                out[(*found)++] = all[i];
+        }
+    cel_csr_free(&back);
+    free(rank);
+    free(totals);
+    free(mark);
+    free(list);
+    free(all);
+    return out;
+}
+
+static void command_cells(void)
+{
+    fitted f = CEL_ZERO;
+    tissue t;
+    candidate *list;
+    int64_t count, expressing, i;
+    need(o.gene, "cells", "--gene NAME");
+    t = load_tissue("cells", &f, 0);
+    list = best_cells(&t, o.rows, &count, &expressing);
+    printf("%s is expressed in %lld of %lld cells%s\n", o.gene, (long long)expressing, (long long)t.x.rows,
+           expressing ? ". Well measured, well connected, away from borders, those that express it most:" : "");
+    if (!count) return;
+    printf("  %-10s %-20s %10s %12s %10s %14s %10s\n", "cell", "name", "level", "at median", "next to", "in three steps",
+           "to a side");
+    for (i = 0; i < count; i++)
+        printf("  %-10lld %-20s %10.4g %12.4g %10lld %14lld %10.2f\n", (long long)t.row[list[i].cell],
+               t.cells.name ? cell_name(&t, t.row[list[i].cell]) : "-", list[i].level, list[i].typical,
+               (long long)list[i].contacts, (long long)list[i].reach, list[i].aside);
+    if (list[0].aside >= 0.25) printf("  no cell that expresses it is away from borders and well measured: these are the rest\n");
+    printf("level: of %s in the input; at median: scaled to the median total; to a side: 0 in the middle of a tissue, 0.6 at a "
+           "straight border\n", o.gene);
+}
+
 /* ---- counterfactuals ---- */
 
 /* The cell of the tissue that was row `row` of the input. */
@@ -2707,7 +3192,49 @@ static int64_t kept_cell(const tissue *t, int64_t row, const char *file)
     return -1;
 }
 
+/* The cell of --cell: a row of the input, a name, or best. */
+static int64_t wanted_cell(const tissue *t)
+{
+    int64_t row = find_name(&t->cells, o.cell), count, expressing;
+    candidate *list;
+    if (row >= 0) return kept_cell(t, row, "--cell");
+    if (strcmp(o.cell, "best")) {
+        if (t->cells.name && !isdigit((unsigned char)o.cell[0]))
+            die(1, "--cell: no cell is called '%s'%s", o.cell, did_you_mean(&t->cells, o.cell));
+        row = parse_whole("cell", o.cell);
+        if (row < 0) die(2, "--cell %s: at least 0", o.cell);
+        return kept_cell(t, row, "--cell");
+    }
+    list = best_cells(t, 1, &count, &expressing);
+    if (!count) die(1, "%s: no cell expresses %s", t->file, o.gene);
+    note("--cell best: cell %s, with %.4g of %s, %lld cells next to it and %lld within three steps",
+         cell_name(t, t->row[list->cell]), list->level, o.gene, (long long)list->contacts, (long long)list->reach);
+    row = list->cell;
+    free(list);
+    return row;
+}
+
 static int adds_cell(const cel_intervention *v) { return v->what == CEL_DO_ADD || v->what == CEL_DO_ADD_FREE; }
+
+/* Says which gene or type a line of interventions that could not be read comes close to. */
+static void misspelt(const tissue *t, const char *all, int64_t line)
+{
+    char *word, *copy;
+    for (; line > 1 && *all; all++) line -= *all == '\n';
+    copy = format_text("%.*s", (int)strcspn(all, "\r\n"), all);
+    for (word = strtok(copy, ","); word; word = strtok(NULL, ",")) {
+        const char *at = strstr(word, "of type ") ? strstr(word, "of type ") + 8 : word + strspn(word, " ");
+        char *name = format_text("%.*s", (int)strcspn(at, "\""), at);
+        size_t n = strlen(name);
+        while (n && name[n - 1] == ' ') name[--n] = 0;
+        if (!n || isdigit((unsigned char)*name) || *name == '-') continue;
+        if (find_name(&t->genes, name) < 0 && *did_you_mean(&t->genes, name))
+            note("there is no gene %s%s", name, did_you_mean(&t->genes, name));
+        if (find_name(&t->types, name) < 0 && *did_you_mean(&t->types, name))
+            note("there is no type %s%s", name, did_you_mean(&t->types, name));
+    }
+    free(copy);
+}
 
 /* units: levels are in the user's, else they are coordinates of unit rows. */
 static cel_intervention *read_interventions(const tissue *t, int units, int64_t *count)
@@ -2727,8 +3254,8 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
         known.type_count = t->types.count;
         known.cells = t->rows;
         known.any_value = units;
-        must_at(cel_intervention_parse(from, strlen(from), &known, &list, count, &err), o.interventions, &err, "line",
-                "gene");
+        if (cel_intervention_parse(from, strlen(from), &known, &list, count, &err)) misspelt(t, from, err.offset);
+        must_at(err.status, o.interventions, &err, "line", "gene");
         if (!*count) die(1, "%s: no intervention", o.interventions);
         for (i = 0; i < *count; i++) { /* lines name cells of the input; some may have been left out */
             if (list[i].who == CEL_WHO_CELLS && !adds_cell(&list[i]))
@@ -2744,7 +3271,10 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
     list->gene = find_name(&t->genes, o.gene);
     if (list->gene < 0)
         die(1, "%s: no gene '%s'%s", o.genes ? o.genes : t->file, o.gene, did_you_mean(&t->genes, o.gene));
-    list->cell = kept_cell(t, parse_whole("cell", o.cell), "--cell");
+    list->cell = wanted_cell(t);
+    if (!(t->level[t->row[list->cell]] > 0) && !o.expression && !(o.value > 0))
+        warn("cell %s does not express %s: to hold it at 0 there changes next to nothing. --cell best takes one that does, "
+             "celcomen cells --gene %s lists some", cell_name(t, t->row[list->cell]), o.gene, o.gene);
     list->value = o.fold > 0 ? o.fold : o.value;
     *count = 1;
     return list;
@@ -2787,10 +3317,11 @@ typedef struct gene_sets {
 static gene_sets read_gene_sets(const names *genes)
 {
     gene_sets s = CEL_ZERO;
+    cel_error err;
     names line;
     char *word;
     int64_t i, g, unknown = 0, empty = 0;
-    read_lines(o.gene_sets, &line);
+    must_at(cel_file_lines(o.gene_sets, &line.name, &line.count, &err), o.gene_sets, &err, "line", "gene");
     s.name = (char **)get((size_t)line.count, sizeof(char *));
     must(cel_mat_new(line.count, genes->count, &s.member), o.gene_sets, NULL);
     for (i = 0; i < line.count; i++) {
@@ -3082,6 +3613,10 @@ static void print_effects(const counterfactual *c, int which)
         else printf("%s %lld", by->what, (long long)g);
         printf(", %lld cell%s:", (long long)t->cells[g], t->cells[g] > 1 ? "s" : "");
         must(cel_effect_rank(t, g, order), "perturb", NULL);
+        if (!(fabs(t->mean[g * t->columns + order[0]]) > 0)) {
+            printf("  nothing changes: held as observed\n");
+            continue;
+        }
         for (i = 0; i < 5 && i < genes->count; i++) {
             int64_t at = g * t->columns + order[i];
             printf("  %s %+.3g", genes->name[order[i]], t->mean[at]);
@@ -3426,13 +3961,15 @@ static void command_compare(void)
 
 /* ---- the commands ---- */
 
-static const command commands[] = {
+static const verb commands[] = {
     {"fit", NULL, "forces from a slide, with error bars",
      "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model", NULL, 0,
      command_fit},
     {"perturb", "knockout", "what if: genes held, cells added or removed, with a sham control",
      "celcomen perturb --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell best --gene ERBB2 "
      "--out ko", NULL, 0, command_perturb},
+    {"cells", NULL, "cells worth knocking a gene out in: expressed, well connected, away from borders",
+     "celcomen cells --counts counts.npy --coords coords.npy --genes genes.txt --gene ERBB2", NULL, 0, command_cells},
     {"simulate", "generate", "tissue from forces: exact samples, the most likely tissue, or the published generator",
      "celcomen simulate --model model --coords coords.npy --out tissue", NULL, 0, command_generate},
     {"score", NULL, "how well a model predicts another slide",
@@ -3445,7 +3982,7 @@ static const command commands[] = {
     {"plant", NULL, "random known forces on a hexagonal grid, to try the others on",
      "celcomen plant --n-genes 10 --side 40 --out truth", NULL, 0, command_plant},
     {"show", "info", "what a file holds: arrays, archives, tables", "celcomen show model/pairs.csv", "FILE ..", 10000,
-     command_info},
+     command_show},
     {"compare", NULL, "off-diagonal agreement of two forces", "celcomen compare truth/intra.npy model/intra.npy",
      "TRUTH FITTED", 2, command_compare},
 };
@@ -3468,7 +4005,7 @@ static int usage(FILE *to, int status)
 }
 
 /* The command of a name, today's or the older one. */
-static const command *find_command(const char *name)
+static const verb *find_command(const char *name)
 {
     guess g = {name, NULL, 0};
     int k;
@@ -3493,7 +4030,7 @@ static void manual_page(void)
     printf(".TH CELCOMEN 1 \"\" \"celcomen %s\"\n.SH NAME\ncelcomen \\- forces between genes, within and between the cells of "
            "a tissue\n.SH SYNOPSIS\n.B celcomen\nCOMMAND [\\-\\-OPTION VALUE ..]\n.SH COMMANDS\n", cel_version());
     for (k = 0; k < COMMANDS; k++) {
-        const command *c = &commands[k];
+        const verb *c = &commands[k];
         printf(".SS %s%s%s\n", c->name, c->files ? " " : "", c->files ? c->files : "");
         troff(c->summary);
         printf(".PP\n.nf\n");

@@ -83,7 +83,7 @@ fit_bad "not a .npy" "sets.txt" --expression sets.txt --coords truth/coords.npy
 fit_bad "mismatched coordinates" "coords.npy: 400 rows, but" --expression model/inter.npy --coords truth/coords.npy
 printf 'a\nb\n' > two.txt
 fit_bad "mismatched genes" "two.txt: 2 names" --expression tissue/expression.npy --coords truth/coords.npy --genes two.txt
-fit_bad "mismatched slides" "two.txt: 2 lines" --expression tissue/expression.npy --coords truth/coords.npy --slides two.txt
+fit_bad "mismatched slides" "two.txt: 2 names" --expression tissue/expression.npy --coords truth/coords.npy --slides two.txt
 printf 'a\nb\nc\nd\ne\na\n' > twice.txt
 fit_bad "a gene named twice" "the gene a is there twice" --expression tissue/expression.npy --coords truth/coords.npy --genes twice.txt
 fit_bad "negative count" "negative.*cell [0-9]*, gene [0-9]" --counts tissue/expression.npy --coords truth/coords.npy
