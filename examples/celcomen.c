@@ -3241,6 +3241,7 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
 {
     cel_intervention *list;
     cel_error err;
+    cel_status status;
     int64_t i;
     if (o.interventions) {
         cel_intervention_names known = CEL_ZERO;
@@ -3254,8 +3255,9 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
         known.type_count = t->types.count;
         known.cells = t->rows;
         known.any_value = units;
-        if (cel_intervention_parse(from, strlen(from), &known, &list, count, &err)) misspelt(t, from, err.offset);
-        must_at(err.status, o.interventions, &err, "line", "gene");
+        status = cel_intervention_parse(from, strlen(from), &known, &list, count, &err);
+        if (status) misspelt(t, from, err.offset);
+        must_at(status, o.interventions, &err, "line", "gene");
         if (!*count) die(1, "%s: no intervention", o.interventions);
         for (i = 0; i < *count; i++) { /* lines name cells of the input; some may have been left out */
             if (list[i].who == CEL_WHO_CELLS && !adds_cell(&list[i]))
