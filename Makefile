@@ -4,7 +4,7 @@
 #   make bench  timings beside peers                make recovery  the experiment of bench/README.md
 #   make truth  the experiments on counts, on others' truth and on real slides
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
-#   make install PREFIX=/usr/local                  header and pkg-config file
+#   make install PREFIX=/usr/local                  tool, manual page, header and pkg-config file
 
 CC      ?= cc
 CXX     ?= c++
@@ -82,13 +82,19 @@ $(TRUTH): $(B)/truth_%: bench/%.c bench/truth.h bench/bench.h bench/clock.h $(B)
 truth: $(TRUTH)
 	sh bench/truth.sh $(B)
 
-install:
-	mkdir -p $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	cp $(HEADER) $(DESTDIR)$(PREFIX)/include/celcomen.h
-	printf 'prefix=%s\nincludedir=$${prefix}/include\n\nName: celcomen\nDescription: forces between genes, within and between the cells of a tissue (header only)\nVersion: %s\nCflags: -I$${includedir}\nLibs: -lm\n' \
-	  "$(PREFIX)" "$$(sed -n 's/^#define CELCOMEN_VERSION "\(.*\)"/\1/p' $(HEADER))" > $(DESTDIR)$(PREFIX)/lib/pkgconfig/celcomen.pc
+# Quoted, because a prefix may have a space in it; with modes, because a umask may hide files from others.
+WHERE = $(DESTDIR)$(PREFIX)
+install: tool
+	install -d "$(WHERE)/bin" "$(WHERE)/include" "$(WHERE)/lib/pkgconfig" "$(WHERE)/share/man/man1"
+	install -m 755 $(B)/celcomen "$(WHERE)/bin/celcomen"
+	install -m 644 $(HEADER) "$(WHERE)/include/celcomen.h"
+	$(B)/celcomen --man > $(B)/celcomen.1
+	install -m 644 $(B)/celcomen.1 "$(WHERE)/share/man/man1/celcomen.1"
+	printf 'prefix=%s\nincludedir=$${prefix}/include\n\nName: celcomen\nDescription: forces between genes, within and between the cells of a tissue (header only)\nVersion: %s\nCflags: -I"$${includedir}"\nLibs: -lm\n' \
+	  "$(PREFIX)" "$$(sed -n 's/^#define CELCOMEN_VERSION "\(.*\)"/\1/p' $(HEADER))" > $(B)/celcomen.pc
+	install -m 644 $(B)/celcomen.pc "$(WHERE)/lib/pkgconfig/celcomen.pc"
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/include/celcomen.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/celcomen.pc
+	rm -f "$(WHERE)/bin/celcomen" "$(WHERE)/include/celcomen.h" "$(WHERE)/lib/pkgconfig/celcomen.pc" "$(WHERE)/share/man/man1/celcomen.1"
 
 clean:
 	rm -rf $(B)
