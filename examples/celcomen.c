@@ -149,6 +149,8 @@ static void must_at(cel_status status, const char *file, const cel_error *err, c
     size_t n = 0;
     if (status == CEL_OK) return;
     if (!err || err->status != status) die(1, "%s: %s", file, cel_strerror(status));
+    if (*column == 'f' && err->gene >= 0) /* in a table, counted from 1 as its lines are */
+        die(1, "%s: %s, %s %lld, field %lld", file, err->what, place, (long long)err->offset, (long long)err->gene + 1);
     if (err->cell >= 0)
         n += (size_t)snprintf(at, sizeof at, ", cell %lld",
                               (long long)(err->cell < input.rows ? input.row[err->cell] : err->cell));
@@ -522,8 +524,7 @@ typedef struct guess {
 static void offer(guess *g, const char *candidate)
 {
     int d = distance_of(g->wanted, candidate), n = (int)strlen(g->wanted), most = n < 3 ? 1 : n < 7 ? 2 : 3;
-    if (d == 0 && strcmp(g->wanted, candidate)) d = 1;
-    if (d < n && d <= most && (!g->best || d < g->distance)) g->best = candidate, g->distance = d;
+    if ((!d || d < n) && d <= most && (!g->best || d < g->distance)) g->best = candidate, g->distance = d;
 }
 static const char *suggestion(const guess *g, const char *before)
 {
@@ -653,7 +654,7 @@ static void unknown_option(const char *name, size_t length)
     int k;
     for (k = 0; k < OPTIONS; k++)
         if (takes(running, &options[k])) offer(&g, options[k].name);
-    for (k = 0; k < OPTIONS && !g.best; k++)
+    for (k = 0; k < OPTIONS; k++)
         if (!strcmp(options[k].name, g.wanted))
             die(2, "%s takes no option --%s, which is one of: %s; see celcomen %s --help", running->name, g.wanted,
                 options[k].commands, running->name);
@@ -1319,8 +1320,11 @@ static void refuse_kind(const char *path, const cel_error *err)
 
 static void must_table(cel_status status, const char *path, const cel_error *err)
 {
+    cel_error where = *err;
+    int binary = status && (strstr(path, ".np") || strstr(err->what, "compressed") || strstr(err->what, "zip"));
     if (status == CEL_ERR_UNSUPPORTED) refuse_kind(path, err);
-    must_at(status, path, err, strstr(path, ".np") ? "offset" : "line", "field");
+    if (status == CEL_ERR_UNSUPPORTED && !where.offset) where.offset = -1;
+    must_at(status, path, &where, binary ? "offset" : "line", "field");
 }
 static cel_table parse_table(const source *s, cel_table_options how)
 {
@@ -1402,8 +1406,8 @@ static void wrong_count(const char *path, const names *list, int64_t wanted, con
                         int64_t other)
 {
     const char *first = list->count ? list->name[0] : "", *why = "";
-    if (list->count == wanted + 1) why = format_text(". Is line 1, '%.40s', a header? Leave it out", first);
-    else if (strchr(first, ',')) why = format_text(". Name the column that is meant: %s:COLUMN", path);
+    if (strchr(first, ',')) why = format_text(". Name the column that is meant: %s:COLUMN", path);
+    else if (list->count == wanted + 1) why = format_text(". Is line 1, '%.40s', a header? Leave it out", first);
     else if (list->count == other)
         why = o.genes_are ? ". The matrix is turned: without --genes-are rows it fits"
                           : ". The matrix is turned: its rows are genes, say --genes-are rows";
@@ -1464,8 +1468,7 @@ static int64_t *match_names(const names *wanted, const char *wanted_file, const 
         key.name = wanted->name[i];
         found = (const named *)bsearch(&key, sorted, (size_t)has->count, sizeof(named), compare_named);
         if (!found)
-            die(1, "%s: the cell %s of %s is not there (its first is called %s)%s", file, key.name, wanted_file,
-                has->name[0], did_you_mean(has, key.name));
+            die(1, "%s: the cell %s of %s is not there; its first is called %s", file, key.name, wanted_file, has->name[0]);
         at[i] = found->at;
         moved += found->at != i;
     }
@@ -1824,7 +1827,7 @@ static void make_rows(tissue *t, fitted *f, cel_kind kind, int plain)
         how.plain = plain;
         how.target = plain && kind == CEL_KIND_COUNTS && !(o.target_sum > 0) ? 1e4 : o.target_sum;
         if (plain) t->group = NULL;
-        must(cel_scaling_fit(t->x, total, t->group, &how, s, &err), t->file, &err);
+        must(cel_scaling_fit(t->x, total, t->group, &how, s, &err), o.total ? o.total : t->file, &err);
         t->cell = s->cell;
         f->record.group = t->group ? t->groups.name : NULL;
     }
@@ -1907,8 +1910,8 @@ static cel_mat read_coords(names *cells)
         cel_status status = cel_table_parse(s.bytes, s.size, &how, &table, &err);
         head = header_of(&s);
         if (status == CEL_ERR_FORMAT && err.gene >= 0)
-            die(1, "%s: %s, line %lld, field %lld. Which columns are the places? Name them: %s:X,Y; it has: %s", path, err.what,
-                (long long)err.offset, (long long)err.gene, path, listed(&head, 20));
+            die(1, "%s: %s, line %lld, field %lld. Which columns are the places? Name them: %s:X,Y. It has: %s", path, err.what,
+                (long long)err.offset, (long long)err.gene + 1, path, listed(&head, 20));
         must_table(status, path, &err);
     } else {
         table = parse_table(&s, how);
@@ -1962,7 +1965,7 @@ static void read_places(const char *name, tissue *t, names cells)
                 (long long)t->rows,
                 t->x.cols != t->coords.rows ? places.name ? ". Its rows have names, those of the matrix do not: with names in "
                                                             "both, cells are matched"
-                                                          : ""
+                                                          : ". Without names in both, the rows are the same cells in the same order"
                 : o.genes_are ? ". The matrix is turned: without --genes-are rows it fits"
                               : ". The matrix is turned: its rows are genes, say --genes-are rows");
         if (t->coords.cols != 2 && t->coords.cols != 3)
