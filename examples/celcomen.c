@@ -1559,7 +1559,6 @@ static cel_csr kept_cells(cel_csr *a, const tissue *t)
     int64_t *to = (int64_t *)get((size_t)t->rows, sizeof(int64_t));
     int64_t *from = (int64_t *)get((size_t)count, sizeof(int64_t)), *into = (int64_t *)get((size_t)count, sizeof(int64_t));
     cel_csr out;
-    if (cells == t->rows) return *a;
     for (i = 0; i < t->rows; i++) to[i] = -1;
     for (i = 0; i < cells; i++) to[t->row[i]] = i;
     for (i = 0; i < cells; i++)
@@ -1751,8 +1750,8 @@ static void centre_groups(tissue *t)
     each.count = t->rows;
     each.name = (char **)get((size_t)each.count, sizeof(char *));
     for (i = 0; i < t->rows; i++)
-        each.name[i] = t->slide ? format_text("%s | %s", t->slides.name[t->slide[i]], within.name[type[i]])
-                                : within.name[type[i]];
+        each.name[i] = t->slide ? format_text("%s | %s", t->slides.name[t->slide[i]], within.name[type[t->row[i]]])
+                                : within.name[type[t->row[i]]];
     t->group = number_labels(&each, &t->groups);
     free(each.name);
     free(type);
@@ -1845,8 +1844,8 @@ static void drop_empty(tissue *t)
         int64_t few = 0;
         for (i = 0; i < t->rows; i++) {
             if (keep[i] || few++ >= 5) continue;
-            if (i < t->cells.count) add(&list, few > 1 ? ", %s" : "%s", t->cells.name[i]);
-            else add(&list, few > 1 ? ", cell %lld" : "cell %lld", (long long)i);
+            if (t->cells.count) add(&list, few > 1 ? ", %s" : "%s", t->cells.name[t->row[i]]);
+            else add(&list, few > 1 ? ", cell %lld" : "cell %lld", (long long)t->row[i]);
         }
         note("%s: %lld cells without counts in the %lld genes kept are left out: %s%s", t->file, (long long)few,
              (long long)t->x.cols, list.data, few > 5 ? ", .." : "");
@@ -2024,6 +2023,59 @@ static void take_level(tissue *t)
     for (i = 0; i < t->rows; i++) t->level[i] = (double)t->x.data[i * t->x.stride + gene];
 }
 
+/* Cells by place; those at one place by slide, name, or row of the input. */
+static const tissue *to_settle;
+static int compare_places(const void *a, const void *b)
+{
+    const tissue *t = to_settle;
+    int64_t i = *(const int64_t *)a, j = *(const int64_t *)b, k;
+    for (k = 0; k < t->coords.cols; k++) {
+        cel_real x = t->coords.data[i * t->coords.stride + k], y = t->coords.data[j * t->coords.stride + k];
+        if (x < y || x > y) return x < y ? -1 : 1;
+    }
+    if (t->slide && t->slide[i] != t->slide[j]) return t->slide[i] < t->slide[j] ? -1 : 1;
+    k = t->cells.name ? strcmp(t->cells.name[i], t->cells.name[j]) : 0;
+    return k ? (k < 0 ? -1 : 1) : i < j ? -1 : i > j;
+}
+
+/* `items` (count of `size` bytes) in the order given, in place: item order[i] goes to i. */
+static void reorder(void *items, const int64_t *order, int64_t count, size_t size)
+{
+    char *p = (char *)items, *first = (char *)get(1, size);
+    uint8_t *done = (uint8_t *)get((size_t)count, 1);
+    int64_t i, j;
+    for (i = 0; i < count && p; i++) {
+        if (done[i]) continue;
+        memcpy(first, p + (size_t)i * size, size);
+        for (j = i; order[j] != i; j = order[j]) {
+            memcpy(p + (size_t)j * size, p + (size_t)order[j] * size, size);
+            done[j] = 1;
+        }
+        memcpy(p + (size_t)j * size, first, size);
+        done[j] = 1;
+    }
+    free(done);
+    free(first);
+}
+
+/* Puts the cells in an order of their own, by place, so that a fit does not depend, in its last digits, on the order of
+ * the files. t->row says where they were. */
+static void settle_order(tissue *t)
+{
+    int64_t *order = (int64_t *)grown(t->row, t->rows, t->rows, sizeof *order);
+    if (t->coords.data) {
+        to_settle = t;
+        qsort(order, (size_t)t->rows, sizeof *order, compare_places);
+        reorder(t->x.data, order, t->rows, (size_t)t->x.stride * sizeof(cel_real));
+        reorder(t->coords.data, order, t->rows, (size_t)t->coords.stride * sizeof(cel_real));
+        reorder(t->slide, order, t->rows, sizeof *t->slide);
+        reorder(t->type, order, t->rows, sizeof *t->type);
+        reorder(t->total, order, t->rows, sizeof *t->total);
+        memcpy(t->row, order, (size_t)t->rows * sizeof *order);
+    }
+    free(order);
+}
+
 /* Reads what the options name and prepares it, as f has it: that of a model, or of a fit, empty yet. plain: rows as
  * published. */
 static tissue load_tissue(const char *command, fitted *f, int plain)
@@ -2052,6 +2104,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
+    if (!strcmp(command, "fit")) settle_order(&t);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
     build_graph(&t);
@@ -2088,17 +2141,18 @@ static char *cell_name(const tissue *t, int64_t row)
 static void write_cells(const tissue *t)
 {
     FILE *out = open_out("cells.csv");
-    int64_t i, row = 0;
+    int64_t i, *row = (int64_t *)get((size_t)t->rows, sizeof *row);
+    for (i = 0; i < t->x.rows; i++) row[t->row[i]] = i + 1;
     fputs("row,input_row,cell,left_out\n", out);
     for (i = 0; i < t->rows; i++) {
-        int kept = row < t->x.rows && t->row[row] == i;
-        if (kept) fprintf(out, "%lld", (long long)row++);
+        if (row[i]) fprintf(out, "%lld", (long long)row[i] - 1);
         fprintf(out, ",%lld,", (long long)i);
         if (i < t->cells.count) put_field(out, t->cells.name[i]);
         fputc(',', out);
-        if (!kept && t->x.cols) fprintf(out, "no counts in the %lld genes kept", (long long)t->x.cols);
+        if (!row[i]) fprintf(out, "no counts in the %lld genes kept", (long long)t->x.cols);
         fputc('\n', out);
     }
+    free(row);
     close_out(out);
 }
 
