@@ -3655,39 +3655,41 @@ static void write_perturb(const counterfactual *c)
     finish_output(&report);
 }
 
-/* The five genes that change most in each group. */
+/* The five genes that change most in each group: what was observed, both arms, and their difference with its error. */
 static void print_effects(const counterfactual *c, int which)
 {
     const grouped *by = &c->by[which];
     const cel_effect_table *t = &c->effect.table[which];
     const names *genes = &c->t.genes;
-    const unit_values *last = &c->unit[c->units ? c->units - 1 : 0];
-    double *sham = c->units ? group_means(c, which, last->value[SHAM]) : NULL;
-    double *after = c->units ? group_means(c, which, last->value[AFTER]) : NULL;
+    const cel_mat row[] = {c->plan.start[0], c->effect.sham, c->effect.after};
+    double *mean[3];
     int32_t *order = (int32_t *)get((size_t)genes->count, sizeof(int32_t));
     int64_t g, i;
+    int state;
+    for (state = 0; state < 3; state++)
+        mean[state] = group_means(c, which, c->units ? c->unit[c->units - 1].value[state] : row[state]);
     for (g = 0; g < t->groups; g++) {
         if (!t->cells[g]) continue;
         if (by->name) printf("%s %s", by->what, by->name[g]);
         else printf("%s %lld", by->what, (long long)g);
-        printf(", %lld cell%s:", (long long)t->cells[g], t->cells[g] > 1 ? "s" : "");
+        printf(", %lld cell%s", (long long)t->cells[g], t->cells[g] > 1 ? "s" : "");
         must(cel_effect_rank(t, g, order), "perturb", NULL);
         if (!(fabs(t->mean[g * t->columns + order[0]]) > 0)) {
-            printf("  nothing changes: held as observed\n");
+            printf(": held as observed, nothing changes\n");
             continue;
         }
+        printf("\n");
         for (i = 0; i < 5 && i < genes->count; i++) {
             int64_t at = g * t->columns + order[i];
-            printf("  %s %+.3g", genes->name[order[i]], t->mean[at]);
-            if (t->se[at] > 0) printf(" (q %.2g)", t->q[at]);
-            if (c->units) printf(" [%.3g to %.3g]", sham[at], after[at]);
+            printf("  %-14s %10.4g %10.4g %10.4g %+11.4g", genes->name[order[i]], mean[OBSERVED][at], mean[SHAM][at],
+                   mean[AFTER][at], t->mean[at]);
+            if (t->se[at] > 0) printf(" %10.3g %10.2g", t->se[at], t->q[at]);
+            printf("\n");
         }
-        if (i < genes->count) printf("  .. and %lld genes more in effects.csv", (long long)(genes->count - i));
-        printf("\n");
+        if (i < genes->count) printf("  .. and %lld genes more in effects.csv\n", (long long)(genes->count - i));
     }
     free(order);
-    free(sham);
-    free(after);
+    for (state = 0; state < 3; state++) free(mean[state]);
 }
 
 static void command_perturb(void)
@@ -3706,9 +3708,11 @@ static void command_perturb(void)
     run_perturb(&c);
     take_values(&c);
     write_perturb(&c);
-    printf("effect = after - sham, averaged over the cells at each number of steps (%.2f s)%s%s\n",
-           seconds() - c.clock, c.units ? "; in brackets from sham to after, in units of " : "",
-           c.units ? c.unit[c.units - 1].name : "");
+    note("perturb: %lld repeats (%.2f s)", (long long)c.effect.repeats, seconds() - c.clock);
+    printf("means over cells, by steps from the intervened (hop)%s%s%s\n  %-14s %10s %10s %10s %11s%s\n",
+           c.units ? "; observed, sham and after in units of " : "", c.units ? c.unit[c.units - 1].name : "",
+           c.units ? ", effect and its error of unit rows" : "", "gene", "observed", "sham", "after", "effect",
+           c.effect.table[0].se[0] >= 0 ? "         se          q" : "");
     for (k = 0; k < c.groupings; k++)
         if (c.by[k].printed) print_effects(&c, k);
     if (c.method == CEL_METHOD_PAPER)
@@ -3997,25 +4001,108 @@ static double correlate(const double *x, const double *y, int64_t count, double 
     return xy / sqrt(xx * yy);
 }
 
+/* Forces to compare: a file's, or those of a folder that plant or fit wrote, with their errors where it has them. */
+typedef struct forces {
+    const char *path;
+    cel_mat force[2], se[2];
+    names genes;
+    int count;
+} forces;
+
+static forces read_forces(const char *path)
+{
+    static const char *const name[] = {"intra", "inter"};
+    forces f = CEL_ZERO;
+    struct stat s;
+    int k, csv;
+    f.path = path;
+    if (strcmp(path, "-") && stat(path, &s)) die(1, "%s: %s", path, strerror(errno));
+    if (!strcmp(path, "-") || !S_ISDIR(s.st_mode)) {
+        f.force[0] = read_force(parse_file("compare", path, 0), 0);
+        f.count = 1;
+        return f;
+    }
+    for (k = 0; k < 2; k++)
+        for (csv = 0; csv < 2; csv++) {
+            const char *end = csv ? "csv" : "npy", *file = format_text("%s/%s.%s", path, name[k], end);
+            const char *se = format_text("%s/%s_se.%s", path, name[k], end);
+            if (stat(file, &s)) continue;
+            f.force[k] = read_force(file, 0);
+            if (stat(format_text("%s/%s_partial.%s", path, name[k], end), &s) == 0) se = ""; /* of other units */
+            if (*se && stat(se, &s) == 0) f.se[k] = read_force(se, f.force[k].rows);
+            f.count = k + 1;
+        }
+    if (f.count < 2) die(1, "%s: no forces in it: a folder that plant or fit wrote, or two files", path);
+    if (stat(in_folder(path, "genes.txt"), &s) == 0) read_words("genes", in_folder(path, "genes.txt"), 1, &f.genes, NULL);
+    if (f.genes.count != f.force[0].rows) f.genes = numbered_genes(f.force[0].rows);
+    return f;
+}
+
+static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
+
+/* The six strongest forces of the truth, beside those of the others. */
+static void print_strongest(const forces *f, int count, int relation)
+{
+    cel_mat truth = f[0].force[relation];
+    int64_t n = truth.rows, i, j, pairs = 0;
+    pair *list = (pair *)get((size_t)(n * n), sizeof(pair));
+    int k;
+    for (i = 0; i < n; i++)
+        for (j = i + 1; j < n; j++) {
+            list[pairs].a = i;
+            list[pairs].b = j;
+            list[pairs++].key = -fabs(entry(truth, i, j));
+        }
+    qsort(list, (size_t)pairs, sizeof(pair), compare_pairs);
+    printf("%s: the strongest of %lld pairs\n  %-19s %10.14s", relation ? "between neighbours" : "within cells",
+           (long long)pairs, "genes", f[0].path);
+    for (k = 1; k < count; k++) printf(f[k].se[relation].data ? " %14.14s   +-    " : " %14.14s", f[k].path);
+    printf("\n");
+    for (i = 0; i < 6 && i < pairs; i++) {
+        printf("  %-9.9s %-9.9s %10.2f", f[0].genes.name[list[i].a], f[0].genes.name[list[i].b],
+               entry(truth, list[i].a, list[i].b));
+        for (k = 1; k < count; k++) {
+            printf(" %14.2f", entry(f[k].force[relation], list[i].a, list[i].b));
+            if (f[k].se[relation].data) printf(" +- %-6.2g", entry(f[k].se[relation], list[i].a, list[i].b));
+        }
+        printf("\n");
+    }
+    free(list);
+}
+
 static void command_compare(void)
 {
-    cel_mat a, b;
+    forces *f;
     double *x, *y, slope, pearson;
-    int64_t i, j, count = 0;
-    if (o.files != 2) die(2, "compare needs TRUTH.npy and FITTED.npy");
-    a = read_force(parse_file("compare", o.file[0], 0), 0);
-    b = read_force(parse_file("compare", o.file[1], 0), a.rows);
-    x = (double *)get((size_t)(a.rows * a.rows), sizeof(double));
-    y = (double *)get((size_t)(a.rows * a.rows), sizeof(double));
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < a.rows; j++)
-            if (i != j) {
-                x[count] = (double)a.data[i * a.stride + j];
-                y[count++] = (double)b.data[i * b.stride + j];
-            }
-    pearson = correlate(x, y, count, &slope);
-    printf("off the diagonal: Pearson %.3f, Spearman %.3f, slope %.3f\n", pearson,
-           correlate(ranks(x, count), ranks(y, count), count, NULL), slope);
+    int64_t i, j, n, count;
+    int k, relation;
+    if (o.files < 2) die(2, "compare needs TRUTH and FITTED; see celcomen compare --help");
+    f = (forces *)get((size_t)o.files, sizeof *f);
+    for (k = 0; k < o.files; k++) {
+        f[k] = read_forces(o.file[k]);
+        if (f[k].count != f[0].count) die(1, "%s: a %s, but %s is none", f[k].path, f[k].count > 1 ? "folder" : "file", f[0].path);
+        if (f[k].force[0].rows != f[0].force[0].rows)
+            die(1, "%s: %lld x %lld, but %s has %lld genes", f[k].path, (long long)f[k].force[0].rows,
+                (long long)f[k].force[0].cols, f[0].path, (long long)f[0].force[0].rows);
+    }
+    n = f[0].force[0].rows;
+    x = (double *)get((size_t)(n * n), sizeof(double));
+    y = (double *)get((size_t)(n * n), sizeof(double));
+    for (relation = 0; relation < f[0].count; relation++) {
+        if (f[0].count > 1) print_strongest(f, o.files, relation);
+        for (k = 1; k < o.files; k++) {
+            for (i = count = 0; i < n; i++)
+                for (j = 0; j < n; j++) {
+                    x[count] = entry(f[0].force[relation], i, j);
+                    y[count] = entry(f[k].force[relation], i, j);
+                    count += i != j;
+                }
+            pearson = correlate(x, y, count, &slope);
+            if (o.files > 2 || f[0].count > 1) printf("  %s: ", f[k].path);
+            printf("off the diagonal: Pearson %.3f, Spearman %.3f, slope %.3f\n", pearson,
+                   correlate(ranks(x, count), ranks(y, count), count, NULL), slope);
+        }
+    }
 }
 
 /* ---- the commands ---- */
@@ -4042,8 +4129,8 @@ static const verb commands[] = {
      "celcomen plant --n-genes 10 --side 40 --out truth", NULL, 0, command_plant},
     {"show", "info", "what a file holds: arrays, archives, tables", "celcomen show model/pairs.csv", "FILE ..", 10000,
      command_show},
-    {"compare", NULL, "off-diagonal agreement of two forces", "celcomen compare truth/intra.npy model/intra.npy",
-     "TRUTH FITTED", 2, command_compare},
+    {"compare", NULL, "forces beside one another, files or folders: the strongest pairs, and agreement off the diagonal",
+     "celcomen compare truth model", "TRUTH FITTED ..", 20, command_compare},
 };
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
