@@ -33,7 +33,7 @@ awk -F, '
         printf "   The gene itself was observed at %.2f; runs without the knock-out have it at %.2f, runs with it at %.2f.\n", observed, sham, after
         for (hop = 1; hop < 4; hop++) {
             split(line[hop], f, ",")
-            printf "   %d step%s away %s changes most: %+.4f +- %.4f, mean of %d cells (q %.0e).\n", hop, hop > 1 ? "s" : "", f[3], f[7], f[8], f[10], f[9]
+            printf "   %d step%s away %s changes most: %+.4f +- %.4f, mean of %d cells (q %.0e).\n", hop, (hop > 1 ? "s" : ""), f[3], f[7], f[8], f[10], f[9]
         }
         print "   These errors are of the sampling, given the fitted forces; how well those are known, step 5 says."
     }' knockout/effects.csv

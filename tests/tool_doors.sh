@@ -178,5 +178,13 @@ assert np.isnan(a.layers["celcomen_after"][~kept]).all() and json.loads(a.uns["c
 assert (a.layers["counts"] != anndata.read_h5ad("slide.h5ad").layers["counts"]).nnz == 0'
     else skip "no anndata: no .h5ad"; fi
 else skip "no slides, or no Python with NumPy and SciPy: not in every kind of file"; fi
+
+# ---- the demo tells what was planted, what was found, what the knock-out did, and how sure that is ----
+cp "$tool" . && ok "the demo" sh "$root/examples/demo.sh" ./celcomen && cp log demo.txt
+says "planted beside fitted, with errors, beside published" "^  g1  *g9  *7.74  *[0-9.]* +- [0-9.]*  *[0-9.]*$" cat demo.txt
+says "how well they agree" "model: off the diagonal: Pearson 0.9" cat demo.txt
+says "the gene itself" "^   The gene itself was observed at 0.8[0-9]; runs without the knock-out have it at [0-9.]*, runs with it at 0.00" cat demo.txt
+says "its neighbours, and how sure" "^   1 step away g[0-9] changes most: [-+]0.[0-9]* +- 0.[0-9]*, mean of 6 cells (q [0-9]e-" cat demo.txt
+ok "every command of it can be copied" sh -c "cd demo && rm -rf truth tissue model published knockout && sed -n 's/^   \\$ celcomen/..\/celcomen/p' ../demo.txt > copied && sh -e copied && [ -s knockout/effects.csv ]"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
