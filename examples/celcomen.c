@@ -13,17 +13,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #if !defined(_WIN32)
 #include <sys/file.h>
+#else
+#define rename(from, to) (remove(to), rename(from, to)) /* which does not replace there */
 #endif
 
 /* ---- messages, memory, text ---- */
 
 static int quiet, on_terminal;
+static volatile sig_atomic_t stopped; /* by this signal; 0: none */
 
 static void say(const char *head, const char *format, va_list args)
 {
@@ -125,6 +129,11 @@ static names numbered_genes(int64_t count)
     return out;
 }
 
+static void end_if_stopped(void)
+{
+    if (stopped) die(128 + stopped, "stopped; nothing was written");
+}
+
 static int64_t find_name(const names *in, const char *name)
 {
     int64_t i;
@@ -148,6 +157,7 @@ static void must_at(cel_status status, const char *file, const cel_error *err, c
     char at[256] = "";
     size_t n = 0;
     if (status == CEL_OK) return;
+    if (status == CEL_ERR_STOPPED) end_if_stopped();
     if (!err || err->status != status) die(1, "%s: %s", file, cel_strerror(status));
     if (err->cell >= 0)
         n += (size_t)snprintf(at, sizeof at, ", cell %lld",
@@ -168,9 +178,13 @@ static void must(cel_status status, const char *file, const cel_error *err)
 
 static double seconds(void)
 {
+#if defined(_WIN32) /* where this is the time of the clock on the wall */
+    return (double)clock() / CLOCKS_PER_SEC;
+#else
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#endif
 }
 
 /* A bar on a terminal, one line a stage otherwise. */
@@ -180,6 +194,7 @@ static int show_progress(void *user, const char *stage, int64_t done, int64_t to
     static double shown;
     double now = seconds();
     (void)user;
+    if (stopped) return 1;
     if (quiet) return 0;
     if (!on_terminal) {
         if (strcmp(last, stage)) note("%s: %lld steps", stage, (long long)total);
@@ -194,6 +209,13 @@ static int show_progress(void *user, const char *stage, int64_t done, int64_t to
     return 0;
 }
 static const cel_progress progress = {show_progress, NULL};
+
+/* The first Ctrl-C ends the work at its next step, and whatever this run wrote is removed; the second ends it here. */
+static void on_signal(int number)
+{
+    stopped = number;
+    signal(number, SIG_DFL);
+}
 
 /* A text as JSON has it; bytes that are not UTF-8 become its replacement character. */
 static void json_string(text *t, const char *value)
@@ -971,6 +993,7 @@ static void start_output(void)
 
 static const char *out_file(const char *name)
 {
+    end_if_stopped();
     if (!output.hidden) start_output();
     add_name(&output.files, name);
     return in_folder(output.hidden, name);
@@ -1186,6 +1209,7 @@ static void finish_output(text *report)
 typedef struct tissue {
     cel_mat x;      /* (cells x genes), unit rows */
     cel_mat coords; /* (cells x 2 or 3), or data NULL */
+    double shift[3]; /* what a file's coordinates are more than these */
     names genes, slides, types, groups;
     int32_t *slide, *type;  /* (cells), or NULL */
     int32_t *group;         /* (rows of the input) what is centred apart, or NULL */
@@ -1214,24 +1238,26 @@ static void read_lines(const char *path, names *out)
 }
 /* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has any:
  * they live as long as the program. */
-static cel_mat read_table(const char *path, names *rows, names *cols)
+static cel_mat read_table(const char *path, names *rows, names *cols, double *shift)
 {
     size_t n = strlen(path);
     cel_table_options dense = CEL_ZERO;
     cel_table table;
     cel_error err;
     cel_mat a;
-    if ((n > 4 && strcmp(path + n - 4, ".npy") == 0) || strcmp(path, "/dev/stdin") == 0) {
+    if (!shift && ((n > 4 && strcmp(path + n - 4, ".npy") == 0) || strcmp(path, "/dev/stdin") == 0)) {
         must(cel_npy_matrix(path, &a, &err), path, &err);
         return a;
     }
     dense.dense = 1;
+    dense.places = shift != NULL;
     must_at(cel_table_read(path, &dense, &table, &err), path, &err, strstr(path, ".npz") ? "offset" : "line", "field");
     if (rows && table.row) rows->name = table.row, rows->count = table.rows;
     if (cols && table.col) cols->name = table.col, cols->count = table.cols;
+    if (shift) memcpy(shift, table.shift, sizeof table.shift);
     return table.x;
 }
-static cel_mat read_matrix(const char *path) { return read_table(path, NULL, NULL); }
+static cel_mat read_matrix(const char *path) { return read_table(path, NULL, NULL, NULL); }
 
 static int compare_names(const void *a, const void *b)
 {
@@ -1671,7 +1697,7 @@ static void read_places(const char *command, tissue *t, names cells)
     one_of("k radius edges");
     if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", command);
     if (o.coords) {
-        t->coords = read_table(o.coords, &places, NULL);
+        t->coords = read_table(o.coords, &places, NULL, t->shift);
         match_places(t, cells, places);
         if (t->rows >= 0 && t->coords.rows != t->rows)
             die(1, "%s: %lld rows, but %s has %lld cells", o.coords, (long long)t->coords.rows, t->file,
@@ -1738,7 +1764,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
     kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
-    t.x = read_table(t.file, &t.cells, &genes);
+    t.x = read_table(t.file, &t.cells, &genes, NULL);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
@@ -2301,7 +2327,9 @@ static cel_score_options score_options(const tissue *t, const fitted *f, const i
     s.progress = progress;
     s.slide = t->slide;
     s.group = group;
+#if defined(_SC_PHYS_PAGES)
     s.memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+#endif
     return s;
 }
 
@@ -2715,6 +2743,7 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
     cel_intervention *list;
     cel_error err;
     int64_t i;
+    int d;
     if (o.interventions) {
         cel_intervention_names known = CEL_ZERO;
         char *all = read_text(o.interventions), *from = all;
@@ -2735,6 +2764,7 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
                 list[i].cell = kept_cell(t, list[i].cell, o.interventions);
             if (list[i].what != CEL_DO_HOLD && list[i].what != CEL_DO_REMOVE)
                 list[i].like = kept_cell(t, list[i].like, o.interventions);
+            for (d = 0; d < 3; d++) list[i].place[d] -= t->shift[d];
         }
         free(all);
         return list;
@@ -3514,6 +3544,8 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     int help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
     on_terminal = isatty(2);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
     command_line.word = argv;
     command_line.count = argc;
     if (argc < 2) return usage(stderr, 2);
