@@ -682,8 +682,8 @@ CEL_API void cel_file_close(cel_file *file);
  * name is: a power cut leaves the old file or the new one. The writers below do the same. */
 CEL_API cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err);
 
-/* A 2-D numeric .npy into a new matrix (cel_mat_free); for coordinates beyond 65,536 see cel_table_options. Bytes after the data are refused
- * (CEL_ERR_FORMAT), another number of dimensions too (CEL_ERR_SHAPE). */
+/* A 2-D numeric .npy into a new matrix (cel_mat_free); of coordinates beyond 65,536 see cel_table_options. Bytes after
+ * the data are refused (CEL_ERR_FORMAT), another number of dimensions too (CEL_ERR_SHAPE). */
 CEL_API cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err);
 /* A 1-D (rows x 1) or 2-D (rows x cols) .npy of integers, as above; *data is freed with cel_file_free. */
 CEL_API cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *rows, int64_t *cols, cel_error *err);

@@ -42,7 +42,8 @@ static void P2_squares_beyond_a_double(void)
     }
     for (k = 0; k < 2; k++) { /* counts */
         cel_status status;
-        pair[0] = pair[1] = k ? (cel_real)(is_double ? DBL_MIN : (double)FLT_MIN) : (cel_real)(is_double ? DBL_MAX : (double)FLT_MAX);
+        double value = k ? (is_double ? DBL_MIN : (double)FLT_MIN) : is_double ? DBL_MAX : (double)FLT_MAX;
+        pair[0] = pair[1] = (cel_real)value;
         status = cel_slide_scale(one, NULL, NULL);
         if (is_double) CHECK(status == CEL_ERR_DATA);
         else {
@@ -180,7 +181,8 @@ static void P14_raw_counts_are_no_log_data(void)
     for (i = 0; i < 40; i++) x.data[i] = (cel_real)(i % 4 == 0 ? 100 * i : i % 4);
     o.by = CEL_GENES_VARIABLE;
     o.top = 2;
-    CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 0 && count == 0);
+    CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 0);
+    CHECK(count == 0);
     cel_mat_free(&x);
 }
 
