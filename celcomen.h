@@ -191,6 +191,8 @@
  * Memory     Through CELCOMEN_MALLOC, REALLOC, FREE. An epoch, a sweep, an iteration allocates nothing.
  * Threads    OpenMP, where the compiler's flag is on. On a machine that others use too, set OMP_WAIT_POLICY=passive.
  *            No function keeps a thread. Two of the caller's threads may call anything on objects of their own.
+ *            After fork() libgomp's threads are gone and a parallel loop of the child would wait for ever: exec, or
+ *            omp_set_num_threads(1) in the child (Python: multiprocessing's "spawn", or OMP_NUM_THREADS=1).
  * State      No mutable global but the cache of the kernel level: two threads may work on two models.
  * Same bits  Same seed, input and kernel level give the same bits for any number of threads. Random
  *            numbers are a function of (seed, stream, cell, sweep); sums are cut in fixed blocks.
@@ -631,6 +633,8 @@ typedef struct cel_table_options {
     int64_t picks;           /* 0: all, or with a label none */
     const char *label;       /* a column of a text that holds words, or NULL; not with genes_are_rows */
     int64_t limit;           /* bytes of memory for what is read; 0: CEL_UNPACK_LIMIT */
+    int places;              /* 1: columns (up to 3, of a text or .npy) are coordinates: a large offset, of stages or
+                                maps, is taken off in double before they are rounded, and returned in shift */
 } cel_table_options;
 
 /* Numbers with the names of their rows (cells) and columns (genes). They are in x or in sparse, the other is empty; to
@@ -642,6 +646,7 @@ typedef struct cel_table {
     char **row;     /* (rows) names, or NULL where the file has none */
     char **col;     /* (cols) */
     char **label;   /* (rows) the words asked for, or NULL */
+    double shift[3]; /* of places: what was taken off each column; 0 where the first place is within 65,536 */
     void *pool;     /* private: where the names are */
 } cel_table;
 
@@ -677,8 +682,8 @@ CEL_API void cel_file_close(cel_file *file);
  * name is: a power cut leaves the old file or the new one. The writers below do the same. */
 CEL_API cel_status cel_file_write(const char *path, const void *bytes, size_t size, cel_error *err);
 
-/* A 2-D numeric .npy into a new matrix (cel_mat_free). Bytes after the data are refused
- * (CEL_ERR_FORMAT), another number of dimensions too (CEL_ERR_SHAPE). */
+/* A 2-D numeric .npy into a new matrix (cel_mat_free); of coordinates beyond 65,536 see cel_table_options. Bytes after
+ * the data are refused (CEL_ERR_FORMAT), another number of dimensions too (CEL_ERR_SHAPE). */
 CEL_API cel_status cel_npy_matrix(const char *path, cel_mat *out, cel_error *err);
 /* A 1-D (rows x 1) or 2-D (rows x cols) .npy of integers, as above; *data is freed with cel_file_free. */
 CEL_API cel_status cel_npy_integers(const char *path, int64_t **data, int64_t *rows, int64_t *cols, cel_error *err);
@@ -1247,8 +1252,9 @@ CEL_API void cel_score_report_free(cel_score_report *report);
  * pairs. MOMENT solves replicates and folds side by side, one a thread.
  * CEL_ERR_ARG: an enum or a weight that is none; CEL_ERR_SHAPE: X is not of the relations' cells. CEL_ERR_DATA, err
  * says which: a value not finite (cell, gene), a row not of unit length (cell), a negative entry with ORTHANT (cell,
- * gene), a label out of range or a tile across slides (cell), a group without cells (err->offset), fewer than two
- * groups where groups are needed. CEL_ERR_MEMORY: also what options->memory refuses (err->offset: bytes needed).
+ * gene), a gene that no cell or one group alone has while no ridge is given (gene; not measured), a label out of range
+ * or a tile across slides (cell), a group without cells (err->offset), fewer than two groups where groups are needed.
+ * CEL_ERR_MEMORY: also what options->memory refuses (err->offset: bytes needed).
  * CEL_ERR_NUMERIC: not finite; data where the minimum is not unique give one of the minima (use a ridge). Outputs are
  * zeroed on error. */
 CEL_API cel_status cel_score_fit(const cel_relations *relations, cel_mat x, const cel_score_options *options,
@@ -1808,7 +1814,18 @@ CEL_API cel_status cel_effect_rank(const cel_effect_table *t, int64_t group, int
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#if defined(__linux__) /* all of <unistd.h> would bring names such as pipe, link and access into the caller's file */
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern int close(int fd);
+extern int fsync(int fd);
+#ifdef __cplusplus
+}
+#endif
+#else
 #include <unistd.h>
+#endif
 #else
 #define CELI_MMAP 0
 #endif
@@ -1934,6 +1951,7 @@ static CEL_UNUSED cel_status celi_note(cel_error *err, cel_status status, const 
 
 static int64_t celi_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
+static int celi_finite(double value) { return value >= -DBL_MAX && value <= DBL_MAX; }
 static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
 
 /* Below so many numbers to touch, threads cost more than they bring: for the `if` of a parallel loop. */
@@ -2016,18 +2034,18 @@ typedef struct celi_pool {
 /* count * size zeroed bytes, 64-byte aligned; NULL after a failure, also of an earlier call. */
 static CEL_UNUSED void *celi_pool_get(celi_pool *pool, int64_t count, size_t size)
 {
-    enum { HEAD = 64 }; /* keeps the alignment */
+    enum { CELI_HEAD = 64 }; /* keeps the alignment */
     void **block = NULL;
     if (pool->status) return NULL;
-    if (count >= 0 && (!size || (uint64_t)count <= ((size_t)PTRDIFF_MAX - HEAD) / size))
-        block = (void **)celi_alloc_bytes(HEAD + (size_t)count * size, 1);
+    if (count >= 0 && (!size || (uint64_t)count <= ((size_t)PTRDIFF_MAX - CELI_HEAD) / size))
+        block = (void **)celi_alloc_bytes(CELI_HEAD + (size_t)count * size, 1);
     if (!block) {
         pool->status = CEL_ERR_MEMORY;
         return NULL;
     }
     *block = pool->last;
     pool->last = block;
-    return (char *)block + HEAD;
+    return (char *)block + CELI_HEAD;
 }
 
 /* A zeroed matrix of the pool's; data NULL after a failure. */
@@ -2553,22 +2571,22 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     }                                                                                                                 \
     T static double S##_dot(int64_t n, const cel_real *x, const cel_real *y)                                          \
     {                                                                                                                 \
-        enum { D = S##_D };                                                                                           \
+        enum { CELI_D = S##_D };                                                                                      \
         S##_d s0 = {0}, s1 = s0, s2 = s0, s3 = s0;                                                                    \
-        double sum[4 * D];                                                                                            \
+        double sum[4 * CELI_D];                                                                                       \
         int half, i;                                                                                                  \
-        for (; n >= 4 * D; n -= 4 * D, x += 4 * D, y += 4 * D) {                                                      \
+        for (; n >= 4 * CELI_D; n -= 4 * CELI_D, x += 4 * CELI_D, y += 4 * CELI_D) {                                  \
             s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);                                                            \
-            s1 = S##_dfma(S##_dload(x + D), S##_dload(y + D), s1);                                                    \
-            s2 = S##_dfma(S##_dload(x + 2 * D), S##_dload(y + 2 * D), s2);                                            \
-            s3 = S##_dfma(S##_dload(x + 3 * D), S##_dload(y + 3 * D), s3);                                            \
+            s1 = S##_dfma(S##_dload(x + CELI_D), S##_dload(y + CELI_D), s1);                                          \
+            s2 = S##_dfma(S##_dload(x + 2 * CELI_D), S##_dload(y + 2 * CELI_D), s2);                                  \
+            s3 = S##_dfma(S##_dload(x + 3 * CELI_D), S##_dload(y + 3 * CELI_D), s3);                                  \
         }                                                                                                             \
-        for (; n > 0; n -= D, x += D, y += D) s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);                          \
+        for (; n > 0; n -= CELI_D, x += CELI_D, y += CELI_D) s0 = S##_dfma(S##_dload(x), S##_dload(y), s0);           \
         S##_dput(sum, s0);                                                                                            \
-        S##_dput(sum + D, s1);                                                                                        \
-        S##_dput(sum + 2 * D, s2);                                                                                    \
-        S##_dput(sum + 3 * D, s3);                                                                                    \
-        for (half = 2 * D; half > 0; half /= 2)                                                                       \
+        S##_dput(sum + CELI_D, s1);                                                                                   \
+        S##_dput(sum + 2 * CELI_D, s2);                                                                               \
+        S##_dput(sum + 3 * CELI_D, s3);                                                                               \
+        for (half = 2 * CELI_D; half > 0; half /= 2)                                                                  \
             for (i = 0; i < half; i++) sum[i] += sum[i + half];                                                       \
         return sum[0];                                                                                                \
     }
@@ -2609,18 +2627,18 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     T static void S##_csr_row(const celi_spread *p, int64_t count, const int32_t *index, const cel_real *value,       \
                               cel_real *y)                                                                            \
     {                                                                                                                 \
-        enum { W = S##_W };                                                                                           \
-        cel_real last[8 * W];                                                                                         \
-        int64_t j, n = p->n, step = n >= 8 * W ? 8 * W : n >= 4 * W ? 4 * W : W;                                      \
-        if (n < W) {                                                                                                  \
+        enum { CELI_W = S##_W };                                                                                      \
+        cel_real last[8 * CELI_W];                                                                                    \
+        int64_t j, n = p->n, step = n >= 8 * CELI_W ? 8 * CELI_W : n >= 4 * CELI_W ? 4 * CELI_W : CELI_W;             \
+        if (n < CELI_W) {                                                                                             \
             celi_scalar_csr_row(p, count, index, value, y);                                                           \
             return;                                                                                                   \
         }                                                                                                             \
         for (j = 0; j < n; j += step) {                                                                               \
             int64_t at = celi_min(j, n - step);                                                                       \
             cel_real *to = at == j || celi_is_zero(p->beta) ? y + at : last;                                          \
-            if (step == 8 * W) S##_csr_eight(p, at, count, index, value, y + at, to);                                 \
-            else if (step == 4 * W) S##_csr_four(p, at, count, index, value, y + at, to);                             \
+            if (step == 8 * CELI_W) S##_csr_eight(p, at, count, index, value, y + at, to);                            \
+            else if (step == 4 * CELI_W) S##_csr_four(p, at, count, index, value, y + at, to);                        \
             else S##_csr_one(p, at, count, index, value, y + at, to);                                                 \
             if (to == last) memcpy(y + j, last + (j - at), (size_t)(n - j) * sizeof(cel_real));                       \
         }                                                                                                             \
@@ -2761,14 +2779,14 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     /* of a 64-bit lane only the low word counts. */                                                                  \
     T static void S##_normals(const cel_rng *rng, uint32_t block, cel_real *out)                                      \
     {                                                                                                                 \
-        enum { LANES = sizeof(S##_x) / 8 };                                                                           \
+        enum { CELI_COUNTERS = sizeof(S##_x) / 8 };                                                                   \
         int g, round;                                                                                                 \
         for (g = 0; g < 16; g += S##_W) {                                                                             \
-            uint64_t counter[LANES], k0 = rng->seed & 0xffffffffu, k1 = rng->seed >> 32;                              \
+            uint64_t counter[CELI_COUNTERS], k0 = rng->seed & 0xffffffffu, k1 = rng->seed >> 32;                      \
             S##_x zero = {0}, m0 = zero + CELI_PHILOX_M0, m1 = zero + CELI_PHILOX_M1;                                 \
             S##_x c0, c1 = zero + rng->sweep, c2 = zero + rng->cell, c3 = zero + rng->stream;                         \
             S##_v u, v, s, c;                                                                                         \
-            for (round = 0; round < LANES; round++) counter[round] = block++;                                         \
+            for (round = 0; round < CELI_COUNTERS; round++) counter[round] = block++;                                 \
             memcpy(&c0, counter, sizeof c0);                                                                          \
             for (round = 0; round < 10; round++) {                                                                    \
                 S##_x p0 = S##_low(c0, m0), p1 = S##_low(c2, m1);                                                     \
@@ -2794,17 +2812,17 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
 /* Sixteen sums stay in registers, which four loads feed: a plain triple loop would wait for memory. */
 static void celi_scalar_tile(const celi_tile *g)
 {
-    enum { N = CELI_SCALAR_TILE };
-    cel_real sum[N][N] = {{0}};
+    enum { CELI_N = CELI_SCALAR_TILE };
+    cel_real sum[CELI_N][CELI_N] = {{0}};
     int64_t p;
     int i, j;
     for (p = 0; p < g->k; p++)
-        for (i = 0; i < N; i++) {
+        for (i = 0; i < CELI_N; i++) {
             cel_real f = g->a[i * g->rs + p * g->cs];
-            for (j = 0; j < N; j++) sum[i][j] += f * g->b[p * g->ldb + j];
+            for (j = 0; j < CELI_N; j++) sum[i][j] += f * g->b[p * g->ldb + j];
         }
-    for (i = 0; i < N; i++)
-        for (j = 0; j < N; j++) {
+    for (i = 0; i < CELI_N; i++)
+        for (j = 0; j < CELI_N; j++) {
             cel_real *c = g->c + i * g->ldc + j;
             *c = celi_is_zero(g->beta) ? g->alpha * sum[i][j] : g->alpha * sum[i][j] + g->beta * *c;
         }
@@ -3074,13 +3092,13 @@ CEL_API_DEF double cel_vec_nrm2(const cel_real *x, int64_t count) { return sqrt(
  * twin). */
 CEL_API_DEF void cel_vec_sincos(const cel_real *x, int64_t count, cel_real *sine, cel_real *cosine)
 {
-    enum { BLOCK = 256 };
+    enum { CELI_BLOCK = 256 };
     const celi_kernels *kern = celi_kernel();
     int64_t at;
-    CELI_OMP(omp parallel for schedule(static) if (count >= 64 * BLOCK))
-    for (at = 0; at < count; at += BLOCK) {
-        cel_real in[BLOCK], s[BLOCK], c[BLOCK];
-        int64_t now = celi_min(BLOCK, count - at), whole = celi_round_up(now, 16), i;
+    CELI_OMP(omp parallel for schedule(static) if (count >= 64 * CELI_BLOCK))
+    for (at = 0; at < count; at += CELI_BLOCK) {
+        cel_real in[CELI_BLOCK], s[CELI_BLOCK], c[CELI_BLOCK];
+        int64_t now = celi_min(CELI_BLOCK, count - at), whole = celi_round_up(now, 16), i;
         memcpy(in, x + at, (size_t)now * sizeof(cel_real));
         for (i = now; i < whole; i++) in[i] = 1;
         if (kern->sincos(whole, in, s, c))
@@ -3231,15 +3249,15 @@ static void celi_transpose(int64_t rows, int64_t cols, const cel_real *a, int64_
  * of the cache. */
 static void celi_mirror(cel_mat c)
 {
-    enum { BLOCK = 16, PART = 4 };
+    enum { CELI_BLOCK = 16, CELI_PART = 4 };
     int64_t at;
     CELI_OMP(omp parallel for schedule(dynamic) if (c.rows > 256))
-    for (at = 0; at < c.rows; at += BLOCK) {
-        int64_t end = celi_min(at + BLOCK, c.rows), ld = c.stride, k, i, j;
-        for (j = 0; j < at; j += BLOCK)
-            celi_transpose(end - at, BLOCK, c.data + at * ld + j, ld, c.data + j * ld + at, ld);
-        for (k = at; k < end; k += PART) { /* on the diagonal: left of the parts, then the parts themselves */
-            int64_t last = celi_min(k + PART, end);
+    for (at = 0; at < c.rows; at += CELI_BLOCK) {
+        int64_t end = celi_min(at + CELI_BLOCK, c.rows), ld = c.stride, k, i, j;
+        for (j = 0; j < at; j += CELI_BLOCK)
+            celi_transpose(end - at, CELI_BLOCK, c.data + at * ld + j, ld, c.data + j * ld + at, ld);
+        for (k = at; k < end; k += CELI_PART) { /* on the diagonal: left of the parts, then the parts themselves */
+            int64_t last = celi_min(k + CELI_PART, end);
             celi_transpose(last - k, k - at, c.data + k * ld + at, ld, c.data + at * ld + k, ld);
             for (i = k; i < last; i++)
                 for (j = k; j < i; j++) c.data[j * ld + i] = c.data[i * ld + j];
@@ -3529,27 +3547,27 @@ CEL_API_DEF cel_status cel_mat_axpy(cel_real alpha, cel_mat a, cel_mat b)
 
 CEL_API_DEF cel_status cel_mat_transpose(cel_mat a, cel_mat b)
 {
-    enum { BLOCK = 32 }; /* of both matrices, so that the lines of the cache that one side touches are used up */
+    enum { CELI_BLOCK = 32 }; /* of both matrices, so that the lines of the cache that one side touches are used up */
     int64_t i, j;
     if (a.rows != b.cols || a.cols != b.rows) return CEL_ERR_SHAPE;
-    for (i = 0; i < a.rows; i += BLOCK)
-        for (j = 0; j < a.cols; j += BLOCK)
-            celi_transpose(celi_min(BLOCK, a.rows - i), celi_min(BLOCK, a.cols - j), a.data + i * a.stride + j,
-                           a.stride, b.data + j * b.stride + i, b.stride);
+    for (i = 0; i < a.rows; i += CELI_BLOCK)
+        for (j = 0; j < a.cols; j += CELI_BLOCK)
+            celi_transpose(celi_min(CELI_BLOCK, a.rows - i), celi_min(CELI_BLOCK, a.cols - j),
+                           a.data + i * a.stride + j, a.stride, b.data + j * b.stride + i, b.stride);
     return CEL_OK;
 }
 
 CEL_API_DEF cel_status cel_mat_symmetrise(cel_mat a)
 {
-    enum { BLOCK = 32 };
+    enum { CELI_BLOCK = 32 };
     int64_t i0;
     if (a.rows != a.cols) return CEL_ERR_SHAPE;
     CELI_OMP(omp parallel for schedule(dynamic) if (a.rows > 256))
-    for (i0 = 0; i0 < a.rows; i0 += BLOCK) {
+    for (i0 = 0; i0 < a.rows; i0 += CELI_BLOCK) {
         int64_t j0, i, j;
-        for (j0 = 0; j0 <= i0; j0 += BLOCK)
-            for (i = i0; i < i0 + BLOCK && i < a.rows; i++)
-                for (j = j0; j < j0 + BLOCK && j < i; j++) {
+        for (j0 = 0; j0 <= i0; j0 += CELI_BLOCK)
+            for (i = i0; i < i0 + CELI_BLOCK && i < a.rows; i++)
+                for (j = j0; j < j0 + CELI_BLOCK && j < i; j++) {
                     cel_real s = (a.data[i * a.stride + j] + a.data[j * a.stride + i]) / 2;
                     a.data[i * a.stride + j] = a.data[j * a.stride + i] = s;
                 }
@@ -3559,7 +3577,7 @@ CEL_API_DEF cel_status cel_mat_symmetrise(cel_mat a)
 
 CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
 {
-    enum { BLOCK = 64 };
+    enum { CELI_BLOCK = 64 };
     const int64_t n = a.rows;
     cel_work work = CEL_ZERO;
     cel_status status = CEL_OK;
@@ -3568,8 +3586,8 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
     /* Left-looking: a block of columns is brought up to date from the finished ones by a product, which is nearly all
      * of the work, then factored: the square on the diagonal, and what is below it, a row of which needs only that
      * square. Inner products are in double, as everything that is subtracted from a pivot should be. */
-    for (j0 = 0; j0 < n && !status; j0 += BLOCK) {
-        const int64_t end = celi_min(j0 + BLOCK, n);
+    for (j0 = 0; j0 < n && !status; j0 += CELI_BLOCK) {
+        const int64_t end = celi_min(j0 + CELI_BLOCK, n);
         int64_t i, j;
         if (j0 > 0 && end < n)
             status = cel_mat_gemm(0, 1, -1, cel_mat_block(a, end, 0, n - end, j0),
@@ -3604,7 +3622,7 @@ CEL_API_DEF cel_status cel_mat_cholesky(cel_mat a)
 
 CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
 {
-    enum { BLOCK = 64 };
+    enum { CELI_BLOCK = 64 };
     const int64_t n = l.rows;
     cel_work work = CEL_ZERO;
     cel_status status = CEL_OK;
@@ -3612,8 +3630,8 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
     if (n != l.cols || b.rows != n) return CEL_ERR_SHAPE;
     /* L Y = B from the top, then L^T X = Y from the bottom, both in place: a block of rows takes off what the finished
      * rows contribute by one product, then is solved within itself. */
-    for (i0 = 0; i0 < n && !status; i0 += BLOCK) {
-        const int64_t end = celi_min(i0 + BLOCK, n);
+    for (i0 = 0; i0 < n && !status; i0 += CELI_BLOCK) {
+        const int64_t end = celi_min(i0 + CELI_BLOCK, n);
         if (i0 > 0)
             status = cel_mat_gemm(0, 0, -1, cel_mat_block(l, i0, 0, end - i0, i0),
                                   cel_mat_block(b, 0, 0, i0, b.cols), 1,
@@ -3624,8 +3642,8 @@ CEL_API_DEF cel_status cel_mat_cholesky_solve(cel_mat l, cel_mat b)
             for (j = 0; j < b.cols; j++) bi[j] /= d;
         }
     }
-    for (i0 = n > 0 ? (n - 1) / BLOCK * BLOCK : -1; i0 >= 0 && !status; i0 -= BLOCK) {
-        const int64_t end = celi_min(i0 + BLOCK, n);
+    for (i0 = n > 0 ? (n - 1) / CELI_BLOCK * CELI_BLOCK : -1; i0 >= 0 && !status; i0 -= CELI_BLOCK) {
+        const int64_t end = celi_min(i0 + CELI_BLOCK, n);
         if (end < n)
             status = cel_mat_gemm(1, 0, -1, cel_mat_block(l, end, i0, n - end, end - i0),
                                   cel_mat_block(b, end, 0, n - end, b.cols), 1,
@@ -3799,14 +3817,14 @@ static cel_status celi_eigen_ql(celi_eigen *q, double *d)
  * serves them all; each row is its own, so threads share them. */
 static void celi_eigen_reflect(celi_eigen *q)
 {
-    enum { ROWS = 4 };
+    enum { CELI_ROWS = 4 };
     const int64_t n = q->n, width = q->stride;
     int64_t first;
     CELI_OMP(omp parallel for schedule(static) if (n * width > 2 * CELI_FORK))
-    for (first = 0; first < n; first += ROWS) {
-        double dot[ROWS] = {0};
+    for (first = 0; first < n; first += CELI_ROWS) {
+        double dot[CELI_ROWS] = {0};
         int64_t i, k, p;
-        for (i = first; i < first + ROWS && i < n; i++)
+        for (i = first; i < first + CELI_ROWS && i < n; i++)
             for (p = 0; p < width / CELI_PANEL; p++)
                 memcpy(q->a + i * width + p * CELI_PANEL, q->panel + (p * n + i) * CELI_PANEL,
                        CELI_PANEL * sizeof(double));
@@ -3814,7 +3832,7 @@ static void celi_eigen_reflect(celi_eigen *q)
         for (k = n - 1; k >= 0; k--) {
             int64_t from = k / CELI_PANEL * CELI_PANEL;
             const double *u = q->u + k * width + from, *next = k > 0 ? u - width : u;
-            for (i = 0; i < ROWS && first + i < n; i++)
+            for (i = 0; i < CELI_ROWS && first + i < n; i++)
                 dot[i] = q->kern->rank2(width - from, q->a + (first + i) * width + from, q->beta[k] * dot[i], u, 0, u,
                                         next);
         }
@@ -4143,7 +4161,7 @@ static void celi_csr_fetch_x(const celi_csr_product *p, int32_t *recent, int64_t
  * likes their order better. In a list or a walk, A's own rows are fetched in time for this, and y's. */
 static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
 {
-    enum { SOON = 4, LATER = 16, LATEST = 64 };
+    enum { CELI_SOON = 4, CELI_LATER = 16, CELI_LATEST = 64 };
     const cel_csr *a = p->a;
     const int32_t *list = p->list;
     const int64_t *start = a->start, count = p->y.rows;
@@ -4156,17 +4174,17 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
     spread.stride = p->x.stride;
     spread.alpha = p->alpha;
     spread.beta = p->beta;
-    for (r = first - SOON; r < last; r++) {
-        if (r + LATEST < count) {
-            if (list) CELI_PREFETCH(start + list[r + LATEST]);
-            else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + LATEST);
+    for (r = first - CELI_SOON; r < last; r++) {
+        if (r + CELI_LATEST < count) {
+            if (list) CELI_PREFETCH(start + list[r + CELI_LATEST]);
+            else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + CELI_LATEST);
         }
-        if (list && r + LATER < count) {
-            CELI_PREFETCH(a->index + start[list[r + LATER]]);
-            CELI_PREFETCH(a->value + start[list[r + LATER]]);
+        if (list && r + CELI_LATER < count) {
+            CELI_PREFETCH(a->index + start[list[r + CELI_LATER]]);
+            CELI_PREFETCH(a->value + start[list[r + CELI_LATER]]);
         }
-        if (r + SOON < last) {
-            i = list ? list[r + SOON] : r + SOON;
+        if (r + CELI_SOON < last) {
+            i = list ? list[r + CELI_SOON] : r + CELI_SOON;
             for (e = start[i]; e < start[i + 1]; e++) celi_csr_fetch_x(p, recent, a->index[e]);
             if (list && p->walk) celi_csr_fetch(p->y.data + i * p->y.stride, p->y.cols);
         }
@@ -4595,8 +4613,9 @@ static double celi_float(uint64_t bits, int bytes)
 
 /* The elements in C order into `real` or, for integers, into `integer`. Returns the number converted:
  * less than count where an unsigned value does not fit an int64. */
-static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integer)
+static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integer, const double *shift)
 {
+    const int64_t columns = shift ? a->shape[a->ndim - 1] : 0;
     const unsigned char *data = (const unsigned char *)a->data;
     const uint64_t sign = (uint64_t)1 << (8 * a->bytes - 1);
     int64_t stride[CEL_NPY_DIMS], index[CEL_NPY_DIMS], i, at = 0, step = a->bytes;
@@ -4610,16 +4629,17 @@ static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integ
     for (i = 0; i < a->count; i++) { /* i runs in C order, `at` is the element's place in the file's order */
         uint64_t bits = celi_load(data + at, a->bytes, a->big_endian);
         if (a->kind == 'f') {
-            real[i] = (cel_real)celi_float(bits, a->bytes);
+            double v = celi_float(bits, a->bytes);
+            real[i] = (cel_real)(shift ? v - shift[i % columns] : v);
         } else if (a->kind == 'i') {
             int64_t v = (int64_t)((bits ^ sign) - sign);
             if (integer) integer[i] = v;
-            else real[i] = (cel_real)v;
+            else real[i] = shift ? (cel_real)((double)v - shift[i % columns]) : (cel_real)v;
         } else {
             if (a->kind == 'b') bits = bits != 0;
             if (integer && bits > (uint64_t)INT64_MAX) return i;
             if (integer) integer[i] = (int64_t)bits;
-            else real[i] = (cel_real)bits;
+            else real[i] = shift ? (cel_real)((double)bits - shift[i % columns]) : (cel_real)bits;
         }
         for (d = a->ndim - 1; d >= 0; d--) { /* the next element: an odometer of the indices */
             at += stride[d];
@@ -4634,7 +4654,7 @@ static int64_t celi_npy_convert(const cel_npy *a, cel_real *real, int64_t *integ
 CEL_API_DEF cel_status cel_npy_to_real(const cel_npy *a, cel_real *out, cel_error *err)
 {
     if (!celi_npy_numeric(a)) return celi_bad(err, CEL_ERR_UNSUPPORTED, "not an array of numbers", a->offset);
-    if (!celi_npy_is_real(a)) (void)celi_npy_convert(a, out, NULL);
+    if (!celi_npy_is_real(a)) (void)celi_npy_convert(a, out, NULL, NULL);
     else if (a->count) memcpy(out, a->data, (size_t)a->count * sizeof(cel_real));
     return CEL_OK;
 }
@@ -4644,7 +4664,7 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
     int64_t done;
     if (!celi_npy_numeric(a) || a->kind == 'f')
         return celi_bad(err, CEL_ERR_UNSUPPORTED, "not an array of integers", a->offset);
-    done = celi_npy_convert(a, NULL, out);
+    done = celi_npy_convert(a, NULL, out, NULL);
     if (done == a->count) return CEL_OK;
     memset(out, 0, (size_t)a->count * sizeof *out);
     return celi_fail(err, CEL_ERR_DATA, "an unsigned integer above 2^63 - 1", a->offset, done, -1);
@@ -5509,6 +5529,7 @@ typedef struct celi_layout {
     int64_t label;              /* the field of the label, or -1 */
     int header, names, shift;   /* a header; names in the first field; the header has no field above them */
     int64_t *to;                /* (fields) the column in which a field's number goes, -1: none */
+    int places;     /* columns are coordinates */
 } celi_layout;
 
 /* Whether a piece of a text is this word, in upper or lower case. */
@@ -5631,6 +5652,10 @@ static const char *celi_no_number(celi_field f, char separator)
     return "text where a number should be: name the columns that are wanted, or leave this one out";
 }
 
+/* What is taken off a column of coordinates that begins with v. Floats are 1/128 apart at 65,536, and without a bound
+ * all places would move by a rounding. */
+static double celi_place_shift(double v) { return fabs(v) > 65536 && celi_finite(v) ? floor(v) : 0; }
+
 /* The numbers and names below the header: l->rows lines of l->fields, as rows of the file. Without memory for them
  * (out->x.data NULL) it only looks for what is wrong. */
 static cel_status celi_layout_read(celi_reader *t, const celi_layout *l, int turn, celi_pool *pool, cel_table *out,
@@ -5652,6 +5677,8 @@ static cel_status celi_layout_read(celi_reader *t, const celi_layout *l, int tur
             if (j == l->label) out->label[i] = celi_keep(pool, f);
             if (l->to[j] < 0) continue;
             if (!celi_number(f.s, f.n, &v)) return celi_bad_line(err, celi_no_number(f, t->separator), line, j);
+            if (i == 0 && l->places) out->shift[l->to[j]] = celi_place_shift(v);
+            if (l->places) v -= out->shift[l->to[j]];
             out->x.data[turn ? l->to[j] * l->rows + i : i * l->cols + l->to[j]] = (cel_real)v;
         }
         if (more) return celi_bad_line(err, "a line with more fields than the first", line, -1);
@@ -5693,6 +5720,7 @@ static cel_status celi_table_text(const void *bytes, size_t size, const cel_tabl
     if (t.at == t.end) return celi_bad_line(err, "an empty file", 1, -1);
     t.separator = celi_separator(t);
     status = celi_layout_find(t, o, &scratch, &l, err);
+    l.places = o->places && !o->genes_are_rows && l.cols <= 3;
     /* Lines are counted by their ends; the last has none, because the blank rest of the text was left out. */
     l.rows = !l.header;
     for (p = t.at; p < t.end; p++) l.rows += *p == '\n' || (*p == '\r' && t.end - p > 1 && p[1] != '\n');
@@ -5835,7 +5863,8 @@ static cel_status celi_table_market(const void *bytes, size_t size, const cel_ta
 /* An array as a matrix, or its transpose: the same bytes in the other order. */
 static cel_status celi_table_npy(cel_npy a, const cel_table_options *o, cel_table *out, cel_error *err)
 {
-    int64_t rows = a.shape[0];
+    int64_t rows = a.shape[0], j;
+    cel_npy first;
     if (a.ndim != 2) return celi_bad(err, CEL_ERR_SHAPE, "the array has not two dimensions", a.offset);
     if (o->genes_are_rows) {
         a.fortran = !a.fortran;
@@ -5843,7 +5872,14 @@ static cel_status celi_table_npy(cel_npy a, const cel_table_options *o, cel_tabl
         a.shape[1] = rows;
     }
     if (celi_limited((uint64_t)a.count, sizeof(cel_real), o->limit, err)) return CEL_ERR_MEMORY;
-    return cel_mat_new(a.shape[0], a.shape[1], &out->x) ? celi_no_memory(err) : cel_npy_to_real(&a, out->x.data, err);
+    if (cel_mat_new(a.shape[0], a.shape[1], &out->x)) return celi_no_memory(err);
+    if (!o->places || a.shape[1] > 3 || !a.count || !celi_npy_numeric(&a)) return cel_npy_to_real(&a, out->x.data, err);
+    first = a;
+    first.count = a.shape[1]; /* in C order: the first place */
+    (void)celi_npy_convert(&first, out->x.data, NULL, NULL);
+    for (j = 0; j < a.shape[1]; j++) out->shift[j] = celi_place_shift((double)out->x.data[j]);
+    (void)celi_npy_convert(&a, out->x.data, NULL, out->shift);
+    return CEL_OK;
 }
 
 /* A sparse matrix of SciPy's, known by its member "format", or the first matrix of numbers. Other members, such as
@@ -6083,23 +6119,56 @@ static cel_status celi_put_bytes(celi_sink *s, const void *what, int64_t count)
     return CEL_OK;
 }
 
-/* Writes beside `path`, under a name that nobody else uses ("x" fails where there is a file), and puts the whole in
- * place. Renaming replaces in one step, so that a reader, or a crash at any moment, meets the old content or the new.
- */
+/* A new file to write, or NULL; what is there already is left alone. Not by fopen's "x", which msvcrt and other old
+ * libraries lack. */
+static FILE *celi_create(const char *name)
+{
+#if CELI_MMAP
+    FILE *f;
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (fd < 0) return NULL;
+    (void)close(fd);
+    f = fopen(name, "wb");
+    if (!f) (void)remove(name);
+    return f;
+#else
+    FILE *there = fopen(name, "rb");
+    if (there) {
+        (void)fclose(there);
+        return NULL;
+    }
+    return fopen(name, "wb");
+#endif
+}
+
+/* Replaces `path` in one step by a file of another name. */
+#if defined(_WIN32) /* by hand: <windows.h> would bring thousands of names */
+__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long flags);
+#endif
+static int celi_replace(const char *from, const char *path)
+{
+#if defined(_WIN32)
+    return MoveFileExA(from, path, 1 | 8) ? 0 : -1; /* replacing, and through to the disk */
+#else
+    return rename(from, path);
+#endif
+}
+
+/* Writes beside `path`, under a name that nobody else uses, and puts the whole in place, so that a reader, or a crash
+ * at any moment, meets the old content or the new. What crashes left behind takes a few of very many names. */
 static cel_status celi_save(const char *path, celi_encoder put, const void *what, int64_t count, cel_error *err)
 {
-    size_t n = strlen(path);
-    char *temporary = (char *)celi_alloc(n + 7, 1);
+    size_t n = strlen(path), digit;
+    char *temporary = (char *)celi_alloc(n + 9, 1);
     celi_sink s = CEL_ZERO;
     cel_status status;
-    int k;
+    int k, rest;
     if (!temporary) return celi_no_memory(err);
     memcpy(temporary, path, n);
     memcpy(temporary + n, ".tmp", 4);
-    for (k = 0; k < 100 && !s.file; k++) {
-        temporary[n + 4] = (char)('0' + k / 10);
-        temporary[n + 5] = (char)('0' + k % 10);
-        s.file = fopen(temporary, "wbx");
+    for (k = 0; k < 10000 && !s.file; k++) {
+        for (digit = n + 8, rest = k; digit-- > n + 4; rest /= 10) temporary[digit] = (char)('0' + rest % 10);
+        s.file = celi_create(temporary);
     }
     if (!s.file) {
         celi_free(temporary);
@@ -6117,10 +6186,7 @@ static cel_status celi_save(const char *path, celi_encoder put, const void *what
 #endif
     if (status) (void)celi_bad(err, status, "the arrays cannot be written as described", -1);
     else if (s.failed) status = celi_bad(err, CEL_ERR_IO, "the file cannot be written", (int64_t)s.size);
-#if defined(_WIN32)
-    if (!status) (void)remove(path); /* rename does not replace there */
-#endif
-    if (!status && rename(temporary, path) != 0)
+    if (!status && celi_replace(temporary, path) != 0)
         status = celi_bad(err, CEL_ERR_IO, "the file cannot be put in place", -1);
     if (status) (void)remove(temporary);
     celi_free(temporary);
@@ -6536,6 +6602,12 @@ static cel_status celi_scan(cel_mat x, double low, double high, const char *what
     return celi_fail(err, CEL_ERR_DATA, what, -1, first, j);
 }
 
+/* Sums and squares of values up to here stay within a double, and so do quotients by totals from CELI_TINY up. */
+#define CELI_LARGE 1e150
+#define CELI_TINY 1e-290
+static const char celi_count_wrong[] = "a count is negative, not finite, or beyond 1e150";
+static const char celi_total_tiny[] = "a cell's counts are too small to be scaled";
+
 /* How one cell's values become v = log(1 + factor y). Most counts are small whole numbers, of which a cell has few
  * different ones: their logarithms are taken once. */
 enum { CELI_FEW = 64 };
@@ -6563,23 +6635,33 @@ static double celi_log(celi_logs *l, double y)
     return log1p(l->factor * y);
 }
 
+static double celi_row_total(cel_mat x, int64_t i)
+{
+    double total = 0;
+    int64_t j;
+    for (j = 0; j < x.cols; j++) total += (double)x.data[i * x.stride + j];
+    return total;
+}
+
 /* The first step of a scaling, and none of the others. */
 CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *options, cel_error *err)
 {
     cel_scaling s = CEL_ZERO;
     int64_t i;
-    cel_status status = celi_scan(x, 0, DBL_MAX, "a count is negative or not finite", NULL, err);
+    cel_status status = celi_scan(x, 0, CELI_LARGE, celi_count_wrong, NULL, err);
+    for (i = 0; sizeof(cel_real) == sizeof(double) && !status && i < x.rows; i++) { /* no float is so small */
+        double total = celi_row_total(x, i);
+        if (total > 0 && total < CELI_TINY) status = celi_fail(err, CEL_ERR_DATA, celi_total_tiny, -1, i, -1);
+    }
     if (status) return status;
     s.target = celi_or(options ? options->target_sum : 0, 1e4);
     s.log = !(options && options->no_log);
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
     for (i = 0; i < x.rows; i++) {
         cel_real *row = x.data + i * x.stride;
-        double total = 0;
         celi_logs l;
         int64_t j;
-        for (j = 0; j < x.cols; j++) total += (double)row[j];
-        celi_logs_at(&l, &s, total);
+        celi_logs_at(&l, &s, celi_row_total(x, i));
         for (j = 0; j < x.cols; j++) row[j] = (cel_real)celi_log(&l, (double)row[j]);
     }
     return CEL_OK;
@@ -6649,7 +6731,7 @@ static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
 
 CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err)
 {
-    enum { SAMPLE = 1000 };
+    enum { CELI_SAMPLE = 1000 };
     double low = HUGE_VAL, high = -HUGE_VAL, values = (double)x.rows * (double)x.cols;
     int64_t i, whole = 0, zeros = 0, empty = 0, counts[3] = {0, 0, 0};
     cel_status status = celi_scan(x, -DBL_MAX, DBL_MAX, "a value is not finite", total, err);
@@ -6672,8 +6754,8 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
         empty += none == x.cols;
     }
     /* Cells spread evenly over the slide: neighbours in memory may be of one kind. */
-    for (i = 0; i < celi_min(x.rows, SAMPLE); i++)
-        celi_multiples(x.data + x.rows * i / celi_min(x.rows, SAMPLE) * x.stride, x.cols, counts);
+    for (i = 0; i < celi_min(x.rows, CELI_SAMPLE); i++)
+        celi_multiples(x.data + x.rows * i / celi_min(x.rows, CELI_SAMPLE) * x.stride, x.cols, counts);
     report->whole = (double)whole / values;
     report->zeros = (double)zeros / values;
     report->lowest = low;
@@ -6729,7 +6811,7 @@ static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_optio
  * squares about that, its scores. A mean of NaN is of a gene that is left out. */
 static void celi_standardise(int64_t genes, const double *mean, double *dispersion)
 {
-    enum { BINS = 20 };
+    enum { CELI_BINS = 20 };
     double low = HUGE_VAL, high = -HUGE_VAL;
     int64_t j;
     int b, pass;
@@ -6737,9 +6819,9 @@ static void celi_standardise(int64_t genes, const double *mean, double *dispersi
         if (mean[j] < low) low = mean[j];
         if (mean[j] > high) high = mean[j];
     }
-    for (b = 0; b < BINS; b++) {
-        double step = (high - low) / (double)BINS, count = 0, sum = 0, square = 0;
-        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
+    for (b = 0; b < CELI_BINS; b++) {
+        double step = (high - low) / (double)CELI_BINS, count = 0, sum = 0, square = 0;
+        double from = b > 0 ? low + b * step : -HUGE_VAL, to = b < CELI_BINS - 1 ? low + (b + 1) * step : HUGE_VAL;
         for (pass = 0; pass < 3; pass++)
             for (j = 0; j < genes; j++) {
                 double d = dispersion[j] - (pass ? sum / count : 0);
@@ -6768,9 +6850,9 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
     *count = 0;
     if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
         return celi_note(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells");
-    status = celi_scan(x, variable ? 0 : -DBL_MAX, variable && !o->total ? 700 : DBL_MAX,
-                       variable ? "negative, not finite, or above 700 and so not log data" : "a value is not finite",
-                       NULL, err);
+    status = celi_scan(x, variable ? 0 : -CELI_LARGE, variable && !o->total ? 700 : CELI_LARGE,
+                       variable && !o->total ? "negative, not finite, or above 700 and so not log data"
+                       : variable ? celi_count_wrong : "a value is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     g.sum = (double *)celi_pool_get(&pool, x.cols * 4, sizeof(double));
     g.cells = (int64_t *)celi_pool_get(&pool, x.cols, sizeof(int64_t));
@@ -6870,11 +6952,11 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
 {
     double *sum = (double *)celi_alloc((size_t)x.rows, sizeof *sum);
     int counts = s->kind == CEL_KIND_COUNTS;
-    double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -DBL_MAX;
+    double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -CELI_LARGE;
     int64_t i;
     cel_status status = sum ? CEL_OK : celi_note(err, CEL_ERR_MEMORY, "a scaling");
     if (!status)
-        status = celi_scan(x, low, DBL_MAX, counts ? "a count is negative or not finite" : "a value is not finite, or "
+        status = celi_scan(x, low, CELI_LARGE, counts ? celi_count_wrong : "a value is not finite, beyond 1e150, or "
                            "-1 or less and has no logarithm", sum, err);
     for (i = 0; !status && i < x.rows; i++) {
         cel_scaling_cell *c = cell + i;
@@ -6883,6 +6965,8 @@ static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const doub
         if (c->group >= groups) status = celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (counts && !(c->total >= sum[i] * (1 - 1e-5) && c->total <= DBL_MAX))
             status = celi_fail(err, CEL_ERR_DATA, "a cell's total is below the sum of its genes", -1, i, -1);
+        if (counts && c->total > 0 && c->total < CELI_TINY)
+            status = celi_fail(err, CEL_ERR_DATA, celi_total_tiny, -1, i, -1);
         /* no counts, or none before they were logged; other numbers may well sum to 0 */
         if ((counts || (s->size && s->kind == CEL_KIND_LOGNORM)) && !(c->total > 0)) c->group = -1;
     }
@@ -7299,7 +7383,7 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
     if (coords.cols < 2 || coords.cols > 3)
         return celi_note(err, CEL_ERR_SHAPE, "coordinates need 2 or 3 columns");
     if (cells > INT32_MAX) return celi_note(err, CEL_ERR_ARG, "too many cells");
-    status = celi_scan(coords, -1e150, 1e150, "a coordinate is not finite, or beyond 1e150", NULL, err);
+    status = celi_scan(coords, -CELI_LARGE, CELI_LARGE, "a coordinate is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
     out->slides = 1;
     for (i = 0; slide && i < cells; i++) {
@@ -7327,12 +7411,12 @@ static cel_status celi_slides_new(cel_mat coords, const int32_t *slide, int tree
  * the graph is freed as well. */
 static cel_status celi_slides_end(celi_slides *s, cel_status status, cel_csr *graph, cel_error *err)
 {
-    enum { FEW = 16384, NEAR = 4096 };
-    int64_t i, e, far = 0;
+    enum { CELI_MANY = 16384, CELI_NEAR = 4096 };
+    int64_t i, e, remote = 0;
     for (i = 0; !status && i < graph->rows; i++)
         for (e = graph->start[i]; e < graph->start[i + 1]; e++)
-            far += graph->index[e] > i + NEAR || graph->index[e] < i - NEAR;
-    if (!status && graph->rows >= FEW && far > cel_csr_count(graph) / 4) {
+            remote += graph->index[e] > i + CELI_NEAR || graph->index[e] < i - CELI_NEAR;
+    if (!status && graph->rows >= CELI_MANY && remote > cel_csr_count(graph) / 4) {
         graph->order = (int32_t *)celi_alloc_raw((size_t)graph->rows * sizeof *graph->order);
         for (i = 0; graph->order && i < graph->rows; i++) graph->order[i] = s->point[i].cell;
         if (!graph->order) status = CEL_ERR_MEMORY;
@@ -7556,7 +7640,7 @@ static int64_t celi_within(const celi_tree *t, int level, int64_t j, const doubl
 CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64_t k, int fewer, cel_csr *out,
                                      cel_error *err)
 {
-    enum { CHUNKS = 64 };
+    enum { CELI_SHARES = 64 };
     celi_slides s;
     celi_found *heap;
     int64_t g, i, chunk, count = 0, most = 0;
@@ -7572,7 +7656,7 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
         if (n > 0 && degree < k && !fewer)
             status = celi_fail(err, CEL_ERR_DATA, "a slide has no more than k cells", -1, s.tree[g].box->first, -1);
     }
-    heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CHUNKS * CELI_LEAF, sizeof *heap);
+    heap = status ? NULL : (celi_found *)celi_pool_get(&s.pool, most * CELI_SHARES * CELI_LEAF, sizeof *heap);
     if (!status) status = s.pool.status;
     if (!status) status = celi_csr_new(coords.rows, coords.rows, count, out);
     for (g = 0; !status && g < s.slides; g++)
@@ -7583,9 +7667,9 @@ CEL_API_DEF cel_status cel_graph_knn(cel_mat coords, const int32_t *slide, int64
     for (g = 0; !status && g < s.slides; g++) {
         const celi_tree *t = s.tree + g;
         CELI_OMP(omp parallel for schedule(dynamic) if (t->count > 4096))
-        for (chunk = 0; chunk < CHUNKS; chunk++) {
-            int64_t leaf, to = ((int64_t)1 << t->depth) * (chunk + 1) / CHUNKS;
-            for (leaf = ((int64_t)1 << t->depth) * chunk / CHUNKS; leaf < to && t->count > 1; leaf++)
+        for (chunk = 0; chunk < CELI_SHARES; chunk++) {
+            int64_t leaf, to = ((int64_t)1 << t->depth) * (chunk + 1) / CELI_SHARES;
+            for (leaf = ((int64_t)1 << t->depth) * chunk / CELI_SHARES; leaf < to && t->count > 1; leaf++)
                 celi_nearest_leaf(t, leaf, heap + most * chunk * CELI_LEAF, celi_min(k, t->count - 1), out);
         }
     }
@@ -7706,7 +7790,7 @@ CEL_API_DEF cel_status cel_graph_order(cel_mat coords, const int32_t *slide, int
 
 /* The largest coordinate's size, and the median of the distances along a graph of one nearest neighbour; counts those
  * of 0. point (S) is scratch. */
-static void celi_nearest(cel_mat coords, const cel_csr *near_, celi_point *point, cel_graph_report *report)
+static void celi_nearest(cel_mat coords, const cel_csr *nearest, celi_point *point, cel_graph_report *report)
 {
     int64_t i, c, count = 0;
     double largest = 0;
@@ -7715,11 +7799,11 @@ static void celi_nearest(cel_mat coords, const cel_csr *near_, celi_point *point
         for (c = 0; c < coords.cols; c++) {
             double p = (double)coords.data[i * coords.stride + c], d = p;
             if (fabs(p) > largest) largest = fabs(p);
-            if (near_->start[i] < near_->start[i + 1])
-                d -= (double)coords.data[near_->index[near_->start[i]] * coords.stride + c];
+            if (nearest->start[i] < nearest->start[i + 1])
+                d -= (double)coords.data[nearest->index[nearest->start[i]] * coords.stride + c];
             sum += d * d;
         }
-        if (near_->start[i] == near_->start[i + 1]) continue; /* alone on its slide */
+        if (nearest->start[i] == nearest->start[i + 1]) continue; /* alone on its slide */
         report->coinciding += !(sum > 0);
         point[count++].p[0] = sqrt(sum);
     }
@@ -9044,7 +9128,7 @@ struct celi_quadratic {
     cel_mat inverse;       /* (3 side x side) of two symmetric stacks, else data NULL */
     int32_t *place;        /* (2 x 2 x blocks) of celi_pairs_place */
     int64_t dim[2];
-    double *small;         /* (CELI_CHUNKS x 2 stacks (2 stacks + 1)) */
+    double *pair;          /* (CELI_CHUNKS x 2 stacks (2 stacks + 1)) */
     double ridge;          /* of the last solution */
     double value;          /* what a job has to say: a held-out value, or a residual */
     cel_status failed;
@@ -9098,7 +9182,7 @@ static cel_status celi_quadratic_open(celi_quadratic *q)
     if (R == 2 && q->blocks == 2) q->inverse = celi_pool_mat(&q->pool, 3 * n, n);
     q->unit = (double *)celi_pool_get(&q->pool, R, sizeof(double));
     q->diag = (double *)celi_pool_get(&q->pool, q->blocks * q->blocks * n, sizeof(double));
-    q->small = (double *)celi_pool_get(&q->pool, CELI_CHUNKS * 2 * R * (2 * R + 1), sizeof(double));
+    q->pair = (double *)celi_pool_get(&q->pool, CELI_CHUNKS * 2 * R * (2 * R + 1), sizeof(double));
     q->place = (int32_t *)celi_pool_get(&q->pool, 4 * q->blocks, sizeof(int32_t));
     if (!q->pool.status) celi_pairs_place(q);
     return q->pool.status;
@@ -9247,7 +9331,7 @@ static void celi_precondition(celi_quadratic *q, double ridge, cel_mat r, cel_ma
     }
     CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK / 4))
     for (c = 0; c < CELI_CHUNKS; c++) {
-        double *M = q->small + c * most * (most + 1), *u = M + most * most;
+        double *M = q->pair + c * most * (most + 1), *u = M + most * most;
         int64_t tile, i, j;
         for (tile = c; tile < tiles * tiles; tile += CELI_CHUNKS) {
             int64_t row = tile / tiles * CELI_PAIRS, column = tile % tiles * CELI_PAIRS;
@@ -9284,7 +9368,7 @@ static cel_status celi_tell(const cel_progress *progress, const char *stage, int
 static cel_status celi_solve_step(celi_solve *how)
 {
     cel_status status = celi_tell(how->progress, "fit", ++how->steps, how->limit, how->residual);
-    return status ? status : isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+    return status ? status : celi_finite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
 }
 
 /* (A + ridge) f = rhs by preconditioned conjugate gradient from f. The residual is measured by the preconditioner:
@@ -9328,7 +9412,7 @@ static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
         status = celi_solve_step(how);
         if (status) return status;
     }
-    return isfinite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+    return celi_finite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
 }
 
 /* The factor by which the l1 term's proximal step shortens something of this length. */
@@ -10535,7 +10619,7 @@ static cel_status celi_score_blocks(celi_score *sc)
             for (i = b * n; i < (b + 1) * n; i++) trace += sc->total.gram[i * sc->w + i];
         }
         trace *= coefficient * coefficient / ((double)sc->dim * (double)d->cells);
-        if (!isfinite(trace)) return CEL_ERR_NUMERIC;
+        if (!celi_finite(trace)) return CEL_ERR_NUMERIC;
         sc->scale[r] = trace > 0 ? 1 / sqrt(trace) : 1;
         for (b = block[r]; b < block[r + 1]; b++) sc->factor[b] = coefficient * sc->scale[r];
     }
@@ -10766,7 +10850,7 @@ static void celi_size_product(const celi_sums *u, const double *diagonal, const 
  * r is overwritten. */
 static void celi_size_solve(const celi_sums *u, const double *diagonal, const double *v, double *r, double *c)
 {
-    enum { STEPS = 60 };
+    enum { CELI_STEPS = 60 };
     const double tolerance = sizeof(cel_real) == 4 ? 1e-6 : 1e-10;
     int64_t n = u->base.sc->genes, i;
     double *d = u->lines + 3 * n, *y = d + n, rz = 0, zero = 0;
@@ -10778,7 +10862,7 @@ static void celi_size_solve(const celi_sums *u, const double *diagonal, const do
         d[i] = r[i] / diagonal[i];
         rz += r[i] * d[i];
     }
-    for (step = 0; step < STEPS && rz > tolerance * tolerance * zero; step++) {
+    for (step = 0; step < CELI_STEPS && rz > tolerance * tolerance * zero; step++) {
         double next = 0, curvature = 0;
         celi_size_product(u, diagonal, v, d, y);
         for (i = 0; i < n; i++) curvature += d[i] * y[i];
@@ -10916,7 +11000,7 @@ static cel_status celi_score_nodewise(celi_quadratic *q, celi_subset fold, cel_m
         *value += log(residual) / (double)n;
         if (to) to[sc->only * n + a] = residual * q->share;
     }
-    if (!isfinite(*value) && !status) status = CEL_ERR_NUMERIC;
+    if (!celi_finite(*value) && !status) status = CEL_ERR_NUMERIC;
     if (!to || sc->only != CELI_ALL || status) return status;
     /* And the genes' own variance: that of x = unit z_0. */
     cel_mat_transpose(sc->basis, cel_mat_block(u->wide, 0, 0, side, n));
@@ -11172,6 +11256,15 @@ static cel_status celi_fit_measured(celi_score *sc, cel_mat f, int errors, cel_s
     return status;
 }
 
+static int celi_mat_finite(cel_mat a)
+{
+    int64_t i, j;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++)
+            if (!celi_finite((double)a.data[i * a.stride + j])) return 0;
+    return 1;
+}
+
 /* The fit, its weights known: forces, fields, errors. out exists. */
 static cel_status celi_fit_run(celi_score *sc, cel_model *out, cel_score_report *report)
 {
@@ -11192,8 +11285,9 @@ static cel_status celi_fit_run(celi_score *sc, cel_model *out, cel_score_report 
     report->converged = how.residual <= how.tolerance;
     if (!status) status = measured ? celi_score_nodewise(&sc->q, celi_everything, f, NULL, &report->value)
                                    : celi_quadratic_value(&sc->q, f, &report->value);
-    if (!status && !isfinite(report->value)) status = CEL_ERR_NUMERIC;
+    if (!status && !celi_finite(report->value)) status = CEL_ERR_NUMERIC;
     if (!status) status = celi_score_forces(&sc->q, f, NULL, out->force);
+    if (!status && !celi_mat_finite(out->force)) status = CEL_ERR_NUMERIC;
     if (!status && sc->has_field) status = celi_score_fields(sc, f, out, report);
     j.f = f;
     j.centre = out->force;
@@ -11252,7 +11346,7 @@ static cel_status celi_fit_choose(celi_score *form, cel_score_report *report, in
 
 static int celi_score_weight(double w)
 {
-    return isfinite(w) && (w >= 0 || (w <= CEL_SCORE_PICKED && w >= CEL_SCORE_PICKED));
+    return celi_finite(w) && (w >= 0 || (w <= CEL_SCORE_PICKED && w >= CEL_SCORE_PICKED));
 }
 
 /* The number of labels 0, 1, .. in label (count); each is used, if `all`. */
@@ -11337,7 +11431,7 @@ static cel_status celi_score_row_fault(cel_mat x, int64_t cell, cel_error *err)
     const cel_real *row = x.data + cell * x.stride;
     double square = 0;
     int64_t j;
-    for (j = 0; j < x.cols && isfinite(row[j]); j++) square += (double)row[j] * (double)row[j];
+    for (j = 0; j < x.cols && celi_finite((double)row[j]); j++) square += (double)row[j] * (double)row[j];
     return celi_fail(err, CEL_ERR_DATA,
                      j < x.cols                              ? "a value is not finite"
                      : fabs(square - 1) <= CELI_SCORE_UNIT ? "a row is not orthogonal to the size direction"
@@ -11421,6 +11515,32 @@ static cel_status celi_score_given_moments(celi_score_data *d, const cel_score_o
     for (g = 0; g < d->parts && d->slide_cells; g++)
         d->slide_cells[d->part_slide ? d->part_slide[g] : 0] += (double)d->part[g].cells;
     return d->pool.status;
+}
+
+/* J falls without bound along the diagonal of a gene that no cell has, unless a ridge is given; so do the replicates
+ * and folds of one that only one group has. */
+static cel_status celi_score_lacking(const celi_score_data *d, const cel_score_options *o, cel_error *err)
+{
+    const int64_t n = d->relations ? d->x.cols : d->part[0].genes, count = d->relations ? d->x.rows : d->parts;
+    const int least = d->groups > 1 && (d->relations || !o->no_errors) ? 2 : 1;
+    int64_t i, j;
+    if (o->measured || o->ridge > 0 || o->form == CEL_SCORE_ORTHANT) return CEL_OK;
+    for (j = 0; j < n; j++) {
+        int64_t last = -1;
+        int seen = 0;
+        for (i = 0; i < count && seen < least; i++) {
+            double y = d->relations ? (double)d->x.data[i * d->x.stride + j]
+                                    : d->part[i].gram[j * (d->part[i].blocks * n + 2)];
+            int64_t group = d->relations && d->group ? d->group[i] : i;
+            if ((!(y > 0) && !(y < 0)) || group == last) continue;
+            last = group;
+            seen++;
+        }
+        if (seen < least)
+            return celi_fail(err, CEL_ERR_DATA, seen ? "a gene that only one group has takes a given ridge"
+                                                     : "a gene that no cell has takes a given ridge", -1, -1, j);
+    }
+    return CEL_OK;
 }
 
 /* Fewer cells than genes: X in coordinates of the space that its rows span, x = X B, and B in d->space. B = X^T V / s
@@ -11530,6 +11650,7 @@ static cel_status celi_score_all(celi_score_data *d, const cel_score_options *op
     d->slides = 1;
     status = celi_score_options_check(&o, genes, err);
     if (!status) status = d->relations ? celi_score_given(d, &o, err) : celi_score_given_moments(d, &o, err);
+    if (!status) status = celi_score_lacking(d, &o, err);
     pick = o.form == CEL_SCORE_PICK && !d->negative;
     o.form = d->relations ? celi_score_form_used(&o, genes) : CEL_SCORE_MOMENT;
     if (!status && d->relations && celi_score_confined(&o) && d->x.rows < genes - 1)
@@ -11682,7 +11803,7 @@ CEL_API_DEF cel_status cel_score_value(const cel_model *model, const cel_relatio
             if (each) each[first + i] = sums[i];
         }
     }
-    if (!status && !isfinite(*value)) status = CEL_ERR_NUMERIC;
+    if (!status && !celi_finite(*value)) status = CEL_ERR_NUMERIC;
     if (status) *value = 0;
     for (i = 0; i < S && each && status; i++) each[i] = 0;
     celi_pool_free(&pool);
@@ -11733,7 +11854,7 @@ CEL_API_DEF cel_status cel_score_value_moments(const cel_model *model, const cel
     for (i = 0; i < w; i++) total += share[i];
     celi_pool_free(&pool);
     *value = total / (double)moments->cells;
-    if (isfinite(*value)) return CEL_OK;
+    if (celi_finite(*value)) return CEL_OK;
     *value = 0;
     return CEL_ERR_NUMERIC;
 }
@@ -12307,7 +12428,9 @@ static cel_status celi_paper_finish(celi_paper_fit *f, cel_model *model, cel_pap
         sum->inter += l->inter;
         if (l->kappa > sum->kappa) sum->kappa = l->kappa;
     }
-    if (!(fabs(sum->loss) <= DBL_MAX)) return CEL_ERR_NUMERIC;
+    if (!celi_finite(sum->loss)) return CEL_ERR_NUMERIC;
+    for (i = 0; i < 2 * n * n; i++)
+        if (!celi_finite((double)(cel_real)f->force[i])) return CEL_ERR_NUMERIC; /* a float's range is less */
     for (i = 0; i < 2 * n && f->folded; i++)
         for (j = 0; j <= i % n; j++) /* what is left of the diagonal is the column above it, of the same force */
             f->force[i * n + j] = j == i % n ? 1 : f->force[(i / n * n + j) * n + i % n];
@@ -12521,12 +12644,12 @@ CEL_API_DEF void cel_paper_noise_angles(uint64_t seed, double mean, double devia
  * the number of threads. */
 static void celi_paper_mean(cel_mat x, double *mean)
 {
-    enum { STRIP = 32 };
+    enum { CELI_STRIP = 32 };
     int64_t first;
     memset(mean, 0, (size_t)x.cols * sizeof(double));
     CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
-    for (first = 0; first < x.cols; first += STRIP) {
-        int64_t i, j, end = celi_min(first + STRIP, x.cols);
+    for (first = 0; first < x.cols; first += CELI_STRIP) {
+        int64_t i, j, end = celi_min(first + CELI_STRIP, x.cols);
         for (i = 0; i < x.rows; i++)
             for (j = first; j < end; j++) mean[j] += (double)x.data[i * x.stride + j];
         for (j = first; j < end; j++) mean[j] /= (double)x.rows;
@@ -13293,7 +13416,7 @@ static int celi_geyer(const double *h, int64_t count, int64_t length, int64_t mo
 CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, int64_t length, double *ess,
                                            double *rhat)
 {
-    enum { LAGS = 64 };
+    enum { CELI_LAGS = 64 };
     int64_t half = length / 2, count = 2 * chains, c, t;
     double all = 0, between = 0, within, variance, first = 0, time, at[2], n = (double)half, m = (double)count, *h;
     *ess = *rhat = (double)NAN;
@@ -13322,7 +13445,7 @@ CEL_API_DEF cel_status cel_sample_diagnose(const double *trace, int64_t chains, 
             first = variance;
             *rhat = sqrt(variance / within);
         }
-        if (celi_geyer(h, count, half, half > 4 * LAGS ? (int64_t)LAGS : half, within, variance, &time)) {
+        if (celi_geyer(h, count, half, half > 4 * CELI_LAGS ? (int64_t)CELI_LAGS : half, within, variance, &time)) {
             *ess = (double)(half * count) / time * (first / variance);
             break;
         }
@@ -14286,7 +14409,7 @@ static cel_status celi_prep_settle(celi_prep *c, int64_t i)
     int64_t g, n = p->genes, held = 0, k = c->by[i];
     uint8_t *hold = p->hold + i * n;
     cel_real *row = p->start[1].data + i * n;
-    int far = !p->open && (p->hop[i] < 0 || p->hop[i] > p->reach);
+    int remote = !p->open && (p->hop[i] < 0 || p->hop[i] > p->reach);
     double squares = 0;
     for (g = 0; g < n; g++)
         if (hold[g]) held++, squares += (double)row[g] * (double)row[g];
@@ -14298,8 +14421,8 @@ static cel_status celi_prep_settle(celi_prep *c, int64_t i)
     if (held && held < n) celi_free_part(n, hold, row);
     if (held && squares > 1 - 1e-6) held = n; /* nothing is left for the others */
     if (held == n) memset(hold, 1, (size_t)n);
-    p->fixed[0][i] = (uint8_t)(far || !p->present[0][i]);
-    p->fixed[1][i] = (uint8_t)(far || !p->present[1][i] || held == n);
+    p->fixed[0][i] = (uint8_t)(remote || !p->present[0][i]);
+    p->fixed[1][i] = (uint8_t)(remote || !p->present[1][i] || held == n);
     /* The sham has no such cell, but its rows are rows too. */
     if (!p->present[0][i]) memcpy(p->start[0].data + i * n, row, (size_t)n * sizeof *row);
     return CEL_OK;
@@ -14597,7 +14720,7 @@ static cel_status celi_effect_finish(celi_effect_run *run)
     cel_effect *e = run->e;
     int64_t i, g, t, n = p->genes;
     double scale = e->repeats > 1 ? 1.0 / ((double)e->repeats * (double)(e->repeats - 1)) : (double)NAN;
-    double all = 0, far = 0;
+    double all = 0, remote = 0;
     cel_status status = CEL_OK;
     for (i = 0; i < p->cells; i++)
         for (g = 0; g < n; g++) {
@@ -14606,12 +14729,12 @@ static cel_status celi_effect_finish(celi_effect_run *run)
             double s = (double)(e->sham.data[at] - p->start[0].data[at]);
             e->se.data[at] = (cel_real)sqrt((double)e->se.data[at] * scale);
             all += fabs(d);
-            if (p->hop[i] < 0 || p->hop[i] > p->reach) far += fabs(d);
+            if (p->hop[i] < 0 || p->hop[i] > p->reach) remote += fabs(d);
             e->size += d * d;
             if (p->present[1][i]) e->moved += m * m;
             if (p->present[0][i]) e->drift += s * s;
         }
-    e->beyond = all > 0 ? far / all : 0;
+    e->beyond = all > 0 ? remote / all : 0;
     e->size = sqrt(e->size);
     e->moved = sqrt(e->moved);
     e->drift = sqrt(e->drift);
@@ -14653,13 +14776,13 @@ static void celi_tangent(const uint8_t *mask, cel_mat x, cel_mat v, double *lamb
 static cel_status celi_newton_solve(celi_effect_run *run, const uint8_t *mask, const double *lambda, cel_mat x,
                                     cel_mat r, cel_mat v, cel_mat d, cel_mat a)
 {
-    enum { STEPS = 1000 };
+    enum { CELI_STEPS = 1000 };
     cel_model plain = *run->p->model;
     int64_t i, g, n = x.cols, k;
     double first = cel_mat_dot(r, r), rr = first, next, curve, enough = sizeof(cel_real) == 4 ? 1e-9 : 1e-18;
     plain.field = NULL;
     cel_mat_copy(r, d);
-    for (k = 0; k < STEPS && rr > first * enough; k++) {
+    for (k = 0; k < CELI_STEPS && rr > first * enough; k++) {
         cel_status status = cel_model_energy(&plain, &run->p->relations[1], d, NULL, NULL, a, &run->work);
         if (status) return status;
         celi_tangent(mask, x, a, NULL);

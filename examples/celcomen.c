@@ -13,17 +13,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #if !defined(_WIN32)
 #include <sys/file.h>
+#else
+#define rename(from, to) (remove(to), rename(from, to)) /* which does not replace there */
 #endif
 
 /* ---- messages, memory, text ---- */
 
 static int quiet, on_terminal;
+static volatile sig_atomic_t stopped; /* by this signal; 0: none */
 
 static void say(const char *head, const char *format, va_list args)
 {
@@ -125,6 +129,11 @@ static names numbered_genes(int64_t count)
     return out;
 }
 
+static void end_if_stopped(void)
+{
+    if (stopped) die(128 + stopped, "stopped; nothing was written");
+}
+
 static int64_t find_name(const names *in, const char *name)
 {
     int64_t i;
@@ -148,6 +157,7 @@ static void must_at(cel_status status, const char *file, const cel_error *err, c
     char at[256] = "";
     size_t n = 0;
     if (status == CEL_OK) return;
+    if (status == CEL_ERR_STOPPED) end_if_stopped();
     if (!err || err->status != status) die(1, "%s: %s", file, cel_strerror(status));
     if (*column == 'f' && err->gene >= 0) /* in a table, counted from 1 as its lines are */
         die(1, "%s: %s, %s %lld, field %lld", file, err->what, place, (long long)err->offset, (long long)err->gene + 1);
@@ -170,9 +180,13 @@ static void must(cel_status status, const char *file, const cel_error *err)
 
 static double seconds(void)
 {
+#if defined(_WIN32) /* where this is the time of the clock on the wall */
+    return (double)clock() / CLOCKS_PER_SEC;
+#else
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#endif
 }
 
 /* A bar with the time left on a terminal; elsewhere a line a stage, and one every ten seconds of a long stage. */
@@ -183,6 +197,7 @@ static int show_progress(void *user, const char *stage, int64_t done, int64_t to
     double now = seconds(), left;
     int k, full = total > 0 ? (int)(30 * done / total) : 0;
     (void)user;
+    if (stopped) return 1;
     if (quiet) return 0;
     if (strcmp(last, stage)) {
         shown = began = now;
@@ -204,6 +219,13 @@ static int show_progress(void *user, const char *stage, int64_t done, int64_t to
     return 0;
 }
 static const cel_progress progress = {show_progress, NULL};
+
+/* The first Ctrl-C ends the work at its next step, and whatever this run wrote is removed; the second ends it here. */
+static void on_signal(int number)
+{
+    stopped = number;
+    signal(number, SIG_DFL);
+}
 
 /* A text as JSON has it; bytes that are not UTF-8 become its replacement character. */
 static void json_string(text *t, const char *value)
@@ -980,6 +1002,7 @@ static void start_output(void)
 
 static const char *out_file(const char *name)
 {
+    end_if_stopped();
     if (!output.hidden) start_output();
     add_name(&output.files, name);
     return in_folder(output.hidden, name);
@@ -1195,6 +1218,7 @@ static void finish_output(text *report)
 typedef struct tissue {
     cel_mat x;      /* (cells x genes), unit rows */
     cel_mat coords; /* (cells x 2 or 3), or data NULL */
+    double shift[3]; /* what a file's coordinates are more than these */
     names genes, slides, types, groups;
     int32_t *slide, *type;  /* (cells), or NULL */
     int32_t *group;         /* (rows of the input) what is centred apart, or NULL */
@@ -1336,26 +1360,29 @@ static cel_table parse_table(const source *s, cel_table_options how)
 }
 
 /* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has any:
- * they live as long as the program. turned: it has genes in its rows. */
-static cel_mat read_table(const char *path, int turned, names *rows, names *cols)
+ * they live as long as the program. turned: it has genes in its rows. shift (3, or NULL): the columns are places, and
+ * receives what they are more than those returned. */
+static cel_mat read_table(const char *path, int turned, names *rows, names *cols, double *shift)
 {
     size_t n = strlen(path);
     cel_table_options how = CEL_ZERO;
     cel_table table;
     cel_error err;
     cel_mat a;
-    if (n > 4 && strcmp(path + n - 4, ".npy") == 0 && !turned) {
+    if (n > 4 && strcmp(path + n - 4, ".npy") == 0 && !turned && !shift) {
         must(cel_npy_matrix(path, &a, &err), path, &err);
         return a;
     }
     how.dense = 1;
     how.genes_are_rows = turned;
+    how.places = shift != NULL;
     must_table(cel_table_read(path, &how, &table, &err), path, &err);
     if (rows && table.row) rows->name = table.row, rows->count = table.rows;
     if (cols && table.col) cols->name = table.col, cols->count = table.cols;
+    if (shift) memcpy(shift, table.shift, sizeof table.shift);
     return table.x;
 }
-static cel_mat read_matrix(const char *path) { return read_table(path, 0, NULL, NULL); }
+static cel_mat read_matrix(const char *path) { return read_table(path, 0, NULL, NULL, NULL); }
 
 /* One of the words of a list, or none: ends with what the file has instead. */
 static const char *known_column(const source *s, const char *column)
@@ -1889,7 +1916,7 @@ static int place_columns(const source *s, const char *asked, const char **pick)
 }
 
 /* Positions (cells x 2 or 3), and the names of the cells, if they have any. */
-static cel_mat read_coords(names *cells)
+static cel_mat read_coords(names *cells, double *shift)
 {
     const char *asked, *path = file_part(o.coords, &asked), *pick[3];
     cel_table_options how = CEL_ZERO;
@@ -1899,8 +1926,13 @@ static cel_mat read_coords(names *cells)
     cel_mat a;
     int64_t i;
     int visium = strstr(path, "tissue_positions") != NULL;
-    if (is_array(&s) || s.size < 2 || !memcmp(s.bytes, "PK", 2) || !memcmp(s.bytes, "%%", 2))
-        return strcmp(path, "/dev/stdin") ? read_table(path, 0, cells, NULL) : parse_table(&s, how).x;
+    how.places = 1;
+    if (is_array(&s) || s.size < 2 || !memcmp(s.bytes, "PK", 2) || !memcmp(s.bytes, "%%", 2)) {
+        if (strcmp(path, "/dev/stdin")) return read_table(path, 0, cells, NULL, shift);
+        table = parse_table(&s, how);
+        memcpy(shift, table.shift, sizeof table.shift);
+        return table.x;
+    }
     how.picks = place_columns(&s, asked, pick);
     how.pick = pick;
     if (!how.picks && visium) how.header = -1, how.row_names = 1; /* Space Ranger before 2.0 */
@@ -1916,6 +1948,7 @@ static cel_mat read_coords(names *cells)
         table = parse_table(&s, how);
     }
     if (table.row) cells->name = table.row, cells->count = table.rows;
+    memcpy(shift, table.shift, sizeof table.shift);
     if (table.cols <= 3) return table.x;
     a = table.x;
     if (table.col) note("%s: its columns %s and %s are taken for x and y", path, table.col[0], table.col[1]);
@@ -1954,7 +1987,7 @@ static void read_places(const char *name, tissue *t, names cells)
     one_of("k radius edges");
     if (!o.coords && !o.edges) die(2, "%s needs --coords FILE.npy or --edges FILE", name);
     if (o.coords) {
-        t->coords = read_coords(&places);
+        t->coords = read_coords(&places, t->shift);
         match_places(t, cells, places);
         if (t->coords.rows != t->rows && (t->coords.rows == 2 || t->coords.rows == 3) && t->coords.cols == t->rows)
             die(1, "%s: %lld rows of %lld numbers: it is turned: a cell a row is wanted. In Python: numpy.save('%s', "
@@ -2093,7 +2126,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
     kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
-    t.x = read_table(t.file, choice("genes-are"), &t.cells, &genes);
+    t.x = read_table(t.file, choice("genes-are"), &t.cells, &genes, NULL);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
@@ -2730,7 +2763,9 @@ static cel_score_options score_options(const tissue *t, const fitted *f, const i
     s.progress = progress;
     s.slide = t->slide;
     s.group = group;
+#if defined(_SC_PHYS_PAGES)
     s.memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+#endif
     return s;
 }
 
@@ -3300,6 +3335,7 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
     cel_error err;
     cel_status status;
     int64_t i;
+    int d;
     if (o.interventions) {
         cel_intervention_names known = CEL_ZERO;
         char *all = read_text(o.interventions), *from = all;
@@ -3321,6 +3357,7 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
                 list[i].cell = kept_cell(t, list[i].cell, o.interventions);
             if (list[i].what != CEL_DO_HOLD && list[i].what != CEL_DO_REMOVE)
                 list[i].like = kept_cell(t, list[i].like, o.interventions);
+            for (d = 0; d < 3; d++) list[i].place[d] -= t->shift[d];
         }
         free(all);
         return list;
@@ -4197,6 +4234,8 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     int help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
     on_terminal = isatty(2);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
     command_line.word = argv;
     command_line.count = argc;
     if (argc < 2) return usage(stderr, 2);

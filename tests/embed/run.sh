@@ -46,6 +46,60 @@ check "CEL_ZERO of every struct in C99" zeroed $CC -std=c99
 if command -v "$CXX" > /dev/null; then check "CEL_ZERO of every struct in C++17" zeroed $CXX -x c++ -std=c++17
 else echo "  skipped: $CXX not installed"; skipped=$((skipped + 1)); fi
 
+# After the macros of other headers, which do not spare plain words, and before and after such headers themselves.
+P7_other_headers_macros() {
+    printf '#include "tests/embed/macros.h"\n#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\n' > "$tmp/macros.c"
+    for how in "$CC -std=c99" "$CXX -x c++ -std=c++11"; do
+        for real in "" -DCELCOMEN_DOUBLE; do
+            $how $real -I. -fsyntax-only "$tmp/macros.c" || return 1
+        done
+    done
+}
+# Every header of the system that compiles by itself, all at once before the library and then after it. <term.h>, which
+# defines hundreds of plain words (lines, columns), is left out.
+P7_other_headers() {
+    for h in aio arpa/inet assert complex ctype dirent dlfcn errno fcntl fenv float fnmatch ftw glob grp iconv iso646 \
+        langinfo libgen limits locale malloc math netdb netinet/in poll pthread pwd regex sched search semaphore setjmp \
+        signal stdalign stdarg stdbool stdint stdio stdlib string strings sys/ioctl sys/ipc sys/mman sys/param sys/queue \
+        sys/resource sys/select sys/socket sys/stat sys/sysmacros sys/time sys/times sys/types sys/uio sys/un sys/utsname \
+        sys/wait syslog termios time ucontext unistd utime wchar wctype windows curses X11/Xlib; do
+        echo "#include <$h.h>" > "$tmp/h.c"
+        $CC -D_GNU_SOURCE -fsyntax-only "$tmp/h.c" 2> /dev/null && echo "#include <$h.h>"
+    done > "$tmp/all.h"
+    [ "$(grep -c . "$tmp/all.h")" -ge 30 ] || return 1
+    printf '#include "all.h"\n#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\n' > "$tmp/after.c"
+    printf '#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\n#include "all.h"\n' > "$tmp/first.c"
+    for f in after first; do $CC -D_GNU_SOURCE -I. -I"$tmp" -Wall -Wextra -c "$tmp/$f.c" -o "$tmp/h.o" || return 1; done
+}
+# The implementation brings no name of <unistd.h> into the file.
+P16_no_names_of_unistd() {
+    [ "$(uname)" = Linux ] || return 0
+    printf '#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\nstatic int pipe(int a) { return a; }\nstatic int link(int a) { return pipe(a); }\nint access(int a);\nint access(int a) { return link(a); }\n' > "$tmp/pipe.c"
+    for how in "$CC -std=c99" "$CC -std=gnu99"; do $how $W -c "$tmp/pipe.c" -o "$tmp/pipe.o" || return 1; done
+}
+# A C library whose fopen knows no "x": msvcrt.
+P8_fopen_without_x() {
+    cat > "$tmp/x.c" << 'EOC'
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+static FILE *old_fopen(const char *p, const char *m)
+{
+    if (strspn(m, "rwatb+") != strlen(m)) return NULL;
+    return fopen(p, m);
+}
+#define fopen old_fopen
+#define CELCOMEN_IMPLEMENTATION
+#include "celcomen.h"
+int main(int argc, char **argv) { return argc < 2 || cel_file_write(argv[1], "hello", 5, NULL); }
+EOC
+    $CC -I. "$tmp/x.c" -o "$tmp/x" -lm && "$tmp/x" "$tmp/x.txt" && "$tmp/x" "$tmp/x.txt" && [ "$(cat "$tmp/x.txt")" = hello ]
+}
+check "P7 macros of other headers" P7_other_headers_macros
+check "P7 other headers before and after" P7_other_headers
+check "P8 fopen without x" P8_fopen_without_x
+check "P16 no names of unistd.h" P16_no_names_of_unistd
+
 # A compiler that optimises nothing and knows no vectors: it links, and it computes the same bits as the other's plain C.
 build_tcc() { tcc -I. $here/order.c $here/other.c -o "$tmp/tcc" -lm && "$tmp/tcc"; }
 bits_tcc() {
@@ -100,7 +154,7 @@ check "CELCOMEN_NO_STDIO opens nothing" no_stdio
 check "CELCOMEN_DOUBLE in one file only does not link" double_mismatch
 check "H18 a misspelt level" H18_misspelt_level
 check "H21 huge pages in C99" H21_huge_pages_in_c99
-check "H25 no lgamma" H25_no_lgamma
+check "P5 H25 no lgamma" H25_no_lgamma
 check "CELCOMEN_STATIC exports nothing" small_static
 check "-ffast-math is refused" fast_math_refused
 
