@@ -28,6 +28,8 @@ $(B):
 $(B)/%: examples/%.c $(HEADER) | $(B)
 	$(CC) $(CFLAGS) $(OPENMP) -I. $< -o $@ -lm
 
+$(B)/celcomen: examples/draw.h examples/report.h
+
 demo: tool
 	sh examples/demo.sh $(B)/celcomen
 

@@ -181,12 +181,12 @@ DRAW_API void draw_style(draw_buffer *b)
     draw_put(b, ".d{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;color:#1c1f24}.d text{fill:currentColor}"
                 ".d .soft{color:#595f69}.d .f{fill:currentColor}.d .l{fill:none;stroke:currentColor}"
                 ".d .dots{fill:none;stroke:currentColor;stroke-linecap:round}.d .axis{fill:none;stroke:#6b717b}"
-                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .cut{fill:none;stroke:#fff;pointer-events:none}.d .panel{fill:#f7f7f5}"
+                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .cut{fill:none;stroke:#fff;pointer-events:none}.d .rim{stroke:#b9bec6}.d .panel{fill:#f7f7f5}"
                 ".d .night{display:none}.d .b{font-weight:bold}.d image{image-rendering:pixelated}");
     for (dark = 0; dark < 2; dark++) {
         if (dark)
             draw_put(b, "@media screen and (prefers-color-scheme:dark){.d{color:#e6e8eb}.d .soft{color:#a4abb6}"
-                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}.d .cut{stroke:#15181c}"
+                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}.d .cut{stroke:#15181c}.d .rim{stroke:#4a515b}"
                         ".d .panel{fill:#1c2026}.d .night{display:inline}.d .day{display:none}");
         for (s = 0; s < 3; s++)
             for (k = 0; k < (s ? DRAW_LEVELS : DRAW_COLOURS); k++)

@@ -481,8 +481,10 @@ DRAW_API double show_shares(draw *d, double x, double y, double width, const sho
     return 3 * 18 + 6 + row * n + 44;
 }
 
-/* Forces that are known against fitted ones, in (x, y) to (x + width, y + height): the line is fitted = planted. */
-DRAW_API void show_planted(draw *d, double x, double y, double width, double height, const draw_series *pairs, const char *unit)
+/* Forces that are known against fitted ones, in (x, y) to (x + width, y + height); with a line where they agree, if
+ * both are in the same unit. */
+DRAW_API void show_planted(draw *d, double x, double y, double width, double height, const draw_series *pairs,
+                           const char *unit, int same_unit)
 {
     draw_plot p;
     memset(&p, 0, sizeof p);
@@ -497,7 +499,7 @@ DRAW_API void show_planted(draw *d, double x, double y, double width, double hei
     draw_frame(d, &p);
     {
         double low = fmax(p.x.least, p.y.least), high = fmin(p.x.most, p.y.most);
-        if (low < high) draw_line(d, draw_x(&p, low), draw_y(&p, low), draw_x(&p, high), draw_y(&p, high), "axis");
+        if (same_unit && low < high) draw_line(d, draw_x(&p, low), draw_y(&p, low), draw_x(&p, high), draw_y(&p, high), "axis");
     }
     draw_curve(d, &p, pairs);
 }
@@ -719,6 +721,7 @@ typedef struct show_map {
     const int *slide;               /* (cells), or NULL: one slide */
     const char *const *slide_name;  /* or NULL */
     const char *unit;               /* of length; NULL: not known */
+    const unsigned char *ring;      /* (cells) 1: ringed; or NULL */
 } show_map;
 
 /* Where cells are drawn: a tile a slide, all at one scale. */
@@ -814,41 +817,59 @@ DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, cons
     free(pixel);
 }
 
+/* A path of discs at the cells of a level, or (level -1) of all that are drawn. */
+DRAW_API void show_discs(draw *d, const show_map *m, const show_layout *l, const unsigned char *level, int k, double radius,
+                         const char *classes)
+{
+    int i, any = 0;
+    for (i = 0; i < m->cells; i++) {
+        double x, y;
+        if (k < 0 ? level[i] == SHOW_NONE : level[i] != k) continue;
+        if (!any++) draw_put(&d->out, "<path class=\"%s\" stroke-width=\"%.1f\" d=\"", classes, 2 * radius);
+        show_point(m, l, i, &x, &y);
+        draw_number(&d->out, "M", x);
+        draw_number(&d->out, " ", y);
+        draw_put(&d->out, "h0");
+    }
+    if (any) draw_put(&d->out, "\"/>\n");
+}
+
 /* The cells coloured by level, the slides' names, and a scale bar below: 26 pixels more. */
 DRAW_API void show_cells(draw *d, const show_map *m, const show_layout *l, const unsigned char *level, draw_scale scale,
                          double width, double height)
 {
-    int i, k, s;
+    int i, k;
     double length, x, y;
     char text[80];
     draw_rect(d, l->x, l->y, width, height, "panel", NULL);
     if (m->cells > SHOW_VECTOR) show_raster(d, m, l, level, scale, width, height);
-    for (k = 0; k < DRAW_LEVELS && m->cells <= SHOW_VECTOR; k++) {
-        int any = 0;
-        for (i = 0; i < m->cells; i++) {
-            if (level[i] != k) continue;
-            if (!any++)
-                draw_put(&d->out, "<path class=\"dots %c%d\" stroke-width=\"%.1f\" d=\"", draw_letter(scale), k, 2 * l->radius);
-            show_point(m, l, i, &x, &y);
-            draw_number(&d->out, "M", x);
-            draw_number(&d->out, " ", y);
-            draw_put(&d->out, "h0");
+    else {
+        if (scale == DRAW_SIGNED && m->cells < 5000) show_discs(d, m, l, level, -1, l->radius + 0.7, "dots rim");
+        for (k = 0; k < DRAW_LEVELS; k++) {
+            snprintf(text, sizeof text, "dots %c%d", draw_letter(scale), k);
+            show_discs(d, m, l, level, k, l->radius, text);
         }
-        if (any) draw_put(&d->out, "\"/>\n");
     }
-    for (s = 0; s < m->slides && m->slides > 1; s++)
+    for (i = 0; m->ring && i < m->cells; i++) {
+        if (!m->ring[i]) continue;
+        show_point(m, l, i, &x, &y);
+        draw_put(&d->out, "<circle class=\"l\" stroke-width=\"1.6\" r=\"%.1f\"", l->radius + 3);
+        draw_number(&d->out, " cx=\"", x);
+        draw_number(&d->out, "\" cy=\"", y);
+        draw_put(&d->out, "\"/>\n");
+    }
+    for (i = 0; i < m->slides && m->slides > 1; i++)
         if (m->slide_name)
-            draw_text(d, l->x + (s % l->cols) * (l->wide + 10) + 4, l->y + (s / l->cols) * (l->high + l->gap) + 14,
-                      l->wide < 90 ? 9 : 11, 's', "soft", m->slide_name[s]);
-    length = draw_step(0.3 * width / l->scale, 1) / 1;
+            draw_text(d, l->x + (i % l->cols) * (l->wide + 10) + 4, l->y + (i / l->cols) * (l->high + l->gap) + 14,
+                      l->wide < 90 ? 9 : 11, 's', "soft", m->slide_name[i]);
+    length = draw_step(0.3 * width / l->scale, 1);
     while (length * l->scale > 0.4 * width) length /= 2;
-    draw_line(d, l->x, l->y + height + 10, l->x + length * l->scale, l->y + height + 10, "axis");
     draw_put(&d->out, "<path class=\"axis\" stroke-width=\"2.5\" d=\"");
     draw_number(&d->out, "M", l->x);
     draw_number(&d->out, " ", l->y + height + 10);
     draw_number(&d->out, "h", length * l->scale);
     draw_put(&d->out, "\"/>\n");
-    snprintf(text, sizeof text, "%g %s", length, m->unit ? m->unit : "units of the positions");
+    snprintf(text, sizeof text, "%g %.50s", length, m->unit ? m->unit : "units of the positions");
     draw_text(d, l->x + length * l->scale + 8, l->y + height + 14, 11, 's', "", text);
 }
 
@@ -876,13 +897,12 @@ DRAW_API void show_value_map(draw *d, double width, const show_map *m, const dou
                              const char *unit)
 {
     double *box = (double *)show_get(4 * (size_t)m->slides, sizeof(double)), inner = width - 24, most;
-    double high = show_map_height(m, inner), end;
+    double high = show_map_height(m, inner);
     unsigned char *level = (unsigned char *)show_get((size_t)m->cells, 1);
     show_layout l;
     char desc[300];
     int beyond;
     most = show_end(v, m->cells, &beyond);
-    for (end = most; end > 0 && beyond < 0;) end = 0;
     snprintf(desc, sizeof desc, "Map of %d cells coloured by %.100s; the scale ends at %g.", m->cells, title, most);
     draw_begin(d, width, high + 36 + 30 + 54, title, desc);
     draw_text(d, 12, 24, 14, 's', "b", title);
