@@ -2065,7 +2065,8 @@ static char *typed_again(void)
     add(&t, "celcomen");
     for (k = 1; k < command_line.count; k++) {
         const char *word = command_line.word[k];
-        int plain = *word && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%") == strlen(word);
+        int plain = *word != 0;
+        for (c = word; *c; c++) plain = plain && (isalnum((unsigned char)*c) || strchr("_-+=.,:/@%", *c));
         add(&t, plain ? " " : " '");
         for (c = word; *c; c++) add(&t, *c == '\'' ? "'\\''" : "%c", *c);
         add(&t, plain ? "" : "'");
@@ -2154,6 +2155,27 @@ static draw type_map(const tissue *t, double width)
     return d;
 }
 
+/* The numbers of a .npy of any shape, or NULL. */
+static double *read_numbers(const char *path, int *count)
+{
+    cel_file file;
+    cel_npy a;
+    cel_real *x;
+    double *v = NULL;
+    int i;
+    *count = 0;
+    if (cel_file_open(path, 0, &file, NULL)) return NULL;
+    if (!cel_npy_parse(file.bytes, file.size, &a, NULL)) {
+        x = (cel_real *)get((size_t)a.count, sizeof(cel_real));
+        v = (double *)get((size_t)a.count, sizeof(double));
+        if (!cel_npy_to_real(&a, x, NULL)) *count = (int)a.count;
+        for (i = 0; i < *count; i++) v[i] = (double)x[i];
+        free(x);
+    }
+    cel_file_close(&file);
+    return v;
+}
+
 /* The page of a fit, from the tables that were just written; json: the report so far. */
 static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
 {
@@ -2163,7 +2185,6 @@ static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
     const char *caption[5];
     show_forces forces;
     int k, relation, wanted = 4;
-    cel_mat losses = CEL_ZERO;
     char *title = format_text("Forces in %s", slide_name(t->file));
     p.json = json;
     p.command = typed_again();
@@ -2192,14 +2213,7 @@ static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
             wanted--;
         }
     }
-    if (f->paper) {
-        const char *path = in_folder(output.hidden, "losses.npy");
-        cel_error err;
-        must(cel_npy_matrix(path, &losses, &err), path, &err);
-        p.losses = (int)(losses.rows * losses.cols);
-        p.loss = (const double *)get((size_t)p.losses, sizeof(double));
-        for (k = 0; k < p.losses; k++) ((double *)(size_t)p.loss)[k] = (double)losses.data[k];
-    }
+    p.loss = read_numbers(in_folder(output.hidden, "losses.npy"), &p.losses);
     page_fit(&b, &p, title);
     show_forces_free(&forces);
     return b;
@@ -3250,7 +3264,8 @@ static draw effect_map(const counterfactual *c, int64_t gene, double width)
     const unit_values *u = c->units ? &c->unit[c->units - 1] : NULL;
     show_map m = CEL_ZERO;
     int64_t i, n = c->f.record.model.genes;
-    double *x = (double *)get((size_t)plan->cells, sizeof(double)), *y = (double *)get((size_t)plan->cells, sizeof(double));
+    double *x = (double *)get((size_t)plan->cells, sizeof(double));
+    double *y = (double *)get((size_t)plan->cells, sizeof(double));
     double *v = (double *)get((size_t)plan->cells, sizeof(double));
     unsigned char *ring = (unsigned char *)get((size_t)plan->cells, 1);
     char *title = format_text("%s, after \xE2\x88\x92 sham", c->t.genes.name[gene]);
@@ -3297,8 +3312,8 @@ static draw_buffer perturb_page(const counterfactual *c, const char *json)
     for (k = 0; k < n && c->plan.coords.data; k++) {
         int64_t gene = find_name(&c->t.genes, show_effect_gene(&e, order[k]));
         if (gene < 0) continue;
-        caption[p.maps] = format_text("The effect on %s in every cell that may move. Cells that were changed are ringed.",
-                                      c->t.genes.name[gene]);
+        caption[p.maps] = format_text("The effect on %s in every cell that may move. Cells that were changed are "
+                                      "ringed.", c->t.genes.name[gene]);
         map[p.maps++] = effect_map(c, gene, 440);
     }
     if (o.interventions) title = format_text("Interventions of %s in %s", o.interventions, slide_name(c->t.file));
@@ -3708,20 +3723,6 @@ static char *result_text(const char *name, const char *by)
     if (!s) die(1, "%s: no %s in it: not a folder that %s wrote", o.model, name, by);
     return s;
 }
-/* The numbers of a .npy there, or NULL. */
-static double *result_numbers(const char *name, int *count)
-{
-    cel_mat a;
-    double *v;
-    int i;
-    if (cel_npy_matrix(in_folder(o.model, name), &a, NULL)) return NULL;
-    *count = (int)(a.rows * a.cols);
-    v = (double *)get((size_t)*count, sizeof(double));
-    for (i = 0; i < *count; i++) v[i] = (double)a.data[i];
-    cel_mat_free(&a);
-    return v;
-}
-
 static void draw_slide(draw *d)
 {
     fitted f = CEL_ZERO;
@@ -3745,7 +3746,8 @@ static void draw_slide(draw *d)
 static void draw_forces(draw *d, int strongest)
 {
     show_forces f = show_read_forces(result_text("pairs.csv", "fit"));
-    int *order = (int *)get((size_t)f.genes + 1, sizeof(int)), count, r, beyond, shown = f.relations < 4 ? f.relations : 4;
+    int *order = (int *)get((size_t)f.genes + 1, sizeof(int)), count, r, beyond;
+    int shown = f.relations < 4 ? f.relations : 4;
     double wide = strongest ? 440 : 640, high = 0;
     if (!f.count) die(1, "%s: pairs.csv is not as fit writes it", o.model);
     count = show_order(&f, 300, order);
@@ -3781,7 +3783,7 @@ static void draw_curve_of(draw *d)
 {
     page_source p = CEL_ZERO;
     p.json = result_text("report.json", "fit");
-    p.loss = result_numbers("losses.npy", &p.losses);
+    p.loss = read_numbers(in_folder(o.model, "losses.npy"), &p.losses);
     if (!page_curve(d, &p)) die(1, "%s: its fit has no curve: the ridge was given", o.model);
 }
 
@@ -3827,7 +3829,8 @@ static void draw_planted(draw *d)
         words = format_text("Pearson %.3f over %d pairs%s", correlate(x, y, s.count, NULL), s.count,
                             f.errors ? "; bars: a standard error" : "");
         draw_text(d, left + 16, 43, 12, 's', "soft", words);
-        show_planted(d, left + 8, 56, 424, 376, &s, f.partial ? "fitted partial correlation" : "fitted force", !f.partial);
+        show_planted(d, left + 8, 56, 424, 376, &s, f.partial ? "fitted partial correlation" : "fitted force",
+                     !f.partial);
     }
 }
 
@@ -3857,7 +3860,8 @@ static void draw_ripple(draw *d)
     show_effects e = show_read_effects(result_text("effects.csv", "perturb"));
     int order[30], n = e.genes ? show_changed(&e, 30, order) : 0;
     if (!n) die(1, "%s: effects.csv has no effects by hop", o.model);
-    draw_begin(d, 480, 0, "Effects by gene and steps", "The genes that change most surely, by steps from the intervention.");
+    draw_begin(d, 480, 0, "Effects by gene and steps",
+               "The genes that change most surely, by steps from the intervention.");
     draw_text(d, 12, 24, 14, 's', "b", "The ripple");
     d->height = 38 + show_ripple(d, 12, 38, 456, &e, order, n);
 }
@@ -3883,7 +3887,8 @@ static void draw_effect(draw *d)
         if (!(at >= 0 && at < (double)sham.rows && from >= 0 && from < all.cells)) continue;
         x[m.cells] = all.x[(int)from];
         y[m.cells] = all.y[(int)from];
-        v[m.cells] = (double)after.data[(int64_t)at * after.stride + gene] - (double)sham.data[(int64_t)at * sham.stride + gene];
+        v[m.cells] = (double)after.data[(int64_t)at * after.stride + gene];
+        v[m.cells] -= (double)sham.data[(int64_t)at * sham.stride + gene];
         if (fabs(v[m.cells]) > 0) {
             least[0] = fmin(least[0], x[m.cells]), most[0] = fmax(most[0], x[m.cells]);
             least[1] = fmin(least[1], y[m.cells]), most[1] = fmax(most[1], y[m.cells]);
@@ -3891,8 +3896,9 @@ static void draw_effect(draw *d)
         m.cells++;
     }
     margin = 0.15 * fmax(most[0] - least[0], most[1] - least[1]);
-    for (i = 0, all.cells = m.cells, m.cells = 0; i < all.cells; i++) { /* where something moves, and a little around it */
-        if (x[i] < least[0] - margin || x[i] > most[0] + margin || y[i] < least[1] - margin || y[i] > most[1] + margin) continue;
+    for (i = 0, all.cells = m.cells, m.cells = 0; i < all.cells; i++) { /* where something moves, and around it */
+        if (x[i] < least[0] - margin || x[i] > most[0] + margin) continue;
+        if (y[i] < least[1] - margin || y[i] > most[1] + margin) continue;
         x[m.cells] = x[i];
         y[m.cells] = y[i];
         v[m.cells++] = v[i];
@@ -3902,7 +3908,8 @@ static void draw_effect(draw *d)
     m.slide = NULL;
     m.slides = 1;
     if (!m.cells) die(1, "%s: no effect on %s anywhere", o.model, o.gene);
-    show_value_map(d, 560, &m, v, DRAW_SIGNED, format_text("%s, after \xE2\x88\x92 sham", o.gene), "coordinate of the row");
+    show_value_map(d, 560, &m, v, DRAW_SIGNED, format_text("%s, after \xE2\x88\x92 sham", o.gene),
+                   "coordinate of the row");
 }
 
 /* Energy by sweep, and its autocorrelation. */
@@ -3910,7 +3917,8 @@ static void draw_sampler(draw *d)
 {
     char *json = result_text("report.json", "simulate");
     int count = 0, lags;
-    double *energy = result_numbers("energy.npy", &count), *correlation, cells = show_number(json, "cells");
+    double *energy = read_numbers(in_folder(o.model, "energy.npy"), &count), *correlation;
+    double cells = show_number(json, "cells");
     draw_series s = CEL_ZERO;
     int i;
     if (!energy || count < 4) die(1, "%s: no energy.npy in it: not a folder that simulate wrote", o.model);
@@ -3921,8 +3929,10 @@ static void draw_sampler(draw *d)
     draw_begin(d, 880, 350, "Health of the sampler", "Energy by sweep, and how soon it forgets.");
     draw_text(d, 16, 24, 14, 's', "b", "Energy by sweep");
     draw_text(d, 456, 24, 14, 's', "b", "How soon it forgets");
-    draw_text(d, 16, 43, 12, 's', "soft", format_text("acceptance %.2f, effective sample size %.0f, split R-hat %.3f",
-              show_number(json, "acceptance"), show_number(json, "effective_sample_size"), show_number(json, "split_rhat")));
+    draw_text(d, 16, 43, 12, 's', "soft",
+              format_text("acceptance %.2f, effective sample size %.0f, split R-hat %.3f",
+                          show_number(json, "acceptance"), show_number(json, "effective_sample_size"),
+                          show_number(json, "split_rhat")));
     s.y = energy;
     s.count = count;
     s.kind = DRAW_LINE;
@@ -3934,7 +3944,8 @@ static void draw_sampler(draw *d)
 
 static void command_draw(void)
 {
-    static const char *const what[] = {"slide", "effect", "forces", "pairs", "shares", "curve", "planted", "hops", "ripple", "sampler"};
+    static const char *const what[] = {"slide", "effect", "forces", "pairs", "shares", "curve", "planted", "hops",
+                                       "ripple", "sampler"};
     draw d;
     draw_buffer b = CEL_ZERO;
     guess g = CEL_ZERO;
@@ -3947,7 +3958,8 @@ static void command_draw(void)
     need(o.out, format_text("draw %s", what[k]), "--out FILE.svg");
     check_file("out", o.out);
     no_effect("k radius decay edges allow-isolated", "on a picture");
-    if (k > 0) no_effect("counts expression kind total centre-by target-sum genes-are types slides", "but on draw slide");
+    if (k > 0)
+        no_effect("counts expression kind total centre-by target-sum genes-are types slides", "but on draw slide");
     if (k > 1) no_effect("coords", "but on draw slide and draw effect");
     if (k != 6) no_effect("intra inter", "but on draw planted");
     if (k == 0) draw_slide(&d);

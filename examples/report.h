@@ -1,7 +1,7 @@
 /* report.h - the pictures of celcomen's results, and a page that shows them; for the tool, over draw.h.
  *
- * Everything is read back from the tables that the tool wrote (pairs.csv, genes.csv, effects.csv, report.json), so that a
- * picture says what the files say; only maps of a slide take positions and values from the caller. A picture is drawn
+ * Everything is read back from the tables that the tool wrote (pairs.csv, genes.csv, effects.csv, report.json), so that
+ * a picture says what the files say; only maps of a slide take positions and values from the caller. A picture is drawn
  * into a rectangle of a `draw`: alone in a file, several on a sheet, or each for itself in a page.
  * SPDX-License-Identifier: MIT */
 #ifndef REPORT_H
@@ -28,7 +28,8 @@ typedef struct show_table {
     int rows, cols;
 } show_table;
 
-/* One field from *s on, unquoted in place; *s is left on what ended it (',' , '\n' or the end), which is overwritten. */
+/* One field from *s on, unquoted in place; *s is left on what ended it (',' , '\n' or the end), which is overwritten.
+ */
 DRAW_API char *show_field(char **s, char *end)
 {
     char *from = *s, *field = from, *to = from;
@@ -81,15 +82,20 @@ DRAW_API int show_column(const show_table *t, const char *name)
         if (strcmp(t->field[k], name) == 0) return k;
     return -1;
 }
+static const double show_none = (double)NAN; /* no number */
+
 /* "" where there is no such column. */
-DRAW_API const char *show_at(const show_table *t, int row, int col) { return col < 0 ? "" : t->field[row * t->cols + col]; }
+DRAW_API const char *show_at(const show_table *t, int row, int col)
+{
+    return col < 0 ? "" : t->field[row * t->cols + col];
+}
 /* NaN where there is no number. */
 DRAW_API double show_value(const show_table *t, int row, int col)
 {
     const char *s = show_at(t, row, col);
     char *end;
     double v = strtod(s, &end);
-    return end == s ? NAN : v;
+    return end == s ? show_none : v;
 }
 
 /* What follows "key": in a report.json of this tool, or NULL. */
@@ -107,8 +113,8 @@ DRAW_API double show_number(const char *json, const char *key)
 {
     const char *at = show_key(json, key);
     char *end;
-    double v = at ? strtod(at, &end) : NAN;
-    return at && end == at ? NAN : v;
+    double v = at ? strtod(at, &end) : show_none;
+    return at && end == at ? show_none : v;
 }
 /* The text under a key, its escapes undone but for those of control characters; "" if there is none. To be freed. */
 DRAW_API char *show_string(const char *json, const char *key)
@@ -151,13 +157,16 @@ typedef struct show_forces {
     show_table pairs;
     int genes, relations, count;
     const char **gene, **relation;
-    show_pair *pair;                       /* (count) */
-    double *value;                         /* (relations, genes, genes) partial correlations, or raw forces; diagonal NaN */
+    show_pair *pair; /* (count) */
+    double *value;   /* (relations, genes, genes) partial correlations, or raw forces; diagonal NaN */
     int partial, errors;
     int c_force, c_partial, c_test, c_se, c_q; /* columns */
 } show_forces;
 
-DRAW_API int show_by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+DRAW_API int show_by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* The names of two columns, sorted, each once; how many. */
 DRAW_API int show_names(const show_table *t, int first, int second, const char ***out)
@@ -211,7 +220,7 @@ DRAW_API show_forces show_read_forces(const char *csv)
         f.pair[i].row = i + 1;
     }
     f.value = (double *)show_get((size_t)f.relations * (size_t)n * (size_t)n, sizeof(double));
-    for (i = 0; i < f.relations * n; i++) f.value[(i / n * n + i % n) * n + i % n] = NAN;
+    for (i = 0; i < f.relations * n; i++) f.value[(i / n * n + i % n) * n + i % n] = show_none;
     for (i = 0; i < 2 * f.count; i++) { /* the other way round first, where that is not in the file */
         const show_pair *p = &f.pair[i % f.count];
         double v = show_value(&f.pairs, p->row, f.partial ? f.c_partial : f.c_force);
@@ -277,7 +286,8 @@ DRAW_API void show_cluster(double *distance, int n, int *order)
         size[b] = 0;
         left--;
     }
-    for (i = 0; i < n && !size[i]; i++) {}
+    for (i = 0; i < n && !size[i]; i++) {
+    }
     for (k = 0; i >= 0 && k < n; i = next[i]) order[k++] = i;
     free(next);
 }
@@ -327,10 +337,10 @@ DRAW_API double show_end(const double *v, long count, int *beyond)
     return end;
 }
 
-/* The matrix of a relation: genes in the given order, labelled, with its scale, in a square of `side` pixels whose corner
- * is (x, y); labels take about 80 pixels above and at the right, the scale 60 below. */
-DRAW_API void show_matrix(draw *d, double x, double y, double side, const show_forces *f, int relation, const int *order,
-                          int count, double most, int beyond)
+/* The matrix of a relation: genes in the given order, labelled, with its scale, in a square of `side` pixels whose
+ * corner is (x, y); labels take about 80 pixels above and at the right, the scale 60 below. */
+DRAW_API void show_matrix(draw *d, double x, double y, double side, const show_forces *f, int relation,
+                          const int *order, int count, double most, int beyond)
 {
     double *v = (double *)show_get((size_t)count * (size_t)count, sizeof(double));
     double *weight = (double *)show_get((size_t)count, sizeof(double));
@@ -369,8 +379,8 @@ DRAW_API void show_matrix(draw *d, double x, double y, double side, const show_f
     free(name);
 }
 
-/* A frame for rows with names at its left: `rows` of `row` pixels from (x, y), names no wider than `names`; the x axis is
- * drawn below. Sets p's place and margins. */
+/* A frame for rows with names at its left: `rows` of `row` pixels from (x, y), names no wider than `names`; the x axis
+ * is drawn below. Sets p's place and margins. */
 DRAW_API void show_row_frame(draw *d, draw_plot *p, double x, double y, double width, double names, double height)
 {
     double at[24], step, bottom = y + height;
@@ -392,12 +402,13 @@ DRAW_API void show_row_frame(draw *d, draw_plot *p, double x, double y, double w
     if (p->x.label) draw_text(d, p->left + p->width / 2, bottom + 35, 12, 'm', "soft", p->x.label);
 }
 
-/* The strongest pairs of a relation with their errors, a row each, from (x, y) in `width` pixels; the height it takes. */
+/* The strongest pairs of a relation with their errors, a row each, from (x, y) in `width` pixels; the height it takes.
+ */
 DRAW_API double show_strongest(draw *d, double x, double y, double width, const show_forces *f, int relation, int most)
 {
     double value[64], error[64], zero = 0, wide = 0, row = 19;
     const show_pair *list[64];
-    char name[64][200], says[400];
+    char name[64][200], says[400], cut[256];
     draw_plot p;
     int i, n = 0;
     memset(&p, 0, sizeof p);
@@ -409,8 +420,10 @@ DRAW_API double show_strongest(draw *d, double x, double y, double width, const 
         snprintf(name[i], sizeof name[i], "%.90s \xE2\x80\x93 %.90s", f->gene[list[i]->a], f->gene[list[i]->b]);
         if (draw_width(name[i], 12) > wide) wide = draw_width(name[i], 12);
     }
-    if (wide > 0.6 * width) wide = 0.6 * width;
-    p.x.label = !f->errors ? show_unit(f) : f->partial ? "partial correlation, bars: 2 standard errors" : "force, bars: 2 standard errors";
+    if (wide > 0.5 * width) wide = 0.5 * width;
+    p.x.label = !f->errors   ? show_unit(f)
+                : f->partial ? "partial correlation, bars: 2 standard errors"
+                             : "force, bars: 2 standard errors";
     p.x.most = 1e-12;
     draw_hold(&p.x, &zero, NULL, 1);
     draw_hold(&p.x, value, error, n);
@@ -419,9 +432,10 @@ DRAW_API double show_strongest(draw *d, double x, double y, double width, const 
         double at = y + row * (i + 0.5);
         int up = value[i] > 0;
         const show_table *t = &f->pairs;
-        draw_text(d, x + wide + 4, at + 4, 12, 'e', "", name[i]);
+        draw_text(d, x + wide + 4, at + 4, 12, 'e', "", draw_cut(name[i], 12, wide, cut));
         if (isfinite(error[i]))
-            draw_line(d, draw_x(&p, value[i] - error[i]), at, draw_x(&p, value[i] + error[i]), at, up ? "l c1" : "l c0");
+            draw_line(d, draw_x(&p, value[i] - error[i]), at, draw_x(&p, value[i] + error[i]), at,
+                      up ? "l c1" : "l c0");
         snprintf(says, sizeof says, isfinite(error[i]) ? "%s: %.4g, standard error %.3g, q %.2g" : "%s: %.4g", name[i],
                  value[i], error[i] / 2, show_value(t, list[i]->row, f->c_q));
         draw_marker(d, draw_x(&p, value[i]), at, 4, up, up ? "f c1" : "f c0", says);
@@ -433,18 +447,20 @@ DRAW_API double show_strongest(draw *d, double x, double y, double width, const 
 DRAW_API double show_shares(draw *d, double x, double y, double width, const show_table *genes, int most)
 {
     static const char *const column[] = {"share_own_genes", "share_same_gene_next_door", "share_other_genes_next_door"};
-    static const char *const name[] = {"the cell's own other genes", "the same gene next door", "other genes next door"};
+    static const char *const name[] = {"the cell's own other genes", "the same gene next door",
+                                       "other genes next door"};
     double share[3], row = 17, wide = 0, zero = 0;
     int order[64], n = 0, i, j, k;
     draw_series legend[3];
     draw_plot p;
-    char classes[8], says[300];
+    char classes[8], says[300], cut[256];
     double next[64];
     memset(&p, 0, sizeof p);
     memset(legend, 0, sizeof legend);
     if (most > 64) most = 64;
     for (i = 1; i < genes->rows; i++) { /* the largest share of both kinds of neighbours first */
-        double v = show_value(genes, i, show_column(genes, column[1])) + show_value(genes, i, show_column(genes, column[2]));
+        double v =
+            show_value(genes, i, show_column(genes, column[1])) + show_value(genes, i, show_column(genes, column[2]));
         for (j = n < most ? n++ : n; j > 0 && !(next[j - 1] >= v); j--)
             if (j < most) next[j] = next[j - 1], order[j] = order[j - 1];
         if (j < most) next[j] = v, order[j] = i;
@@ -460,6 +476,7 @@ DRAW_API double show_shares(draw *d, double x, double y, double width, const sho
         if (total > p.x.most) p.x.most = total;
         if (draw_width(show_at(genes, order[i], 0), 11) > wide) wide = draw_width(show_at(genes, order[i], 0), 11);
     }
+    if (wide > 0.4 * width) wide = 0.4 * width;
     y += draw_legend(d, x, y + 6, legend, 3) + 6;
     p.x.label = "% of the gene's variance on held-out tiles";
     draw_hold(&p.x, &zero, NULL, 1);
@@ -468,13 +485,15 @@ DRAW_API double show_shares(draw *d, double x, double y, double width, const sho
     show_row_frame(d, &p, x, y, width, wide, row * n);
     for (i = 0; i < n; i++) {
         double at = 0;
-        draw_text(d, x + wide + 6, y + row * (i + 0.5) + 4, 11, 'e', "", show_at(genes, order[i], 0));
+        draw_text(d, x + wide + 6, y + row * (i + 0.5) + 4, 11, 'e', "",
+                  draw_cut(show_at(genes, order[i], 0), 11, wide, cut));
         for (k = 0; k < 3; k++) {
             share[k] = 100 * show_value(genes, order[i], show_column(genes, column[k]));
             if (!(share[k] > 0)) continue;
             snprintf(classes, sizeof classes, "f c%d", k);
             snprintf(says, sizeof says, "%.90s: %.3g %% by %s", show_at(genes, order[i], 0), share[k], name[k]);
-            draw_rect(d, draw_x(&p, at), y + row * i + 2, draw_x(&p, at + share[k]) - draw_x(&p, at), row - 4, classes, says);
+            draw_rect(d, draw_x(&p, at), y + row * i + 2, draw_x(&p, at + share[k]) - draw_x(&p, at), row - 4, classes,
+                      says);
             at += share[k];
         }
     }
@@ -499,7 +518,8 @@ DRAW_API void show_planted(draw *d, double x, double y, double width, double hei
     draw_frame(d, &p);
     {
         double low = fmax(p.x.least, p.y.least), high = fmin(p.x.most, p.y.most);
-        if (same_unit && low < high) draw_line(d, draw_x(&p, low), draw_y(&p, low), draw_x(&p, high), draw_y(&p, high), "axis");
+        if (same_unit && low < high)
+            draw_line(d, draw_x(&p, low), draw_y(&p, low), draw_x(&p, high), draw_y(&p, high), "axis");
     }
     draw_curve(d, &p, pairs);
 }
@@ -507,8 +527,8 @@ DRAW_API void show_planted(draw *d, double x, double y, double width, double hei
 /* ---- curves: held-out values, losses, a sampler's energy ---- */
 
 /* One curve with axes in (x, y) to (x + width, y + height); mark: a point of it that is marked, or -1. */
-DRAW_API void show_curve(draw *d, double x, double y, double width, double height, const draw_series *s, const char *across,
-                         const char *up, int log_x, int mark)
+DRAW_API void show_curve(draw *d, double x, double y, double width, double height, const draw_series *s,
+                         const char *across, const char *up, int log_x, int mark)
 {
     draw_plot p;
     memset(&p, 0, sizeof p);
@@ -525,7 +545,8 @@ DRAW_API void show_curve(draw *d, double x, double y, double width, double heigh
     draw_frame(d, &p);
     draw_curve(d, &p, s);
     if (mark >= 0)
-        draw_marker(d, draw_x(&p, s->x ? s->x[mark] : mark), draw_y(&p, s->y[mark]), 7, 0, "l c1", "the one that was picked");
+        draw_marker(d, draw_x(&p, s->x ? s->x[mark] : mark), draw_y(&p, s->y[mark]), 7, 0, "l c1",
+                    "the one that was picked");
 }
 
 /* The autocorrelation of x at lags 0 .. lags - 1. */
@@ -545,9 +566,9 @@ DRAW_API void show_autocorrelation(const double *x, int count, double *out, int 
 
 typedef struct show_effects {
     show_table t;
-    int genes, hops, first; /* rows of hop h are first + h * genes .. */
+    int genes, hops, first;                                /* rows of hop h are first + h * genes .. */
     int c_gene, c_effect, c_se, c_q, c_level[3], c_change; /* c_level: observed, sham, after, in the last unit */
-    const char *unit;       /* of the levels */
+    const char *unit;                                      /* of the levels */
 } show_effects;
 
 DRAW_API show_effects show_read_effects(const char *csv)
@@ -570,7 +591,7 @@ DRAW_API show_effects show_read_effects(const char *csv)
             snprintf(name, sizeof name, unit[u] ? "%s_%s" : "%s", state[k], unit[u]);
             e.c_level[k] = show_column(&e.t, name);
         }
-        snprintf(name, sizeof name, unit[u] ? "effect_%s" : "", unit[u] ? unit[u] : "");
+        snprintf(name, sizeof name, "effect_%s", unit[u] ? unit[u] : "");
         e.c_change = show_column(&e.t, name);
         e.unit = words[u];
         if (e.c_level[0] >= 0) break;
@@ -596,7 +617,10 @@ DRAW_API double show_effect(const show_effects *e, int hop, int gene, int column
 {
     return show_value(&e->t, e->first + hop * e->genes + gene, column);
 }
-DRAW_API const char *show_effect_gene(const show_effects *e, int gene) { return show_at(&e->t, e->first + gene, e->c_gene); }
+DRAW_API const char *show_effect_gene(const show_effects *e, int gene)
+{
+    return show_at(&e->t, e->first + gene, e->c_gene);
+}
 
 /* The genes by how surely they change one step away (|effect| / se), the surest first, at most `most`; how many. */
 DRAW_API int show_changed(const show_effects *e, int most, int *order)
@@ -619,7 +643,7 @@ DRAW_API void show_hops(draw *d, double x, double y, double width, double height
 {
     static const char *const name[] = {"observed", "sham (the same run, untouched)", "after"};
     static const int colour[] = {6, 0, 1};
-    double v[3][32], effect[32], error[32], zero = 0, next = 0;
+    double v[3][32], effect[32], error[32], reach[32], zero = 0, next = 0;
     draw_series s[4];
     draw_plot p;
     char off[80];
@@ -628,8 +652,9 @@ DRAW_API void show_hops(draw *d, double x, double y, double width, double height
     for (h = 0; h < hops; h++) {
         for (k = 0; k < 3; k++) v[k][h] = show_effect(e, h, gene, e->c_level[k]);
         effect[h] = show_effect(e, h, gene, e->c_effect);
-        error[h] = 2 * show_effect(e, h, gene, e->c_se);
-        if (h && fabs(effect[h]) + error[h] > next) next = fabs(effect[h]) + error[h];
+        error[h] = show_effect(e, h, gene, e->c_se);
+        reach[h] = 2 * error[h];
+        if (h && fabs(effect[h]) + reach[h] > next) next = fabs(effect[h]) + reach[h];
     }
     from = hops > 2 && fabs(effect[0]) > 3 * next; /* the cell itself would hide its neighbours */
     memset(&p, 0, sizeof p);
@@ -657,28 +682,32 @@ DRAW_API void show_hops(draw *d, double x, double y, double width, double height
     p.y.label = "after \xE2\x88\x92 sham";
     s[3] = s[2];
     s[3].name = "effect";
-    if (from) effect[0] = NAN;
+    if (from) effect[0] = show_none;
     s[3].y = effect;
     s[3].error = error;
+    s[3].errors = 2;
     s[3].kind = DRAW_POINTS;
     p.y.most = 1e-12;
     draw_hold(&p.y, &zero, NULL, 1);
-    draw_hold(&p.y, effect, error, hops);
+    draw_hold(&p.y, effect, reach, hops);
     draw_frame(d, &p);
     draw_line(d, p.left, draw_y(&p, 0), p.left + p.width, draw_y(&p, 0), "axis");
     draw_curve(d, &p, &s[3]);
     if (!from) return;
     snprintf(off, sizeof off, "the cell itself: %.3g", show_effect(e, 0, gene, e->c_effect));
-    draw_text(d, p.left + 8, p.top + (show_effect(e, 1, gene, e->c_effect) > 0 ? 16 : p.height - 8), 11, 's', "soft", off);
+    draw_text(d, p.left + 8, p.top + (show_effect(e, 1, gene, e->c_effect) > 0 ? 16 : p.height - 8), 11, 's', "soft",
+              off);
 }
 
 /* Effects of many genes by steps, as a heat map with its scale; the height it takes. */
-DRAW_API double show_ripple(draw *d, double x, double y, double width, const show_effects *e, const int *gene, int count)
+DRAW_API double show_ripple(draw *d, double x, double y, double width, const show_effects *e, const int *gene,
+                            int count)
 {
     const char **name = (const char **)show_get((size_t)count, sizeof(char *));
     double *v = (double *)show_get((size_t)count * (size_t)e->hops, sizeof(double)), row = 17, wide = 0, step;
     static const char *const hop[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
     const char *says[10];
+    char cut[256];
     int i, h, hops = e->hops < 10 ? e->hops : 10, beyond;
     draw_heat map;
     memset(&map, 0, sizeof map);
@@ -688,6 +717,7 @@ DRAW_API double show_ripple(draw *d, double x, double y, double width, const sho
         for (h = 0; h < hops; h++) v[i * hops + h] = show_effect(e, h, gene[i], e->c_effect);
     }
     for (h = 0; h < hops; h++) says[h] = hop[h];
+    if (wide > 0.4 * width) wide = 0.4 * width;
     map.left = x + wide + 10;
     map.top = y;
     map.width = width - wide - 20;
@@ -702,9 +732,11 @@ DRAW_API double show_ripple(draw *d, double x, double y, double width, const sho
     if (count > 20) map.most = draw_round_up(map.most / 4), beyond = 1; /* the cell itself outshines its neighbours */
     draw_heat_map(d, &map);
     step = map.width / hops;
-    for (i = 0; i < count; i++) draw_text(d, x + wide + 4, y + row * (i + 0.5) + 4, 11, 'e', "", name[i]);
+    for (i = 0; i < count; i++)
+        draw_text(d, x + wide + 4, y + row * (i + 0.5) + 4, 11, 'e', "", draw_cut(name[i], 11, wide, cut));
     for (h = 0; h < hops; h++) draw_text(d, map.left + step * (h + 0.5), y + row * count + 15, 11, 'm', "", hop[h]);
-    draw_text(d, map.left + map.width / 2, y + row * count + 33, 12, 'm', "soft", "steps from the cell that was changed");
+    draw_text(d, map.left + map.width / 2, y + row * count + 33, 12, 'm', "soft",
+              "steps from the cell that was changed");
     draw_scale_bar(d, map.left, y + row * count + 46, map.width < 260 ? map.width : 260, DRAW_SIGNED, map.most,
                    "after \xE2\x88\x92 sham, in coordinates of the row", beyond);
     free(name);
@@ -718,10 +750,10 @@ DRAW_API double show_ripple(draw *d, double x, double y, double width, const sho
 typedef struct show_map {
     int cells, slides;
     const double *x, *y;
-    const int *slide;               /* (cells), or NULL: one slide */
-    const char *const *slide_name;  /* or NULL */
-    const char *unit;               /* of length; NULL: not known */
-    const unsigned char *ring;      /* (cells) 1: ringed; or NULL */
+    const int *slide;              /* (cells), or NULL: one slide */
+    const char *const *slide_name; /* or NULL */
+    const char *unit;              /* of length; NULL: not known */
+    const unsigned char *ring;     /* (cells) 1: ringed; or NULL */
 } show_map;
 
 /* Where cells are drawn: a tile a slide, all at one scale. */
@@ -752,6 +784,13 @@ DRAW_API show_layout show_place(const show_map *m, double x, double y, double wi
         if (!(box[4 * s + 2] >= 0)) box[4 * s] = box[4 * s + 1] = box[4 * s + 2] = box[4 * s + 3] = 0; /* no cell */
         area += box[4 * s + 2] * box[4 * s + 3];
     }
+    area = 0.48 * sqrt(area / (m->cells > 0 ? m->cells : 1)); /* the radius of a cell */
+    for (s = 0; s < m->slides; s++) {
+        box[4 * s] -= area;
+        box[4 * s + 1] -= area;
+        box[4 * s + 2] += 2 * area;
+        box[4 * s + 3] += 2 * area;
+    }
     for (cols = 1; cols <= m->slides; cols++) {
         int rows = (m->slides + cols - 1) / cols;
         show_layout l = best;
@@ -770,7 +809,7 @@ DRAW_API show_layout show_place(const show_map *m, double x, double y, double wi
     best.x = x;
     best.y = y;
     best.box = box;
-    best.radius = 0.5 * sqrt(area / (m->cells > 0 ? m->cells : 1)) * best.scale;
+    best.radius = area * best.scale;
     best.radius = best.radius < 0.7 ? 0.7 : best.radius > 8 ? 8 : best.radius;
     return best;
 }
@@ -780,16 +819,18 @@ DRAW_API void show_point(const show_map *m, const show_layout *l, int i, double 
 {
     int s = m->slide ? m->slide[i] : 0;
     const double *b = l->box + 4 * s;
-    *x = l->x + (s % l->cols) * (l->wide + (l->gap > 0 ? 10 : 0)) + 0.5 * (l->wide - b[2] * l->scale) + (m->x[i] - b[0]) * l->scale;
-    *y = l->y + (s / l->cols) * (l->high + l->gap) + l->gap + 0.5 * (l->high - b[3] * l->scale) + (m->y[i] - b[1]) * l->scale;
+    *x = l->x + (s % l->cols) * (l->wide + (l->gap > 0 ? 10 : 0)) + 0.5 * (l->wide - b[2] * l->scale) +
+         (m->x[i] - b[0]) * l->scale;
+    *y = l->y + (s / l->cols) * (l->high + l->gap) + l->gap + 0.5 * (l->high - b[3] * l->scale) +
+         (m->y[i] - b[1]) * l->scale;
 }
 
-#define SHOW_NONE 255   /* a level that is not drawn */
+#define SHOW_NONE 255     /* a level that is not drawn */
 #define SHOW_VECTOR 20000 /* more cells than this are drawn into an image */
 
 /* The cells as an image of two pixels a pixel. */
-DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, const unsigned char *level, draw_scale scale,
-                          double width, double height)
+DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, const unsigned char *level,
+                          draw_scale scale, double width, double height)
 {
     int cols = (int)(2 * width + 0.5), rows = (int)(2 * height + 0.5), i, u, v, pass, r = (int)ceil(2 * l->radius);
     unsigned char *pixel = (unsigned char *)show_get((size_t)cols * (size_t)rows, 1);
@@ -805,7 +846,8 @@ DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, cons
                 for (u = -r; u <= r; u++) {
                     int px = (int)floor(x) + u, py = (int)floor(y) + v;
                     double dx = px + 0.5 - x, dy = py + 0.5 - y;
-                    if (px < 0 || py < 0 || px >= cols || py >= rows || dx * dx + dy * dy > 4 * l->radius * l->radius) continue;
+                    if (px < 0 || py < 0 || px >= cols || py >= rows || dx * dx + dy * dy > 4 * l->radius * l->radius)
+                        continue;
                     pixel[(size_t)py * (size_t)cols + (size_t)px] = (unsigned char)(1 + level[i]);
                 }
         }
@@ -818,8 +860,8 @@ DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, cons
 }
 
 /* A path of discs at the cells of a level, or (level -1) of all that are drawn. */
-DRAW_API void show_discs(draw *d, const show_map *m, const show_layout *l, const unsigned char *level, int k, double radius,
-                         const char *classes)
+DRAW_API void show_discs(draw *d, const show_map *m, const show_layout *l, const unsigned char *level, int k,
+                         double radius, const char *classes)
 {
     int i, any = 0;
     for (i = 0; i < m->cells; i++) {
@@ -893,16 +935,20 @@ DRAW_API void show_levels(const double *v, int count, draw_scale scale, double m
 }
 
 /* A whole picture, begun here: a map of values (a gene, an effect) with its scale below. */
-DRAW_API void show_value_map(draw *d, double width, const show_map *m, const double *v, draw_scale scale, const char *title,
-                             const char *unit)
+DRAW_API void show_value_map(draw *d, double width, const show_map *m, const double *v, draw_scale scale,
+                             const char *title, const char *unit)
 {
     double *box = (double *)show_get(4 * (size_t)m->slides, sizeof(double)), inner = width - 24, most;
     double high = show_map_height(m, inner);
     unsigned char *level = (unsigned char *)show_get((size_t)m->cells, 1);
+    double *others = (double *)show_get((size_t)m->cells, sizeof(double));
     show_layout l;
     char desc[300];
-    int beyond;
-    most = show_end(v, m->cells, &beyond);
+    int beyond, i, n = 0;
+    for (i = 0; i < m->cells; i++) /* what was changed itself would hide its neighbours */
+        if (!m->ring || !m->ring[i]) others[n++] = v[i];
+    most = n ? show_end(others, n, &beyond) : show_end(v, m->cells, &beyond);
+    for (i = 0; i < m->cells; i++) beyond |= fabs(v[i]) > most;
     snprintf(desc, sizeof desc, "Map of %d cells coloured by %.100s; the scale ends at %g.", m->cells, title, most);
     draw_begin(d, width, high + 36 + 30 + 54, title, desc);
     draw_text(d, 12, 24, 14, 's', "b", title);
@@ -912,16 +958,18 @@ DRAW_API void show_value_map(draw *d, double width, const show_map *m, const dou
     draw_scale_bar(d, 16, 36 + high + 32, inner < 260 ? inner - 8 : 260, scale, most, unit, beyond);
     free(box);
     free(level);
+    free(others);
 }
 
 /* A map of kinds (types of cells): kind -1 is not drawn; their names and numbers below, in two columns. */
-DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int *kind, const char *const *name, int kinds,
-                            const char *title)
+DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int *kind, const char *const *name,
+                            int kinds, const char *title)
 {
     double *box = (double *)show_get(4 * (size_t)m->slides, sizeof(double)), inner = width - 24;
     double high = show_map_height(m, inner), y;
     unsigned char *level = (unsigned char *)show_get((size_t)m->cells, 1);
-    int *count = (int *)show_get((size_t)kinds, sizeof(int)), i, cols = width > 380 ? 2 : 1, rows = (kinds + cols - 1) / cols;
+    int *count = (int *)show_get((size_t)kinds, sizeof(int)), i, cols = width > 380 ? 2 : 1,
+        rows = (kinds + cols - 1) / cols;
     show_layout l;
     char text[160];
     for (i = 0; i < m->cells; i++) {
@@ -950,12 +998,14 @@ DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int 
 /* ---- the page ---- */
 
 static const char *const page_css =
-    ":root{color-scheme:light dark;--ink:#1c1f24;--soft:#595f69;--paper:#fff;--card:#f7f7f5;--line:#dddfe3;--mark:#0072b2;"
+    ":root{color-scheme:light "
+    "dark;--ink:#1c1f24;--soft:#595f69;--paper:#fff;--card:#f7f7f5;--line:#dddfe3;--mark:#0072b2;"
     "--good:#00704f;--bad:#b04400}"
     "@media screen and (prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#a4abb6;--paper:#15181c;--card:#1c2026;"
     "--line:#343a43;--mark:#6bbcf0;--good:#4fd0a8;--bad:#ff9a66}}"
     "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}"
-    "body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,'Segoe UI',Helvetica,Arial,sans-serif}"
+    "body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,'Segoe "
+    "UI',Helvetica,Arial,sans-serif}"
     "main{max-width:1120px;margin:0 auto;padding:28px 20px 60px}"
     "h1{font-size:30px;line-height:1.2;margin:0 0 6px}h2{font-size:21px;margin:40px 0 8px;padding-top:14px;"
     "border-top:1px solid var(--line)}h3{font-size:16px;margin:0 0 4px}"
@@ -963,13 +1013,14 @@ static const char *const page_css =
     "code,pre{font:13px/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,monospace}"
     "pre{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:10px 12px;white-space:pre-wrap;"
     "overflow-wrap:anywhere}"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,245px),1fr));gap:14px;margin:18px 0}"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,196px),1fr));gap:14px;margin:18px 0}"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:14px 16px}"
     ".card p{margin:6px 0 0;font-size:14px}.card .big{font-size:27px;font-weight:600;line-height:1.25;"
     "font-variant-numeric:tabular-nums}.card h3{font-size:13px;font-weight:600;color:var(--soft)}"
     ".card .big small{display:block;font-size:14px;font-weight:400;color:var(--ink)}"
     ".good{color:var(--good)}.bad{color:var(--bad)}"
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:20px 18px;align-items:start}"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:20px "
+    "18px;align-items:start}"
     ".figures.wide{grid-template-columns:1fr}"
     "figure{margin:0;min-width:0;border:1px solid var(--line);border-radius:8px;padding:4px 2px 12px}"
     "figure svg{width:100%;height:auto;max-width:600px;display:block}"
@@ -980,9 +1031,12 @@ static const char *const page_css =
     ".tools label{font-size:13px;color:var(--soft);display:grid;gap:3px}"
     "input,select{font:inherit;font-size:15px;padding:6px 9px;color:var(--ink);background:var(--paper);"
     "border:1px solid var(--soft);border-radius:6px;max-width:100%}"
-    ".scroll{overflow-x:auto}.rows{max-height:27rem;overflow:auto;border:1px solid var(--line);border-radius:8px}table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}"
+    ".scroll{overflow-x:auto}.rows{max-height:27rem;overflow:auto;border:1px solid "
+    "var(--line);border-radius:8px}table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:"
+    "tabular-nums}"
     "th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}"
-    "th{font-weight:600;position:sticky;top:0;background:var(--paper)}th button{font:inherit;color:inherit;background:none;"
+    "th{font-weight:600;position:sticky;top:0;background:var(--paper)}th "
+    "button{font:inherit;color:inherit;background:none;"
     "border:0;padding:0;cursor:pointer}th button:hover{color:var(--mark)}th.t,td.t{text-align:left}"
     ":focus-visible{outline:2px solid var(--mark);outline-offset:2px}"
     "#tip{position:fixed;z-index:9;pointer-events:none;background:var(--ink);color:var(--paper);font-size:13px;"
@@ -1024,16 +1078,20 @@ static const char *const page_js =
     "group=f.group?f.group.value:'',q=f.q?parseFloat(f.q.value):NaN,"
     "list=T.rows.filter(function(r){if(group&&r[0]!==group)return false;"
     "if(T.q>=0&&q<1&&!(r[T.q]!==''&&parseFloat(r[T.q])<q))return false;"
-    "return words.every(function(w){for(var k=1;k<texts;k++)if(r[k].toLowerCase().indexOf(w)>=0)return true;return false})});"
-    "if(key>=0)list=list.slice().sort(function(x,y){var a=x[key],b=y[key];if(key>=texts){a=parseFloat(a);b=parseFloat(b);"
+    "return words.every(function(w){for(var k=1;k<texts;k++)if(r[k].toLowerCase().indexOf(w)>=0)return true;return "
+    "false})});"
+    "if(key>=0)list=list.slice().sort(function(x,y){var "
+    "a=x[key],b=y[key];if(key>=texts){a=parseFloat(a);b=parseFloat(b);"
     "if(T.size[key]){a=-Math.abs(a);b=-Math.abs(b)}if(a!==a)return 1;if(b!==b)return -1}return (a<b?-1:a>b?1:0)*up});"
     "body.textContent='';list.slice(0,room).forEach(function(r){var tr=document.createElement('tr');"
     "r.forEach(function(v,k){var td=document.createElement('td');if(k<texts)td.className='t';td.textContent=v;"
     "tr.appendChild(td)});body.appendChild(tr)});"
     "count.textContent=(list.length>room?'the first '+room+' of ':'')+list.length+' rows'}"
     "document.querySelectorAll('#table th').forEach(function(th,k){var b=document.createElement('button');"
-    "b.textContent=th.textContent;b.type='button';th.textContent='';th.appendChild(b);b.addEventListener('click',function(){"
-    "up=key===k?-up:1;key=k;document.querySelectorAll('#table th').forEach(function(t){t.removeAttribute('aria-sort')});"
+    "b.textContent=th.textContent;b.type='button';th.textContent='';th.appendChild(b);b.addEventListener('click',"
+    "function(){"
+    "up=key===k?-up:1;key=k;document.querySelectorAll('#table "
+    "th').forEach(function(t){t.removeAttribute('aria-sort')});"
     "th.setAttribute('aria-sort',up>0?'ascending':'descending');show()})});show()})();";
 
 /* Text as it is, with every %s of it escaped; no other conversions. */
@@ -1053,8 +1111,8 @@ DRAW_API void page_say(draw_buffer *b, const char *format, ...)
     va_end(args);
 }
 
-/* A number of the results: as their file writes it (exact), shown with `digits` digits that count; whole numbers in full.
- * More of 0 .. 1 as a percentage. "not known" where there is none. */
+/* A number of the results: as their file writes it (exact), shown with `digits` digits that count; whole numbers in
+ * full. More of 0 .. 1 as a percentage. "not known" where there is none. */
 DRAW_API void page_number(draw_buffer *b, const char *exact, int digits, int percent)
 {
     char s[64], *end;
@@ -1072,7 +1130,8 @@ DRAW_API void page_number(draw_buffer *b, const char *exact, int digits, int per
     lead = *s == '-';
     for (k = 0; k < n; k++) { /* 17,136 */
         draw_add(b, s + k, 1);
-        if (n - lead > 4 && strspn(s + lead, "0123456789") == n - lead && k + 1 < n && k >= lead && (n - k - 1) % 3 == 0)
+        if (n - lead > 4 && strspn(s + lead, "0123456789") == n - lead && k + 1 < n && k >= lead &&
+            (n - k - 1) % 3 == 0)
             draw_put(b, ",");
     }
     draw_put(b, percent ? "</data>&#160;%%" : "</data>");
@@ -1095,15 +1154,20 @@ DRAW_API void page_figure(draw_buffer *b, draw *d, const char *caption)
 
 DRAW_API void page_open(draw_buffer *b, const char *title)
 {
-    page_say(b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>%s</title>\n<style>", title);
+    page_say(b,
+             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>%s</title>\n<style>",
+             title);
     draw_put(b, "%s", page_css);
     draw_style(b);
     draw_put(b, "</style>\n</head>\n<body>\n<main>\n");
 }
 DRAW_API void page_close(draw_buffer *b)
 {
-    draw_put(b, "</main>\n<div id=\"tip\" role=\"status\"></div>\n<script>\n//<![CDATA[\n%s\n//]]>\n</script>\n</body>\n</html>\n", page_js);
+    draw_put(b,
+             "</main>\n<div id=\"tip\" "
+             "role=\"status\"></div>\n<script>\n//<![CDATA[\n%s\n//]]>\n</script>\n</body>\n</html>\n",
+             page_js);
 }
 
 /* A text in a JSON that stands in a page: no character of it can end the script. */
@@ -1133,20 +1197,26 @@ DRAW_API void page_cell(const show_table *t, int row, const page_column *c, char
     const char *field = show_at(t, row, c->column);
     double v = show_value(t, row, c->column);
     if (c->digits && isfinite(v)) snprintf(s, room, "%.*g", c->digits, v);
-    else snprintf(s, room, "%s", c->digits ? "" : strcmp(field, "intra") == 0 || strcmp(field, "inter") == 0 ? show_relation(field) : field);
+    else
+        snprintf(s, room, "%s",
+                 c->digits                                                    ? ""
+                 : strcmp(field, "intra") == 0 || strcmp(field, "inter") == 0 ? show_relation(field)
+                                                                              : field);
 }
 
 #define PAGE_ROWS 20000 /* of the table at most: 300 genes have 90,000 pairs, and a page has an end */
 
-/* The table: `first` rows of it as HTML, up to PAGE_ROWS from row `from` on for the script. texts: leading columns that are
- * no numbers; q: the column to filter by, or -1. */
-DRAW_API void page_table(draw_buffer *b, const show_table *t, int from, int rows, const page_column *c, int columns, int texts,
-                         int q, int pairs)
+/* The table: `first` rows of it as HTML, up to PAGE_ROWS from row `from` on for the script. texts: leading columns that
+ * are no numbers; q: the column to filter by, or -1. */
+DRAW_API void page_table(draw_buffer *b, const show_table *t, int from, int rows, const page_column *c, int columns,
+                         int texts, int q, int pairs)
 {
     char s[300];
     int i, k;
-    draw_put(b, "<p class=\"soft\" id=\"count\">the first rows</p>\n<div class=\"rows\" tabindex=\"0\"><table id=\"table\"><thead><tr>");
-    for (k = 0; k < columns; k++) page_say(b, k < texts ? "<th class=\"t\" scope=\"col\">%s</th>" : "<th scope=\"col\">%s</th>", c[k].head);
+    draw_put(b, "<p class=\"soft\" id=\"count\">the first rows</p>\n<div class=\"rows\" tabindex=\"0\"><table "
+                "id=\"table\"><thead><tr>");
+    for (k = 0; k < columns; k++)
+        page_say(b, k < texts ? "<th class=\"t\" scope=\"col\">%s</th>" : "<th scope=\"col\">%s</th>", c[k].head);
     draw_put(b, "</tr></thead><tbody>\n");
     for (i = 0; i < rows && i < 50; i++) {
         draw_put(b, "<tr>");
@@ -1158,7 +1228,10 @@ DRAW_API void page_table(draw_buffer *b, const show_table *t, int from, int rows
         }
         draw_put(b, "</tr>\n");
     }
-    draw_put(b, "</tbody></table></div>\n<script type=\"application/json\" id=\"rows\">{\"texts\":%d,\"q\":%d,\"pairs\":%d,\"head\":[", texts, q, pairs);
+    draw_put(b,
+             "</tbody></table></div>\n<script type=\"application/json\" "
+             "id=\"rows\">{\"texts\":%d,\"q\":%d,\"pairs\":%d,\"head\":[",
+             texts, q, pairs);
     for (k = 0; k < columns; k++) {
         if (k) draw_put(b, ",");
         page_json(b, c[k].head);
@@ -1179,15 +1252,18 @@ DRAW_API void page_table(draw_buffer *b, const show_table *t, int from, int rows
 }
 
 /* The line of boxes that filter the table. group: the choices of the first column. */
-DRAW_API void page_filters(draw_buffer *b, const char *label, const char *const *group, int groups, const char *group_label, int q)
+DRAW_API void page_filters(draw_buffer *b, const char *label, const char *const *group, int groups,
+                           const char *group_label, int q)
 {
     int k;
-    page_say(b, "<div class=\"tools\"><label>%s<input id=\"f-text\" type=\"search\" autocomplete=\"off\"/></label>\n", label);
+    page_say(b, "<div class=\"tools\"><label>%s<input id=\"f-text\" type=\"search\" autocomplete=\"off\"/></label>\n",
+             label);
     page_say(b, "<label>%s<select id=\"f-group\"><option value=\"\">all</option>", group_label);
     for (k = 0; k < groups; k++) page_say(b, "<option>%s</option>", group[k]);
     draw_put(b, "</select></label>\n");
     if (q)
-        draw_put(b, "<label>q below<select id=\"f-q\"><option value=\"1\">any</option><option>0.05</option><option>0.01</option>"
+        draw_put(b, "<label>q below<select id=\"f-q\"><option "
+                    "value=\"1\">any</option><option>0.05</option><option>0.01</option>"
                     "<option>0.001</option></select></label>\n");
     draw_put(b, "</div>\n");
 }
@@ -1219,7 +1295,8 @@ DRAW_API void page_tissue(draw_buffer *b, const page_source *p)
     page_key(b, p->json, "genes", 6, 0);
     draw_put(b, " genes on ");
     page_key(b, p->json, "slides", 6, 0);
-    page_say(b, "%s; ", show_number(p->json, "slides") > 1 ? " slides, between which no cell has neighbours" : " slide");
+    page_say(b, "%s; ",
+             show_number(p->json, "slides") > 1 ? " slides, between which no cell has neighbours" : " slide");
     page_key(b, p->json, "mean_degree", 3, 0);
     draw_put(b, " neighbours a cell. The numbers were made into rows so: <span class=\"k\">");
     draw_escape(b, rows);
@@ -1229,8 +1306,11 @@ DRAW_API void page_tissue(draw_buffer *b, const page_source *p)
 DRAW_API void page_command(draw_buffer *b, const page_source *p)
 {
     char *version = show_string(p->json, "celcomen");
-    page_say(b, "<pre class=\"k\"><code>%s</code></pre>\n<p class=\"soft\">Made by celcomen <span class=\"k\">%s</span>. The same command gives the same "
-                "page.</p>\n", p->command, version);
+    page_say(b,
+             "<pre class=\"k\"><code>%s</code></pre>\n<p class=\"soft\">Made by celcomen <span class=\"k\">%s</span>. "
+             "The same command gives the same "
+             "page.</p>\n",
+             p->command, version);
     free(version);
 }
 
@@ -1246,8 +1326,8 @@ DRAW_API void page_verdict(draw_buffer *b, const char *mood, const char *words)
 
 /* ---- the page of a fit ---- */
 
-/* How many pairs of a relation the report says were called (shuffled 0), or are called with the cells' places shuffled; the
- * text of the number, or "". */
+/* How many pairs of a relation the report says were called (shuffled 0), or are called with the cells' places shuffled;
+ * the text of the number, or "". */
 DRAW_API const char *page_calls(const char *json, int relation, int shuffled)
 {
     const char *at = show_key(json, "relations");
@@ -1264,19 +1344,25 @@ DRAW_API void page_trust_counts(draw_buffer *b, const char *json)
     page_card(b, "Counts a cell (median)");
     page_key(b, json, "target_sum", 4, 0);
     if (counts < 300)
-        page_verdict(b, "bad", "Few. On tissue with known forces, forces within cells need about three hundred counts a cell and forces "
-                               "between cells about a thousand. Read the ranks and signs of the strongest pairs, not their sizes.");
+        page_verdict(
+            b, "bad",
+            "Few. On tissue with known forces, forces within cells need about three hundred counts a cell and forces "
+            "between cells about a thousand. Read the ranks and signs of the strongest pairs, not their sizes.");
     else if (counts < 1000)
-        page_verdict(b, "", "Enough for the ranks and signs of forces within cells; forces between cells need about a thousand. "
-                            "Sizes are not to be relied on.");
+        page_verdict(
+            b, "",
+            "Enough for the ranks and signs of forces within cells; forces between cells need about a thousand. "
+            "Sizes are not to be relied on.");
     else
-        page_verdict(b, "good", "Enough for the ranks and signs of forces within and between cells; their sizes are still "
-                                "attenuated by counting noise.");
+        page_verdict(b, "good",
+                     "Enough for the ranks and signs of forces within and between cells; their sizes are still "
+                     "attenuated by counting noise.");
 }
 
 DRAW_API void page_trust_calls(draw_buffer *b, const show_forces *f, const char *json)
 {
-    double called = strtod(page_calls(json, 1, 0), NULL), chance = show_number(page_calls(json, 1, 0), "calls_shuffled");
+    double called = strtod(page_calls(json, 1, 0), NULL),
+           chance = show_number(page_calls(json, 1, 0), "calls_shuffled");
     char count[32];
     int k, pairs[2] = {0, 0};
     for (k = 0; k < f->count; k++)
@@ -1299,15 +1385,19 @@ DRAW_API void page_trust_calls(draw_buffer *b, const show_forces *f, const char 
         else if (called <= 0) page_verdict(b, "", "None, which is the usual and often the right answer.");
         else if (2 * chance >= called)
             page_verdict(b, "bad", "Shuffled places give as many: do not believe these calls.");
-        else page_verdict(b, "good", "What shuffled places call is false; here places carry these calls. A gene that was not measured, or "
-                                     "types of cells that live side by side, can still stand behind them.");
+        else
+            page_verdict(
+                b, "good",
+                "What shuffled places call is false; here places carry these calls. A gene that was not measured, or "
+                "types of cells that live side by side, can still stand behind them.");
     }
 }
 
 DRAW_API void page_trust_shares(draw_buffer *b, const char *json)
 {
     static const char *const key[] = {"share_own_genes", "share_same_gene_next_door", "share_other_genes_next_door"};
-    static const char *const words[] = {"the cell's own other genes", "the same gene next door", "other genes next door"};
+    static const char *const words[] = {"the cell's own other genes", "the same gene next door",
+                                        "other genes next door"};
     double other = show_number(json, key[2]);
     int k;
     if (!isfinite(other)) return;
@@ -1319,11 +1409,15 @@ DRAW_API void page_trust_shares(draw_buffer *b, const char *json)
         if (k) page_key(b, json, key[k], 1, 1);
     }
     draw_put(b, "</small>");
-    page_verdict(b, other > 0 ? "" : "bad",
-                 other > 0 ? "Mean over genes, on tiles the fit did not see. What the same gene next door explains is domains, or "
-                             "spill-over of molecules; only the last line is about pairs of genes between cells."
-                           : "On tiles that the fit did not see, other genes next door explain nothing: forces between cells are noise, or "
-                             "the positions are in another order than the cells.");
+    page_verdict(
+        b, other > 0 ? "" : "bad",
+        other > 0 ? "Mean over genes, on tiles the fit did not see. What the same gene next door explains is "
+                    "domains, or spill-over of molecules; only the last line is about pairs of genes between cells."
+        : show_number(json, key[1]) > 0
+            ? "On tiles that the fit did not see, other genes next door explain nothing: do not read the forces "
+              "between neighbours."
+            : "On tiles that the fit did not see, neighbours explain nothing: forces between them are noise, or "
+              "the positions are in another order than the cells.");
 }
 
 DRAW_API void page_trust_fit(draw_buffer *b, const char *json)
@@ -1335,7 +1429,9 @@ DRAW_API void page_trust_fit(draw_buffer *b, const char *json)
     if (!(converged > 0)) page_verdict(b, "bad", "The fit has not converged: do not use these forces.");
     else if (show_number(json, "groups") < 10)
         page_verdict(b, "bad", "Fewer than ten tiles say too little for a q value.");
-    else page_verdict(b, "good", "The fit converged. Errors come from leaving out one tile of the slide after the other.");
+    else
+        page_verdict(b, "good",
+                     "The fit converged. Errors come from leaving out one tile of the slide after the other.");
 }
 
 DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show_forces *f)
@@ -1344,12 +1440,14 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
     draw d;
     char title[200], caption[500];
     long square = (long)f->genes * f->genes;
-    draw_put(b, "<h2>All pairs at once</h2>\n<p>Genes that go together stand together: one order, from the forces within cells, for all "
+    draw_put(b, "<h2>All pairs at once</h2>\n<p>Genes that go together stand together: one order, from the forces "
+                "within cells, for all "
                 "matrices. Each matrix has its own scale.</p>\n<div class=\"figures wide\">\n");
     for (r = 0; r < f->relations && r < 4; r++) {
         double most = show_end(f->value + r * square, square, &beyond);
         snprintf(title, sizeof title, "Forces %s", show_relation(f->relation[r]));
-        snprintf(caption, sizeof caption, "Matrix of the %ss %s of %d genes, clustered; blue is negative, orange positive.", show_unit(f),
+        snprintf(caption, sizeof caption,
+                 "Matrix of the %ss %s of %d genes, clustered; blue is negative, orange positive.", show_unit(f),
                  show_relation(f->relation[r]), count);
         draw_begin(&d, 640, 710, title, caption);
         draw_text(&d, 20, 24, 14, 's', "b", title);
@@ -1367,20 +1465,29 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
         draw_put(&d.out, "]}'>\n");
         show_matrix(&d, 20, 120, 520, f, r, order, count, most, beyond);
         draw_put(&d.out, "</g>\n");
-        snprintf(caption, sizeof caption, "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be "
-                 "read.%s", title, show_unit(f), count < f->genes ? " The genes with the strongest pairs are shown." : "");
+        snprintf(caption, sizeof caption,
+                 "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be "
+                 "read.%s",
+                 title, show_unit(f), count < f->genes ? " The genes with the strongest pairs are shown." : "");
         page_figure(b, &d, caption);
     }
     draw_put(b, "</div>\n");
-    if (f->relations > 4) draw_put(b, "<p class=\"soft\">Matrices of further relations are in the folder, and drawn by celcomen draw.</p>\n");
+    if (f->relations > 4)
+        draw_put(
+            b, "<p class=\"soft\">Matrices of further relations are in the folder, and drawn by celcomen draw.</p>\n");
     free(order);
     (void)p;
 }
 
 DRAW_API void page_fit_strongest(draw_buffer *b, const show_forces *f)
 {
-    static const page_column all[] = {{"relation", 0, 0, 0}, {"gene", 1, 0, 0}, {"and gene", 2, 0, 0}, {"force", 3, 4, 1},
-                                      {"partial correlation", 4, 4, 1}, {"standard error", 6, 3, 0}, {"q", 9, 2, 0}};
+    static const page_column all[] = {{"relation", 0, 0, 0},
+                                      {"gene", 1, 0, 0},
+                                      {"and gene", 2, 0, 0},
+                                      {"force", 3, 4, 1},
+                                      {"partial correlation", 4, 4, 1},
+                                      {"standard error", 6, 3, 0},
+                                      {"q", 9, 2, 0}};
     page_column column[7];
     const char *group[200];
     char title[200], caption[300];
@@ -1407,7 +1514,8 @@ DRAW_API void page_fit_strongest(draw_buffer *b, const show_forces *f)
     for (k = 0; k < f->relations && k < 200; k++) group[k] = show_relation(f->relation[k]);
     page_filters(b, "genes (one name, or two)", group, k, "relation", f->errors);
     page_table(b, &f->pairs, 1, f->count, column, n, 3, q, 1);
-    draw_put(b, "<p class=\"soft\">A partial correlation has its force's sign and is comparable between genes; a raw force is as large as a "
+    draw_put(b, "<p class=\"soft\">A partial correlation has its force's sign and is comparable between genes; a raw "
+                "force is as large as a "
                 "gene is rare. All pairs, with z and p, are in pairs.csv.</p>\n");
 }
 
@@ -1462,16 +1570,21 @@ DRAW_API void page_fit_rest(draw_buffer *b, const page_source *p)
     draw_put(b, "<h2>What explains the genes</h2>\n<div class=\"figures\">\n");
     if (genes.rows > 1) {
         double high;
-        draw_begin(&d, 440, 100, "Shares of variance", "A bar a gene: what its cell's own genes, the same gene next door, and other "
-                                                       "genes next door explain on held-out tiles.");
+        draw_begin(&d, 440, 100, "Shares of variance",
+                   "A bar a gene: what its cell's own genes, the same gene next door, and other "
+                   "genes next door explain on held-out tiles.");
         draw_text(&d, 12, 24, 14, 's', "b", "Shares of each gene's variance");
         high = show_shares(&d, 12, 38, 424, &genes, 24);
         d.height = 38 + high + 4;
-        page_figure(b, &d, genes.rows > 25 ? "The genes of which neighbours tell most. All are in genes.csv." : "All genes; also in genes.csv.");
+        page_figure(b, &d,
+                    genes.rows > 25 ? "The genes of which neighbours tell most. All are in genes.csv."
+                                    : "All genes; also in genes.csv.");
     }
     if (page_curve(&d, p))
-        page_figure(b, &d, p->losses > 1 ? "The published method's objective has no minimum in most directions; the clamp ends it."
-                                         : "The value on tiles that the fit did not see, by ridge. The ringed one was used.");
+        page_figure(b, &d,
+                    p->losses > 1
+                        ? "The published method's objective has no minimum in most directions; the clamp ends it."
+                        : "The value on tiles that the fit did not see, by ridge. The ringed one was used.");
     draw_put(b, "</div>\n");
     show_table_free(&genes);
 }
@@ -1479,17 +1592,23 @@ DRAW_API void page_fit_rest(draw_buffer *b, const page_source *p)
 /* What the words mean; the same on every page. */
 DRAW_API void page_words(draw_buffer *b)
 {
-    draw_put(b,
-             "<h2>What these numbers are, and are not</h2>\n"
-             "<p>A force is an undirected conditional dependence: given everything else in the model, cells (or neighbouring cells) that "
-             "are high in one gene are more often high in the other. It has no direction, is not a mechanism, and a gene that was not "
-             "measured can stand behind it. With types of cells mixed, forces between neighbours also hold which types live side by "
-             "side.</p>\n"
-             "<details><summary>Words</summary><p><b>Partial correlation</b>: a force in the units of a correlation, given all other genes "
-             "of the cell and its neighbours. <b>Standard error</b>: from leaving out one tile of the slide after the other. <b>q</b>: the "
-             "share of false ones among all pairs at least as sure, as estimated. <b>Shuffled</b>: the same fit with the cells' places "
-             "permuted; what it calls between cells is false. <b>Sham</b>: the same run, on the same random numbers, without the "
-             "intervention. <b>Effect</b>: after minus sham.</p></details>\n");
+    draw_put(b, "<h2>What these numbers are, and are not</h2>\n"
+                "<p>A force is an undirected conditional dependence: given everything else in the model, cells (or "
+                "neighbouring cells) that "
+                "are high in one gene are more often high in the other. It has no direction, is not a mechanism, and a "
+                "gene that was not "
+                "measured can stand behind it. With types of cells mixed, forces between neighbours also hold which "
+                "types live side by "
+                "side.</p>\n"
+                "<details><summary>Words</summary><p><b>Partial correlation</b>: a force in the units of a "
+                "correlation, given all other genes "
+                "of the cell and its neighbours. <b>Standard error</b>: from leaving out one tile of the slide after "
+                "the other. <b>q</b>: the "
+                "share of false ones among all pairs at least as sure, as estimated. <b>Shuffled</b>: the same fit "
+                "with the cells' places "
+                "permuted; what it calls between cells is false. <b>Sham</b>: the same run, on the same random "
+                "numbers, without the "
+                "intervention. <b>Effect</b>: after minus sham.</p></details>\n");
 }
 
 /* The whole page of a fit. */
@@ -1499,10 +1618,12 @@ DRAW_API void page_fit(draw_buffer *b, const page_source *p, const char *title)
     char *method = show_string(p->json, "method");
     page_open(b, title);
     page_say(b, "<header><h1>%s</h1>\n", title);
-    draw_put(b, "<p class=\"soft\">Forces between genes, within cells and between neighbouring cells.</p></header>\n<h2>What was run</h2>\n");
+    draw_put(b, "<p class=\"soft\">Forces between genes, within cells and between neighbouring "
+                "cells.</p></header>\n<h2>What was run</h2>\n");
     page_tissue(b, p);
     if (strcmp(method, "paper") == 0)
-        draw_put(b, "<p>The published method (CCE). Its objective is linear, hence without a minimum, in most directions: this page shows "
+        draw_put(b, "<p>The published method (CCE). Its objective is linear, hence without a minimum, in most "
+                    "directions: this page shows "
                     "what it gives, without errors, because it has none.</p>\n");
     else {
         draw_put(b, "<p>Score matching, with a ridge of ");
@@ -1542,16 +1663,22 @@ DRAW_API void page_effect_cards(draw_buffer *b, const page_source *p)
     draw_put(b, "<small>drift of the sham: ");
     page_key(b, p->json, "sham_drift", 3, 0);
     draw_put(b, "</small>");
-    page_verdict(b, "", drift > size ? "The untouched run moved further from the observed tissue than the intervention moved it from the "
-                                       "untouched run: only after minus sham is effect, never after minus observed."
-                                     : "After minus sham, over all cells and genes, beside how far the untouched run moved.");
+    page_verdict(
+        b, "",
+        drift > size
+            ? "The untouched run moved further from the observed tissue than the intervention moved it from the "
+              "untouched run: only after minus sham is effect, never after minus observed."
+            : "After minus sham, over all cells and genes, beside how far the untouched run moved.");
     page_card(b, "Cells that may move");
     page_key(b, p->json, "cells_that_move", 6, 0);
-    page_verdict(b, beyond > 0 ? "bad" : "", beyond > 0 ? "Some effect reaches the border beyond which cells are held as observed: allow more steps."
-                                                        : "Cells further away are held as observed.");
+    page_verdict(b, beyond > 0 ? "bad" : "",
+                 beyond > 0
+                     ? "Some effect reaches the border beyond which cells are held as observed: allow more steps."
+                     : "Cells further away are held as observed.");
     page_card(b, "Repeats");
     page_key(b, p->json, "repeats", 6, 0);
-    page_verdict(b, "", "Errors are those of sampling, given the forces: they say nothing of how well the forces are known.");
+    page_verdict(b, "",
+                 "Errors are those of sampling, given the forces: they say nothing of how well the forces are known.");
     draw_put(b, "</div>\n");
 }
 
@@ -1564,27 +1691,33 @@ DRAW_API void page_effect_pictures(draw_buffer *b, const show_effects *e)
     draw_put(b, "<h2>Step by step from the cell</h2>\n<div class=\"figures\">\n");
     for (k = 0; k < n && k < 4; k++) {
         const char *gene = show_effect_gene(e, order[k]);
-        draw_begin(&d, 440, 460, gene, "Observed, sham and after by steps from the cell, and the effect with two standard errors.");
+        draw_begin(&d, 440, 460, gene,
+                   "Observed, sham and after by steps from the cell, and the effect with two standard errors.");
         draw_text(&d, 12, 24, 14, 's', "b", gene);
         show_hops(&d, 8, 36, 428, 420, e, order[k]);
-        snprintf(caption, sizeof caption, "%.90s, means over the cells at each number of steps. Below: after minus sham in coordinates of "
-                 "the row, bars two standard errors.", gene);
+        snprintf(caption, sizeof caption,
+                 "%.90s, means over the cells at each number of steps. Below: after minus sham in coordinates of "
+                 "the row, bars two standard errors.",
+                 gene);
         page_figure(b, &d, caption);
     }
     draw_begin(&d, 440, 100, "The ripple", "Effects of the genes that change most, by steps from the cell.");
     draw_text(&d, 12, 24, 14, 's', "b", "The ripple");
     high = show_ripple(&d, 12, 38, 424, e, order, n);
     d.height = 38 + high;
-    page_figure(b, &d, "The genes that change most surely one step away. The scale is for the neighbours: the cell itself may lie beyond "
-                       "its end.");
+    page_figure(b, &d,
+                "The genes that change most surely one step away. The scale is for the neighbours: the cell itself may "
+                "lie beyond "
+                "its end.");
     draw_put(b, "</div>\n");
 }
 
 DRAW_API void page_effect_table(draw_buffer *b, const show_effects *e)
 {
     const char *group[32];
-    page_column column[] = {{"steps", 1, 0, 0}, {"gene", 2, 0, 0}, {"observed", 0, 4, 0}, {"sham", 0, 4, 0}, {"after", 0, 4, 0},
-                            {"change", 0, 3, 1}, {"effect", 0, 3, 1}, {"standard error", 0, 2, 0}, {"q", 0, 2, 0}};
+    page_column column[] = {{"steps", 1, 0, 0},  {"gene", 2, 0, 0},           {"observed", 0, 4, 0},
+                            {"sham", 0, 4, 0},   {"after", 0, 4, 0},          {"change", 0, 3, 1},
+                            {"effect", 0, 3, 1}, {"standard error", 0, 2, 0}, {"q", 0, 2, 0}};
     int h, n = 5;
     for (h = 0; h < 3; h++) column[2 + h].column = e->c_level[h];
     column[5].column = e->c_change;
@@ -1594,8 +1727,11 @@ DRAW_API void page_effect_table(draw_buffer *b, const show_effects *e)
     for (h = 5; h < 9; h++)
         if (column[h].column >= 0) column[n++] = column[h];
     for (h = 0; h < e->hops && h < 32; h++) group[h] = show_at(&e->t, e->first + h * e->genes, 1);
-    page_say(b, "<h2>All effects</h2>\n<p>Observed, sham, after and their change: %s. Effect and standard error: coordinates of the row, in "
-                "which the sampler works and the test is made.</p>\n", e->unit);
+    page_say(b,
+             "<h2>All effects</h2>\n<p>Observed, sham, after and their change: %s. Effect and standard error: "
+             "coordinates of the row, in "
+             "which the sampler works and the test is made.</p>\n",
+             e->unit);
     page_filters(b, "gene", group, h, "steps from the cell", 1);
     page_table(b, &e->t, e->first, e->genes * e->hops, column, n, 2, n - 1, 0);
 }
@@ -1605,12 +1741,16 @@ DRAW_API void page_perturb(draw_buffer *b, const page_source *p, const char *tit
 {
     show_effects e = show_read_effects(p->effects);
     page_open(b, title);
-    page_say(b, "<header><h1>%s</h1>\n<p class=\"soft\">What if: the tissue drawn twice on the same random numbers, with the intervention "
-                "and without it (the sham).</p></header>\n<h2>What was run</h2>\n<p><span class=\"k\">%s</span>.</p>\n", title, words);
+    page_say(b,
+             "<header><h1>%s</h1>\n<p class=\"soft\">What if: the tissue drawn twice on the same random numbers, with "
+             "the intervention "
+             "and without it (the sham).</p></header>\n<h2>What was run</h2>\n<p><span class=\"k\">%s</span>.</p>\n",
+             title, words);
     page_tissue(b, p);
     page_command(b, p);
     page_effect_cards(b, p);
-    page_maps(b, p, "Around the cell", "After minus sham, cell by cell, in the cells that may move; the changed cell is ringed.");
+    page_maps(b, p, "Around the cell",
+              "After minus sham, cell by cell, in the cells that may move; the changed cell is ringed.");
     if (e.genes) {
         page_effect_pictures(b, &e);
         page_effect_table(b, &e);
