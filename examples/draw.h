@@ -625,6 +625,20 @@ DRAW_API void draw_path(draw *d, const draw_plot *p, const draw_series *s)
     draw_put(&d->out, "\"/>\n");
 }
 
+/* A band between two curves, such as quartiles. */
+DRAW_API void draw_band(draw *d, const draw_plot *p, const double *x, const double *low, const double *high, int count,
+                        int colour)
+{
+    int i;
+    draw_put(&d->out, "<path class=\"f c%d\" opacity=\".18\" d=\"", colour % DRAW_COLOURS);
+    for (i = 0; i < 2 * count; i++) {
+        int k = i < count ? i : 2 * count - 1 - i;
+        draw_number(&d->out, i ? "L" : "M", draw_x(p, x[k]));
+        draw_number(&d->out, " ", draw_y(p, i < count ? low[k] : high[k]));
+    }
+    draw_put(&d->out, "z\"/>\n");
+}
+
 DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error, double errors)
 {
     double low = y - error * (errors > 0 ? errors : 1), top = draw_y(p, 2 * y - low), bottom = draw_y(p, p->y.log && low <= 0 ? p->y.least : low);
