@@ -17,7 +17,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo test quick house san warn bench recovery truth install uninstall clean
+.PHONY: all tool examples demo test quick house san warn bench pictures recovery truth install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -27,6 +27,8 @@ $(B):
 
 $(B)/%: examples/%.c $(HEADER) | $(B)
 	$(CC) $(CFLAGS) $(OPENMP) -I. $< -o $@ -lm
+
+$(B)/celcomen: examples/draw.h examples/report.h
 
 demo: tool
 	sh examples/demo.sh $(B)/celcomen
@@ -74,12 +76,18 @@ warn:
 
 bench: tool
 	sh bench/run.sh $(B)
-recovery: tool
+# The pictures of bench/ and the README, from the figures that are kept there.
+pictures: tool $(B)/pictures
+	$(B)/pictures bench
+	sh bench/demo_picture.sh $(B)/celcomen bench
+$(B)/pictures: bench/pictures.c examples/draw.h examples/report.h | $(B)
+	$(CC) $(CFLAGS) -std=c99 -Wall -Wextra -I. $< -o $@ -lm
+recovery: tool $(B)/pictures
 	sh bench/recovery.sh $(B)
 TRUTH := $(B)/truth_counts $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides
 $(TRUTH): $(B)/truth_%: bench/%.c bench/truth.h bench/bench.h bench/clock.h $(B)/impl_float.o
 	$(CC) $(CFLAGS) $(OPENMP) -std=gnu99 -Wall -Wextra -I. $< $(B)/impl_float.o -o $@ -lm
-truth: $(TRUTH)
+truth: $(TRUTH) $(B)/pictures
 	sh bench/truth.sh $(B)
 
 # Quoted, because a prefix may have a space in it; with modes, because a umask may hide files from others.

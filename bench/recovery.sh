@@ -9,6 +9,4 @@ echo 'int main(void){return 0;}' | $CC -fopenmp -x c - -o "$B/omp" 2> /dev/null 
 $CC -std=gnu99 -O2 $omp -I. bench/recovery.c -o "$B/recovery" -lm
 "$B/recovery" --data "${CELCOMEN_SHARED:-../shared}/data" --seeds "${2:-20}" > "$B/recovery.csv"
 cp "$B/recovery.csv" bench/recovery.csv
-if python3 -c 'import matplotlib' 2> /dev/null; then python3 bench/recovery_plot.py bench/recovery.csv bench/recovery.svg
-elif /usr/bin/python3 -c 'import matplotlib' 2> /dev/null; then /usr/bin/python3 bench/recovery_plot.py bench/recovery.csv bench/recovery.svg
-else echo "skipped: matplotlib not installed: no picture"; fi
+"$B/pictures" bench

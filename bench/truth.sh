@@ -15,7 +15,4 @@ done
 printf '\nIn all: %s met, %s missed\n' "$(grep -c '| met |$' "$B/truth.md")" "$(grep -c '| MISSED |$' "$B/truth.md")"
 [ -z "$quick" ] || exit 0
 cp "$B/truth.csv" "$B/truth.md" bench/
-for python in $PYTHON python3 /usr/bin/python3; do
-    if "$python" -c 'import matplotlib' 2> /dev/null; then exec "$python" bench/truth_plot.py bench/truth.csv bench; fi
-done
-echo "skipped: matplotlib not installed: no pictures"
+"$B/pictures" bench

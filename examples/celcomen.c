@@ -8,6 +8,7 @@
 #define _DARWIN_C_SOURCE
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
+#include "report.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -315,7 +316,7 @@ static struct {
     int64_t n_genes, side;
     double scale, share;
     /* all */
-    const char *out, *format;
+    const char *out, *format, *report, *length_unit;
     int64_t rows;
     uint64_t seed;
     int quiet, help;
@@ -339,7 +340,7 @@ typedef struct option {
 } option;
 
 /* Commands that read a slide, that read at least places, and that write a folder. */
-#define SLIDE "fit perturb score cells"
+#define SLIDE "fit perturb score cells draw"
 #define PLACED SLIDE " simulate logz"
 #define WRITERS "fit simulate perturb disentangle plant"
 #define EVERY PLACED " disentangle plant show compare"
@@ -463,6 +464,15 @@ static const option options[] = {
     {"intra0", "fit", FILE_NAME, &o.intra0, 0, 0, "FILE", NULL, "paper: the within-cell force to start from"},
     {"angles0", "simulate", FILE_NAME, &o.angles0, 0, 0, "FILE", NULL,
      "paper: angles (cells x genes-1) to start from"},
+    {"from", "draw", WORD, &o.model, 0, 0, "DIR", NULL, "a folder of results: of fit, perturb or simulate"},
+    {"gene", "draw", WORD, &o.gene, 0, 0, "NAME", "hops: the surest ones", "slide, effect, hops: the gene"},
+    {"intra", "draw", FILE_NAME, &o.intra, 0, 0, "FILE", NULL, "planted: the within-cell force that is known"},
+    {"inter", "draw", FILE_NAME, &o.inter, 0, 0, "FILE", NULL, "planted: the between-cell force that is known"},
+    {"length-unit", "fit perturb draw", WORD, &o.length_unit, 0, 0, "NAME", "units of the positions",
+     "what positions are in, such as um: for the scale bars of maps"},
+    {"report", "fit perturb", WORD, &o.report, 0, 0, "FILE.html", NULL,
+     "a page for the browser, complete in itself: what was run, how far to trust it, pictures, tables"},
+    {"out", "draw", WORD, &o.out, 0, 0, "FILE.svg", NULL, "the picture"},
     {"rows", "show cells", WHOLE, &o.rows, 1, 0, "N", "10", "how many rows to list"},
     {"seed", "fit simulate perturb disentangle logz plant", SEED, &o.seed, 0, 0, "N", "0",
      "of everything random, 64 bits"},
@@ -2410,6 +2420,197 @@ static fitted model_from_options(const char *command)
     return f;
 }
 
+/* ---- pictures and pages ---- */
+
+/* A file that is to be written outside the folder of results: refused before any work where it cannot be. */
+static void check_file(const char *option, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = !slash ? format_text(".") : format_text("%.*s", slash == path ? 1 : (int)(slash - path), path);
+    struct stat s;
+    if (!*path || (slash && !slash[1])) die(2, "--%s: '%s' is not a file name", option, path);
+    if (stat(folder, &s)) die(1, "%s: %s", folder, strerror(errno));
+    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) die(1, "%s: a folder, not a file", path);
+    if (access(folder, W_OK | X_OK)) die(1, "%s: %s", folder, strerror(errno));
+    free(folder);
+}
+static void check_page(void)
+{
+    if (o.report) check_file("report", o.report);
+}
+static void write_drawn(const char *path, draw_buffer *b)
+{
+    cel_error err;
+    if (b->failed) die(1, "out of memory");
+    must(cel_file_write(path, b->data, b->size, &err), path, &err);
+    free(b->data);
+    note("written to %s", path);
+}
+static void write_page(draw_buffer *page) { write_drawn(o.report, page); }
+
+/* The command line as a shell takes it. */
+static char *typed_again(void)
+{
+    text t = CEL_ZERO;
+    const char *c;
+    int k;
+    add(&t, "celcomen");
+    for (k = 1; k < command_line.count; k++) {
+        const char *word = command_line.word[k];
+        int plain = *word != 0;
+        for (c = word; *c; c++) plain = plain && (isalnum((unsigned char)*c) || strchr("_-+=.,:/@%", *c));
+        add(&t, plain ? " " : " '");
+        for (c = word; *c; c++) add(&t, *c == '\'' ? "'\\''" : "%c", *c);
+        add(&t, plain ? "" : "'");
+    }
+    return t.data;
+}
+
+/* What a slide is called: the folder of its file, or without one the file. */
+static char *slide_name(const char *path)
+{
+    const char *end = strrchr(path, '/'), *from;
+    if (!end || end == path) return format_text("%s", end ? end + 1 : path);
+    for (from = end; from > path && from[-1] != '/'; from--) continue;
+    if (*from == '.') return format_text("%s", end + 1);
+    return format_text("%.*s", (int)(end - from), from);
+}
+
+/* The cells of a tissue as a map has them. Without positions: no cells. */
+static show_map map_of(const tissue *t)
+{
+    show_map m = CEL_ZERO;
+    int64_t i;
+    double *x, *y;
+    int *slide = NULL;
+    m.unit = o.length_unit;
+    m.slides = t->slide ? (int)t->slides.count : 1;
+    m.slide_name = (const char *const *)t->slides.name;
+    if (!t->coords.data) return m;
+    m.cells = (int)t->coords.rows;
+    m.x = x = (double *)get((size_t)m.cells, sizeof(double));
+    m.y = y = (double *)get((size_t)m.cells, sizeof(double));
+    if (t->slide) m.slide = slide = (int *)get((size_t)m.cells, sizeof(int));
+    for (i = 0; i < m.cells; i++) {
+        x[i] = (double)t->coords.data[i * t->coords.stride];
+        y[i] = (double)t->coords.data[i * t->coords.stride + 1];
+        if (slide) slide[i] = t->slide[i];
+    }
+    return m;
+}
+
+/* A gene's expression in every cell, in words a reader knows: log-normalised, or as it was given. */
+static double *gene_values(const tissue *t, const fitted *f, int64_t gene, char **unit)
+{
+    const cel_scaling *s = &f->record.scaling;
+    int64_t i, k, cells = t->x.rows, n = t->x.cols, block = 1024;
+    double *v = (double *)get((size_t)cells, sizeof(double));
+    cel_mat values;
+    int given = s->kind == CEL_KIND_UNIT || !s->genes;
+    must(cel_mat_new(block, n, &values), "map", NULL);
+    for (i = 0; i < cells; i += block) {
+        int64_t rows = cells - i < block ? cells - i : block;
+        cel_mat part = cel_mat_block(values, 0, 0, rows, n), from = cel_mat_block(t->x, i, 0, rows, n);
+        if (given) part = from;
+        else must(cel_scaling_values(s, s->log ? CEL_UNIT_LOG : CEL_UNIT_GIVEN, from, t->cell + i, part), "map", NULL);
+        for (k = 0; k < rows; k++) v[i + k] = (double)part.data[k * part.stride + gene];
+        for (k = 0; k < rows; k++) /* a 0 that went there and back */
+            if (fabs(v[i + k]) < 1e-5) v[i + k] = 0;
+    }
+    cel_mat_free(&values);
+    *unit = given                           ? format_text("coordinate of the row")
+            : s->kind == CEL_KIND_COUNTS    ? format_text("log(1 + counts scaled to %g a cell)", s->target)
+            : s->kind == CEL_KIND_LOGNORM   ? format_text("log-normalised, as given")
+                                            : format_text("intensity");
+    return v;
+}
+
+static draw gene_map(const tissue *t, const fitted *f, int64_t gene, double width)
+{
+    draw d;
+    show_map m = map_of(t);
+    char *unit;
+    double *v = gene_values(t, f, gene, &unit);
+    draw_scale scale = f->record.scaling.kind == CEL_KIND_UNIT || !f->record.scaling.genes ? DRAW_SIGNED : DRAW_AMOUNT;
+    show_value_map(&d, width, &m, v, scale, t->genes.name[gene], unit);
+    free(v);
+    return d;
+}
+static draw type_map(const tissue *t, double width)
+{
+    draw d;
+    show_map m = map_of(t);
+    int *kind = (int *)get((size_t)m.cells, sizeof(int));
+    int64_t i;
+    for (i = 0; i < m.cells; i++) kind[i] = t->type[i];
+    show_kind_map(&d, width, &m, kind, (const char *const *)t->types.name, (int)t->types.count, "Types of cells");
+    return d;
+}
+
+/* The numbers of a .npy of any shape, or NULL. */
+static double *read_numbers(const char *path, int *count)
+{
+    cel_file file;
+    cel_npy a;
+    cel_real *x;
+    double *v = NULL;
+    int i;
+    *count = 0;
+    if (cel_file_open(path, 0, &file, NULL)) return NULL;
+    if (!cel_npy_parse(file.bytes, file.size, &a, NULL)) {
+        x = (cel_real *)get((size_t)a.count, sizeof(cel_real));
+        v = (double *)get((size_t)a.count, sizeof(double));
+        if (!cel_npy_to_real(&a, x, NULL)) *count = (int)a.count;
+        for (i = 0; i < *count; i++) v[i] = (double)x[i];
+        free(x);
+    }
+    cel_file_close(&file);
+    return v;
+}
+
+/* The page of a fit, from the tables that were just written; json: the report so far. */
+static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
+{
+    page_source p = CEL_ZERO;
+    draw_buffer b = CEL_ZERO;
+    draw map[5];
+    const char *caption[5];
+    show_forces forces;
+    int k, relation, wanted = 4;
+    char *title = format_text("Forces in %s", slide_name(t->file));
+    p.json = json;
+    p.command = typed_again();
+    p.pairs = read_text(in_folder(output.hidden, "pairs.csv"));
+    p.genes = read_text(in_folder(output.hidden, "genes.csv"));
+    p.map = map;
+    p.caption = caption;
+    forces = show_read_forces(p.pairs);
+    relation = forces.relations > 1;
+    if (t->type && t->coords.data) {
+        caption[p.maps] = "The types of the cells, with their numbers.";
+        map[p.maps++] = type_map(t, 440);
+    }
+    for (k = 0; k < forces.count && wanted > 0 && t->coords.data; k++) { /* genes of the surest pairs, each once */
+        const show_pair *pair = &forces.pair[k];
+        int end, j;
+        for (end = 0; end < 2 && pair->relation == relation && wanted > 0; end++) {
+            int64_t gene = find_name(&t->genes, forces.gene[end ? pair->b : pair->a]);
+            for (j = 0; j < k; j++)
+                if (forces.pair[j].relation == relation && (forces.pair[j].a == (end ? pair->b : pair->a) ||
+                                                            forces.pair[j].b == (end ? pair->b : pair->a))) break;
+            if (j < k || gene < 0) continue;
+            caption[p.maps] = format_text("%s in every cell%s.", t->genes.name[gene],
+                                          t->slide ? "; a tile a slide, all at one scale" : "");
+            map[p.maps++] = gene_map(t, f, gene, 440);
+            wanted--;
+        }
+    }
+    p.loss = read_numbers(in_folder(output.hidden, "losses.npy"), &p.losses);
+    page_fit(&b, &p, title);
+    show_forces_free(&forces);
+    return b;
+}
+
 /* ---- show ---- */
 
 /* A line on an array: its type, shape and range. x (count) receives its numbers, unless it is text; then 0. */
@@ -2769,6 +2970,15 @@ static cel_score_options score_options(const tissue *t, const fitted *f, const i
     return s;
 }
 
+/* A kind of share of the genes' held-out variance, mean over genes. */
+static double mean_share(const cel_score_report *done, int64_t kind)
+{
+    double sum = 0;
+    int64_t g, n = done->share.cols;
+    for (g = 0; g < n; g++) sum += (double)done->share.data[kind * done->share.stride + g] / (double)n;
+    return sum;
+}
+
 static void report_score(const cel_score_options *s, const cel_score_report *done, text *report)
 {
     int64_t k;
@@ -2785,6 +2995,9 @@ static void report_score(const cel_score_options *s, const cel_score_report *don
     if (done->share.data)
         NUMBERS(report, "log_residual_own_genes log_residual_same_gene log_residual_all_genes", done->log_residual[0],
                 done->log_residual[1], done->log_residual[2]);
+    if (done->share.data)
+        NUMBERS(report, "share_own_genes share_same_gene_next_door share_other_genes_next_door", mean_share(done, 0),
+                mean_share(done, 1), mean_share(done, 2));
     NUMBERS(report, "groups", (double)done->groups);
 }
 
@@ -2979,7 +3192,9 @@ static void command_fit(void)
     text report;
     int64_t k, *calls = NULL, count;
     int form = choice("method");
+    draw_buffer page = CEL_ZERO;
     check_output("fit");
+    check_page();
     f.paper = form == 5;
     if (f.paper) no_effect(SCORE_FIT, "with --method paper");
     else no_effect(PUBLISHED_FIT, "without --method paper");
@@ -3013,7 +3228,9 @@ static void command_fit(void)
     write_pairs(&f);
     write_genes(&f, &done);
     write_cells(&t);
+    page = o.report ? fit_page(&t, &f, report.data) : page;
     finish_output(&report);
+    if (o.report) write_page(&page);
     if (done.share.data) print_next_door(&f, &done);
     for (k = 0; k < r.count && k < 6; k++) print_relation(&f, &done, calls, k);
     if (k < r.count) printf("\n.. and %lld relations more in pairs.csv\n", (long long)(r.count - k));
@@ -3667,11 +3884,79 @@ static void write_effects(const counterfactual *c)
     close_out(out);
 }
 
+/* The effect on a gene, cell by cell, in the cells that may move: in the last unit, or in coordinates of the row. */
+static draw effect_map(const counterfactual *c, int64_t gene, double width)
+{
+    const cel_perturb *plan = &c->plan;
+    const unit_values *u = c->units ? &c->unit[c->units - 1] : NULL;
+    show_map m = CEL_ZERO;
+    int64_t i, n = c->f.record.model.genes;
+    double *x = (double *)get((size_t)plan->cells, sizeof(double));
+    double *y = (double *)get((size_t)plan->cells, sizeof(double));
+    double *v = (double *)get((size_t)plan->cells, sizeof(double));
+    unsigned char *ring = (unsigned char *)get((size_t)plan->cells, 1);
+    char *title = format_text("%s, after \xE2\x88\x92 sham", c->t.genes.name[gene]);
+    draw d;
+    for (i = 0; i < plan->cells; i++) {
+        const cel_real *sham = u ? u->value[SHAM].data : c->effect.sham.data;
+        const cel_real *after = u ? u->value[AFTER].data : c->effect.after.data;
+        if (!plan->present[0][i] || !plan->present[1][i]) continue;
+        x[m.cells] = (double)plan->coords.data[i * plan->coords.stride];
+        y[m.cells] = (double)plan->coords.data[i * plan->coords.stride + 1];
+        v[m.cells] = (double)after[i * n + gene] - (double)sham[i * n + gene];
+        ring[m.cells++] = plan->hop[i] == 0;
+    }
+    m.x = x;
+    m.y = y;
+    m.slides = 1;
+    m.ring = ring;
+    m.unit = o.length_unit;
+    show_value_map(&d, width, &m, v, DRAW_SIGNED, title, u ? u->name : "coordinate of the row");
+    free(x);
+    free(y);
+    free(v);
+    free(ring);
+    return d;
+}
+
+/* The page of a counterfactual, from the tables that were just written; json: the report so far. */
+static draw_buffer perturb_page(const counterfactual *c, const char *json)
+{
+    page_source p = CEL_ZERO;
+    draw_buffer b = CEL_ZERO;
+    draw map[4];
+    const char *caption[4];
+    show_effects e;
+    int order[4], n, k;
+    char *title;
+    p.json = json;
+    p.command = typed_again();
+    p.effects = read_text(in_folder(output.hidden, "effects.csv"));
+    p.map = map;
+    p.caption = caption;
+    e = show_read_effects(p.effects);
+    n = e.genes ? show_changed(&e, 4, order) : 0;
+    for (k = 0; k < n && c->plan.coords.data; k++) {
+        int64_t gene = find_name(&c->t.genes, show_effect_gene(&e, order[k]));
+        if (gene < 0) continue;
+        caption[p.maps] = format_text("The effect on %s in every cell that may move. Cells that were changed are "
+                                      "ringed.", c->t.genes.name[gene]);
+        map[p.maps++] = effect_map(c, gene, 440);
+    }
+    if (o.interventions) title = format_text("Interventions of %s in %s", o.interventions, slide_name(c->t.file));
+    else if (o.fold > 0) title = format_text("%s at %g times its level in cell %s", o.gene, o.fold, o.cell);
+    else title = format_text("%s held at %g in cell %s", o.gene, o.value, o.cell);
+    page_perturb(&b, &p, title, format_text("%s, in %s", title, slide_name(c->t.file)));
+    show_table_free(&e.t);
+    return b;
+}
+
 static void write_perturb(const counterfactual *c)
 {
     const cel_effect *e = &c->effect;
     cel_mat x = c->t.x, full, observed;
     text report = report_head("perturb");
+    draw_buffer page = CEL_ZERO;
     report_tissue(&report, &c->t, &c->f);
     json_text(&report, "method", chosen("method"));
     json_text(&report, "model", o.model);
@@ -3689,7 +3974,9 @@ static void write_perturb(const counterfactual *c)
     write_rows("after.npy", full, &c->t, &c->t.genes);
     write_effects(c);
     write_cells(&c->t);
+    page = o.report ? perturb_page(c, report.data) : page;
     finish_output(&report);
+    if (o.report) write_page(&page);
 }
 
 /* The five genes that change most in each group: what was observed, both arms, and their difference with its error. */
@@ -3737,6 +4024,7 @@ static void command_perturb(void)
     int k;
     need(o.model, "perturb", "--model DIR");
     check_output("perturb");
+    check_page();
     c.method = (cel_method)choice("method");
     no_effect(without[c.method], format_text("with --method %s", chosen("method")));
     if (o.within == 0) die(2, "--within is at least 1, or -1 to hold no cell");
@@ -4142,6 +4430,273 @@ static void command_compare(void)
     }
 }
 
+/* ---- draw ---- */
+
+/* A table of the folder --from; its absence is said with what writes it. */
+static char *result_text(const char *name, const char *by)
+{
+    char *s;
+    need(o.model, format_text("draw %s", o.file[0]), "--from DIR");
+    s = read_text(in_folder(o.model, name));
+    if (!s) die(1, "%s: no %s in it: not a folder that %s wrote", o.model, name, by);
+    return s;
+}
+static void draw_slide(draw *d)
+{
+    fitted f = CEL_ZERO;
+    tissue t;
+    int64_t gene;
+    one_of("gene types");
+    if (o.types) {
+        t = bare_tissue("draw", -1, NULL);
+        *d = type_map(&t, 720);
+        return;
+    }
+    need(o.gene, "draw slide", "--gene NAME, or --types FILE");
+    need(o.coords, "draw slide", "--coords FILE");
+    t = load_tissue("draw", &f, 0);
+    gene = find_name(&t.genes, o.gene);
+    if (gene < 0) die(1, "%s: no gene '%s'%s", t.file, o.gene, did_you_mean(&t.genes, o.gene));
+    *d = gene_map(&t, &f, gene, 720);
+}
+
+/* Relations side by side, at most four: matrices, or the strongest pairs. */
+static void draw_forces(draw *d, int strongest)
+{
+    show_forces f = show_read_forces(result_text("pairs.csv", "fit"));
+    int *order = (int *)get((size_t)f.genes + 1, sizeof(int)), count, r, beyond;
+    int shown = f.relations < 4 ? f.relations : 4;
+    double wide = strongest ? 440 : 640, high = 0;
+    if (!f.count) die(1, "%s: pairs.csv is not as fit writes it", o.model);
+    count = show_order(&f, 300, order);
+    draw_begin(d, wide * shown, 0, strongest ? "The strongest pairs" : "Forces between genes",
+               strongest ? "Pairs of genes, the surest first, with two standard errors."
+                         : "A matrix a relation, genes clustered; blue is negative, orange positive.");
+    for (r = 0; r < shown; r++) {
+        const double *v = f.value + (long)r * f.genes * f.genes;
+        double x = wide * r, most = show_end(v, (long)f.genes * f.genes, &beyond), h = 710;
+        char *title = format_text("%s %s", strongest ? "Strongest pairs" : "Forces", show_relation(f.relation[r]));
+        draw_text(d, x + 20, 24, 14, 's', "b", title);
+        if (strongest) h = 42 + show_strongest(d, x + 12, 38, 420, &f, r, 24);
+        else show_matrix(d, x + 20, 120, 520, &f, r, order, count, most, beyond);
+        high = fmax(high, h);
+        free(title);
+    }
+    d->height = high;
+    show_forces_free(&f);
+    free(order);
+}
+
+static void draw_shares(draw *d)
+{
+    show_table genes = show_parse(result_text("genes.csv", "fit"));
+    if (genes.rows < 2) die(1, "%s: its fit has no shares of variance", o.model);
+    draw_begin(d, 560, 0, "Shares of variance",
+               "A bar a gene: what its cell's other genes, the same gene next door and other genes next door explain.");
+    draw_text(d, 16, 24, 14, 's', "b", "Shares of each gene's variance");
+    d->height = 42 + show_shares(d, 16, 38, 532, &genes, 40);
+}
+
+static void draw_curve_of(draw *d)
+{
+    page_source p = CEL_ZERO;
+    p.json = result_text("report.json", "fit");
+    p.loss = read_numbers(in_folder(o.model, "losses.npy"), &p.losses);
+    if (!page_curve(d, &p)) die(1, "%s: its fit has no curve: the ridge was given", o.model);
+}
+
+/* The planted forces of --intra and --inter against those of the folder. */
+static void draw_planted(draw *d)
+{
+    show_forces f = show_read_forces(result_text("pairs.csv", "fit"));
+    const char *file[2];
+    int k, i;
+    file[0] = o.intra;
+    file[1] = o.inter;
+    if (!o.intra && !o.inter) die(2, "draw planted needs --intra FILE or --inter FILE");
+    draw_begin(d, 440 * ((o.intra != NULL) + (o.inter != NULL)), 440, "Planted and fitted forces",
+               "A point a pair of genes: the force that was planted and the fitted one, with a standard error.");
+    for (k = 0; k < 2; k++) {
+        double *x = (double *)get((size_t)f.count, sizeof(double)), *y = (double *)get((size_t)f.count, sizeof(double));
+        double *e = (double *)get((size_t)f.count, sizeof(double)), left = k && o.intra ? 440 : 0;
+        const char **label = (const char **)get((size_t)f.count, sizeof(char *));
+        draw_series s = CEL_ZERO;
+        tissue t = CEL_ZERO;
+        cel_mat truth;
+        names genes = {0};
+        char *words;
+        if (!file[k]) continue;
+        t.x = truth = read_force(file[k], 0);
+        t.rows = truth.rows;
+        t.file = file[k];
+        genes = read_genes(&t, genes);
+        for (i = 0; i < f.count; i++) {
+            const show_pair *p = &f.pair[i];
+            int64_t a = find_name(&genes, f.gene[p->a]), b = find_name(&genes, f.gene[p->b]);
+            if (p->relation != k || a < 0 || b < 0) continue;
+            x[s.count] = (double)truth.data[a * truth.stride + b];
+            y[s.count] = show_value(&f.pairs, p->row, f.c_test);
+            e[s.count] = show_value(&f.pairs, p->row, f.c_se);
+            label[s.count++] = format_text("%s, %s", f.gene[p->a], f.gene[p->b]);
+        }
+        if (s.count < 2) die(1, "%s: its genes are not those of %s (--genes FILE names them)", file[k], o.model);
+        s.name = "pairs";
+        s.x = x;
+        s.y = y;
+        s.error = f.errors ? e : NULL;
+        s.label = label;
+        s.kind = DRAW_POINTS;
+        draw_text(d, left + 16, 24, 14, 's', "b", format_text("Forces %s", k ? "between neighbours" : "within cells"));
+        words = format_text("Pearson %.3f over %d pairs%s", correlate(x, y, s.count, NULL), s.count,
+                            f.errors ? "; bars: a standard error" : "");
+        draw_text(d, left + 16, 43, 12, 's', "soft", words);
+        show_planted(d, left + 8, 56, 424, 376, &s, f.partial ? "fitted partial correlation" : "fitted force",
+                     !f.partial);
+    }
+}
+
+/* Genes by steps from the intervention: the named one, or the four that change most surely. */
+static void draw_hops(draw *d)
+{
+    show_effects e = show_read_effects(result_text("effects.csv", "perturb"));
+    int order[4], n = 0, k;
+    if (!e.genes) die(1, "%s: effects.csv has no effects by hop", o.model);
+    if (o.gene) {
+        for (k = 0; k < e.genes && !n; k++)
+            if (strcmp(show_effect_gene(&e, k), o.gene) == 0) order[n++] = k;
+        if (!n) die(1, "%s: no gene '%s' in effects.csv", o.model, o.gene);
+    } else {
+        n = show_changed(&e, 4, order);
+    }
+    draw_begin(d, n > 1 ? 880 : 440, n > 2 ? 920 : 460, "Effects by steps from the intervention",
+               "Observed, sham and after, and the effect (after minus sham) with two standard errors.");
+    for (k = 0; k < n; k++) {
+        double x = 440 * (k % 2), y = 460 * (k / 2);
+        draw_text(d, x + 12, y + 24, 14, 's', "b", show_effect_gene(&e, order[k]));
+        show_hops(d, x + 8, y + 36, 424, 416, &e, order[k]);
+    }
+}
+static void draw_ripple(draw *d)
+{
+    show_effects e = show_read_effects(result_text("effects.csv", "perturb"));
+    int order[30], n = e.genes ? show_changed(&e, 30, order) : 0;
+    if (!n) die(1, "%s: effects.csv has no effects by hop", o.model);
+    draw_begin(d, 480, 0, "Effects by gene and steps",
+               "The genes that change most surely, by steps from the intervention.");
+    draw_text(d, 12, 24, 14, 's', "b", "The ripple");
+    d->height = 38 + show_ripple(d, 12, 38, 456, &e, order, n);
+}
+
+/* The effect on a gene where the cells are: after.npy minus sham.npy of the folder. */
+static void draw_effect(draw *d)
+{
+    show_effects e = show_read_effects(result_text("effects.csv", "perturb"));
+    show_table cells = show_parse(result_text("cells.csv", "perturb"));
+    tissue t = bare_tissue("draw", -1, NULL);
+    show_map all = map_of(&t), m = all;
+    cel_mat sham = read_matrix(in_folder(o.model, "sham.npy")), after = read_matrix(in_folder(o.model, "after.npy"));
+    int gene, row = show_column(&cells, "row"), input_row = show_column(&cells, "input_row"), i;
+    double *x, *y, *v, least[2] = {HUGE_VAL, HUGE_VAL}, most[2] = {-HUGE_VAL, -HUGE_VAL}, margin;
+    need(o.gene, "draw effect", "--gene NAME");
+    for (gene = 0; gene < e.genes && strcmp(show_effect_gene(&e, gene), o.gene); gene++) continue;
+    if (gene == e.genes) die(1, "%s: no gene '%s' in effects.csv", o.model, o.gene);
+    x = (double *)get((size_t)all.cells, sizeof(double));
+    y = (double *)get((size_t)all.cells, sizeof(double));
+    v = (double *)get((size_t)all.cells, sizeof(double));
+    for (i = 1, m.cells = 0; i < cells.rows; i++) {
+        double at = show_value(&cells, i, row), from = show_value(&cells, i, input_row);
+        if (!(at >= 0 && at < (double)sham.rows && from >= 0 && from < all.cells)) continue;
+        x[m.cells] = all.x[(int)from];
+        y[m.cells] = all.y[(int)from];
+        v[m.cells] = (double)after.data[(int64_t)at * after.stride + gene];
+        v[m.cells] -= (double)sham.data[(int64_t)at * sham.stride + gene];
+        if (fabs(v[m.cells]) > 0) {
+            least[0] = fmin(least[0], x[m.cells]), most[0] = fmax(most[0], x[m.cells]);
+            least[1] = fmin(least[1], y[m.cells]), most[1] = fmax(most[1], y[m.cells]);
+        }
+        m.cells++;
+    }
+    margin = 0.15 * fmax(most[0] - least[0], most[1] - least[1]);
+    for (i = 0, all.cells = m.cells, m.cells = 0; i < all.cells; i++) { /* where something moves, and around it */
+        if (x[i] < least[0] - margin || x[i] > most[0] + margin) continue;
+        if (y[i] < least[1] - margin || y[i] > most[1] + margin) continue;
+        x[m.cells] = x[i];
+        y[m.cells] = y[i];
+        v[m.cells++] = v[i];
+    }
+    m.x = x;
+    m.y = y;
+    m.slide = NULL;
+    m.slides = 1;
+    if (!m.cells) die(1, "%s: no effect on %s anywhere", o.model, o.gene);
+    show_value_map(d, 560, &m, v, DRAW_SIGNED, format_text("%s, after \xE2\x88\x92 sham", o.gene),
+                   "coordinate of the row");
+}
+
+/* Energy by sweep, and its autocorrelation. */
+static void draw_sampler(draw *d)
+{
+    char *json = result_text("report.json", "simulate");
+    int count = 0, lags;
+    double *energy = read_numbers(in_folder(o.model, "energy.npy"), &count), *correlation;
+    double cells = show_number(json, "cells");
+    draw_series s = CEL_ZERO;
+    int i;
+    if (!energy || count < 4) die(1, "%s: no energy.npy in it: not a folder that simulate wrote", o.model);
+    for (i = 0; i < count; i++) energy[i] /= cells;
+    lags = count / 4 < 100 ? count / 4 : 100;
+    correlation = (double *)get((size_t)lags, sizeof(double));
+    show_autocorrelation(energy, count, correlation, lags);
+    draw_begin(d, 880, 350, "Health of the sampler", "Energy by sweep, and how soon it forgets.");
+    draw_text(d, 16, 24, 14, 's', "b", "Energy by sweep");
+    draw_text(d, 456, 24, 14, 's', "b", "How soon it forgets");
+    draw_text(d, 16, 43, 12, 's', "soft",
+              format_text("acceptance %.2f, effective sample size %.0f, split R-hat %.3f",
+                          show_number(json, "acceptance"), show_number(json, "effective_sample_size"),
+                          show_number(json, "split_rhat")));
+    s.y = energy;
+    s.count = count;
+    s.kind = DRAW_LINE;
+    show_curve(d, 8, 56, 424, 286, &s, "sweep", "energy H a cell", 0, -1);
+    s.y = correlation;
+    s.count = lags;
+    show_curve(d, 448, 56, 424, 286, &s, "lag, sweeps", "autocorrelation", 0, -1);
+}
+
+static void command_draw(void)
+{
+    static const char *const what[] = {"slide", "effect", "forces", "pairs", "shares", "curve", "planted", "hops",
+                                       "ripple", "sampler"};
+    draw d;
+    draw_buffer b = CEL_ZERO;
+    guess g = CEL_ZERO;
+    int k, i, n = (int)(sizeof what / sizeof what[0]);
+    if (!o.files) die(2, "draw needs one of: slide effect forces pairs shares curve planted hops ripple sampler");
+    for (k = 0; k < n && strcmp(what[k], o.file[0]); k++) continue;
+    g.wanted = o.file[0];
+    for (i = 0; i < n; i++) offer(&g, what[i]);
+    if (k == n) die(2, "there is no picture '%s'%s", o.file[0], suggestion(&g, ""));
+    need(o.out, format_text("draw %s", what[k]), "--out FILE.svg");
+    check_file("out", o.out);
+    no_effect("k radius decay edges allow-isolated", "on a picture");
+    if (k > 0)
+        no_effect("counts expression kind total centre-by target-sum genes-are types slides", "but on draw slide");
+    if (k > 1) no_effect("coords", "but on draw slide and draw effect");
+    if (k != 6) no_effect("intra inter", "but on draw planted");
+    if (k == 0) draw_slide(&d);
+    if (k == 1) draw_effect(&d);
+    if (k == 2 || k == 3) draw_forces(&d, k == 3);
+    if (k == 4) draw_shares(&d);
+    if (k == 5) draw_curve_of(&d);
+    if (k == 6) draw_planted(&d);
+    if (k == 7) draw_hops(&d);
+    if (k == 8) draw_ripple(&d);
+    if (k == 9) draw_sampler(&d);
+    draw_write(&d, 0, &b);
+    draw_free(&d);
+    write_drawn(o.out, &b);
+}
+
 /* ---- the commands ---- */
 
 static const verb commands[] = {
@@ -4168,6 +4723,8 @@ static const verb commands[] = {
      command_show},
     {"compare", NULL, "forces beside one another, files or folders: the strongest pairs, and agreement off the diagonal",
      "celcomen compare truth model", "TRUTH FITTED ..", 20, command_compare},
+    {"draw", NULL, "a picture (SVG): slide effect forces pairs shares curve planted hops ripple sampler",
+     "celcomen draw forces --from model --out forces.svg", "WHAT", 1, command_draw},
 };
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 

@@ -144,7 +144,7 @@ DRAW_API unsigned draw_colour(draw_scale scale, int level, int dark)
          0x332288, 0x44AA99, 0x999933, 0xAA4499, 0x661100, 0x6699CC, 0x117733, 0xAA8866},
         {0x4AA8E0, 0xFF8A4C, 0x2CC79A, 0xE39AC3, 0x8CD0F7, 0xF5BE4B, 0xA5A5A5, 0xD0709F,
          0x9D94F0, 0x7AD6C6, 0xC8C86A, 0xDC8CD0, 0xC97B5E, 0x9FC0E8, 0x5FBF7C, 0xCDB090}};
-    static const unsigned amount[2][5] = {{0xF4F1DE, 0xC3DFBD, 0x5FB3B3, 0x2470A0, 0x0E2C64},
+    static const unsigned amount[2][5] = {{0xE9E3C4, 0xBBDCB6, 0x5FB3B3, 0x2470A0, 0x0E2C64},
                                           {0x262D36, 0x17506F, 0x1F8296, 0x6CC5A6, 0xF2F5BE}};
     static const unsigned both[2][5] = {{0x1B2F7A, 0x7C9BD6, 0xF3F3F1, 0xF2B27C, 0xC65102},
                                         {0xA9C8FF, 0x4A6FB5, 0x2A2E35, 0xA8622A, 0xFFB469}};
@@ -181,12 +181,12 @@ DRAW_API void draw_style(draw_buffer *b)
     draw_put(b, ".d{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;color:#1c1f24}.d text{fill:currentColor}"
                 ".d .soft{color:#595f69}.d .f{fill:currentColor}.d .l{fill:none;stroke:currentColor}"
                 ".d .dots{fill:none;stroke:currentColor;stroke-linecap:round}.d .axis{fill:none;stroke:#6b717b}"
-                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .cut{fill:none;stroke:#fff;pointer-events:none}.d .panel{fill:#f7f7f5}"
+                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .cut{fill:none;stroke:#fff;pointer-events:none}.d .rim{stroke:#b9bec6}.d .panel{fill:#f7f7f5}"
                 ".d .night{display:none}.d .b{font-weight:bold}.d image{image-rendering:pixelated}");
     for (dark = 0; dark < 2; dark++) {
         if (dark)
             draw_put(b, "@media screen and (prefers-color-scheme:dark){.d{color:#e6e8eb}.d .soft{color:#a4abb6}"
-                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}.d .cut{stroke:#15181c}"
+                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}.d .cut{stroke:#15181c}.d .rim{stroke:#4a515b}"
                         ".d .panel{fill:#1c2026}.d .night{display:inline}.d .day{display:none}");
         for (s = 0; s < 3; s++)
             for (k = 0; k < (s ? DRAW_LEVELS : DRAW_COLOURS); k++)
@@ -331,6 +331,20 @@ DRAW_API double draw_width(const char *text, double size)
         sum += c >= 32 && c < 127 ? width[c - 32] : 722;
     }
     return sum * size / 1000;
+}
+
+/* A text cut short with three dots where it is wider than `room` pixels; short_text has 256 bytes. */
+DRAW_API const char *draw_cut(const char *text, double size, double room, char *short_text)
+{
+    size_t n = strlen(text);
+    if (draw_width(text, size) <= room && n < 250) return text;
+    for (n = n < 250 ? n : 250; n; n--) {
+        if ((text[n] & 0xC0) == 0x80) continue; /* inside a letter */
+        memcpy(short_text, text, n);
+        memcpy(short_text + n, "..", 3);
+        if (draw_width(short_text, size) <= room) return short_text;
+    }
+    return "..";
 }
 
 /* anchor: 's' x is the start, 'm' the middle, 'e' the end. y is the base line. turn: degrees clockwise about (x, y). */
@@ -587,6 +601,7 @@ typedef struct draw_series {
     const double *x, *y, *error; /* x NULL: 0, 1, ..; error (one standard error) NULL: none */
     const char *const *label;    /* what each point is called when pointed at; NULL: numbers only */
     int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS */
+    double errors;               /* how many errors long the bars are to each side; 0: one */
 } draw_series;
 
 /* The line of a series; broken where a value is missing (NaN). */
@@ -610,9 +625,23 @@ DRAW_API void draw_path(draw *d, const draw_plot *p, const draw_series *s)
     draw_put(&d->out, "\"/>\n");
 }
 
-DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error)
+/* A band between two curves, such as quartiles. */
+DRAW_API void draw_band(draw *d, const draw_plot *p, const double *x, const double *low, const double *high, int count,
+                        int colour)
 {
-    double low = y - error, top = draw_y(p, y + error), bottom = draw_y(p, p->y.log && low <= 0 ? p->y.least : low);
+    int i;
+    draw_put(&d->out, "<path class=\"f c%d\" opacity=\".18\" d=\"", colour % DRAW_COLOURS);
+    for (i = 0; i < 2 * count; i++) {
+        int k = i < count ? i : 2 * count - 1 - i;
+        draw_number(&d->out, i ? "L" : "M", draw_x(p, x[k]));
+        draw_number(&d->out, " ", draw_y(p, i < count ? low[k] : high[k]));
+    }
+    draw_put(&d->out, "z\"/>\n");
+}
+
+DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error, double errors)
+{
+    double low = y - error * (errors > 0 ? errors : 1), top = draw_y(p, 2 * y - low), bottom = draw_y(p, p->y.log && low <= 0 ? p->y.least : low);
     draw_put(&d->out, "<path class=\"l\" stroke-width=\"1\" d=\"");
     draw_number(&d->out, "M", x - 3);
     draw_number(&d->out, " ", top);
@@ -642,7 +671,7 @@ DRAW_API void draw_curve(draw *d, const draw_plot *p, const draw_series *s)
     draw_put(&d->out, "<g class=\"c%d\">\n", s->colour % DRAW_COLOURS);
     for (i = 0; i < s->count && s->error; i++)
         if (isfinite(s->y[i]) && isfinite(s->error[i]))
-            draw_whisker(d, p, draw_x(p, s->x ? s->x[i] : i), s->y[i], s->error[i]);
+            draw_whisker(d, p, draw_x(p, s->x ? s->x[i] : i), s->y[i], s->error[i], s->errors);
     draw_put(&d->out, "</g>\n");
     for (i = 0; i < s->count; i++) {
         double x = draw_x(p, s->x ? s->x[i] : i);
@@ -666,7 +695,8 @@ DRAW_API void draw_bars(draw *d, const draw_plot *p, const draw_series *s, int s
             draw_says(&s[k], i, says, sizeof says);
             snprintf(classes, sizeof classes, "f c%d", s[k].colour % DRAW_COLOURS);
             draw_rect(d, x, y < zero ? y : zero, wide - 1, fabs(y - zero), classes, says);
-            if (s[k].error && isfinite(s[k].error[i])) draw_whisker(d, p, x + wide / 2, s[k].y[i], s[k].error[i]);
+            if (s[k].error && isfinite(s[k].error[i]))
+                draw_whisker(d, p, x + wide / 2, s[k].y[i], s[k].error[i], s[k].errors);
         }
     draw_line(d, p->left, zero, p->left + p->width, zero, "axis");
 }
@@ -871,32 +901,31 @@ DRAW_API void draw_image(draw *d, const double *box, const unsigned char *pixel,
 DRAW_API void draw_scale_bar(draw *d, double x, double y, double width, draw_scale scale, double most,
                              const char *label, int beyond)
 {
-    char s[48], classes[24];
-    double at[24], step;
-    draw_axis a = {NULL, NULL, 0, 0, 0, 1};
-    int k, n;
-    a.least = scale == DRAW_SIGNED ? -most : 0;
-    a.most = most > 0 ? most : 1;
+    char s[48], classes[24], number[40];
+    int k, ticks = scale == DRAW_SIGNED ? 5 : 3;
     draw_text(d, x, y + 10, 12, 's', "soft", label);
     for (k = 0; k < DRAW_LEVELS; k++) {
         snprintf(classes, sizeof classes, "f %c%d", draw_letter(scale), k);
         draw_rect(d, x + width * k / DRAW_LEVELS, y + 17, width / DRAW_LEVELS + 0.4, 11, classes, NULL);
     }
-    n = draw_ticks(&a, width, 1, at, &step);
-    for (k = 0; k < n; k++) {
-        char number[40];
-        double where = x + width * draw_share(&a, at[k]);
-        int last = beyond && k == n - 1 && fabs(at[k] - a.most) < 1e-9 * step;
-        int first = beyond && scale == DRAW_SIGNED && k == 0 && fabs(at[k] - a.least) < 1e-9 * step;
-        draw_tick_text(at[k], step, number, sizeof number);
-        snprintf(s, sizeof s, "%s%s", last ? "\xE2\x89\xA5" : first ? "\xE2\x89\xA4" : "", number);
+    for (k = 0; k < ticks; k++) {
+        double share = (double)k / (ticks - 1), where = x + width * share;
+        const char *sign = !beyond ? "" : k == ticks - 1 ? "\xE2\x89\xA5" : scale == DRAW_SIGNED && !k ? "\xE2\x89\xA4" : "";
+        draw_tick_text(scale == DRAW_SIGNED ? most * (2 * share - 1) : most * share, 0, number, sizeof number);
+        snprintf(s, sizeof s, "%s%s", sign, number);
         draw_line(d, where, y + 28, where, y + 32, "axis");
-        draw_text(d, where, y + 43, 11, 'm', "", s);
+        draw_text(d, where, y + 43, 11, k ? 'm' : 's', "", s);
     }
 }
 
-/* A number of the form 1, 2 or 5 times a power of ten, not below v: a scale's end. */
-DRAW_API double draw_round_up(double v) { return v > 0 && isfinite(v) ? draw_step(v, 1) : 1; }
+/* A number of few digits, not far above v: a scale's end. */
+DRAW_API double draw_round_up(double v)
+{
+    double step;
+    if (!(v > 0) || !isfinite(v)) return 1;
+    step = draw_step(v, 5);
+    return step * ceil(v / step - 1e-9);
+}
 
 typedef struct draw_heat {
     double left, top, width, height;
@@ -986,7 +1015,7 @@ typedef struct draw_labels {
     int turned, count;
     const char *const *name;
     const double *weight;
-    const unsigned char *bold; /* NULL: none */
+    double room; /* for a name, in pixels, beyond which it is cut; 0: 80 */
 } draw_labels;
 
 DRAW_API int draw_falling(const void *a, const void *b)
@@ -1022,6 +1051,8 @@ DRAW_API void draw_label_many(draw *d, const draw_labels *l)
     double step = l->length / l->count, size = step >= 7.2 ? (step > 13 ? 12 : 0.92 * step) : 8, gap = 9;
     double *want = (double *)malloc(sizeof(double) * 2 * (size_t)l->count), *place = want + l->count;
     unsigned char *keep = (unsigned char *)malloc((size_t)l->count);
+    const char *name;
+    char cut[256];
     int all = step >= 7.2, room = all ? l->count : (int)(l->length / gap), i, n = 0;
     if (!want || !keep) {
         d->out.failed = 1;
@@ -1038,6 +1069,7 @@ DRAW_API void draw_label_many(draw *d, const draw_labels *l)
     for (i = 0, n = 0; i < l->count; i++) {
         double far = all ? 4 : 20, x = l->x + far, y = l->y - far;
         if (!keep[i]) continue;
+        name = draw_cut(l->name[i], size, (l->room > 0 ? l->room : 80) - far, cut);
         if (l->turned) x = l->x + place[n];
         else y = l->y + place[n];
         if (!all && l->turned) {
@@ -1053,8 +1085,8 @@ DRAW_API void draw_label_many(draw *d, const draw_labels *l)
             draw_number(&d->out, " ", l->y + place[n]);
             draw_put(&d->out, "h4\"/>\n");
         }
-        if (l->turned) draw_turned(d, x + 0.36 * size, y, -90, size, 's', l->bold && l->bold[i] ? "b" : "", l->name[i]);
-        else draw_text(d, x, y + 0.36 * size, size, 's', l->bold && l->bold[i] ? "b" : "", l->name[i]);
+        if (l->turned) draw_turned(d, x + 0.36 * size, y, -90, size, 's', "", name);
+        else draw_text(d, x, y + 0.36 * size, size, 's', "", name);
         n++;
     }
     free(want);

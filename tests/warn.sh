@@ -8,6 +8,7 @@ set -u
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 printf '#define CELCOMEN_IMPLEMENTATION\n#include "celcomen.h"\n' > "$tmp/w.c"
+printf '#include "examples/report.h"\nint main(void) { return 0; }\n' > "$tmp/draw.c" # and with it examples/draw.h
 awk -f tests/embed/zero.awk celcomen.h > "$tmp/zero.c"
 passed=0 failed=0 skipped=0
 skip() { echo "  skipped: $*"; skipped=$((skipped + 1)); }
@@ -40,6 +41,8 @@ int main(void) { return omp_get_max_threads() < 1; }' -fopenmp || { skip "$cc ha
         if runs '#include <cblas.h>' -E; then try $cc -std=c99 $quick $WARN -DCELCOMEN_CBLAS $real "$tmp/w.c"
         else skip "cblas.h not installed"; fi
     done
+    try $cc -std=c99 $quick $WARN "$tmp/draw.c"
+    try $cxx -x c++ -std=c++11 $quick $WARN "$tmp/draw.c"
     try $cc -std=c99 -O2 $WARN -DCELCOMEN_STATIC -DCELCOMEN_NO_STDIO -DCELCOMEN_NO_SIMD -c "$tmp/w.c" -o /dev/null
 done
 
