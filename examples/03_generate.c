@@ -13,18 +13,27 @@ static void check(cel_status status)
     exit(1);
 }
 
-/* Which gene each cell expresses most, as a picture. */
-static void draw(cel_mat x)
+static int strongest(cel_mat x, int64_t cell)
 {
-    int row, column, g, best;
+    const cel_real *row = x.data + cell * x.stride;
+    int g, best = 0;
+    for (g = 1; g < x.cols; g++)
+        if (row[g] > row[best]) best = g;
+    return best;
+}
+
+/* Which gene each cell expresses most, as a picture; and how often a neighbour expresses the same one most. */
+static void draw(cel_mat x, const cel_csr *graph)
+{
+    int row, column;
+    int64_t i, e, alike = 0;
+    for (i = 0; i < x.rows; i++)
+        for (e = graph->start[i]; e < graph->start[i + 1]; e++)
+            alike += strongest(x, i) == strongest(x, graph->index[e]);
+    printf("a neighbour expresses the same gene most: %.0f %%\n", 100.0 * (double)alike / (double)graph->start[x.rows]);
     for (row = 0; row < SIDE; row += 2) {
         printf("    ");
-        for (column = 0; column < SIDE; column++) {
-            const cel_real *cell = x.data + (row * SIDE + column) * x.stride;
-            for (best = 0, g = 1; g < x.cols; g++)
-                if (cell[g] > cell[best]) best = g;
-            printf("%c ", ".o#"[best]);
-        }
+        for (column = 0; column < SIDE; column++) printf("%c ", ".o#"[strongest(x, row * SIDE + column)]);
         printf("\n");
     }
 }
@@ -39,8 +48,8 @@ int main(void)
     cel_sample_report sampled;
     cel_ascent_options up = CEL_ZERO;
     cel_ascent_report top;
-    double strength;
-    int g;
+    static const double strength[3] = {0, 2, 8};
+    int g, k;
 
     check(cel_mat_new(CELLS, 2, &coords));
     check(cel_graph_hex_coords(SIDE, SIDE, coords));
@@ -49,21 +58,20 @@ int main(void)
     check(cel_model_new(3, 2, 0, &model));
     check(cel_mat_new(CELLS, 3, &x));
 
-    /* The same gene in neighbouring cells: stronger and stronger. */
-    for (strength = 0; strength <= 1.2; strength += 0.6) {
-        for (g = 0; g < 3; g++) cel_model_force(&model, 1).data[4 * g] = (cel_real)strength;
+    /* The same gene in neighbouring cells: without a force, with one too weak for domains, and with domains. */
+    for (k = 0; k < 3; k++) {
+        for (g = 0; g < 3; g++) cel_model_force(&model, 1).data[4 * g] = (cel_real)strength[k];
         options.seed = 1;
         options.domain.orthant = 1; /* expression is not negative */
         cel_sample_uniform(1, 0, 1, x);
         check(cel_sample_run(&model, &relations, &options, x, NULL, &sampled, NULL));
-        printf("force between neighbours %.1f: H = %.0f +- %.0f, effective sample size %.0f\n", strength,
-               sampled.energy, sampled.deviation, sampled.ess);
-        draw(x);
+        printf("force between neighbours %.0f: H = %.0f +- %.0f; ", strength[k], sampled.energy, sampled.deviation);
+        draw(x, &graph);
     }
     up.domain.orthant = 1;
     check(cel_ascent_run(&model, &relations, &up, x, &top, NULL));
-    printf("most likely tissue from there: H = %.0f after %d sweeps\n", top.energy, (int)top.sweeps);
-    draw(x);
+    printf("most likely tissue from there: H = %.0f after %d sweeps; ", top.energy, (int)top.sweeps);
+    draw(x, &graph);
     cel_model_free(&model);
     cel_mat_free(&coords);
     cel_mat_free(&x);
