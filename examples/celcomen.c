@@ -234,7 +234,7 @@ static void json_string(text *t, const char *value)
     const unsigned char *c = (const unsigned char *)value;
     add(t, "\"");
     while (*c) {
-        int n = *c < 0x80 ? 1 : *c >= 0xC2 && *c < 0xE0 ? 2 : *c >= 0xE0 && *c < 0xF0 ? 3 : *c >= 0xF0 && *c < 0xF5 ? 4 : 0, k;
+        int k, n = *c < 0x80 ? 1 : *c < 0xC2 ? 0 : *c < 0xE0 ? 2 : *c < 0xF0 ? 3 : *c < 0xF5 ? 4 : 0;
         for (k = 1; k < n && (c[k] & 0xC0) == 0x80; k++) continue;
         if (n != k || (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) || (*c == 0xF0 && c[1] < 0x90) ||
             (*c == 0xF4 && c[1] > 0x8F)) {
@@ -349,14 +349,14 @@ typedef struct option {
 static const option options[] = {
     {"model", "simulate perturb score disentangle logz", WORD, &o.model, 0, 0, "DIR", NULL, "a folder that fit wrote"},
     {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
-     "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz (SciPy's, "
-     "also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x folder; - is standard "
-     "input"},
+     "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz "
+     "(SciPy's, also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x "
+     "folder; - is standard input"},
     {"genes-are", SLIDE, CHOICE, &o.genes_are, 0, 0, "columns rows", "columns",
      "where --counts has its genes: columns, or rows, as R writes them (a 10x folder is known)"},
     {"kind", SLIDE, CHOICE, &o.kind, 0, 0, "counts lognorm intensity", "counts",
-     "what --counts holds: counts, lognorm (counts that were scaled and logged), or intensity (fluorescence and the like: "
-     "no library size)"},
+     "what --counts holds: counts, lognorm (counts that were scaled and logged), or intensity (fluorescence and "
+     "the like: no library size)"},
     {"total", SLIDE, FILE_NAME, &o.total, 0, 0, "FILE", NULL,
      "a .npy of each cell's counts over all measured genes, where the file of --counts lacks some"},
     {"centre-by", SLIDE, FILE_NAME, &o.centre_by, 0, 0, "FILE", "slides",
@@ -365,8 +365,8 @@ static const option options[] = {
      "rows already prepared, of unit length (instead of --counts)"},
     {"coords", PLACED, FILE_NAME, &o.coords, 0, 0, "FILE", NULL,
      "positions, a cell a row: a .npy (cells x 2 or 3); a CSV or TSV with columns x, y[, z] (or as Xenium, Vizgen and "
-     "CosMx call them), FILE:COLUMN,COLUMN to name others; or tissue_positions.csv of 10x. Cells named in both files are "
-     "matched by name"},
+     "CosMx call them), FILE:COLUMN,COLUMN to name others; or tissue_positions.csv of 10x. Cells named in both "
+     "files are matched by name"},
     {"genes", SLIDE, FILE_NAME, &o.genes, 0, 0, "FILE", "those of --counts, else g0, g1, ..",
      "gene names, one a line, or features.tsv of 10x"},
     {"slides", PLACED, FILE_NAME, &o.slides, 0, 0, "FILE", "one slide",
@@ -375,8 +375,8 @@ static const option options[] = {
      "the type of each cell: one a line, or FILE:COLUMN of a CSV; fit: a between-cell force per pair of types"},
     {"top-genes", "fit", WHOLE, &o.top_genes, 2, 0, "N", "all", "keep N genes only"},
     {"genes-by", "fit", CHOICE, &o.genes_by, 0, 0, "mean variable", "mean",
-     "which: mean (the most expressed, of which counts say most) or variable (Seurat's flavour, dispersion beside genes of "
-     "like mean, which prefers rare genes)"},
+     "which: mean (the most expressed, of which counts say most) or variable (Seurat's flavour, dispersion beside "
+     "genes of like mean, which prefers rare genes)"},
     {"min-cells", "fit", WHOLE, &o.min_cells, 0, 0, "N",
      "10, or a tenth of fewer than 100; --expression: 1; --method paper: 0",
      "leave out genes that fewer cells express"},
@@ -387,18 +387,18 @@ static const option options[] = {
     {"decay", PLACED, POSITIVE, &o.decay, 0, 0, "L", NULL,
      "with --radius: a neighbour at distance d counts exp(-d^2 / L^2)"},
     {"edges", PLACED, FILE_NAME, &o.edges, 0, 0, "FILE", NULL,
-     "neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix (cells x cells): row "
-     "i's entries are cell i's neighbours, whatever their value"},
+     "neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix (cells x "
+     "cells): row i's entries are cell i's neighbours, whatever their value"},
     {"allow-isolated", PLACED, FLAG, &o.allow_isolated, 0, 0, NULL, NULL, "cells without neighbours are no error"},
     {"hops", "fit", WHOLE, &o.hops, 1, 0, "N", "1", "a between-cell force for neighbours at 1, .., N steps each"},
     {"method", "fit", CHOICE, &o.method, 0, 0, METHODS, "score",
-     "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, score-pick (its "
-     "forms on rows as published); paper (the published estimator)"},
+     "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, "
+     "score-pick (its forms on rows as published); paper (the published estimator)"},
     {"method", "simulate", CHOICE, &o.method, 0, 0, "sample ascent paper", "sample",
      "how: sample (exact samples), ascent (the most likely tissue), paper (the published generator)"},
     {"method", "perturb", CHOICE, &o.method, 0, 0, "paired relax linear paper", "paired",
-     "how: paired (two samplers on the same random numbers), relax (the most likely tissue of both arms), linear (to first "
-     "order), paper (as published, which has no control)"},
+     "how: paired (two samplers on the same random numbers), relax (the most likely tissue of both arms), linear "
+     "(to first order), paper (as published, which has no control)"},
     {"ridge", "fit", WORD, &o.ridge, 0, 0, "X|auto", "auto, picked by held-out score",
      "score: ridge penalty; 0 is none"},
     {"l1", "fit", WORD, &o.l1, 0, 0, "X|auto", "0", "score-*: l1 penalty"},
@@ -413,8 +413,8 @@ static const option options[] = {
     {"intra", "simulate logz", FILE_NAME, &o.intra, 0, 0, "FILE", NULL, "within-cell force (instead of --model)"},
     {"start", "simulate", TABLE, &o.start, 0, 0, "FILE", "random rows", "expression (cells x genes) to start from"},
     {"interventions", "perturb", FILE_NAME, &o.interventions, 0, 0, "FILE", NULL,
-     "one a line: 'cell, gene, value', 'cells of type T, gene, 0', 'cells within R of x, y, gene, value', 'add cell at x, "
-     "y with profile of cell j', 'remove cell i'"},
+     "one a line: 'cell, gene, value', 'cells of type T, gene, 0', 'cells within R of x, y, gene, value', 'add "
+     "cell at x, y with profile of cell j', 'remove cell i'"},
     {"cell", "perturb", WORD, &o.cell, 0, 0, "I", NULL,
      "the cell: its row in --counts, from 0; its name; or best, the first that 'celcomen cells' lists"},
     {"gene", "perturb cells", WORD, &o.gene, 0, 0, "NAME", NULL, "the gene"},
@@ -426,8 +426,8 @@ static const option options[] = {
     {"within", "perturb", WHOLE, &o.within, -1, 0, "R", "3",
      "cells beyond R steps are held as observed; -1: none is"},
     {"distances", "perturb", WORD, &o.distances, 0, 0, "A,B,..", NULL,
-     "effects also by the distance to the nearest intervened cell: A to B, .. (of the cells within --within steps and one "
-     "more)"},
+     "effects also by the distance to the nearest intervened cell: A to B, .. (of the cells within --within steps "
+     "and one more)"},
     {"gene-sets", "perturb disentangle", FILE_NAME, &o.gene_sets, 0, 0, "FILE", NULL,
      "one set a line: its name, then its genes, separated by tabs or commas"},
     {"permutations", "disentangle", WHOLE, &o.permutations, 1, 0, "N", "10000", "permutations for the p value"},
@@ -455,11 +455,13 @@ static const option options[] = {
     {"optimizer", "fit simulate perturb", CHOICE, &o.optimizer, 0, 0, "sgd adam", "sgd", "paper: sgd or adam"},
     {"sphere", "fit simulate perturb", CHOICE, &o.sphere, 0, 0, "paper right", "paper",
      "paper: log Z of the sphere in 3 dimensions (paper), or in as many as there are genes (right)"},
-    {"weights", "fit simulate", CHOICE, &o.weights, 0, 0, "gcn adjacency", "gcn", "paper: of a neighbour, gcn or adjacency"},
+    {"weights", "fit simulate", CHOICE, &o.weights, 0, 0, "gcn adjacency", "gcn",
+     "paper: of a neighbour, gcn or adjacency"},
     {"mean-degree", "fit", FLAG, &o.mean_degree, 0, 0, NULL, NULL, "paper: q is each slide's true mean degree"},
     {"no-projection", "fit", FLAG, &o.no_projection, 0, 0, NULL, NULL, "paper: forces are not clamped to [0, 1]"},
     {"summed", "fit", FLAG, &o.summed, 0, 0, NULL, NULL, "paper: one step an epoch down the sum over slides"},
-    {"tolerance", "fit", POSITIVE, &o.tolerance, 0, 0, "X", "never", "paper: stop when the loss changes by less, relative"},
+    {"tolerance", "fit", POSITIVE, &o.tolerance, 0, 0, "X", "never",
+     "paper: stop when the loss changes by less, relative"},
     {"inter0", "fit", FILE_NAME, &o.inter0, 0, 0, "FILE", NULL, "paper: the between-cell force to start from"},
     {"intra0", "fit", FILE_NAME, &o.intra0, 0, 0, "FILE", NULL, "paper: the within-cell force to start from"},
     {"angles0", "simulate", FILE_NAME, &o.angles0, 0, 0, "FILE", NULL,
@@ -1197,7 +1199,8 @@ static text report_head(const char *command)
         add(&r, "%s{\"option\": \"%s\", \"file\": ", comma, options[k].name);
         json_string(&r, path);
         if (options[k].value == (void *)&o.model) path = in_folder(path, "model.npz");
-        if (stat(file_part(path, NULL), &s) == 0 && S_ISREG(s.st_mode)) add(&r, ", \"bytes\": %lld", (long long)s.st_size);
+        if (stat(file_part(path, NULL), &s) == 0 && S_ISREG(s.st_mode))
+            add(&r, ", \"bytes\": %lld", (long long)s.st_size);
         add(&r, "}");
         comma = ", ";
     }
@@ -1342,8 +1345,8 @@ static void refuse_kind(const char *path, const cel_error *err)
                          "    celcomen fit --counts counts.csv --coords coords.npy --top-genes 100 --out model";
     if (!kind) return;
     if (strstr(what, "HDF5") || strstr(what, "zarr"))
-        die(1, format_text("%%s: %%.*s, which is not read here. Export it:\n%s", python), path, (int)(kind - what), what,
-            path, strstr(what, "zarr") ? "read_zarr" : "read_h5ad", path);
+        die(1, format_text("%%s: %%.*s, which is not read here. Export it:\n%s", python), path, (int)(kind - what),
+            what, path, strstr(what, "zarr") ? "read_zarr" : "read_h5ad", path);
     if (strstr(what, "an R file"))
         die(1, "%s: %.*s, which is not read here. Export it in R:\n    x <- %s('%s')      # a Seurat object: "
             "x <- GetAssayData(x, 'counts'); GetTissueCoordinates for the places\n"
@@ -1369,8 +1372,8 @@ static cel_table parse_table(const source *s, cel_table_options how)
     return table;
 }
 
-/* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has any:
- * they live as long as the program. turned: it has genes in its rows. shift (3, or NULL): the columns are places, and
+/* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has
+ * any: they live as long as the program. turned: it has genes in its rows. shift (3, or NULL): the columns are places, and
  * receives what they are more than those returned. */
 static cel_mat read_table(const char *path, int turned, names *rows, names *cols, double *shift)
 {
@@ -1403,8 +1406,8 @@ static const char *known_column(const source *s, const char *column)
     return column;
 }
 
-/* Words, one a line, or a column of a table: FILE:COLUMN. Names have no blanks at their ends. rows (or NULL) receives the
- * names of a table's rows. gene: of a line with tabs the second field, as in 10x's features.tsv. */
+/* Words, one a line, or a column of a table: FILE:COLUMN. Names have no blanks at their ends. rows (or NULL) receives
+ * the names of a table's rows. gene: of a line with tabs the second field, as in 10x's features.tsv. */
 static void read_words(const char *name, const char *given_path, int gene, names *out, names *rows)
 {
     const char *column, *path = file_part(given_path, &column);
@@ -1432,7 +1435,8 @@ static void read_words(const char *name, const char *given_path, int gene, names
         while (n && (word[n - 1] == ' ' || word[n - 1] == '\t')) word[--n] = 0;
         tab = strchr(word, '\t');
         if (tab && !gene)
-            die(1, "%s: line %lld has a tab: one word a line, or name a column: %s:COLUMN", path, (long long)i + 1, path);
+            die(1, "%s: line %lld has a tab: one word a line, or name a column: %s:COLUMN", path, (long long)i + 1,
+                path);
         if (tab) word = tab + 1, word[strcspn(word, "\t")] = 0;
         out->name[i] = word;
     }
@@ -1487,7 +1491,10 @@ typedef struct named {
     const char *name;
     int64_t at;
 } named;
-static int compare_named(const void *a, const void *b) { return strcmp(((const named *)a)->name, ((const named *)b)->name); }
+static int compare_named(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
 
 static int64_t *match_names(const names *wanted, const char *wanted_file, const names *has, const char *file)
 {
@@ -1505,7 +1512,8 @@ static int64_t *match_names(const names *wanted, const char *wanted_file, const 
         key.name = wanted->name[i];
         found = (const named *)bsearch(&key, sorted, (size_t)has->count, sizeof(named), compare_named);
         if (!found)
-            die(1, "%s: the cell %s of %s is not there; its first is called %s", file, key.name, wanted_file, has->name[0]);
+            die(1, "%s: the cell %s of %s is not there; its first is called %s", file, key.name, wanted_file,
+                has->name[0]);
         at[i] = found->at;
         moved += found->at != i;
     }
@@ -1517,8 +1525,8 @@ static int64_t *match_names(const names *wanted, const char *wanted_file, const 
 }
 
 /* The label of every cell of the tissue, by name where both files have names. */
-static int32_t *read_labels(const char *option, const char *path, const names *cells, int64_t count, const char *cells_file,
-                            int64_t genes, names *out)
+static int32_t *read_labels(const char *option, const char *path, const names *cells, int64_t count,
+                            const char *cells_file, int64_t genes, names *out)
 {
     names line = CEL_ZERO, rows = CEL_ZERO, list;
     int64_t i, *at;
@@ -1549,7 +1557,8 @@ static names read_genes(const tissue *t, names own)
     for (i = 0; i < genes && own.name && o.genes; i++)
         if (strcmp(out.name[i], own.name[i]) && (at = find_name(&own, out.name[i])) >= 0)
             die(1, "%s: gene %lld is %s, but in %s it is %s, and %s is gene %lld: leave --genes out, or put the names in "
-                "the order of the matrix", where, (long long)i, out.name[i], t->file, own.name[i], out.name[i], (long long)at);
+                "the order of the matrix", where, (long long)i, out.name[i], t->file, own.name[i], out.name[i],
+                (long long)at);
     sorted = sorted_names(&out);
     for (i = 0; i < genes; i++) {
         if (!out.name[i][0]) die(1, "%s: line %lld is empty: every gene needs a name", where, (long long)i + 1);
@@ -1594,7 +1603,8 @@ static cel_csr kept_cells(cel_csr *a, const tissue *t)
 {
     int64_t cells = t->x.rows, count = cel_csr_count(a), kept = 0, i, e;
     int64_t *to = (int64_t *)get((size_t)t->rows, sizeof(int64_t));
-    int64_t *from = (int64_t *)get((size_t)count, sizeof(int64_t)), *into = (int64_t *)get((size_t)count, sizeof(int64_t));
+    int64_t *from = (int64_t *)get((size_t)count, sizeof(int64_t));
+    int64_t *into = (int64_t *)get((size_t)count, sizeof(int64_t));
     cel_csr out;
     for (i = 0; i < t->rows; i++) to[i] = -1;
     for (i = 0; i < cells; i++) to[t->row[i]] = i;
@@ -1906,7 +1916,8 @@ static int place_columns(const source *s, const char *asked, const char **pick)
     static const char *const known[][3] = {
         {"x", "y", "z"}, {"x_centroid", "y_centroid", "z_centroid"}, {"center_x", "center_y", "center_z"},
         {"CenterX_global_px", "CenterY_global_px", ""}, {"pxl_col_in_fullres", "pxl_row_in_fullres", ""},
-        {"imagecol", "imagerow", ""}, {"spatial_1", "spatial_2", "spatial_3"}, {"x_location", "y_location", "z_location"}};
+        {"imagecol", "imagerow", ""}, {"spatial_1", "spatial_2", "spatial_3"},
+        {"x_location", "y_location", "z_location"}};
     names head = header_of(s);
     char *list, *word;
     int64_t j;
@@ -1914,7 +1925,8 @@ static int place_columns(const source *s, const char *asked, const char **pick)
     int n = 0, d;
     if (asked) {
         list = format_text("%s", asked);
-        for (word = strtok(list, ","); word && n < 4; word = strtok(NULL, ","), n++) pick[n < 3 ? n : 0] = known_column(s, word);
+        for (word = strtok(list, ","); word && n < 4; word = strtok(NULL, ","), n++)
+            pick[n < 3 ? n : 0] = known_column(s, word);
         if (n < 2 || n > 3) die(1, "%s: two or three columns are wanted: %s:X,Y", s->path, s->path);
         return n;
     }
@@ -1951,8 +1963,8 @@ static cel_mat read_coords(names *cells, double *shift)
         cel_status status = cel_table_parse(s.bytes, s.size, &how, &table, &err);
         head = header_of(&s);
         if (status == CEL_ERR_FORMAT && err.gene >= 0)
-            die(1, "%s: %s, line %lld, field %lld. Which columns are the places? Name them: %s:X,Y. It has: %s", path, err.what,
-                (long long)err.offset, (long long)err.gene + 1, path, listed(&head, 20));
+            die(1, "%s: %s, line %lld, field %lld. Which columns are the places? Name them: %s:X,Y. It has: %s", path,
+                err.what, (long long)err.offset, (long long)err.gene + 1, path, listed(&head, 20));
         must_table(status, path, &err);
     } else {
         table = parse_table(&s, how);
@@ -1963,7 +1975,8 @@ static cel_mat read_coords(names *cells, double *shift)
     a = table.x;
     if (table.col) note("%s: its columns %s and %s are taken for x and y", path, table.col[0], table.col[1]);
     if (visium && !table.col) {
-        if (table.cols != 5) die(1, "%s: %lld columns of numbers, not the 5 of tissue_positions_list.csv", path, (long long)table.cols);
+        if (table.cols != 5)
+            die(1, "%s: %lld columns of numbers, not the 5 of tissue_positions_list.csv", path, (long long)table.cols);
         for (i = 0; i < a.rows; i++) { /* in_tissue, row, column, then the pixel's row and column */
             a.data[i * a.stride] = a.data[i * a.stride + 4];
             a.data[i * a.stride + 1] = a.data[i * a.stride + 3];
@@ -2758,6 +2771,7 @@ static void command_show(void)
 #define METHODS "score score-exact score-moments score-orthant score-pick paper"
 #define SCORE_FIT "types hops ridge l1 group field tiles no-errors"
 
+static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
 static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
 {
     cel_mat f = cel_model_force(m, r);
@@ -3081,13 +3095,13 @@ static void put_pair(FILE *out, const fitted *f, int64_t k, int64_t a, int64_t b
     if (b >= 0) fputc(',', out);
     if (b >= 0) put_field(out, s->gene[b]);
     for (c = 0; c < (b < 0 ? 6 : 7); c++)
-        put_number(out, c < 3 ? 7 : 6, column[c].data ? (double)column[c].data[at * column[c].stride + (b < 0 ? a : b)] : HUGE_VAL);
+        put_number(out, c < 3 ? 7 : 6, column[c].data ? entry(column[c], at, b < 0 ? a : b) : HUGE_VAL);
     fputc('\n', out);
 }
 
 /* pairs.csv: a row a relation and pair of genes, by relation and q; both orders of a pair where a relation is not
- * symmetric. same_gene.csv: each gene's force on itself next door, which is no pair. se, z, p and q are those of `test`,
- * the partial correlation at the light ridge of tests, or where there is none of the force itself. */
+ * symmetric. same_gene.csv: each gene's force on itself next door, which is no pair. se, z, p and q are those of
+ * `test`, the partial correlation at the light ridge of tests, or where there is none of the force itself. */
 static void write_pairs(const fitted *f)
 {
     const cel_model_record *s = &f->record;
@@ -3134,7 +3148,8 @@ static void print_next_door(const fitted *f, const cel_score_report *done)
     for (i = 0; i < 3 * n && done->share.data; i++) mean[i / n] += 100 * (double)done->share.data[i] / (double)n;
     if (done->share.data)
         printf("of a gene's variance on held-out tiles, mean over genes, is explained by\n"
-               "  the cell's own other genes %8.2f %%\n  the same gene next door    %+8.2f %%   (domain or spill-over)\n"
+               "  the cell's own other genes %8.2f %%\n  the same gene next door    %+8.2f %%   (domain or "
+               "spill-over)\n"
                "  other genes next door      %+8.2f %%\n", mean[0], mean[1], mean[2]);
     for (k = 1; k < 2 && k < s->model.relations && s->se.data; k++) {
         for (i = 0; i < n; i++) {
@@ -3163,7 +3178,8 @@ static void print_relation(const fitted *f, const cel_score_report *done, const 
     int errors = s->q.data != NULL, partial = s->partial.data != NULL;
     pair *list = sorted_pairs(f, k, &count);
     printf("%s%s", k ? "\n" : "", s->relation[k]);
-    if (errors) printf(": %lld of %lld pairs with q < 0.05", (long long)calls_of(&m, s->q, k, &count), (long long)count);
+    if (errors)
+        printf(": %lld of %lld pairs with q < 0.05", (long long)calls_of(&m, s->q, k, &count), (long long)count);
     if (errors && shuffled && k) printf(" (%lld with positions shuffled)", (long long)shuffled[k]);
     if (k && done->contacts)
         printf("; %lld contacts in %lld tiles", (long long)done->contacts[k], (long long)done->contact_groups[k]);
@@ -3483,7 +3499,7 @@ static void command_cells(void)
         printf("  %-10lld %-20s %10.4g %12.4g %10lld %14lld %10.2f\n", (long long)t.row[list[i].cell],
                t.cells.name ? cell_name(&t, t.row[list[i].cell]) : "-", list[i].level, list[i].typical,
                (long long)list[i].contacts, (long long)list[i].reach, list[i].aside);
-    if (list[0].aside >= 0.25) printf("  no cell that expresses it is away from borders and well measured: these are the rest\n");
+    if (list[0].aside >= 0.25) printf("  none that expresses it is away from borders and well measured\n");
     printf("level: of %s in the input; at median: scaled to the median total; to a side: 0 in the middle of a tissue, 0.6 at a "
            "straight border\n", o.gene);
 }
@@ -4358,12 +4374,11 @@ static forces read_forces(const char *path)
             f.count = k + 1;
         }
     if (f.count < 2) die(1, "%s: no forces in it: a folder that plant or fit wrote, or two files", path);
-    if (stat(in_folder(path, "genes.txt"), &s) == 0) read_words("genes", in_folder(path, "genes.txt"), 1, &f.genes, NULL);
+    if (stat(in_folder(path, "genes.txt"), &s) == 0)
+        read_words("genes", in_folder(path, "genes.txt"), 1, &f.genes, NULL);
     if (f.genes.count != f.force[0].rows) f.genes = numbered_genes(f.force[0].rows);
     return f;
 }
-
-static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
 
 /* The six strongest forces of the truth, beside those of the others. */
 static void print_strongest(const forces *f, int count, int relation)
@@ -4405,7 +4420,8 @@ static void command_compare(void)
     f = (forces *)get((size_t)o.files, sizeof *f);
     for (k = 0; k < o.files; k++) {
         f[k] = read_forces(o.file[k]);
-        if (f[k].count != f[0].count) die(1, "%s: a %s, but %s is none", f[k].path, f[k].count > 1 ? "folder" : "file", f[0].path);
+        if (f[k].count != f[0].count)
+            die(1, "%s: a %s, but %s is none", f[k].path, f[k].count > 1 ? "folder" : "file", f[0].path);
         if (f[k].force[0].rows != f[0].force[0].rows)
             die(1, "%s: %lld x %lld, but %s has %lld genes", f[k].path, (long long)f[k].force[0].rows,
                 (long long)f[k].force[0].cols, f[0].path, (long long)f[0].force[0].rows);
@@ -4704,8 +4720,8 @@ static const verb commands[] = {
      "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model", NULL, 0,
      command_fit},
     {"perturb", "knockout", "what if: genes held, cells added or removed, with a sham control",
-     "celcomen perturb --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell best --gene ERBB2 "
-     "--out ko", NULL, 0, command_perturb},
+     "celcomen perturb --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell best --gene "
+     "ERBB2 --out ko", NULL, 0, command_perturb},
     {"cells", NULL, "cells worth knocking a gene out in: expressed, well connected, away from borders",
      "celcomen cells --counts counts.npy --coords coords.npy --genes genes.txt --gene ERBB2", NULL, 0, command_cells},
     {"simulate", "generate", "tissue from forces: exact samples, the most likely tissue, or the published generator",
@@ -4740,7 +4756,8 @@ static int usage(FILE *to, int status)
     int k;
     fprintf(to, "celcomen %s: forces between genes, within and between the cells of a tissue\n\n", cel_version());
     for (k = 0; k < COMMANDS; k++) fprintf(to, "  %-12s %s\n", commands[k].name, commands[k].summary);
-    fprintf(to, "\ncelcomen COMMAND --help has its options and an example. Exit status: 0 done, 1 bad input, 2 bad usage.\n");
+    fprintf(to, "\ncelcomen COMMAND --help has its options and an example. Exit status: 0 done, 1 bad input, "
+                "2 bad usage.\n");
     return finish(status);
 }
 
