@@ -237,10 +237,20 @@ DRAW_API void show_forces_free(show_forces *f)
     free(f->value);
     memset(f, 0, sizeof *f);
 }
-/* What a relation is called for readers. */
+/* What a relation is called for readers: "inter A | B" is that of two types, "inter_hop2" of second neighbours. The
+ * text holds until the eighth call after. */
 DRAW_API const char *show_relation(const char *name)
 {
-    return strcmp(name, "intra") == 0 ? "within cells" : strcmp(name, "inter") == 0 ? "between neighbours" : name;
+    static char text[8][200];
+    static int next;
+    char *out = text[next = (next + 1) % 8];
+    if (strcmp(name, "intra") == 0) return "within cells";
+    if (strncmp(name, "inter", 5)) return name;
+    if (strncmp(name, "inter_hop", 9) == 0)
+        snprintf(out, 200, "between cells %.*s steps apart%.150s", (int)strspn(name + 9, "0123456789"), name + 9,
+                 name + 9 + strspn(name + 9, "0123456789"));
+    else snprintf(out, 200, "between neighbours%s%.150s", name[5] == ' ' ? "," : "", name + 5);
+    return out;
 }
 DRAW_API const char *show_unit(const show_forces *f) { return f->partial ? "partial correlation" : "force"; }
 
@@ -754,6 +764,7 @@ typedef struct show_map {
     const char *const *slide_name; /* or NULL */
     const char *unit;              /* of length; NULL: not known */
     const unsigned char *ring;     /* (cells) 1: ringed; or NULL */
+    int hover;                     /* in a page: what its script needs to name the cells goes with the picture */
 } show_map;
 
 /* Where cells are drawn: a tile a slide, all at one scale. */
@@ -828,11 +839,12 @@ DRAW_API void show_point(const show_map *m, const show_layout *l, int i, double 
 #define SHOW_NONE 255     /* a level that is not drawn */
 #define SHOW_VECTOR 20000 /* more cells than this are drawn into an image */
 
-/* The cells as an image of two pixels a pixel. */
+/* The cells as an image. */
 DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, const unsigned char *level,
                           draw_scale scale, double width, double height)
 {
-    int cols = (int)(2 * width + 0.5), rows = (int)(2 * height + 0.5), i, u, v, pass, r = (int)ceil(2 * l->radius);
+    const double fine = 1.6; /* pixels of the image a pixel */
+    int cols = (int)(fine * width), rows = (int)(fine * height), i, u, v, pass, r = (int)ceil(fine * l->radius);
     unsigned char *pixel = (unsigned char *)show_get((size_t)cols * (size_t)rows, 1);
     double box[4];
     for (pass = 0; pass < DRAW_LEVELS; pass++) /* high levels above low ones */
@@ -840,21 +852,22 @@ DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, cons
             double x, y;
             if (level[i] != pass) continue;
             show_point(m, l, i, &x, &y);
-            x = 2 * (x - l->x);
-            y = 2 * (y - l->y);
+            x = fine * (x - l->x);
+            y = fine * (y - l->y);
             for (v = -r; v <= r; v++)
                 for (u = -r; u <= r; u++) {
                     int px = (int)floor(x) + u, py = (int)floor(y) + v;
                     double dx = px + 0.5 - x, dy = py + 0.5 - y;
-                    if (px < 0 || py < 0 || px >= cols || py >= rows || dx * dx + dy * dy > 4 * l->radius * l->radius)
+                    if (px < 0 || py < 0 || px >= cols || py >= rows ||
+                        dx * dx + dy * dy > fine * fine * l->radius * l->radius)
                         continue;
                     pixel[(size_t)py * (size_t)cols + (size_t)px] = (unsigned char)(1 + level[i]);
                 }
         }
     box[0] = l->x;
     box[1] = l->y;
-    box[2] = 0.5 * cols;
-    box[3] = 0.5 * rows;
+    box[2] = cols / fine;
+    box[3] = rows / fine;
     draw_image(d, box, pixel, cols, rows, scale);
     free(pixel);
 }
@@ -915,6 +928,26 @@ DRAW_API void show_cells(draw *d, const show_map *m, const show_layout *l, const
     draw_text(d, l->x + length * l->scale + 8, l->y + height + 14, 11, 's', "", text);
 }
 
+/* Opens the group of a map's cells for the script of a page: the level of every cell, and either the scale's end (kinds
+ * 0) or the kinds' names. */
+DRAW_API void show_group(draw *d, const show_map *m, const unsigned char *level, double most, int both_signs,
+                         const char *name, const char *const *kind, int kinds)
+{
+    static const char digit[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+    int i;
+    draw_put(&d->out, m->hover ? "<g data-most=\"%g\" data-both=\"%d\" data-name=\"" : "<g>\n", most, both_signs);
+    if (!m->hover) return;
+    draw_escape(&d->out, name);
+    draw_put(&d->out, "\" data-kinds=\"");
+    for (i = 0; i < kinds; i++) {
+        draw_escape(&d->out, kind[i]);
+        draw_put(&d->out, i + 1 < kinds ? "|" : "");
+    }
+    draw_put(&d->out, "\" data-levels=\"");
+    for (i = 0; i < m->cells; i++) draw_add(&d->out, level[i] < 63 ? &digit[level[i]] : "_", 1);
+    draw_put(&d->out, "\">\n");
+}
+
 /* The height of a map of `width` pixels that fits the shape of its slides. */
 DRAW_API double show_map_height(const show_map *m, double width)
 {
@@ -925,6 +958,27 @@ DRAW_API double show_map_height(const show_map *m, double width)
     best = fmin(best, rows * (high + l.gap));
     free(box);
     return best < 0.3 * width ? 0.3 * width : best;
+}
+
+/* Where the cells of a map of `width` pixels are, as a JSON for the script of a page; id (cells): what they are called.
+ */
+DRAW_API void show_positions(draw_buffer *b, double width, const show_map *m, const long *id)
+{
+    double *box = (double *)show_get(4 * (size_t)m->slides, sizeof(double)), inner = width - 24, x, y;
+    show_layout l = show_place(m, 12, 36, inner, show_map_height(m, inner), box);
+    int i, k;
+    draw_put(b, "{\"radius\":%.1f", l.radius);
+    for (k = 0; k < 3; k++) {
+        draw_put(b, k == 0 ? ",\"x\":[" : k == 1 ? ",\"y\":[" : ",\"id\":[");
+        for (i = 0; i < m->cells; i++) {
+            show_point(m, &l, i, &x, &y);
+            if (k < 2) draw_number(b, i ? "," : "", k ? y : x);
+            else draw_put(b, i ? ",%ld" : "%ld", id[i]);
+        }
+        draw_put(b, "]");
+    }
+    draw_put(b, "}");
+    free(box);
 }
 
 /* Values as levels of a scale. */
@@ -954,7 +1008,9 @@ DRAW_API void show_value_map(draw *d, double width, const show_map *m, const dou
     draw_text(d, 12, 24, 14, 's', "b", title);
     l = show_place(m, 12, 36, inner, high, box);
     show_levels(v, m->cells, scale, most, level);
+    show_group(d, m, level, most, scale == DRAW_SIGNED, title, NULL, 0);
     show_cells(d, m, &l, level, scale, inner, high);
+    draw_put(&d->out, "</g>\n");
     draw_scale_bar(d, 16, 36 + high + 32, inner < 260 ? inner - 8 : 260, scale, most, unit, beyond);
     free(box);
     free(level);
@@ -973,14 +1029,17 @@ DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int 
     show_layout l;
     char text[160];
     for (i = 0; i < m->cells; i++) {
-        level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] % DRAW_COLOURS);
         if (kind[i] >= 0) count[kind[i]]++;
     }
     snprintf(text, sizeof text, "Map of %d cells coloured by their %d types.", m->cells, kinds);
     draw_begin(d, width, high + 36 + 36 + 17 * rows, title, text);
     draw_text(d, 12, 24, 14, 's', "b", title);
     l = show_place(m, 12, 36, inner, high, box);
+    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] < 63 ? kind[i] : 63);
+    show_group(d, m, level, 0, 0, "type", name, kinds);
+    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] % DRAW_COLOURS);
     show_cells(d, m, &l, level, DRAW_KINDS, inner, high);
+    draw_put(&d->out, "</g>\n");
     y = 36 + high + 38;
     for (i = 0; i < kinds; i++) {
         double x = 16 + (i / rows) * inner / cols, at = y + 17 * (i % rows);
@@ -1050,7 +1109,7 @@ static const char *const page_css =
     ".figures.wide{grid-template-columns:1fr}a{color:inherit}}";
 
 /* Pointing at parts of pictures, and filtering the table: the rest of the page works without. */
-static const char *const page_js =
+static const char *const page_js[] = {
     "(function(){'use strict';var tip=document.getElementById('tip'),T=null;"
     "function say(s,e){if(!s){tip.style.display='none';return}tip.textContent=s;tip.style.display='block';"
     "var w=tip.offsetWidth,h=tip.offsetHeight,x=e.clientX+14,y=e.clientY+16;"
@@ -1067,10 +1126,21 @@ static const char *const page_js =
     "r=where[m.relation+'|'+a+'|'+b]||where[m.relation+'|'+b+'|'+a];"
     "return a+', '+b+': '+(r?T.head.slice(3).map(function(h,k){return h+' '+r[k+3]}).filter(function(x){"
     "return !/ $/.test(x)}).join(', '):'weaker than those listed below')}"
+    "var C=document.getElementById('cells'),D='0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_';"
+    "if(C)C=JSON.parse(C.textContent);"
+    "function cell(g,e){if(!C)return '';var s=g.ownerSVGElement,p=s.createSVGPoint(),l=g.getAttribute('data-levels');"
+    "p.x=e.clientX;p.y=e.clientY;p=p.matrixTransform(s.getScreenCTM().inverse());"
+    "var near=Math.max(C.radius+1,3),best=near*near,at=-1,i,u,v;for(i=0;i<C.x.length;i++){u=C.x[i]-p.x;v=C.y[i]-p.y;"
+    "if(u*u+v*v<best){best=u*u+v*v;at=i}}if(at<0||l[at]==='_')return '';"
+    "var k=D.indexOf(l[at]),n=g.getAttribute('data-kinds'),m=parseFloat(g.getAttribute('data-most')),"
+    "w=g.getAttribute('data-both')==='1'?m*(k/16-1):m*k/32;"
+    "return 'cell '+C.id[at]+', '+g.getAttribute('data-name')+': '+(n?n.split('|')[k]:'about '+w.toPrecision(2))}"
     "function point(e){var t=e.target,g=t.closest?t.closest('[data-matrix]'):null;"
-    "if(g)return say(matrix(g,e),e);t=t.closest?t.closest('[data-t]'):null;say(t?t.getAttribute('data-t'):'',e)}"
+    "if(g)return say(matrix(g,e),e);g=t.closest?t.closest('[data-levels]'):null;if(g)return "
+    "say(cell(g,e),e);t=t.closest?t.closest('[data-t]'):null;say(t?t.getAttribute('data-t'):'',e)}"
     "addEventListener('pointermove',point);addEventListener('pointerdown',point);"
     "addEventListener('scroll',function(){say('')},{passive:true});"
+    ,
     "if(!T)return;var body=document.querySelector('#table tbody'),count=document.getElementById('count'),"
     "f={},key=-1,up=1,room=200,texts=T.texts;['text','group','q'].forEach(function(k){"
     "f[k]=document.getElementById('f-'+k);if(f[k])f[k].addEventListener('input',show)});"
@@ -1092,7 +1162,7 @@ static const char *const page_js =
     "function(){"
     "up=key===k?-up:1;key=k;document.querySelectorAll('#table "
     "th').forEach(function(t){t.removeAttribute('aria-sort')});"
-    "th.setAttribute('aria-sort',up>0?'ascending':'descending');show()})});show()})();";
+    "th.setAttribute('aria-sort',up>0?'ascending':'descending');show()})});show()})();"};
 
 /* Text as it is, with every %s of it escaped; no other conversions. */
 DRAW_API void page_say(draw_buffer *b, const char *format, ...)
@@ -1164,10 +1234,9 @@ DRAW_API void page_open(draw_buffer *b, const char *title)
 }
 DRAW_API void page_close(draw_buffer *b)
 {
-    draw_put(b,
-             "</main>\n<div id=\"tip\" "
-             "role=\"status\"></div>\n<script>\n//<![CDATA[\n%s\n//]]>\n</script>\n</body>\n</html>\n",
-             page_js);
+    draw_put(b, "</main>\n<div id=\"tip\" role=\"status\"></div>\n<script>\n//<![CDATA[\n%s%s\n//]]>\n</script>\n",
+             page_js[0], page_js[1]);
+    draw_put(b, "</body>\n</html>\n");
 }
 
 /* A text in a JSON that stands in a page: no character of it can end the script. */
@@ -1197,14 +1266,10 @@ DRAW_API void page_cell(const show_table *t, int row, const page_column *c, char
     const char *field = show_at(t, row, c->column);
     double v = show_value(t, row, c->column);
     if (c->digits && isfinite(v)) snprintf(s, room, "%.*g", c->digits, v);
-    else
-        snprintf(s, room, "%s",
-                 c->digits                                                    ? ""
-                 : strcmp(field, "intra") == 0 || strcmp(field, "inter") == 0 ? show_relation(field)
-                                                                              : field);
+    else snprintf(s, room, "%s", c->digits ? "" : strcmp(c->head, "relation") == 0 ? show_relation(field) : field);
 }
 
-#define PAGE_ROWS 20000 /* of the table at most: 300 genes have 90,000 pairs, and a page has an end */
+#define PAGE_ROWS 15000 /* of the table at most: 300 genes have 90,000 pairs, and a page has an end */
 
 /* The table: `first` rows of it as HTML, up to PAGE_ROWS from row `from` on for the script. texts: leading columns that
  * are no numbers; q: the column to filter by, or -1. */
@@ -1275,7 +1340,8 @@ typedef struct page_source {
     draw *map;
     const char *const *caption; /* of the maps */
     int maps;
-    const double *loss; /* of the published method by epoch, or NULL */
+    draw_buffer positions; /* of the maps' cells, by show_positions; freed by the page; or empty */
+    const double *loss;    /* of the published method by epoch, or NULL */
     int losses;
 } page_source;
 
@@ -1363,12 +1429,13 @@ DRAW_API void page_trust_calls(draw_buffer *b, const show_forces *f, const char 
 {
     double called = strtod(page_calls(json, 1, 0), NULL),
            chance = show_number(page_calls(json, 1, 0), "calls_shuffled");
-    char count[32];
+    char count[32], head[100];
     int k, pairs[2] = {0, 0};
     for (k = 0; k < f->count; k++)
         if (f->pair[k].relation < 2) pairs[f->pair[k].relation]++;
     for (k = 0; k < 2 && k < f->relations && f->errors; k++) {
-        page_card(b, k ? "Called between neighbours" : "Called within cells");
+        snprintf(head, sizeof head, "Called %.80s", show_relation(f->relation[k]));
+        page_card(b, head);
         page_number(b, page_calls(json, k, 0), 6, 0);
         draw_put(b, "<small>of ");
         snprintf(count, sizeof count, "%d", pairs[k]);
@@ -1384,12 +1451,13 @@ DRAW_API void page_trust_calls(draw_buffer *b, const show_forces *f, const char 
         if (!isfinite(chance)) page_verdict(b, "", "There was no run with shuffled places to compare with.");
         else if (called <= 0) page_verdict(b, "", "None, which is the usual and often the right answer.");
         else if (2 * chance >= called)
-            page_verdict(b, "bad", "Shuffled places give as many: do not believe these calls.");
+            page_verdict(b, "bad", "Shuffled places call as many: do not believe these calls.");
+        else if (10 * chance >= called)
+            page_verdict(b, "", "Shuffled places call some too: about so many of these calls are false.");
         else
-            page_verdict(
-                b, "good",
-                "What shuffled places call is false; here places carry these calls. A gene that was not measured, or "
-                "types of cells that live side by side, can still stand behind them.");
+            page_verdict(b, "good",
+                         "What shuffled places call is false; here places carry these calls. A gene that was not "
+                         "measured, or types of cells that live side by side, can still stand behind them.");
     }
 }
 
@@ -1473,8 +1541,7 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
     }
     draw_put(b, "</div>\n");
     if (f->relations > 4)
-        draw_put(
-            b, "<p class=\"soft\">Matrices of further relations are in the folder, and drawn by celcomen draw.</p>\n");
+        draw_put(b, "<p class=\"soft\">Further relations are in pairs.csv.</p>\n");
     free(order);
     (void)p;
 }
@@ -1561,6 +1628,10 @@ DRAW_API void page_maps(draw_buffer *b, const page_source *p, const char *head, 
     page_say(b, "<h2>%s</h2>\n<p>%s</p>\n<div class=\"figures\">\n", head, words);
     for (k = 0; k < p->maps; k++) page_figure(b, &p->map[k], p->caption[k]);
     draw_put(b, "</div>\n");
+    if (!p->positions.data) return;
+    draw_put(b, "<script type=\"application/json\" id=\"cells\">");
+    draw_add(b, p->positions.data, p->positions.size);
+    draw_put(b, "</script>\n");
 }
 
 DRAW_API void page_fit_rest(draw_buffer *b, const page_source *p)
