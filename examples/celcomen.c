@@ -3953,7 +3953,7 @@ static draw_buffer perturb_page(const counterfactual *c, const char *json)
     const char *caption[4];
     show_effects e;
     int order[4], n, k;
-    char *title;
+    char *title, *words;
     p.json = json;
     p.command = typed_again();
     p.effects = read_text(in_folder(output.hidden, "effects.csv"));
@@ -3971,7 +3971,8 @@ static draw_buffer perturb_page(const counterfactual *c, const char *json)
     if (o.interventions) title = format_text("Interventions of %s in %s", o.interventions, slide_name(c->t.file));
     else if (o.fold > 0) title = format_text("%s at %g times its level in cell %s", o.gene, o.fold, o.cell);
     else title = format_text("%s held at %g in cell %s", o.gene, o.value, o.cell);
-    page_perturb(&b, &p, title, format_text("%s, in %s", title, slide_name(c->t.file)));
+    words = o.interventions ? read_text(o.interventions) : title;
+    page_perturb(&b, &p, title, strlen(words) < 2000 ? words : format_text("%.1990s\n..", words));
     show_table_free(&e.t);
     return b;
 }

@@ -596,14 +596,13 @@ DRAW_API void draw_frame(draw *d, draw_plot *p)
 
 /* ---- data on axes ---- */
 
-enum { DRAW_LINE = 1, DRAW_POINTS = 2, DRAW_BARS = 4 };
+enum { DRAW_LINE = 1, DRAW_POINTS = 2, DRAW_BARS = 4, DRAW_TWO_ERRORS = 8 };
 
 typedef struct draw_series {
     const char *name;
     const double *x, *y, *error; /* x NULL: 0, 1, ..; error (one standard error) NULL: none */
     const char *const *label;    /* what each point is called when pointed at; NULL: numbers only */
-    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS */
-    double errors;               /* how many errors long the bars are to each side; 0: one */
+    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS; error bars of two errors: | DRAW_TWO_ERRORS */
 } draw_series;
 
 /* The line of a series; broken where a value is missing (NaN). */
@@ -641,9 +640,9 @@ DRAW_API void draw_band(draw *d, const draw_plot *p, const double *x, const doub
     draw_put(&d->out, "z\"/>\n");
 }
 
-DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error, double errors)
+DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error)
 {
-    double low = y - error * (errors > 0 ? errors : 1), top = draw_y(p, 2 * y - low), bottom;
+    double low = y - error, top = draw_y(p, 2 * y - low), bottom;
     bottom = draw_y(p, p->y.log && low <= 0 ? p->y.least : low);
     draw_put(&d->out, "<path class=\"l\" stroke-width=\"1\" d=\"");
     draw_number(&d->out, "M", x - 3);
@@ -667,6 +666,7 @@ DRAW_API void draw_says(const draw_series *s, int i, char *text, size_t room)
 DRAW_API void draw_curve(draw *d, const draw_plot *p, const draw_series *s)
 {
     char says[300], classes[24];
+    double reach = s->kind & DRAW_TWO_ERRORS ? 2 : 1;
     int i;
     snprintf(classes, sizeof classes, "f c%d", s->colour % DRAW_COLOURS);
     if (s->kind & DRAW_LINE) draw_path(d, p, s);
@@ -674,7 +674,7 @@ DRAW_API void draw_curve(draw *d, const draw_plot *p, const draw_series *s)
     draw_put(&d->out, "<g class=\"c%d\">\n", s->colour % DRAW_COLOURS);
     for (i = 0; i < s->count && s->error; i++)
         if (isfinite(s->y[i]) && isfinite(s->error[i]))
-            draw_whisker(d, p, draw_x(p, s->x ? s->x[i] : i), s->y[i], s->error[i], s->errors);
+            draw_whisker(d, p, draw_x(p, s->x ? s->x[i] : i), s->y[i], reach * s->error[i]);
     draw_put(&d->out, "</g>\n");
     for (i = 0; i < s->count; i++) {
         double x = draw_x(p, s->x ? s->x[i] : i);
@@ -699,7 +699,7 @@ DRAW_API void draw_bars(draw *d, const draw_plot *p, const draw_series *s, int s
             snprintf(classes, sizeof classes, "f c%d", s[k].colour % DRAW_COLOURS);
             draw_rect(d, x, y < zero ? y : zero, wide - 1, fabs(y - zero), classes, says);
             if (s[k].error && isfinite(s[k].error[i]))
-                draw_whisker(d, p, x + wide / 2, s[k].y[i], s[k].error[i], s[k].errors);
+                draw_whisker(d, p, x + wide / 2, s[k].y[i], s[k].error[i] * (s[k].kind & DRAW_TWO_ERRORS ? 2 : 1));
         }
     draw_line(d, p->left, zero, p->left + p->width, zero, "axis");
 }

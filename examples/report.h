@@ -463,7 +463,7 @@ DRAW_API double show_shares(draw *d, double x, double y, double width, const sho
     int order[64], n = 0, i, j, k;
     draw_series legend[3];
     draw_plot p;
-    char classes[8], says[300], cut[256];
+    char classes[24], says[300], cut[256];
     double next[64];
     memset(&p, 0, sizeof p);
     memset(legend, 0, sizeof legend);
@@ -695,8 +695,7 @@ DRAW_API void show_hops(draw *d, double x, double y, double width, double height
     if (from) effect[0] = show_none;
     s[3].y = effect;
     s[3].error = error;
-    s[3].errors = 2;
-    s[3].kind = DRAW_POINTS;
+    s[3].kind = DRAW_POINTS | DRAW_TWO_ERRORS;
     p.y.most = 1e-12;
     draw_hold(&p.y, &zero, NULL, 1);
     draw_hold(&p.y, effect, reach, hops);
@@ -1043,7 +1042,7 @@ DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int 
     y = 36 + high + 38;
     for (i = 0; i < kinds; i++) {
         double x = 16 + (i / rows) * inner / cols, at = y + 17 * (i % rows);
-        char classes[8];
+        char classes[24];
         snprintf(classes, sizeof classes, "f c%d", i % DRAW_COLOURS);
         draw_marker(d, x + 5, at, 5, i / DRAW_COLOURS, classes, NULL);
         snprintf(text, sizeof text, "%.60s (%d)", name[i], count[i]);
@@ -1225,8 +1224,8 @@ DRAW_API void page_figure(draw_buffer *b, draw *d, const char *caption)
 DRAW_API void page_open(draw_buffer *b, const char *title)
 {
     page_say(b,
-             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>%s</title>\n<style>",
+             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
+             "content=\"width=device-width, initial-scale=1\"/>\n<title>%s</title>\n<style>",
              title);
     draw_put(b, "%s", page_css);
     draw_style(b);
@@ -1328,8 +1327,8 @@ DRAW_API void page_filters(draw_buffer *b, const char *label, const char *const 
     draw_put(b, "</select></label>\n");
     if (q)
         draw_put(b, "<label>q below<select id=\"f-q\"><option "
-                    "value=\"1\">any</option><option>0.05</option><option>0.01</option>"
-                    "<option>0.001</option></select></label>\n");
+                    "value=\"1\">any</option><option>0.05</option><option>0.01</option><option>0.001</option>"
+                    "</select></label>\n");
     draw_put(b, "</div>\n");
 }
 
@@ -1373,9 +1372,8 @@ DRAW_API void page_command(draw_buffer *b, const page_source *p)
 {
     char *version = show_string(p->json, "celcomen");
     page_say(b,
-             "<pre class=\"k\"><code>%s</code></pre>\n<p class=\"soft\">Made by celcomen <span class=\"k\">%s</span>. "
-             "The same command gives the same "
-             "page.</p>\n",
+             "<pre class=\"k\"><code>%s</code></pre>\n<p class=\"soft\">Made by celcomen <span "
+             "class=\"k\">%s</span>. The same command gives the same page.</p>\n",
              p->command, version);
     free(version);
 }
@@ -1484,8 +1482,8 @@ DRAW_API void page_trust_shares(draw_buffer *b, const char *json)
         : show_number(json, key[1]) > 0
             ? "On tiles that the fit did not see, other genes next door explain nothing: do not read the forces "
               "between neighbours."
-            : "On tiles that the fit did not see, neighbours explain nothing: forces between them are noise, or "
-              "the positions are in another order than the cells.");
+            : "On tiles that the fit did not see, neighbours explain nothing: forces between them are noise, or the "
+              "positions are in another order than the cells.");
 }
 
 DRAW_API void page_trust_fit(draw_buffer *b, const char *json)
@@ -1509,8 +1507,7 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
     char title[200], caption[500];
     long square = (long)f->genes * f->genes;
     draw_put(b, "<h2>All pairs at once</h2>\n<p>Genes that go together stand together: one order, from the forces "
-                "within cells, for all "
-                "matrices. Each matrix has its own scale.</p>\n<div class=\"figures wide\">\n");
+                "within cells, for all matrices. Each matrix has its own scale.</p>\n<div class=\"figures wide\">\n");
     for (r = 0; r < f->relations && r < 4; r++) {
         double most = show_end(f->value + r * square, square, &beyond);
         snprintf(title, sizeof title, "Forces %s", show_relation(f->relation[r]));
@@ -1534,8 +1531,7 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
         show_matrix(&d, 20, 120, 520, f, r, order, count, most, beyond);
         draw_put(&d.out, "</g>\n");
         snprintf(caption, sizeof caption,
-                 "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be "
-                 "read.%s",
+                 "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be read.%s",
                  title, show_unit(f), count < f->genes ? " The genes with the strongest pairs are shown." : "");
         page_figure(b, &d, caption);
     }
@@ -1564,12 +1560,12 @@ DRAW_API void page_fit_strongest(draw_buffer *b, const show_forces *f)
     for (r = 0; r < f->relations && r < 4; r++) {
         double high;
         snprintf(title, sizeof title, "Strongest pairs %s", show_relation(f->relation[r]));
-        draw_begin(&d, 440, 100, title, "A row a pair of genes, the surest first: its value and two standard errors.");
+        draw_begin(&d, 440, 100, title, "A row a pair of genes, the strongest first: its value, and any errors.");
         draw_text(&d, 12, 24, 14, 's', "b", title);
         high = show_strongest(&d, 12, 38, 424, f, r, 16);
         d.height = 38 + high + 4;
-        snprintf(caption, sizeof caption, "Pairs of genes %s, the surest first%s.", show_relation(f->relation[r]),
-                 f->errors ? ", with two standard errors to each side" : "");
+        snprintf(caption, sizeof caption, "Pairs of genes %s, the %s.", show_relation(f->relation[r]),
+                 f->errors ? "surest first, with two standard errors to each side" : "largest first");
         page_figure(b, &d, caption);
     }
     draw_put(b, "</div>\n");
@@ -1582,8 +1578,7 @@ DRAW_API void page_fit_strongest(draw_buffer *b, const show_forces *f)
     page_filters(b, "genes (one name, or two)", group, k, "relation", f->errors);
     page_table(b, &f->pairs, 1, f->count, column, n, 3, q, 1);
     draw_put(b, "<p class=\"soft\">A partial correlation has its force's sign and is comparable between genes; a raw "
-                "force is as large as a "
-                "gene is rare. All pairs, with z and p, are in pairs.csv.</p>\n");
+                "force is as large as a gene is rare. All pairs, with z and p, are in pairs.csv.</p>\n");
 }
 
 /* The held-out curve by ridge, or a loss by epochs. */
@@ -1642,8 +1637,8 @@ DRAW_API void page_fit_rest(draw_buffer *b, const page_source *p)
     if (genes.rows > 1) {
         double high;
         draw_begin(&d, 440, 100, "Shares of variance",
-                   "A bar a gene: what its cell's own genes, the same gene next door, and other "
-                   "genes next door explain on held-out tiles.");
+                   "A bar a gene: what its cell's own genes, the same gene next door, and other genes next door "
+                   "explain on held-out tiles.");
         draw_text(&d, 12, 24, 14, 's', "b", "Shares of each gene's variance");
         high = show_shares(&d, 12, 38, 424, &genes, 24);
         d.height = 38 + high + 4;
@@ -1694,14 +1689,13 @@ DRAW_API void page_fit(draw_buffer *b, const page_source *p, const char *title)
     page_tissue(b, p);
     if (strcmp(method, "paper") == 0)
         draw_put(b, "<p>The published method (CCE). Its objective is linear, hence without a minimum, in most "
-                    "directions: this page shows "
-                    "what it gives, without errors, because it has none.</p>\n");
+                    "directions: this page shows what it gives, without errors, because it has none.</p>\n");
     else {
         draw_put(b, "<p>Score matching, with a ridge of ");
         page_key(b, p->json, "ridge", 3, 0);
-        draw_put(b, "; the errors come from ");
-        page_key(b, p->json, "groups", 6, 0);
-        draw_put(b, " spatial tiles.</p>\n");
+        draw_put(b, f.errors ? "; the errors come from " : "; without errors.</p>\n");
+        if (f.errors) page_key(b, p->json, "groups", 6, 0);
+        if (f.errors) draw_put(b, " spatial tiles.</p>\n");
     }
     page_command(b, p);
     if (f.errors) {
@@ -1767,8 +1761,8 @@ DRAW_API void page_effect_pictures(draw_buffer *b, const show_effects *e)
         draw_text(&d, 12, 24, 14, 's', "b", gene);
         show_hops(&d, 8, 36, 428, 420, e, order[k]);
         snprintf(caption, sizeof caption,
-                 "%.90s, means over the cells at each number of steps. Below: after minus sham in coordinates of "
-                 "the row, bars two standard errors.",
+                 "%.90s, means over the cells at each number of steps. Below: after minus sham in coordinates of the "
+                 "row, bars two standard errors.",
                  gene);
         page_figure(b, &d, caption);
     }
@@ -1777,9 +1771,8 @@ DRAW_API void page_effect_pictures(draw_buffer *b, const show_effects *e)
     high = show_ripple(&d, 12, 38, 424, e, order, n);
     d.height = 38 + high;
     page_figure(b, &d,
-                "The genes that change most surely one step away. The scale is for the neighbours: the cell itself may "
-                "lie beyond "
-                "its end.");
+                "The genes that change most surely one step away. The scale is for the neighbours: the cell itself "
+                "may lie beyond its end.");
     draw_put(b, "</div>\n");
 }
 
@@ -1800,8 +1793,7 @@ DRAW_API void page_effect_table(draw_buffer *b, const show_effects *e)
     for (h = 0; h < e->hops && h < 32; h++) group[h] = show_at(&e->t, e->first + h * e->genes, 1);
     page_say(b,
              "<h2>All effects</h2>\n<p>Observed, sham, after and their change: %s. Effect and standard error: "
-             "coordinates of the row, in "
-             "which the sampler works and the test is made.</p>\n",
+             "coordinates of the row, in which the sampler works and the test is made.</p>\n",
              e->unit);
     page_filters(b, "gene", group, h, "steps from the cell", 1);
     page_table(b, &e->t, e->first, e->genes * e->hops, column, n, 2, n - 1, 0);
@@ -1813,15 +1805,15 @@ DRAW_API void page_perturb(draw_buffer *b, const page_source *p, const char *tit
     show_effects e = show_read_effects(p->effects);
     page_open(b, title);
     page_say(b,
-             "<header><h1>%s</h1>\n<p class=\"soft\">What if: the tissue drawn twice on the same random numbers, with "
-             "the intervention "
-             "and without it (the sham).</p></header>\n<h2>What was run</h2>\n<p><span class=\"k\">%s</span>.</p>\n",
+             "<header><h1>%s</h1>\n<p class=\"soft\">What if: the tissue drawn twice on the same random numbers, "
+             "with the intervention and without it (the sham).</p></header>\n<h2>What was run</h2>\n<pre "
+             "class=\"k\">%s</pre>\n",
              title, words);
     page_tissue(b, p);
     page_command(b, p);
     page_effect_cards(b, p);
-    page_maps(b, p, "Around the cell",
-              "After minus sham, cell by cell, in the cells that may move; the changed cell is ringed.");
+    page_maps(b, p, "Where it happens",
+              "After minus sham, cell by cell, in the cells that may move; the changed ones are ringed.");
     if (e.genes) {
         page_effect_pictures(b, &e);
         page_effect_table(b, &e);
