@@ -602,7 +602,7 @@ typedef struct draw_series {
     const char *name;
     const double *x, *y, *error; /* x NULL: 0, 1, ..; error (one standard error) NULL: none */
     const char *const *label;    /* what each point is called when pointed at; NULL: numbers only */
-    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS; error bars of two errors: | DRAW_TWO_ERRORS */
+    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS; with DRAW_TWO_ERRORS bars of two errors */
 } draw_series;
 
 /* The line of a series; broken where a value is missing (NaN). */
