@@ -2497,6 +2497,7 @@ static show_map map_of(const tissue *t)
     double *x, *y;
     int *slide = NULL;
     m.unit = o.length_unit;
+    m.hover = o.report != NULL;
     m.slides = t->slide ? (int)t->slides.count : 1;
     m.slide_name = (const char *const *)t->slides.name;
     if (!t->coords.data) return m;
@@ -2537,6 +2538,8 @@ static double *gene_values(const tissue *t, const fitted *f, int64_t gene, char 
                                             : format_text("intensity");
     return v;
 }
+
+#define PAGE_MAP 440 /* the width of a page's maps, in pixels */
 
 static draw gene_map(const tissue *t, const fitted *f, int64_t gene, double width)
 {
@@ -2581,6 +2584,18 @@ static double *read_numbers(const char *path, int *count)
     return v;
 }
 
+/* For the script of a page: where the cells are, and their rows in the user's files. Of huge slides there is none. */
+static draw_buffer map_positions(const show_map *m, const int64_t *id)
+{
+    draw_buffer b = CEL_ZERO;
+    long *row = (long *)get((size_t)m->cells, sizeof(long));
+    int i;
+    for (i = 0; i < m->cells; i++) row[i] = (long)id[i];
+    if (m->cells && m->cells <= 50000) show_positions(&b, PAGE_MAP, m, row);
+    free(row);
+    return b;
+}
+
 /* The page of a fit, from the tables that were just written; json: the report so far. */
 static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
 {
@@ -2601,7 +2616,7 @@ static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
     relation = forces.relations > 1;
     if (t->type && t->coords.data) {
         caption[p.maps] = "The types of the cells, with their numbers.";
-        map[p.maps++] = type_map(t, 440);
+        map[p.maps++] = type_map(t, PAGE_MAP);
     }
     for (k = 0; k < forces.count && wanted > 0 && t->coords.data; k++) { /* genes of the surest pairs, each once */
         const show_pair *pair = &forces.pair[k];
@@ -2614,9 +2629,13 @@ static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
             if (j < k || gene < 0) continue;
             caption[p.maps] = format_text("%s in every cell%s.", t->genes.name[gene],
                                           t->slide ? "; a tile a slide, all at one scale" : "");
-            map[p.maps++] = gene_map(t, f, gene, 440);
+            map[p.maps++] = gene_map(t, f, gene, PAGE_MAP);
             wanted--;
         }
+    }
+    if (p.maps) {
+        show_map m = map_of(t);
+        p.positions = map_positions(&m, t->row);
     }
     p.loss = read_numbers(in_folder(output.hidden, "losses.npy"), &p.losses);
     page_fit(&b, &p, title);
@@ -3900,8 +3919,9 @@ static void write_effects(const counterfactual *c)
     close_out(out);
 }
 
-/* The effect on a gene, cell by cell, in the cells that may move: in the last unit, or in coordinates of the row. */
-static draw effect_map(const counterfactual *c, int64_t gene, double width)
+/* The effect on a gene, cell by cell, in the cells that may move: in the last unit, or in coordinates of the row.
+ * positions: where they are, for the page, made by the first map. */
+static draw effect_map(const counterfactual *c, int64_t gene, double width, draw_buffer *positions)
 {
     const cel_perturb *plan = &c->plan;
     const unit_values *u = c->units ? &c->unit[c->units - 1] : NULL;
@@ -3912,6 +3932,7 @@ static draw effect_map(const counterfactual *c, int64_t gene, double width)
     double *v = (double *)get((size_t)plan->cells, sizeof(double));
     unsigned char *ring = (unsigned char *)get((size_t)plan->cells, 1);
     char *title = format_text("%s, after \xE2\x88\x92 sham", c->t.genes.name[gene]);
+    int64_t *id = (int64_t *)get((size_t)plan->cells, sizeof(int64_t));
     draw d;
     for (i = 0; i < plan->cells; i++) {
         const cel_real *sham = u ? u->value[SHAM].data : c->effect.sham.data;
@@ -3920,6 +3941,7 @@ static draw effect_map(const counterfactual *c, int64_t gene, double width)
         x[m.cells] = (double)plan->coords.data[i * plan->coords.stride];
         y[m.cells] = (double)plan->coords.data[i * plan->coords.stride + 1];
         v[m.cells] = (double)after[i * n + gene] - (double)sham[i * n + gene];
+        id[m.cells] = plan->id[i] < c->t.x.rows ? c->t.row[plan->id[i]] : plan->id[i] - c->t.x.rows + c->t.rows;
         ring[m.cells++] = plan->hop[i] == 0;
     }
     m.x = x;
@@ -3927,11 +3949,14 @@ static draw effect_map(const counterfactual *c, int64_t gene, double width)
     m.slides = 1;
     m.ring = ring;
     m.unit = o.length_unit;
+    m.hover = 1;
+    if (!positions->data) *positions = map_positions(&m, id);
     show_value_map(&d, width, &m, v, DRAW_SIGNED, title, u ? u->name : "coordinate of the row");
     free(x);
     free(y);
     free(v);
     free(ring);
+    free(id);
     return d;
 }
 
@@ -3944,7 +3969,7 @@ static draw_buffer perturb_page(const counterfactual *c, const char *json)
     const char *caption[4];
     show_effects e;
     int order[4], n, k;
-    char *title;
+    char *title, *words;
     p.json = json;
     p.command = typed_again();
     p.effects = read_text(in_folder(output.hidden, "effects.csv"));
@@ -3957,12 +3982,13 @@ static draw_buffer perturb_page(const counterfactual *c, const char *json)
         if (gene < 0) continue;
         caption[p.maps] = format_text("The effect on %s in every cell that may move. Cells that were changed are "
                                       "ringed.", c->t.genes.name[gene]);
-        map[p.maps++] = effect_map(c, gene, 440);
+        map[p.maps++] = effect_map(c, gene, PAGE_MAP, &p.positions);
     }
     if (o.interventions) title = format_text("Interventions of %s in %s", o.interventions, slide_name(c->t.file));
     else if (o.fold > 0) title = format_text("%s at %g times its level in cell %s", o.gene, o.fold, o.cell);
     else title = format_text("%s held at %g in cell %s", o.gene, o.value, o.cell);
-    page_perturb(&b, &p, title, format_text("%s, in %s", title, slide_name(c->t.file)));
+    words = o.interventions ? read_text(o.interventions) : title;
+    page_perturb(&b, &p, title, strlen(words) < 2000 ? words : format_text("%.1990s\n..", words));
     show_table_free(&e.t);
     return b;
 }

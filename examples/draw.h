@@ -181,12 +181,14 @@ DRAW_API void draw_style(draw_buffer *b)
     draw_put(b, ".d{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;color:#1c1f24}.d text{fill:currentColor}"
                 ".d .soft{color:#595f69}.d .f{fill:currentColor}.d .l{fill:none;stroke:currentColor}"
                 ".d .dots{fill:none;stroke:currentColor;stroke-linecap:round}.d .axis{fill:none;stroke:#6b717b}"
-                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .cut{fill:none;stroke:#fff;pointer-events:none}.d .rim{stroke:#b9bec6}.d .panel{fill:#f7f7f5}"
+                ".d .grid{fill:none;stroke:#e3e5e8}.d .paper{fill:#fff}.d .panel{fill:#f7f7f5}"
+                ".d .cut{fill:none;stroke:#fff;pointer-events:none}.d .rim{stroke:#b9bec6}"
                 ".d .night{display:none}.d .b{font-weight:bold}.d image{image-rendering:pixelated}");
     for (dark = 0; dark < 2; dark++) {
         if (dark)
             draw_put(b, "@media screen and (prefers-color-scheme:dark){.d{color:#e6e8eb}.d .soft{color:#a4abb6}"
-                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}.d .cut{stroke:#15181c}.d .rim{stroke:#4a515b}"
+                        ".d .axis{stroke:#8b929d}.d .grid{stroke:#2f353d}.d .paper{fill:#15181c}"
+                        ".d .cut{stroke:#15181c}.d .rim{stroke:#4a515b}"
                         ".d .panel{fill:#1c2026}.d .night{display:inline}.d .day{display:none}");
         for (s = 0; s < 3; s++)
             for (k = 0; k < (s ? DRAW_LEVELS : DRAW_COLOURS); k++)
@@ -594,14 +596,13 @@ DRAW_API void draw_frame(draw *d, draw_plot *p)
 
 /* ---- data on axes ---- */
 
-enum { DRAW_LINE = 1, DRAW_POINTS = 2, DRAW_BARS = 4 };
+enum { DRAW_LINE = 1, DRAW_POINTS = 2, DRAW_BARS = 4, DRAW_TWO_ERRORS = 8 };
 
 typedef struct draw_series {
     const char *name;
     const double *x, *y, *error; /* x NULL: 0, 1, ..; error (one standard error) NULL: none */
     const char *const *label;    /* what each point is called when pointed at; NULL: numbers only */
-    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS */
-    double errors;               /* how many errors long the bars are to each side; 0: one */
+    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS; with DRAW_TWO_ERRORS bars of two errors */
 } draw_series;
 
 /* The line of a series; broken where a value is missing (NaN). */
@@ -639,9 +640,10 @@ DRAW_API void draw_band(draw *d, const draw_plot *p, const double *x, const doub
     draw_put(&d->out, "z\"/>\n");
 }
 
-DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error, double errors)
+DRAW_API void draw_whisker(draw *d, const draw_plot *p, double x, double y, double error)
 {
-    double low = y - error * (errors > 0 ? errors : 1), top = draw_y(p, 2 * y - low), bottom = draw_y(p, p->y.log && low <= 0 ? p->y.least : low);
+    double low = y - error, top = draw_y(p, 2 * y - low), bottom;
+    bottom = draw_y(p, p->y.log && low <= 0 ? p->y.least : low);
     draw_put(&d->out, "<path class=\"l\" stroke-width=\"1\" d=\"");
     draw_number(&d->out, "M", x - 3);
     draw_number(&d->out, " ", top);
@@ -664,6 +666,7 @@ DRAW_API void draw_says(const draw_series *s, int i, char *text, size_t room)
 DRAW_API void draw_curve(draw *d, const draw_plot *p, const draw_series *s)
 {
     char says[300], classes[24];
+    double reach = s->kind & DRAW_TWO_ERRORS ? 2 : 1;
     int i;
     snprintf(classes, sizeof classes, "f c%d", s->colour % DRAW_COLOURS);
     if (s->kind & DRAW_LINE) draw_path(d, p, s);
@@ -671,7 +674,7 @@ DRAW_API void draw_curve(draw *d, const draw_plot *p, const draw_series *s)
     draw_put(&d->out, "<g class=\"c%d\">\n", s->colour % DRAW_COLOURS);
     for (i = 0; i < s->count && s->error; i++)
         if (isfinite(s->y[i]) && isfinite(s->error[i]))
-            draw_whisker(d, p, draw_x(p, s->x ? s->x[i] : i), s->y[i], s->error[i], s->errors);
+            draw_whisker(d, p, draw_x(p, s->x ? s->x[i] : i), s->y[i], reach * s->error[i]);
     draw_put(&d->out, "</g>\n");
     for (i = 0; i < s->count; i++) {
         double x = draw_x(p, s->x ? s->x[i] : i);
@@ -696,7 +699,7 @@ DRAW_API void draw_bars(draw *d, const draw_plot *p, const draw_series *s, int s
             snprintf(classes, sizeof classes, "f c%d", s[k].colour % DRAW_COLOURS);
             draw_rect(d, x, y < zero ? y : zero, wide - 1, fabs(y - zero), classes, says);
             if (s[k].error && isfinite(s[k].error[i]))
-                draw_whisker(d, p, x + wide / 2, s[k].y[i], s[k].error[i], s[k].errors);
+                draw_whisker(d, p, x + wide / 2, s[k].y[i], s[k].error[i] * (s[k].kind & DRAW_TWO_ERRORS ? 2 : 1));
         }
     draw_line(d, p->left, zero, p->left + p->width, zero, "axis");
 }
@@ -910,7 +913,9 @@ DRAW_API void draw_scale_bar(draw *d, double x, double y, double width, draw_sca
     }
     for (k = 0; k < ticks; k++) {
         double share = (double)k / (ticks - 1), where = x + width * share;
-        const char *sign = !beyond ? "" : k == ticks - 1 ? "\xE2\x89\xA5" : scale == DRAW_SIGNED && !k ? "\xE2\x89\xA4" : "";
+        const char *sign = "";
+        if (beyond && k == ticks - 1) sign = "\xE2\x89\xA5";
+        if (beyond && !k && scale == DRAW_SIGNED) sign = "\xE2\x89\xA4";
         draw_tick_text(scale == DRAW_SIGNED ? most * (2 * share - 1) : most * share, 0, number, sizeof number);
         snprintf(s, sizeof s, "%s%s", sign, number);
         draw_line(d, where, y + 28, where, y + 32, "axis");

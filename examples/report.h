@@ -237,10 +237,20 @@ DRAW_API void show_forces_free(show_forces *f)
     free(f->value);
     memset(f, 0, sizeof *f);
 }
-/* What a relation is called for readers. */
+/* What a relation is called for readers: "inter A | B" is that of two types, "inter_hop2" of second neighbours. The
+ * text holds until the eighth call after. */
 DRAW_API const char *show_relation(const char *name)
 {
-    return strcmp(name, "intra") == 0 ? "within cells" : strcmp(name, "inter") == 0 ? "between neighbours" : name;
+    static char text[8][200];
+    static int next;
+    char *out = text[next = (next + 1) % 8];
+    if (strcmp(name, "intra") == 0) return "within cells";
+    if (strncmp(name, "inter", 5)) return name;
+    if (strncmp(name, "inter_hop", 9) == 0)
+        snprintf(out, 200, "between cells %.*s steps apart%.150s", (int)strspn(name + 9, "0123456789"), name + 9,
+                 name + 9 + strspn(name + 9, "0123456789"));
+    else snprintf(out, 200, "between neighbours%s%.150s", name[5] == ' ' ? "," : "", name + 5);
+    return out;
 }
 DRAW_API const char *show_unit(const show_forces *f) { return f->partial ? "partial correlation" : "force"; }
 
@@ -453,7 +463,7 @@ DRAW_API double show_shares(draw *d, double x, double y, double width, const sho
     int order[64], n = 0, i, j, k;
     draw_series legend[3];
     draw_plot p;
-    char classes[8], says[300], cut[256];
+    char classes[24], says[300], cut[256];
     double next[64];
     memset(&p, 0, sizeof p);
     memset(legend, 0, sizeof legend);
@@ -685,8 +695,7 @@ DRAW_API void show_hops(draw *d, double x, double y, double width, double height
     if (from) effect[0] = show_none;
     s[3].y = effect;
     s[3].error = error;
-    s[3].errors = 2;
-    s[3].kind = DRAW_POINTS;
+    s[3].kind = DRAW_POINTS | DRAW_TWO_ERRORS;
     p.y.most = 1e-12;
     draw_hold(&p.y, &zero, NULL, 1);
     draw_hold(&p.y, effect, reach, hops);
@@ -754,6 +763,7 @@ typedef struct show_map {
     const char *const *slide_name; /* or NULL */
     const char *unit;              /* of length; NULL: not known */
     const unsigned char *ring;     /* (cells) 1: ringed; or NULL */
+    int hover;                     /* in a page: what its script needs to name the cells goes with the picture */
 } show_map;
 
 /* Where cells are drawn: a tile a slide, all at one scale. */
@@ -828,11 +838,12 @@ DRAW_API void show_point(const show_map *m, const show_layout *l, int i, double 
 #define SHOW_NONE 255     /* a level that is not drawn */
 #define SHOW_VECTOR 20000 /* more cells than this are drawn into an image */
 
-/* The cells as an image of two pixels a pixel. */
+/* The cells as an image. */
 DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, const unsigned char *level,
                           draw_scale scale, double width, double height)
 {
-    int cols = (int)(2 * width + 0.5), rows = (int)(2 * height + 0.5), i, u, v, pass, r = (int)ceil(2 * l->radius);
+    const double fine = 1.6; /* pixels of the image a pixel */
+    int cols = (int)(fine * width), rows = (int)(fine * height), i, u, v, pass, r = (int)ceil(fine * l->radius);
     unsigned char *pixel = (unsigned char *)show_get((size_t)cols * (size_t)rows, 1);
     double box[4];
     for (pass = 0; pass < DRAW_LEVELS; pass++) /* high levels above low ones */
@@ -840,21 +851,22 @@ DRAW_API void show_raster(draw *d, const show_map *m, const show_layout *l, cons
             double x, y;
             if (level[i] != pass) continue;
             show_point(m, l, i, &x, &y);
-            x = 2 * (x - l->x);
-            y = 2 * (y - l->y);
+            x = fine * (x - l->x);
+            y = fine * (y - l->y);
             for (v = -r; v <= r; v++)
                 for (u = -r; u <= r; u++) {
                     int px = (int)floor(x) + u, py = (int)floor(y) + v;
                     double dx = px + 0.5 - x, dy = py + 0.5 - y;
-                    if (px < 0 || py < 0 || px >= cols || py >= rows || dx * dx + dy * dy > 4 * l->radius * l->radius)
+                    if (px < 0 || py < 0 || px >= cols || py >= rows ||
+                        dx * dx + dy * dy > fine * fine * l->radius * l->radius)
                         continue;
                     pixel[(size_t)py * (size_t)cols + (size_t)px] = (unsigned char)(1 + level[i]);
                 }
         }
     box[0] = l->x;
     box[1] = l->y;
-    box[2] = 0.5 * cols;
-    box[3] = 0.5 * rows;
+    box[2] = cols / fine;
+    box[3] = rows / fine;
     draw_image(d, box, pixel, cols, rows, scale);
     free(pixel);
 }
@@ -915,6 +927,26 @@ DRAW_API void show_cells(draw *d, const show_map *m, const show_layout *l, const
     draw_text(d, l->x + length * l->scale + 8, l->y + height + 14, 11, 's', "", text);
 }
 
+/* Opens the group of a map's cells for the script of a page: the level of every cell, and either the scale's end (kinds
+ * 0) or the kinds' names. */
+DRAW_API void show_group(draw *d, const show_map *m, const unsigned char *level, double most, int both_signs,
+                         const char *name, const char *const *kind, int kinds)
+{
+    static const char digit[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+    int i;
+    draw_put(&d->out, m->hover ? "<g data-most=\"%g\" data-both=\"%d\" data-name=\"" : "<g>\n", most, both_signs);
+    if (!m->hover) return;
+    draw_escape(&d->out, name);
+    draw_put(&d->out, "\" data-kinds=\"");
+    for (i = 0; i < kinds; i++) {
+        draw_escape(&d->out, kind[i]);
+        draw_put(&d->out, i + 1 < kinds ? "|" : "");
+    }
+    draw_put(&d->out, "\" data-levels=\"");
+    for (i = 0; i < m->cells; i++) draw_add(&d->out, level[i] < 63 ? &digit[level[i]] : "_", 1);
+    draw_put(&d->out, "\">\n");
+}
+
 /* The height of a map of `width` pixels that fits the shape of its slides. */
 DRAW_API double show_map_height(const show_map *m, double width)
 {
@@ -925,6 +957,27 @@ DRAW_API double show_map_height(const show_map *m, double width)
     best = fmin(best, rows * (high + l.gap));
     free(box);
     return best < 0.3 * width ? 0.3 * width : best;
+}
+
+/* Where the cells of a map of `width` pixels are, as a JSON for the script of a page; id (cells): what they are called.
+ */
+DRAW_API void show_positions(draw_buffer *b, double width, const show_map *m, const long *id)
+{
+    double *box = (double *)show_get(4 * (size_t)m->slides, sizeof(double)), inner = width - 24, x, y;
+    show_layout l = show_place(m, 12, 36, inner, show_map_height(m, inner), box);
+    int i, k;
+    draw_put(b, "{\"radius\":%.1f", l.radius);
+    for (k = 0; k < 3; k++) {
+        draw_put(b, k == 0 ? ",\"x\":[" : k == 1 ? ",\"y\":[" : ",\"id\":[");
+        for (i = 0; i < m->cells; i++) {
+            show_point(m, &l, i, &x, &y);
+            if (k < 2) draw_number(b, i ? "," : "", k ? y : x);
+            else draw_put(b, i ? ",%ld" : "%ld", id[i]);
+        }
+        draw_put(b, "]");
+    }
+    draw_put(b, "}");
+    free(box);
 }
 
 /* Values as levels of a scale. */
@@ -954,7 +1007,9 @@ DRAW_API void show_value_map(draw *d, double width, const show_map *m, const dou
     draw_text(d, 12, 24, 14, 's', "b", title);
     l = show_place(m, 12, 36, inner, high, box);
     show_levels(v, m->cells, scale, most, level);
+    show_group(d, m, level, most, scale == DRAW_SIGNED, title, NULL, 0);
     show_cells(d, m, &l, level, scale, inner, high);
+    draw_put(&d->out, "</g>\n");
     draw_scale_bar(d, 16, 36 + high + 32, inner < 260 ? inner - 8 : 260, scale, most, unit, beyond);
     free(box);
     free(level);
@@ -973,18 +1028,21 @@ DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int 
     show_layout l;
     char text[160];
     for (i = 0; i < m->cells; i++) {
-        level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] % DRAW_COLOURS);
         if (kind[i] >= 0) count[kind[i]]++;
     }
     snprintf(text, sizeof text, "Map of %d cells coloured by their %d types.", m->cells, kinds);
     draw_begin(d, width, high + 36 + 36 + 17 * rows, title, text);
     draw_text(d, 12, 24, 14, 's', "b", title);
     l = show_place(m, 12, 36, inner, high, box);
+    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] < 63 ? kind[i] : 63);
+    show_group(d, m, level, 0, 0, "type", name, kinds);
+    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] % DRAW_COLOURS);
     show_cells(d, m, &l, level, DRAW_KINDS, inner, high);
+    draw_put(&d->out, "</g>\n");
     y = 36 + high + 38;
     for (i = 0; i < kinds; i++) {
         double x = 16 + (i / rows) * inner / cols, at = y + 17 * (i % rows);
-        char classes[8];
+        char classes[24];
         snprintf(classes, sizeof classes, "f c%d", i % DRAW_COLOURS);
         draw_marker(d, x + 5, at, 5, i / DRAW_COLOURS, classes, NULL);
         snprintf(text, sizeof text, "%.60s (%d)", name[i], count[i]);
@@ -1050,7 +1108,7 @@ static const char *const page_css =
     ".figures.wide{grid-template-columns:1fr}a{color:inherit}}";
 
 /* Pointing at parts of pictures, and filtering the table: the rest of the page works without. */
-static const char *const page_js =
+static const char *const page_js[] = {
     "(function(){'use strict';var tip=document.getElementById('tip'),T=null;"
     "function say(s,e){if(!s){tip.style.display='none';return}tip.textContent=s;tip.style.display='block';"
     "var w=tip.offsetWidth,h=tip.offsetHeight,x=e.clientX+14,y=e.clientY+16;"
@@ -1067,10 +1125,21 @@ static const char *const page_js =
     "r=where[m.relation+'|'+a+'|'+b]||where[m.relation+'|'+b+'|'+a];"
     "return a+', '+b+': '+(r?T.head.slice(3).map(function(h,k){return h+' '+r[k+3]}).filter(function(x){"
     "return !/ $/.test(x)}).join(', '):'weaker than those listed below')}"
+    "var C=document.getElementById('cells'),D='0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_';"
+    "if(C)C=JSON.parse(C.textContent);"
+    "function cell(g,e){if(!C)return '';var s=g.ownerSVGElement,p=s.createSVGPoint(),l=g.getAttribute('data-levels');"
+    "p.x=e.clientX;p.y=e.clientY;p=p.matrixTransform(s.getScreenCTM().inverse());"
+    "var near=Math.max(C.radius+1,3),best=near*near,at=-1,i,u,v;for(i=0;i<C.x.length;i++){u=C.x[i]-p.x;v=C.y[i]-p.y;"
+    "if(u*u+v*v<best){best=u*u+v*v;at=i}}if(at<0||l[at]==='_')return '';"
+    "var k=D.indexOf(l[at]),n=g.getAttribute('data-kinds'),m=parseFloat(g.getAttribute('data-most')),"
+    "w=g.getAttribute('data-both')==='1'?m*(k/16-1):m*k/32;"
+    "return 'cell '+C.id[at]+', '+g.getAttribute('data-name')+': '+(n?n.split('|')[k]:'about '+w.toPrecision(2))}"
     "function point(e){var t=e.target,g=t.closest?t.closest('[data-matrix]'):null;"
-    "if(g)return say(matrix(g,e),e);t=t.closest?t.closest('[data-t]'):null;say(t?t.getAttribute('data-t'):'',e)}"
+    "if(g)return say(matrix(g,e),e);g=t.closest?t.closest('[data-levels]'):null;if(g)return "
+    "say(cell(g,e),e);t=t.closest?t.closest('[data-t]'):null;say(t?t.getAttribute('data-t'):'',e)}"
     "addEventListener('pointermove',point);addEventListener('pointerdown',point);"
     "addEventListener('scroll',function(){say('')},{passive:true});"
+    ,
     "if(!T)return;var body=document.querySelector('#table tbody'),count=document.getElementById('count'),"
     "f={},key=-1,up=1,room=200,texts=T.texts;['text','group','q'].forEach(function(k){"
     "f[k]=document.getElementById('f-'+k);if(f[k])f[k].addEventListener('input',show)});"
@@ -1092,7 +1161,7 @@ static const char *const page_js =
     "function(){"
     "up=key===k?-up:1;key=k;document.querySelectorAll('#table "
     "th').forEach(function(t){t.removeAttribute('aria-sort')});"
-    "th.setAttribute('aria-sort',up>0?'ascending':'descending');show()})});show()})();";
+    "th.setAttribute('aria-sort',up>0?'ascending':'descending');show()})});show()})();"};
 
 /* Text as it is, with every %s of it escaped; no other conversions. */
 DRAW_API void page_say(draw_buffer *b, const char *format, ...)
@@ -1155,8 +1224,8 @@ DRAW_API void page_figure(draw_buffer *b, draw *d, const char *caption)
 DRAW_API void page_open(draw_buffer *b, const char *title)
 {
     page_say(b,
-             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>%s</title>\n<style>",
+             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
+             "content=\"width=device-width, initial-scale=1\"/>\n<title>%s</title>\n<style>",
              title);
     draw_put(b, "%s", page_css);
     draw_style(b);
@@ -1164,10 +1233,9 @@ DRAW_API void page_open(draw_buffer *b, const char *title)
 }
 DRAW_API void page_close(draw_buffer *b)
 {
-    draw_put(b,
-             "</main>\n<div id=\"tip\" "
-             "role=\"status\"></div>\n<script>\n//<![CDATA[\n%s\n//]]>\n</script>\n</body>\n</html>\n",
-             page_js);
+    draw_put(b, "</main>\n<div id=\"tip\" role=\"status\"></div>\n<script>\n//<![CDATA[\n%s%s\n//]]>\n</script>\n",
+             page_js[0], page_js[1]);
+    draw_put(b, "</body>\n</html>\n");
 }
 
 /* A text in a JSON that stands in a page: no character of it can end the script. */
@@ -1197,14 +1265,10 @@ DRAW_API void page_cell(const show_table *t, int row, const page_column *c, char
     const char *field = show_at(t, row, c->column);
     double v = show_value(t, row, c->column);
     if (c->digits && isfinite(v)) snprintf(s, room, "%.*g", c->digits, v);
-    else
-        snprintf(s, room, "%s",
-                 c->digits                                                    ? ""
-                 : strcmp(field, "intra") == 0 || strcmp(field, "inter") == 0 ? show_relation(field)
-                                                                              : field);
+    else snprintf(s, room, "%s", c->digits ? "" : strcmp(c->head, "relation") == 0 ? show_relation(field) : field);
 }
 
-#define PAGE_ROWS 20000 /* of the table at most: 300 genes have 90,000 pairs, and a page has an end */
+#define PAGE_ROWS 15000 /* of the table at most: 300 genes have 90,000 pairs, and a page has an end */
 
 /* The table: `first` rows of it as HTML, up to PAGE_ROWS from row `from` on for the script. texts: leading columns that
  * are no numbers; q: the column to filter by, or -1. */
@@ -1263,8 +1327,8 @@ DRAW_API void page_filters(draw_buffer *b, const char *label, const char *const 
     draw_put(b, "</select></label>\n");
     if (q)
         draw_put(b, "<label>q below<select id=\"f-q\"><option "
-                    "value=\"1\">any</option><option>0.05</option><option>0.01</option>"
-                    "<option>0.001</option></select></label>\n");
+                    "value=\"1\">any</option><option>0.05</option><option>0.01</option><option>0.001</option>"
+                    "</select></label>\n");
     draw_put(b, "</div>\n");
 }
 
@@ -1275,7 +1339,8 @@ typedef struct page_source {
     draw *map;
     const char *const *caption; /* of the maps */
     int maps;
-    const double *loss; /* of the published method by epoch, or NULL */
+    draw_buffer positions; /* of the maps' cells, by show_positions; freed by the page; or empty */
+    const double *loss;    /* of the published method by epoch, or NULL */
     int losses;
 } page_source;
 
@@ -1307,9 +1372,8 @@ DRAW_API void page_command(draw_buffer *b, const page_source *p)
 {
     char *version = show_string(p->json, "celcomen");
     page_say(b,
-             "<pre class=\"k\"><code>%s</code></pre>\n<p class=\"soft\">Made by celcomen <span class=\"k\">%s</span>. "
-             "The same command gives the same "
-             "page.</p>\n",
+             "<pre class=\"k\"><code>%s</code></pre>\n<p class=\"soft\">Made by celcomen <span "
+             "class=\"k\">%s</span>. The same command gives the same page.</p>\n",
              p->command, version);
     free(version);
 }
@@ -1363,12 +1427,13 @@ DRAW_API void page_trust_calls(draw_buffer *b, const show_forces *f, const char 
 {
     double called = strtod(page_calls(json, 1, 0), NULL),
            chance = show_number(page_calls(json, 1, 0), "calls_shuffled");
-    char count[32];
+    char count[32], head[100];
     int k, pairs[2] = {0, 0};
     for (k = 0; k < f->count; k++)
         if (f->pair[k].relation < 2) pairs[f->pair[k].relation]++;
     for (k = 0; k < 2 && k < f->relations && f->errors; k++) {
-        page_card(b, k ? "Called between neighbours" : "Called within cells");
+        snprintf(head, sizeof head, "Called %.80s", show_relation(f->relation[k]));
+        page_card(b, head);
         page_number(b, page_calls(json, k, 0), 6, 0);
         draw_put(b, "<small>of ");
         snprintf(count, sizeof count, "%d", pairs[k]);
@@ -1384,12 +1449,13 @@ DRAW_API void page_trust_calls(draw_buffer *b, const show_forces *f, const char 
         if (!isfinite(chance)) page_verdict(b, "", "There was no run with shuffled places to compare with.");
         else if (called <= 0) page_verdict(b, "", "None, which is the usual and often the right answer.");
         else if (2 * chance >= called)
-            page_verdict(b, "bad", "Shuffled places give as many: do not believe these calls.");
+            page_verdict(b, "bad", "Shuffled places call as many: do not believe these calls.");
+        else if (10 * chance >= called)
+            page_verdict(b, "", "Shuffled places call some too: about so many of these calls are false.");
         else
-            page_verdict(
-                b, "good",
-                "What shuffled places call is false; here places carry these calls. A gene that was not measured, or "
-                "types of cells that live side by side, can still stand behind them.");
+            page_verdict(b, "good",
+                         "What shuffled places call is false; here places carry these calls. A gene that was not "
+                         "measured, or types of cells that live side by side, can still stand behind them.");
     }
 }
 
@@ -1416,8 +1482,8 @@ DRAW_API void page_trust_shares(draw_buffer *b, const char *json)
         : show_number(json, key[1]) > 0
             ? "On tiles that the fit did not see, other genes next door explain nothing: do not read the forces "
               "between neighbours."
-            : "On tiles that the fit did not see, neighbours explain nothing: forces between them are noise, or "
-              "the positions are in another order than the cells.");
+            : "On tiles that the fit did not see, neighbours explain nothing: forces between them are noise, or the "
+              "positions are in another order than the cells.");
 }
 
 DRAW_API void page_trust_fit(draw_buffer *b, const char *json)
@@ -1441,8 +1507,7 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
     char title[200], caption[500];
     long square = (long)f->genes * f->genes;
     draw_put(b, "<h2>All pairs at once</h2>\n<p>Genes that go together stand together: one order, from the forces "
-                "within cells, for all "
-                "matrices. Each matrix has its own scale.</p>\n<div class=\"figures wide\">\n");
+                "within cells, for all matrices. Each matrix has its own scale.</p>\n<div class=\"figures wide\">\n");
     for (r = 0; r < f->relations && r < 4; r++) {
         double most = show_end(f->value + r * square, square, &beyond);
         snprintf(title, sizeof title, "Forces %s", show_relation(f->relation[r]));
@@ -1466,15 +1531,13 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
         show_matrix(&d, 20, 120, 520, f, r, order, count, most, beyond);
         draw_put(&d.out, "</g>\n");
         snprintf(caption, sizeof caption,
-                 "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be "
-                 "read.%s",
+                 "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be read.%s",
                  title, show_unit(f), count < f->genes ? " The genes with the strongest pairs are shown." : "");
         page_figure(b, &d, caption);
     }
     draw_put(b, "</div>\n");
     if (f->relations > 4)
-        draw_put(
-            b, "<p class=\"soft\">Matrices of further relations are in the folder, and drawn by celcomen draw.</p>\n");
+        draw_put(b, "<p class=\"soft\">Further relations are in pairs.csv.</p>\n");
     free(order);
     (void)p;
 }
@@ -1497,12 +1560,12 @@ DRAW_API void page_fit_strongest(draw_buffer *b, const show_forces *f)
     for (r = 0; r < f->relations && r < 4; r++) {
         double high;
         snprintf(title, sizeof title, "Strongest pairs %s", show_relation(f->relation[r]));
-        draw_begin(&d, 440, 100, title, "A row a pair of genes, the surest first: its value and two standard errors.");
+        draw_begin(&d, 440, 100, title, "A row a pair of genes, the strongest first: its value, and any errors.");
         draw_text(&d, 12, 24, 14, 's', "b", title);
         high = show_strongest(&d, 12, 38, 424, f, r, 16);
         d.height = 38 + high + 4;
-        snprintf(caption, sizeof caption, "Pairs of genes %s, the surest first%s.", show_relation(f->relation[r]),
-                 f->errors ? ", with two standard errors to each side" : "");
+        snprintf(caption, sizeof caption, "Pairs of genes %s, the %s.", show_relation(f->relation[r]),
+                 f->errors ? "surest first, with two standard errors to each side" : "largest first");
         page_figure(b, &d, caption);
     }
     draw_put(b, "</div>\n");
@@ -1515,8 +1578,7 @@ DRAW_API void page_fit_strongest(draw_buffer *b, const show_forces *f)
     page_filters(b, "genes (one name, or two)", group, k, "relation", f->errors);
     page_table(b, &f->pairs, 1, f->count, column, n, 3, q, 1);
     draw_put(b, "<p class=\"soft\">A partial correlation has its force's sign and is comparable between genes; a raw "
-                "force is as large as a "
-                "gene is rare. All pairs, with z and p, are in pairs.csv.</p>\n");
+                "force is as large as a gene is rare. All pairs, with z and p, are in pairs.csv.</p>\n");
 }
 
 /* The held-out curve by ridge, or a loss by epochs. */
@@ -1561,6 +1623,10 @@ DRAW_API void page_maps(draw_buffer *b, const page_source *p, const char *head, 
     page_say(b, "<h2>%s</h2>\n<p>%s</p>\n<div class=\"figures\">\n", head, words);
     for (k = 0; k < p->maps; k++) page_figure(b, &p->map[k], p->caption[k]);
     draw_put(b, "</div>\n");
+    if (!p->positions.data) return;
+    draw_put(b, "<script type=\"application/json\" id=\"cells\">");
+    draw_add(b, p->positions.data, p->positions.size);
+    draw_put(b, "</script>\n");
 }
 
 DRAW_API void page_fit_rest(draw_buffer *b, const page_source *p)
@@ -1571,8 +1637,8 @@ DRAW_API void page_fit_rest(draw_buffer *b, const page_source *p)
     if (genes.rows > 1) {
         double high;
         draw_begin(&d, 440, 100, "Shares of variance",
-                   "A bar a gene: what its cell's own genes, the same gene next door, and other "
-                   "genes next door explain on held-out tiles.");
+                   "A bar a gene: what its cell's own genes, the same gene next door, and other genes next door "
+                   "explain on held-out tiles.");
         draw_text(&d, 12, 24, 14, 's', "b", "Shares of each gene's variance");
         high = show_shares(&d, 12, 38, 424, &genes, 24);
         d.height = 38 + high + 4;
@@ -1623,14 +1689,13 @@ DRAW_API void page_fit(draw_buffer *b, const page_source *p, const char *title)
     page_tissue(b, p);
     if (strcmp(method, "paper") == 0)
         draw_put(b, "<p>The published method (CCE). Its objective is linear, hence without a minimum, in most "
-                    "directions: this page shows "
-                    "what it gives, without errors, because it has none.</p>\n");
+                    "directions: this page shows what it gives, without errors, because it has none.</p>\n");
     else {
         draw_put(b, "<p>Score matching, with a ridge of ");
         page_key(b, p->json, "ridge", 3, 0);
-        draw_put(b, "; the errors come from ");
-        page_key(b, p->json, "groups", 6, 0);
-        draw_put(b, " spatial tiles.</p>\n");
+        draw_put(b, f.errors ? "; the errors come from " : "; without errors.</p>\n");
+        if (f.errors) page_key(b, p->json, "groups", 6, 0);
+        if (f.errors) draw_put(b, " spatial tiles.</p>\n");
     }
     page_command(b, p);
     if (f.errors) {
@@ -1696,8 +1761,8 @@ DRAW_API void page_effect_pictures(draw_buffer *b, const show_effects *e)
         draw_text(&d, 12, 24, 14, 's', "b", gene);
         show_hops(&d, 8, 36, 428, 420, e, order[k]);
         snprintf(caption, sizeof caption,
-                 "%.90s, means over the cells at each number of steps. Below: after minus sham in coordinates of "
-                 "the row, bars two standard errors.",
+                 "%.90s, means over the cells at each number of steps. Below: after minus sham in coordinates of the "
+                 "row, bars two standard errors.",
                  gene);
         page_figure(b, &d, caption);
     }
@@ -1706,9 +1771,8 @@ DRAW_API void page_effect_pictures(draw_buffer *b, const show_effects *e)
     high = show_ripple(&d, 12, 38, 424, e, order, n);
     d.height = 38 + high;
     page_figure(b, &d,
-                "The genes that change most surely one step away. The scale is for the neighbours: the cell itself may "
-                "lie beyond "
-                "its end.");
+                "The genes that change most surely one step away. The scale is for the neighbours: the cell itself "
+                "may lie beyond its end.");
     draw_put(b, "</div>\n");
 }
 
@@ -1729,8 +1793,7 @@ DRAW_API void page_effect_table(draw_buffer *b, const show_effects *e)
     for (h = 0; h < e->hops && h < 32; h++) group[h] = show_at(&e->t, e->first + h * e->genes, 1);
     page_say(b,
              "<h2>All effects</h2>\n<p>Observed, sham, after and their change: %s. Effect and standard error: "
-             "coordinates of the row, in "
-             "which the sampler works and the test is made.</p>\n",
+             "coordinates of the row, in which the sampler works and the test is made.</p>\n",
              e->unit);
     page_filters(b, "gene", group, h, "steps from the cell", 1);
     page_table(b, &e->t, e->first, e->genes * e->hops, column, n, 2, n - 1, 0);
@@ -1742,15 +1805,15 @@ DRAW_API void page_perturb(draw_buffer *b, const page_source *p, const char *tit
     show_effects e = show_read_effects(p->effects);
     page_open(b, title);
     page_say(b,
-             "<header><h1>%s</h1>\n<p class=\"soft\">What if: the tissue drawn twice on the same random numbers, with "
-             "the intervention "
-             "and without it (the sham).</p></header>\n<h2>What was run</h2>\n<p><span class=\"k\">%s</span>.</p>\n",
+             "<header><h1>%s</h1>\n<p class=\"soft\">What if: the tissue drawn twice on the same random numbers, "
+             "with the intervention and without it (the sham).</p></header>\n<h2>What was run</h2>\n<pre "
+             "class=\"k\">%s</pre>\n",
              title, words);
     page_tissue(b, p);
     page_command(b, p);
     page_effect_cards(b, p);
-    page_maps(b, p, "Around the cell",
-              "After minus sham, cell by cell, in the cells that may move; the changed cell is ringed.");
+    page_maps(b, p, "Where it happens",
+              "After minus sham, cell by cell, in the cells that may move; the changed ones are ringed.");
     if (e.genes) {
         page_effect_pictures(b, &e);
         page_effect_table(b, &e);
