@@ -723,14 +723,16 @@ static void rotate(cel_mat a, int64_t p, int64_t q, double angle)
  * steps of half the size each. */
 static double cheapest_angle(cel_mat a, int64_t p, int64_t q, double scale, double *least)
 {
-    double step = 1.5707963267948966 / 24, best = 0, centre, value;
+    double step = 1.5707963267948966 / 24, best = 0, centre, angle, value;
     int i, side;
     *least = price(a, p, q, 0, scale) - 1e-6;
     for (i = 1; i < 24; i++)
         if ((value = price(a, p, q, i * step, scale)) < *least) *least = value, best = i * step;
     for (i = 0; i < 8; i++)
-        for (step /= 2, centre = best, side = -1; side <= 1; side += 2)
-            if ((value = price(a, p, q, centre + side * step, scale)) < *least) *least = value, best = centre + side * step;
+        for (step /= 2, centre = best, side = -1; side <= 1; side += 2) {
+            angle = centre + side * step;
+            if ((value = price(a, p, q, angle, scale)) < *least) *least = value, best = angle;
+        }
     return best;
 }
 
@@ -743,32 +745,41 @@ static void recentre(cel_mat a)
     }
 }
 
-/* The rotation R (L x L) for which the price of mu R (rows x L), less its medians, is least: planes of two columns in
- * turn until none gains, from several random beginnings, since there are many local optima. */
+/* Turns a, and R with it, plane by plane until none gains. */
+static void descend(cel_mat a, cel_mat R, double scale)
+{
+    int64_t p, q;
+    int round, gains = 1;
+    double value;
+    for (round = 0; round < 50 && gains; round++) {
+        recentre(a);
+        for (gains = 0, p = 0; p < a.cols; p++)
+            for (q = p + 1; q < a.cols; q++) {
+                double angle = cheapest_angle(a, p, q, scale, &value);
+                if (angle <= 0 && angle >= 0) continue;
+                rotate(a, p, q, angle);
+                rotate(R, p, q, angle);
+                gains++;
+            }
+    }
+}
+
+/* The rotation R (L x L) for which the price of mu R (rows x L), less its medians, is least: the best of several
+ * descents from random beginnings, since there are many local optima. */
 static void sparsest_rotation(cel_mat mu, double scale, uint64_t seed, cel_mat R)
 {
     heap own = CEL_ZERO;
-    int64_t L = mu.cols, p, q;
+    int64_t L = mu.cols, k;
     cel_mat a = matrix(&own, mu.rows, L), turned = matrix(&own, L, L);
     cel_rng rng = cel_rng_at(seed, FOR_TURN, 0, 0);
     double least = HUGE_VAL;
-    int start, round, gains;
+    int start;
     for (start = 0; start < 20; start++) {
-        double sum = 0, value;
+        double sum = 0;
         orthonormal(turned, &rng);
         product(0, 0, mu, turned, 0, a, NULL);
-        for (round = 0, gains = 1; round < 50 && gains; round++) {
-            recentre(a);
-            for (gains = 0, p = 0; p < L; p++)
-                for (q = p + 1; q < L; q++) {
-                    double angle = cheapest_angle(a, p, q, scale, &value);
-                    if (angle <= 0 && angle >= 0) continue;
-                    rotate(a, p, q, angle);
-                    rotate(turned, p, q, angle);
-                    gains++;
-                }
-        }
-        for (p = 0; p < L; p++) sum += price(a, p, p, 0, scale) / 2;
+        descend(a, turned, scale);
+        for (k = 0; k < L; k++) sum += price(a, k, k, 0, scale) / 2;
         if (sum < least) least = sum, memcpy(R.data, turned.data, (size_t)(L * L) * sizeof(cel_real));
     }
     heap_free(&own);
@@ -776,8 +787,9 @@ static void sparsest_rotation(cel_mat mu, double scale, uint64_t seed, cel_mat R
 
 /* With open gates the model of z' = R^T z - c is as likely, whatever the rotation R and the move c: its shifts are
  * R^T mu - c, the encoder's head and the decoder's first layer absorb the rest (the variances of the code only nearly).
- * Gradients cross that plain slowly; so once, before the gates begin to close, the model jumps to the R at which its own
- * shifts are sparsest, and to the c at which the median intervention moves nothing. */
+ * Gradients cross that plain slowly and end in one of many local optima. So once, before the gates begin to close, the
+ * model jumps to the R at which its own shifts are sparsest, by the price that the gates will put on them, and to the c
+ * at which the median intervention moves nothing. */
 static void turn(model *m, uint64_t seed)
 {
     heap own = CEL_ZERO;
@@ -1346,9 +1358,10 @@ static void print_tables(const settings *o, const scores *s)
     double mean, sd;
     printf("%d interventions of %d cells each, %d of them unseen in training; %d genes, %d latents, %d hidden; %d "
            "epochs in batches of %d, rate %g, of gates and shifts %g, dropout %g; Beta(1, %g); warm-up of the KL %d "
-           "epochs, of the gates' prior %d, turn at %d; %d seeds.\n\n", (int)o->interventions, (int)o->cells, (int)o->unseen, (int)o->genes,
-           (int)o->latents, (int)o->hidden, (int)o->epochs, (int)o->batch, o->rate, o->shift_rate, o->dropout, o->k,
-           (int)o->warm, (int)o->ramp, (int)o->turn, (int)o->seeds);
+           "epochs, of the gates' prior %d, turn at %d; %d seeds.\n\n",
+           (int)o->interventions, (int)o->cells, (int)o->unseen, (int)o->genes, (int)o->latents, (int)o->hidden,
+           (int)o->epochs, (int)o->batch, o->rate, o->shift_rate, o->dropout, o->k, (int)o->warm, (int)o->ramp,
+           (int)o->turn, (int)o->seeds);
     printf("| mean +- sd over seeds |");
     for (i = 0; i < FIGURES; i++) printf(" %s |", figure_name[i]);
     printf("\n|---|");
@@ -1405,9 +1418,9 @@ static void print_verdict(const settings *o, const scores *s)
 
 static const char *const usage =
     "sparse_shift_vae [--check] [--OPTION VALUE ...]\n"
-    "  interventions 100, unseen 20, cells 250 (each), genes 100, latents 15, hidden 128, batch 128, epochs 100,\n"
-    "  warm 50 (of the KL), ramp 75 (of the gates' prior), turn 40, rate .001, shift-rate .03 (gates, shifts), k 150,\n"
-    "  dropout 0, depth 40, samples 1000, seed 1, seeds 3, quiet 0, times 0,\n"
+    "  interventions 100, unseen 20, cells 250 (each), genes 100, latents 15, hidden 128, batch 128, epochs 80,\n"
+    "  warm 40 (of the KL), ramp 60 (of the gates' prior), turn 30, rate .001, shift-rate .03 (gates, shifts), k 150,\n"
+    "  dropout 0, depth 40, samples 1000, seed 11, seeds 3, quiet 0, times 0,\n"
     "  methods pca,ica,vae,ones,straight,expected,turned\n";
 
 /* 1 if the option exists. */
@@ -1419,8 +1432,8 @@ static int set_option(settings *o, const char *name, const char *text)
         int64_t *to;
     } whole[] = {{"interventions", &o->interventions}, {"unseen", &o->unseen}, {"cells", &o->cells},
                  {"genes", &o->genes}, {"latents", &o->latents}, {"hidden", &o->hidden}, {"batch", &o->batch},
-                 {"epochs", &o->epochs}, {"warm", &o->warm}, {"ramp", &o->ramp}, {"turn", &o->turn}, {"samples", &o->samples},
-                 {"seed", &o->first_seed}, {"seeds", &o->seeds}};
+                 {"epochs", &o->epochs}, {"warm", &o->warm}, {"ramp", &o->ramp}, {"turn", &o->turn},
+                 {"samples", &o->samples}, {"seed", &o->first_seed}, {"seeds", &o->seeds}};
     struct real {
         const char *name;
         double *to;
@@ -1448,8 +1461,8 @@ int main(int argc, char **argv)
     int i;
     double begun = seconds();
     o.interventions = 100, o.unseen = 20, o.cells = 250, o.genes = 100, o.latents = 15, o.hidden = 128, o.batch = 128;
-    o.epochs = 100, o.warm = 50, o.ramp = 75, o.turn = 40, o.rate = 1e-3, o.shift_rate = 0.03, o.k = 150, o.depth = 40;
-    o.samples = 1000, o.first_seed = 1, o.seeds = 3;
+    o.epochs = 80, o.warm = 40, o.ramp = 60, o.turn = 30, o.rate = 1e-3, o.shift_rate = 0.03, o.k = 150, o.depth = 40;
+    o.samples = 1000, o.first_seed = 11, o.seeds = 3;
     for (i = 0; i < METHODS; i++) o.run[i] = 1;
     if (argc == 2 && !strcmp(argv[1], "--check")) return check_gradients();
     for (i = 1; i < argc; i += 2)
