@@ -1362,9 +1362,9 @@ static void print_tables(const settings *o, const scores *s)
            (int)o->interventions, (int)o->cells, (int)o->unseen, (int)o->genes, (int)o->latents, (int)o->hidden,
            (int)o->epochs, (int)o->batch, o->rate, o->shift_rate, o->dropout, o->k, (int)o->warm, (int)o->ramp,
            (int)o->turn, (int)o->seeds);
-    printf("MCC and R2: true and learned latents of held-out cells, matched one to one by absolute correlation. F1, oracle "
-           "threshold: targets called by the mean latents of an intervention at the threshold that suits best. Precision, "
-           "recall, F1: by the method's own gates. Bounds: nats a held-out cell, %d samples; unseen: cells of "
+    printf("MCC and R2: true and learned latents of held-out cells, matched one to one by absolute correlation. F1, "
+           "oracle threshold: targets called by the mean latents of an intervention at the threshold that suits best. "
+           "Precision, recall, F1: by the method's own gates. Bounds: nats a held-out cell, %d samples; unseen: cells of "
            "interventions not trained on, whose shift was learned from other cells.\n\n", (int)o->samples);
     printf("| mean +- sd over seeds |");
     for (i = 0; i < FIGURES; i++) printf(" %s |", figure_name[i]);
