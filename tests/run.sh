@@ -58,6 +58,7 @@ for real in float double; do
 done
 tally "embedding" sh tests/embed/run.sh "$B"
 tally "examples" sh tests/examples.sh "$B"
+tally "sparse shifts" sh tests/svae.sh "$B"
 tally "tool" sh tests/test_tool.sh "$B/celcomen"
 for part in tests/tool_*.sh; do # the tool's larger parts, a script each
     [ ! -f "$part" ] || tally "tool, $(basename "$part" .sh | sed 's/^tool_//')" sh "$part" "$B/celcomen"
