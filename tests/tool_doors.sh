@@ -102,6 +102,17 @@ ok "the older names" "$tool" knockout --model m $S --cell best --gene G1 --repea
 ok "make install" make -s -C "$root" install PREFIX="$tmp/a b" B="$root/build"
 for f in bin/celcomen include/celcomen.h lib/pkgconfig/celcomen.pc share/man/man1/celcomen.1; do ok "installs $f" test -s "a b/$f"; done
 
+# ---- the README names what there is ----
+grep -o '^    \(\$ \)\{0,1\}celcomen [a-z].*' "$root/README.md" | sed 's/^ *\$\{0,1\} *celcomen //' > commands
+ok "the README has commands" test "$(grep -c . commands)" -gt 8
+while read -r c rest; do
+    "$tool" "$c" --help > page 2>&1 || { failed=$((failed + 1)); echo "FAILED: the README's $c"; }
+    for word in $rest; do
+        case $word in --[a-z]*) grep -q -- "^  $word " page || { failed=$((failed + 1)); echo "FAILED: the README's $c $word"; } ;; esac
+    done
+done < commands
+for f in $(grep -o '](\(bench\|examples\|docs\)/[^)#]*' "$root/README.md" | sed 's/](//'); do ok "the README's $f" test -e "$root/$f"; done
+
 # ---- killed at any moment: the old results or the new ----
 mkdir m/mine && echo kept > m/mine/file && echo kept > m/mine.txt
 one="--no-errors --ridge 0.1 --field shared" two="--no-errors --ridge 0.3 --field none"
