@@ -207,6 +207,8 @@
  *
  *     CELCOMEN_IMPLEMENTATION   in one file: the code.
  *     CELCOMEN_STATIC           before every include: all functions and data are static.
+ *     CEL_API                   before every include: what stands before public functions, instead of extern; to
+ *                               export them: extern __attribute__((visibility("default"))).
  *     CELCOMEN_DOUBLE           everywhere, or it does not link: cel_real is double.
  *     CELCOMEN_NO_STDIO         with the implementation: no file access; parsing from memory remains.
  *     CELCOMEN_NO_SIMD          with the implementation: plain C only.
@@ -254,7 +256,7 @@
 
 #if defined(CELCOMEN_STATIC)
 #define CEL_API static CEL_UNUSED
-#else
+#elif !defined(CEL_API)
 #define CEL_API extern
 #endif
 

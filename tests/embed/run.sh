@@ -148,6 +148,11 @@ H25_no_lgamma() { ! nm -u "$tmp/impl.o" | grep -w lgamma; }
 small_static() { ! $CC -std=c99 -O1 -DCELCOMEN_STATIC -I. -c tests/impl.c -o "$tmp/st.o" || ! nm -g --defined-only "$tmp/st.o" | grep .; }
 fast_math_refused() { ! $CC -std=c99 -O2 -ffast-math -I. -c tests/impl.c -o "$tmp/fm.o"; }
 check "exported names begin with cel_ or celcomen_" exports_prefixed
+exports_wanted() { # a shared library that shows nothing but what CEL_API says
+    $CC -O0 -fPIC -shared -fvisibility=hidden '-DCEL_API=extern __attribute__((visibility("default")))' -I. tests/impl.c -o "$tmp/shown.so" -lm &&
+        [ "$(nm -D --defined-only "$tmp/shown.so" | grep -c ' T cel_')" -gt 100 ] && ! nm -D --defined-only "$tmp/shown.so" | grep celi_
+}
+check "CEL_API exports" exports_wanted
 check "at most one mutable datum" one_mutable
 check "no exit, printf or errno" no_exit
 check "CELCOMEN_NO_STDIO opens nothing" no_stdio
