@@ -1,6 +1,6 @@
 /* Unpacking: inflate FILE.gz writes the content to standard output; inflate --streams FILE checks the records of
- * tests/write_files.py; inflate --time FILE.gz prints the processor time of the fastest of seven rounds, our own and that
- * of gunzip -c, which reads a file and writes to nowhere, and bytes of the content.
+ * tests/write_files.py; inflate --time FILE.gz prints the processor time of the fastest of seven rounds, our own and
+ * that of gunzip -c, which reads a file and writes to nowhere, and bytes of the content.
  * SPDX-License-Identifier: MIT */
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
@@ -13,6 +13,8 @@ static size_t integer(const unsigned char *p)
     return p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
 }
 
+static double seconds_of(struct timeval t) { return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
+
 /* Processor time of gunzip, started by a shell that does next to nothing. */
 static double of_gunzip(const char *path)
 {
@@ -22,8 +24,8 @@ static double of_gunzip(const char *path)
     getrusage(RUSAGE_CHILDREN, &before);
     if (system(line)) return 1e9;
     getrusage(RUSAGE_CHILDREN, &after);
-    return (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
-           1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec);
+    return seconds_of(after.ru_utime) + seconds_of(after.ru_stime) - seconds_of(before.ru_utime) -
+           seconds_of(before.ru_stime);
 }
 
 int main(int argc, char **argv)
@@ -42,7 +44,8 @@ int main(int argc, char **argv)
         for (; file.size - at >= 8; count++) {
             size_t length = integer(p + at), packed = integer(p + at + 4);
             const unsigned char *content = p + at + 8;
-            if (cel_file_gunzip(content + length, packed, 0, &out, &n, &err) || n != length || memcmp(out, content, n)) {
+            if (cel_file_gunzip(content + length, packed, 0, &out, &n, &err) || n != length ||
+                memcmp(out, content, n)) {
                 printf("stream %d: %s\n", count, err.what ? err.what : "other bytes");
                 return 1;
             }

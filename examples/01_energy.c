@@ -34,8 +34,8 @@ int main(void)
         if (step == 0) h0 = h;
         printf("%8d %8.3f %8.3f %8.3f %8.3f\n", step * 15, h, share[0], share[1], exp(h - h0));
     }
-    printf("Likeliest is 30 degrees, 1.28 times as likely as 0: there the force within, which holds cell 1 at gene 0, and\n"
-           "the one between, which pulls it to the partner of its neighbour's gene, balance.\n");
+    printf("Likeliest is 30 degrees, 1.28 times as likely as 0: there the force within, which holds cell 1 at gene 0,\n"
+           "and the one between, which pulls it to the partner of its neighbour's gene, balance.\n");
     cel_model_free(&model);
     cel_relations_free(&relations);
     cel_csr_free(&neighbours);

@@ -6,8 +6,8 @@
     anndata_bridge.py import slide.h5ad model [knock-out ..] --out slide_with_forces.h5ad
 
 import puts a fit into .varp["celcomen_inter"] and ["celcomen_intra"] (forces), [.. "_partial", "_se", "_q"], genes that
-were left out being NaN; a knock-out into .layers["celcomen_sham"] and ["celcomen_after"] (rows of unit length, cells that
-were left out being NaN) and .obs["celcomen_row"]; both reports into .uns["celcomen"].
+were left out being NaN; a knock-out into .layers["celcomen_sham"] and ["celcomen_after"] (rows of unit length, cells
+that were left out being NaN) and .obs["celcomen_row"]; both reports into .uns["celcomen"].
 
 Needs anndata (Debian: python3-anndata), NumPy and SciPy. SPDX-License-Identifier: MIT"""
 import argparse

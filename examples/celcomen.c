@@ -1243,6 +1243,7 @@ typedef struct tissue {
     double *level;         /* (rows of the input) of --gene, as in the input; NULL without it */
     cel_csr graph;         /* row i: the neighbours of i (edge i -> neighbour) */
     double mean_degree, load_seconds;
+    cel_kind kind;    /* of the input's numbers */
     const char *file; /* of the expression, for messages */
 } tissue;
 
@@ -1373,7 +1374,7 @@ static cel_table parse_table(const source *s, cel_table_options how)
 }
 
 /* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has
- * any: they live as long as the program. turned: it has genes in its rows. shift (3, or NULL): the columns are places, and
+ * any: they live as long as the program. turned: it has genes in its rows. shift (3, or NULL): the columns are places,
  * receives what they are more than those returned. */
 static cel_mat read_table(const char *path, int turned, names *rows, names *cols, double *shift)
 {
@@ -1415,8 +1416,8 @@ static void read_words(const char *name, const char *given_path, int gene, names
     cel_error err;
     int64_t i;
     if (is_array(&s) || (s.size > 2 && !memcmp(s.bytes, "PK", 2)))
-        die(1, "%s: an array, but --%s wants text, a word a line. In Python: open('%s.txt', 'w').write('\\n'.join(map(str, "
-            "numpy.load('%s'))))", path, name, name, path);
+        die(1, "%s: an array, but --%s wants text, a word a line. In Python: open('%s.txt', 'w')"
+            ".write('\\n'.join(map(str, numpy.load('%s'))))", path, name, name, path);
     if (column) {
         cel_table_options how = CEL_ZERO;
         cel_table table;
@@ -1442,6 +1443,12 @@ static void read_words(const char *name, const char *given_path, int gene, names
     }
 }
 
+static const char *turned_matrix(void)
+{
+    return choice("genes-are") ? ". The matrix is turned: without --genes-are rows it fits"
+                               : ". The matrix is turned: its rows are genes, say --genes-are rows";
+}
+
 /* Ends where a list has not as many words as there are cells or genes, with the likely cause. */
 static void wrong_count(const char *path, const names *list, int64_t wanted, const char *what, const char *file,
                         int64_t other)
@@ -1449,9 +1456,7 @@ static void wrong_count(const char *path, const names *list, int64_t wanted, con
     const char *first = list->count ? list->name[0] : "", *why = "";
     if (strchr(first, ',')) why = format_text(". Name the column that is meant: %s:COLUMN", path);
     else if (list->count == wanted + 1) why = format_text(". Is line 1, '%.40s', a header? Leave it out", first);
-    else if (list->count == other)
-        why = o.genes_are ? ". The matrix is turned: without --genes-are rows it fits"
-                          : ". The matrix is turned: its rows are genes, say --genes-are rows";
+    else if (list->count == other) why = turned_matrix();
     die(1, "%s: %lld names, but %s has %lld %s%s", path, (long long)list->count, file, (long long)wanted, what, why);
 }
 
@@ -1544,6 +1549,19 @@ static int32_t *read_labels(const char *option, const char *path, const names *c
     return number_labels(&line, out);
 }
 
+/* Ends where a gene's name is there twice; of a folder of 10x, whose symbols often are, with what is unique in it. */
+static void twice(const char *where, const names *list, const char *name)
+{
+    int64_t first = find_name(list, name), i = first + 1;
+    struct stat s;
+    int folder = stat(where, &s) == 0 && S_ISDIR(s.st_mode);
+    while (strcmp(list->name[i], name)) i++;
+    die(1, "%s: the gene %s is there twice, as number %lld and %lld: make names unique first (AnnData: "
+        "var_names_make_unique)%s%s%s", where, name, (long long)first + 1, (long long)i + 1,
+        folder ? ", or use the first column: gunzip -c " : "", folder ? where : "",
+        folder ? "/features.tsv.gz | cut -f1 > ids.txt, then --genes ids.txt" : "");
+}
+
 /* The names of the columns of `file`: those of --genes, else those that the file itself has (own), else numbers. */
 static names read_genes(const tissue *t, names own)
 {
@@ -1556,15 +1574,13 @@ static names read_genes(const tissue *t, names own)
     if (out.count != genes) wrong_count(where, &out, genes, "genes", t->file, t->rows);
     for (i = 0; i < genes && own.name && o.genes; i++)
         if (strcmp(out.name[i], own.name[i]) && (at = find_name(&own, out.name[i])) >= 0)
-            die(1, "%s: gene %lld is %s, but in %s it is %s, and %s is gene %lld: leave --genes out, or put the names in "
-                "the order of the matrix", where, (long long)i, out.name[i], t->file, own.name[i], out.name[i],
+            die(1, "%s: gene %lld is %s, but in %s it is %s, and %s is gene %lld: leave --genes out, or put the names "
+                "in the order of the matrix", where, (long long)i, out.name[i], t->file, own.name[i], out.name[i],
                 (long long)at);
     sorted = sorted_names(&out);
     for (i = 0; i < genes; i++) {
         if (!out.name[i][0]) die(1, "%s: line %lld is empty: every gene needs a name", where, (long long)i + 1);
-        if (i && strcmp(sorted[i], sorted[i - 1]) == 0)
-            die(1, "%s: the gene %s is there twice: make names unique first (AnnData: var_names_make_unique)", where,
-                sorted[i]);
+        if (i && strcmp(sorted[i], sorted[i - 1]) == 0) twice(where, &out, sorted[i]);
     }
     free(sorted);
     return out;
@@ -1649,8 +1665,8 @@ static void check_places(const tissue *t, const char *file)
         warn("--radius %g is below the median distance to the nearest cell, %.3g: %lld of %lld cells have no neighbour",
              o.radius, r.nearest, (long long)r.isolated, (long long)cells);
     if (2 * r.mean * (double)(t->slide ? t->slides.count : 1) > (double)cells && r.mean > 20)
-        die(1, "%s: %.0f neighbours a cell are half of a slide or more: no neighbourhood is left. The median distance to "
-            "the nearest cell is %.3g", file, r.mean, r.nearest);
+        die(1, "%s: %.0f neighbours a cell are half of a slide or more: no neighbourhood is left. The median distance "
+            "to the nearest cell is %.3g", file, r.mean, r.nearest);
     if (r.mean > 100)
         warn("%.0f neighbours a cell, up to %lld: what comes out of that is a neighbourhood's mean, not a neighbour's "
              "force. The median distance to the nearest cell is %.3g", r.mean, (long long)r.most, r.nearest);
@@ -2014,15 +2030,15 @@ static void read_places(const char *name, tissue *t, names cells)
         match_places(t, cells, places);
         if (t->coords.rows != t->rows && (t->coords.rows == 2 || t->coords.rows == 3) && t->coords.cols == t->rows)
             die(1, "%s: %lld rows of %lld numbers: it is turned: a cell a row is wanted. In Python: numpy.save('%s', "
-                "numpy.load('%s').T)", o.coords, (long long)t->coords.rows, (long long)t->coords.cols, o.coords, o.coords);
-        if (t->rows >= 0 && t->coords.rows != t->rows)
+                "numpy.load('%s').T)", o.coords, (long long)t->coords.rows, (long long)t->coords.cols, o.coords,
+                o.coords);
+        if (t->rows >= 0 && t->coords.rows != t->rows) {
+            const char *why = ". Without names in both, the rows are the same cells in the same order";
+            if (places.name) why = ". Its rows have names, those of the matrix have none: with names cells are matched";
+            if (t->x.cols == t->coords.rows) why = turned_matrix();
             die(1, "%s: %lld rows, but %s has %lld cells%s", o.coords, (long long)t->coords.rows, t->file,
-                (long long)t->rows,
-                t->x.cols != t->coords.rows ? places.name ? ". Its rows have names, those of the matrix do not: with names in "
-                                                            "both, cells are matched"
-                                                          : ". Without names in both, the rows are the same cells in the same order"
-                : o.genes_are ? ". The matrix is turned: without --genes-are rows it fits"
-                              : ". The matrix is turned: its rows are genes, say --genes-are rows");
+                (long long)t->rows, why);
+        }
         if (t->coords.cols != 2 && t->coords.cols != 3)
             die(1, "%s: %lld columns, not 2 or 3", o.coords, (long long)t->coords.cols);
         t->rows = t->coords.rows;
@@ -2147,7 +2163,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     need(t.file, command, "--counts FILE.npy or --expression FILE.npy");
     if (o.expression) no_effect("kind total target-sum centre-by", "with --expression");
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
-    kind = input_kind(f);
+    t.kind = kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
     t.x = read_table(t.file, choice("genes-are"), &t.cells, &genes, NULL);
     if (t.x.rows < 2 || t.x.cols < 2)
@@ -3063,8 +3079,8 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_re
     one_of("l1 group");
     status = cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL);
     if (status == CEL_ERR_NUMERIC)
-        die(1, "%s: no finite forces: there are too few cells for so many genes, or genes and neighbours that determine "
-            "each other. Fewer genes (--top-genes) or a heavy ridge (--ridge 1) help", t->file);
+        die(1, "%s: no finite forces: there are too few cells for so many genes, or genes and neighbours that "
+            "determine each other. Fewer genes (--top-genes) or a heavy ridge (--ridge 1) help", t->file);
     must(status, t->file, &err);
     f->record.se = done->se;
     f->record.z = done->z;
@@ -3471,7 +3487,7 @@ static candidate *best_cells(const tissue *t, int64_t most, int64_t *found, int6
     uint8_t *mark = (uint8_t *)get((size_t)cells, 1);
     cel_csr back;
     must(cel_csr_transpose(&t->graph, &back), "neighbours", NULL);
-    for (i = 0; i < cells; i++) totals[i] = o.expression || choice("kind") ? 1 : t->total[t->row[i]];
+    for (i = 0; i < cells; i++) totals[i] = t->kind == CEL_KIND_COUNTS ? t->total[t->row[i]] : 1;
     rank = (double *)grown(totals, cells, cells, sizeof(double));
     qsort(rank, (size_t)cells, sizeof(double), compare_doubles);
     median = rank[cells / 2];
@@ -3512,15 +3528,15 @@ static void command_cells(void)
     printf("%s is expressed in %lld of %lld cells%s\n", o.gene, (long long)expressing, (long long)t.x.rows,
            expressing ? ". Well measured, well connected, away from borders, those that express it most:" : "");
     if (!count) return;
-    printf("  %-10s %-20s %10s %12s %10s %14s %10s\n", "cell", "name", "level", "at median", "next to", "in three steps",
-           "to a side");
+    printf("  %-10s %-20s %10s %12s %10s %14s %10s\n", "cell", "name", "level", "at median", "next to",
+           "in three steps", "to a side");
     for (i = 0; i < count; i++)
         printf("  %-10lld %-20s %10.4g %12.4g %10lld %14lld %10.2f\n", (long long)t.row[list[i].cell],
                t.cells.name ? cell_name(&t, t.row[list[i].cell]) : "-", list[i].level, list[i].typical,
                (long long)list[i].contacts, (long long)list[i].reach, list[i].aside);
     if (list[0].aside >= 0.25) printf("  none that expresses it is away from borders and well measured\n");
-    printf("level: of %s in the input; at median: scaled to the median total; to a side: 0 in the middle of a tissue, 0.6 at a "
-           "straight border\n", o.gene);
+    printf("level: of %s in the input; at median: scaled to the median total; to a side: 0 in the middle of a tissue, "
+           "0.6 at a straight border\n", o.gene);
 }
 
 /* ---- counterfactuals ---- */
@@ -3621,8 +3637,8 @@ static cel_intervention *read_interventions(const tissue *t, int units, int64_t 
         die(1, "%s: no gene '%s'%s", o.genes ? o.genes : t->file, o.gene, did_you_mean(&t->genes, o.gene));
     list->cell = wanted_cell(t);
     if (!(t->level[t->row[list->cell]] > 0) && !o.expression && !(o.value > 0))
-        warn("cell %s does not express %s: to hold it at 0 there changes next to nothing. --cell best takes one that does, "
-             "celcomen cells --gene %s lists some", cell_name(t, t->row[list->cell]), o.gene, o.gene);
+        warn("cell %s does not express %s: to hold it at 0 there changes next to nothing. --cell best takes one that "
+             "does, celcomen cells --gene %s lists some", cell_name(t, t->row[list->cell]), o.gene, o.gene);
     list->value = o.fold > 0 ? o.fold : o.value;
     *count = 1;
     return list;
@@ -4763,7 +4779,7 @@ static const verb commands[] = {
      "celcomen plant --n-genes 10 --side 40 --out truth", NULL, 0, command_plant},
     {"show", "info", "what a file holds: arrays, archives, tables", "celcomen show model/pairs.csv", "FILE ..", 10000,
      command_show},
-    {"compare", NULL, "forces beside one another, files or folders: the strongest pairs, and agreement off the diagonal",
+    {"compare", NULL, "forces beside one another, files or folders: the strongest pairs, agreement off the diagonal",
      "celcomen compare truth model", "TRUTH FITTED ..", 20, command_compare},
     {"draw", NULL, "a picture (SVG): slide effect forces pairs shares curve planted hops ripple sampler",
      "celcomen draw forces --from model --out forces.svg", "WHAT", 1, command_draw},
@@ -4810,8 +4826,9 @@ static void troff(const char *s)
 static void manual_page(void)
 {
     int k, i;
-    printf(".TH CELCOMEN 1 \"\" \"celcomen %s\"\n.SH NAME\ncelcomen \\- forces between genes, within and between the cells of "
-           "a tissue\n.SH SYNOPSIS\n.B celcomen\nCOMMAND [\\-\\-OPTION VALUE ..]\n.SH COMMANDS\n", cel_version());
+    printf(".TH CELCOMEN 1 \"\" \"celcomen %s\"\n.SH NAME\ncelcomen \\- forces between genes, within and between the "
+           "cells of a tissue\n"
+           ".SH SYNOPSIS\n.B celcomen\nCOMMAND [\\-\\-OPTION VALUE ..]\n.SH COMMANDS\n", cel_version());
     for (k = 0; k < COMMANDS; k++) {
         const verb *c = &commands[k];
         printf(".SS %s%s%s\n", c->name, c->files ? " " : "", c->files ? c->files : "");

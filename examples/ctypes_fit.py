@@ -18,8 +18,8 @@ GLUE = r"""
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
 
-/* Counts (cells x genes) and places (cells x 2) in; forces, their q (2 genes x genes) and which genes they are of (genes)
- * out. Returns the number of genes that were kept, or -1 with a message. */
+/* Counts (cells x genes) and places (cells x 2) in; forces, their q (2 genes x genes) and which genes they are of
+ * (genes) out. Returns the number of genes that were kept, or -1 with a message. */
 int64_t glue_fit(double *counts, double *places, int64_t cells, int64_t genes, double *force, double *q, int32_t *gene,
                  char *message, size_t room)
 {
@@ -84,7 +84,8 @@ def main():
     force, q, gene = fit(lib, rng.poisson(rate), places)
     for k, name in enumerate(("within", "between")):
         a, b = np.unravel_index(np.argmin(q[k] + np.tri(len(gene))), q[k].shape)
-        print("%-7s cells, the surest pair: genes %d and %d, force %.2f, q %.1e" % (name, gene[a], gene[b], force[k][a, b], q[k][a, b]))
+        print("%-7s cells, the surest pair: genes %d and %d, force %.2f, q %.1e" %
+              (name, gene[a], gene[b], force[k][a, b], q[k][a, b]))
     try:
         fit(lib, -rng.poisson(rate), places)
     except ValueError as error:

@@ -1,6 +1,6 @@
 """Files for tests/tool_doors.sh: a slide as people have it. Usage: doors_files.py SLIDE_FOLDER OUT
-The same counts and places as CSV, as TSV with the cells in another order, as a folder of 10x (gzip), as a compressed .npz
-of SciPy's, and where anndata is there as .h5ad. SPDX-License-Identifier: MIT"""
+The same counts and places as CSV, as TSV with the cells in another order, as a folder of 10x (gzip), as a compressed
+.npz of SciPy's, and where anndata is there as .h5ad. SPDX-License-Identifier: MIT"""
 import gzip
 import os
 import sys
@@ -48,7 +48,8 @@ sp.save_npz(at("counts.npz"), sp.csr_matrix(x))
 try:
     import anndata
     import pandas as pd
-    a = anndata.AnnData(X=sp.csr_matrix(np.log1p(x).astype(np.float32)), obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes))
+    logged = sp.csr_matrix(np.log1p(x).astype(np.float32))
+    a = anndata.AnnData(X=logged, obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes))
     a.layers["counts"] = sp.csr_matrix(x)
     a.obs["cell_type"] = ["T", "B", "B"] * (len(x) // 3) + ["T"] * (len(x) % 3)
     a.obsm["spatial"] = xy

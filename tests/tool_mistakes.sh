@@ -84,6 +84,8 @@ for d in no_barcodes no_features mixed_10x; do mkdir $d; gzip -c counts.mtx > $d
 awk '{ print "E" NR "\t" $1 "\tGene Expression" }' genes.txt | gzip > no_barcodes/features.tsv.gz
 gzip -c barcodes.tsv > no_features/barcodes.tsv.gz
 cp no_barcodes/features.tsv.gz no_features/barcodes.tsv.gz mixed_10x
+mkdir twice_10x && cp no_barcodes/matrix.mtx.gz no_features/barcodes.tsv.gz twice_10x
+awk '{ print "E" NR "\t" $1 "\tGene Expression" }' genes_twice.txt | gzip > twice_10x/features.tsv.gz
 head -9 barcodes.tsv | gzip > mixed_10x/barcodes.tsv.gz
 sed '5s/.*/9999 1 2/' counts.mtx | gzip > wrong.mtx.gz
 python=
