@@ -2450,9 +2450,13 @@ static void check_file(const char *option, const char *path)
     if (access(folder, W_OK | X_OK)) die(1, "%s: %s", folder, strerror(errno));
     free(folder);
 }
+/* The folder of results may come to be with this run, and may hold the page. */
 static void check_page(void)
 {
-    if (o.report) check_file("report", o.report);
+    size_t n = strlen(output.folder);
+    if (!o.report) return;
+    if (strncmp(o.report, output.folder, n) || o.report[n] != '/' || !o.report[n + 1] || strchr(o.report + n + 1, '/'))
+        check_file("report", o.report);
 }
 static void write_drawn(const char *path, draw_buffer *b)
 {

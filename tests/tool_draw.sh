@@ -58,6 +58,13 @@ printf '%s\n' 'HLA-B' 'a<b&c' "5'nuc" '"q"' 'Gm12345-with-a-long-name' 'g5' 'g6'
 X="--expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt"
 ok fit "$tool" fit $X --out model --report fit.html --length-unit um --quiet
 page fit model
+cp fit.html first.html
+ok "fit again" "$tool" fit $X --out model --report fit.html --length-unit um --quiet
+if cmp -s fit.html first.html; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: the same page again differs"; fi
+ok "a page within the results" "$tool" fit $X --out inside --report inside/page.html --quiet
+ok "is there" test -s inside/page.html
+ok "a page within the results again" "$tool" fit $X --out inside --report inside/page.html --quiet
+ok "is there again" test -s inside/page.html
 ok "fit by the published method" "$tool" fit $X --method paper --out paper --report paper.html --quiet
 page paper paper
 ok knock-out "$tool" perturb --model model $X --cell 210 --gene g5 --repeats 4 --out ko --report ko.html --quiet
