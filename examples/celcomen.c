@@ -339,9 +339,12 @@ typedef struct option {
     const char *help;
 } option;
 
-/* Commands that read a slide, that read at least places, and that write a folder. */
-#define SLIDE "fit perturb score cells draw"
+/* Commands that prepare a slide's rows, that read a slide, that read at least places, that join neighbours, and that
+ * write a folder. */
+#define PREPARED "fit perturb score cells"
+#define SLIDE PREPARED " draw"
 #define PLACED SLIDE " simulate logz"
+#define JOINED PREPARED " simulate logz"
 #define WRITERS "fit simulate perturb disentangle plant"
 #define EVERY PLACED " disentangle plant show compare"
 #define METHODS "score score-exact score-moments score-orthant score-pick paper"
@@ -359,7 +362,7 @@ static const option options[] = {
      "the like: no library size)"},
     {"total", SLIDE, FILE_NAME, &o.total, 0, 0, "FILE", NULL,
      "a .npy of each cell's counts over all measured genes, where the file of --counts lacks some"},
-    {"centre-by", SLIDE, FILE_NAME, &o.centre_by, 0, 0, "FILE", "slides",
+    {"centre-by", PREPARED, FILE_NAME, &o.centre_by, 0, 0, "FILE", "slides",
      "the type of each cell, as --types has it: genes are centred within types too"},
     {"expression", SLIDE, TABLE, &o.expression, 0, 0, "FILE", NULL,
      "rows already prepared, of unit length (instead of --counts)"},
@@ -382,14 +385,14 @@ static const option options[] = {
      "leave out genes that fewer cells express"},
     {"target-sum", SLIDE, POSITIVE, &o.target_sum, 0, 0, "X", "the median; --method paper and score-*: 10000",
      "counts of a cell are scaled to this total"},
-    {"k", PLACED, WHOLE, &o.k, 1, 0, "K", "6, or as the model was fitted", "neighbours: the K nearest"},
-    {"radius", PLACED, POSITIVE, &o.radius, 0, 0, "R", NULL, "neighbours: all closer than R"},
-    {"decay", PLACED, POSITIVE, &o.decay, 0, 0, "L", NULL,
+    {"k", JOINED, WHOLE, &o.k, 1, 0, "K", "6, or as the model was fitted", "neighbours: the K nearest"},
+    {"radius", JOINED, POSITIVE, &o.radius, 0, 0, "R", NULL, "neighbours: all closer than R"},
+    {"decay", JOINED, POSITIVE, &o.decay, 0, 0, "L", NULL,
      "with --radius: a neighbour at distance d counts exp(-d^2 / L^2)"},
-    {"edges", PLACED, FILE_NAME, &o.edges, 0, 0, "FILE", NULL,
+    {"edges", JOINED, FILE_NAME, &o.edges, 0, 0, "FILE", NULL,
      "neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix (cells x "
      "cells): row i's entries are cell i's neighbours, whatever their value"},
-    {"allow-isolated", PLACED, FLAG, &o.allow_isolated, 0, 0, NULL, NULL, "cells without neighbours are no error"},
+    {"allow-isolated", JOINED, FLAG, &o.allow_isolated, 0, 0, NULL, NULL, "cells without neighbours are no error"},
     {"hops", "fit", WHOLE, &o.hops, 1, 0, "N", "1", "a between-cell force for neighbours at 1, .., N steps each"},
     {"method", "fit", CHOICE, &o.method, 0, 0, METHODS, "score",
      "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, "
@@ -2463,9 +2466,13 @@ static void check_file(const char *option, const char *path)
     if (access(folder, W_OK | X_OK)) die(1, "%s: %s", folder, strerror(errno));
     free(folder);
 }
+/* The folder of results may come to be with this run, and may hold the page. */
 static void check_page(void)
 {
-    if (o.report) check_file("report", o.report);
+    size_t n = strlen(output.folder);
+    if (!o.report) return;
+    if (strncmp(o.report, output.folder, n) || o.report[n] != '/' || !o.report[n + 1] || strchr(o.report + n + 1, '/'))
+        check_file("report", o.report);
 }
 static void write_drawn(const char *path, draw_buffer *b)
 {
@@ -4736,9 +4743,8 @@ static void command_draw(void)
     if (k == n) die(2, "there is no picture '%s'%s", o.file[0], suggestion(&g, ""));
     need(o.out, format_text("draw %s", what[k]), "--out FILE.svg");
     check_file("out", o.out);
-    no_effect("k radius decay edges allow-isolated", "on a picture");
     if (k > 0)
-        no_effect("counts expression kind total centre-by target-sum genes-are types slides", "but on draw slide");
+        no_effect("counts expression kind total target-sum genes-are types slides", "but on draw slide");
     if (k > 1) no_effect("coords", "but on draw slide and draw effect");
     if (k != 6) no_effect("intra inter", "but on draw planted");
     if (k == 0) draw_slide(&d);

@@ -602,7 +602,7 @@ typedef struct draw_series {
     const char *name;
     const double *x, *y, *error; /* x NULL: 0, 1, ..; error (one standard error) NULL: none */
     const char *const *label;    /* what each point is called when pointed at; NULL: numbers only */
-    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS; with DRAW_TWO_ERRORS bars of two errors */
+    int count, colour, kind;     /* kind: DRAW_LINE | DRAW_POINTS, or DRAW_BARS; | DRAW_TWO_ERRORS: longer error bars */
 } draw_series;
 
 /* The line of a series; broken where a value is missing (NaN). */
@@ -947,20 +947,26 @@ DRAW_API void draw_heat_map(draw *d, const draw_heat *h)
 {
     double w = h->width / h->cols, t = h->height / h->rows, box[4];
     long count = (long)h->rows * h->cols, i;
+    int fine = h->cols > 100 || h->rows > 100 ? 1 : 4, u; /* pixels a square: what smooths images leaves its middle */
     draw_rect(d, h->left, h->top, h->width, h->height, "panel", NULL);
     if (count > 1600) {
-        unsigned char *pixel = (unsigned char *)malloc((size_t)count);
+        unsigned char *pixel = (unsigned char *)malloc((size_t)(count * fine * fine));
         if (!pixel) {
             d->out.failed = 1;
             return;
         }
-        for (i = 0; i < count; i++)
-            pixel[i] = (unsigned char)(isfinite(h->value[i]) ? 1 + draw_level(h->scale, h->value[i], h->most) : 0);
+        for (i = 0; i < count; i++) {
+            double v = h->value[i];
+            unsigned char *at = pixel + i / h->cols * fine * fine * h->cols + i % h->cols * fine;
+            for (u = 0; u < fine * fine; u++)
+                at[u / fine * fine * h->cols + u % fine] =
+                    (unsigned char)(isfinite(v) ? 1 + draw_level(h->scale, v, h->most) : 0);
+        }
         box[0] = h->left;
         box[1] = h->top;
         box[2] = h->width;
         box[3] = h->height;
-        draw_image(d, box, pixel, h->cols, h->rows, h->scale);
+        draw_image(d, box, pixel, fine * h->cols, fine * h->rows, h->scale);
         free(pixel);
     }
     for (i = 0; i < count && count <= 1600; i++) {

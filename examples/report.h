@@ -1016,37 +1016,60 @@ DRAW_API void show_value_map(draw *d, double width, const show_map *m, const dou
     free(others);
 }
 
+#define SHOW_GREY 6 /* the class that is grey */
+
+/* The class of colour of each kind: its own up to 16 kinds; of more, the 15 with the most cells have one each, and all
+ * others are grey. How many are grey. */
+DRAW_API int show_kind_colours(const int *count, int kinds, int *colour)
+{
+    double *weight = (double *)show_get((size_t)kinds, sizeof(double));
+    unsigned char *keep = (unsigned char *)show_get((size_t)kinds, 1);
+    int i, next = 0, grey = 0;
+    for (i = 0; i < kinds; i++) weight[i] = count[i];
+    if (kinds > DRAW_COLOURS) draw_keep(weight, kinds, DRAW_COLOURS - 1, keep);
+    for (i = 0; i < kinds; i++) {
+        if (kinds > DRAW_COLOURS && next == SHOW_GREY) next++;
+        grey += kinds > DRAW_COLOURS && !keep[i];
+        colour[i] = kinds <= DRAW_COLOURS ? i : keep[i] ? next++ : SHOW_GREY;
+    }
+    free(weight);
+    free(keep);
+    return grey;
+}
+
 /* A map of kinds (types of cells): kind -1 is not drawn; their names and numbers below, in two columns. */
 DRAW_API void show_kind_map(draw *d, double width, const show_map *m, const int *kind, const char *const *name,
                             int kinds, const char *title)
 {
     double *box = (double *)show_get(4 * (size_t)m->slides, sizeof(double)), inner = width - 24;
-    double high = show_map_height(m, inner), y;
+    double high = show_map_height(m, inner);
     unsigned char *level = (unsigned char *)show_get((size_t)m->cells, 1);
-    int *count = (int *)show_get((size_t)kinds, sizeof(int)), i, cols = width > 380 ? 2 : 1,
-        rows = (kinds + cols - 1) / cols;
-    show_layout l;
-    char text[160];
-    for (i = 0; i < m->cells; i++) {
+    int *count = (int *)show_get(2 * (size_t)kinds, sizeof(int)), *colour = count + kinds;
+    int i, cols = width > 380 ? 2 : 1, grey, rows, at = 0, others = 0;
+    show_layout l = show_place(m, 12, 36, inner, high, box);
+    char text[160], classes[24];
+    for (i = 0; i < m->cells; i++)
         if (kind[i] >= 0) count[kind[i]]++;
-    }
+    grey = show_kind_colours(count, kinds, colour);
+    rows = (kinds - grey + (grey > 0) + cols - 1) / cols;
     snprintf(text, sizeof text, "Map of %d cells coloured by their %d types.", m->cells, kinds);
     draw_begin(d, width, high + 36 + 36 + 17 * rows, title, text);
     draw_text(d, 12, 24, 14, 's', "b", title);
-    l = show_place(m, 12, 36, inner, high, box);
-    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] < 63 ? kind[i] : 63);
+    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 || kind[i] > 62 ? SHOW_NONE : kind[i]);
     show_group(d, m, level, 0, 0, "type", name, kinds);
-    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : kind[i] % DRAW_COLOURS);
+    for (i = 0; i < m->cells; i++) level[i] = (unsigned char)(kind[i] < 0 ? SHOW_NONE : colour[kind[i]]);
     show_cells(d, m, &l, level, DRAW_KINDS, inner, high);
     draw_put(&d->out, "</g>\n");
-    y = 36 + high + 38;
-    for (i = 0; i < kinds; i++) {
-        double x = 16 + (i / rows) * inner / cols, at = y + 17 * (i % rows);
-        char classes[24];
-        snprintf(classes, sizeof classes, "f c%d", i % DRAW_COLOURS);
-        draw_marker(d, x + 5, at, 5, i / DRAW_COLOURS, classes, NULL);
-        snprintf(text, sizeof text, "%.60s (%d)", name[i], count[i]);
-        draw_text(d, x + 16, at + 4, 11, 's', "", text);
+    for (i = 0; i <= kinds; i++) {
+        double x = 16 + (at / rows) * inner / cols, y = 36 + high + 38 + 17 * (at % rows);
+        if (i < kinds && grey && colour[i] == SHOW_GREY) others += count[i];
+        if (i < kinds ? grey && colour[i] == SHOW_GREY : !grey) continue;
+        snprintf(classes, sizeof classes, "f c%d", i < kinds ? colour[i] : SHOW_GREY);
+        draw_marker(d, x + 5, y, 5, 0, classes, NULL);
+        if (i < kinds) snprintf(text, sizeof text, "%.60s (%d)", name[i], count[i]);
+        else snprintf(text, sizeof text, "%d other types (%d)", grey, others);
+        draw_text(d, x + 16, y + 4, 11, 's', "", text);
+        at++;
     }
     free(box);
     free(level);
@@ -1531,8 +1554,9 @@ DRAW_API void page_fit_pictures(draw_buffer *b, const page_source *p, const show
         show_matrix(&d, 20, 120, 520, f, r, order, count, most, beyond);
         draw_put(&d.out, "</g>\n");
         snprintf(caption, sizeof caption,
-                 "%s: %s of every pair of genes. A dash marks negative squares, so that a grey copy can be read.%s",
-                 title, show_unit(f), count < f->genes ? " The genes with the strongest pairs are shown." : "");
+                 "%s: %s of every pair of genes.%s%s", title, show_unit(f),
+                 520 / count >= 7 ? " A dash marks negative squares, so that a grey copy can be read." : "",
+                 count < f->genes ? " The genes with the strongest pairs are shown." : "");
         page_figure(b, &d, caption);
     }
     draw_put(b, "</div>\n");

@@ -45,10 +45,23 @@ valid() {
 page() { # NAME FOLDER
     if has xmllint; then ok "page $1 is XML" xmllint --noout "$1.html"; else skip "xmllint not installed ($1)"; fi
     if has python3; then ok "numbers of page $1" python3 "$check" page "$1.html" "$2"; else skip "python3 not installed ($1)"; fi
-    if has chromium; then
-        timeout 60 chromium --headless --no-sandbox --disable-gpu --dump-dom "file://$tmp/$1.html" > dom 2> /dev/null
-        ok "script of page $1" grep -q 'id="count">.*[0-9] rows' dom
-    else skip "chromium not installed ($1)"; fi
+    if ! has chromium; then skip "chromium not installed ($1)"; return; fi
+    # The page on a phone and on a desk, in frames that say how it went: nothing wider than the window, no error, the table
+    # filled by the script.
+    sed 's|<head>|&<script>var wrong = 0; onerror = function () { wrong++; };</script>|
+         s|</body>|<script>addEventListener("load", function () { var d = document.documentElement, c = document.getElementById("count"); \
+parent.postMessage(innerWidth + (d.scrollWidth > d.clientWidth ? " overflows" : wrong ? " errors" \
+: /[0-9] rows/.test(c.textContent) ? " well" : " empty"), "*"); });</script>&|' "$1.html" > framed.html
+    cat > frames.html << 'END'
+<body><p id="said"></p><script>onmessage = function (e) { document.getElementById("said").textContent += e.data + "; "; };</script>
+<iframe src="framed.html" style="border:0;width:375px;height:700px"></iframe>
+<iframe src="framed.html" style="border:0;width:1280px;height:700px"></iframe></body>
+END
+    timeout 100 chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=5000 --dump-dom "file://$tmp/frames.html" > dom 2> /dev/null
+    for width in 375 1280; do
+        if grep -q "$width well" dom; then passed=$((passed + 1)); else
+            failed=$((failed + 1)); echo "FAILED: page $1 at $width pixels:"; grep said dom | cut -c1-200; fi
+    done
 }
 
 # ---- a tissue of its own, with names that a careless writer would trip over ----
@@ -58,6 +71,13 @@ printf '%s\n' 'HLA-B' 'a<b&c' "5'nuc" '"q"' 'Gm12345-with-a-long-name' 'g5' 'g6'
 X="--expression tissue/expression.npy --coords truth/coords.npy --genes truth/genes.txt"
 ok fit "$tool" fit $X --out model --report fit.html --length-unit um --quiet
 page fit model
+cp fit.html first.html
+ok "fit again" "$tool" fit $X --out model --report fit.html --length-unit um --quiet
+if cmp -s fit.html first.html; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: the same page again differs"; fi
+ok "a page within the results" "$tool" fit $X --out inside --report inside/page.html --quiet
+ok "is there" test -s inside/page.html
+ok "a page within the results again" "$tool" fit $X --out inside --report inside/page.html --quiet
+ok "is there again" test -s inside/page.html
 ok "fit by the published method" "$tool" fit $X --method paper --out paper --report paper.html --quiet
 page paper paper
 ok knock-out "$tool" perturb --model model $X --cell 210 --gene g5 --repeats 4 --out ko --report ko.html --quiet
