@@ -6667,8 +6667,8 @@ CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *optio
     return CEL_OK;
 }
 
-/* Divides a row by its length, and returns that. Where squares leave the range of a double, the row is divided by its
- * largest value first. */
+/* Divides a row by its length, and returns that; one of zeros, or not finite, stays and has 0. Where squares leave the
+ * range of a double, the row is divided by its largest value first. */
 static double celi_unit_row(cel_real *row, int64_t n)
 {
     double length = cel_vec_nrm2(row, n), top = 0;
@@ -6679,8 +6679,9 @@ static double celi_unit_row(cel_real *row, int64_t n)
     }
     for (j = 0; j < n; j++)
         if (fabs((double)row[j]) > top) top = fabs((double)row[j]);
-    for (j = 0; top > 0 && j < n; j++) row[j] = (cel_real)((double)row[j] / top);
-    return top > 0 ? top * celi_unit_row(row, n) : 0;
+    if (!(length >= 0 && top > 0 && top <= DBL_MAX)) return 0;
+    for (j = 0; j < n; j++) row[j] = (cel_real)((double)row[j] / top);
+    return top * celi_unit_row(row, n);
 }
 
 /* All that can be wrong is looked for before the first row is written. */
@@ -7245,6 +7246,17 @@ CEL_API_DEF cel_status cel_scaling_values(const cel_scaling *s, cel_unit unit, c
     return CEL_OK;
 }
 
+/* How far the cell's z of gene a, whose row has x, is from a held value. */
+static double celi_hold_step(const cel_scaling *s, cel_unit unit, double factor, const cel_scaling_cell *cell, double x,
+                             int64_t a, double value)
+{
+    double now = celi_scaling_undo(s, cell, x, a);
+    double v = unit == CEL_UNIT_FOLD
+                   ? celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now))
+                   : celi_unit_in(s, unit, factor, value);
+    return (v - now) / (s->scale ? s->scale[a] : 1);
+}
+
 CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int64_t count, const int32_t *gene,
                                         const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err)
 {
@@ -7262,17 +7274,18 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
             return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
     }
     celi_logs_at(&l, s, cell->total);
+    for (j = 0; j < count; j++) {
+        double d = celi_hold_step(s, unit, l.factor, cell, (double)row[gene[j]], gene[j], value[j]);
+        if (!(fabs(d) <= 1e18 * cell->length)) /* of which a float has the square */
+            return celi_fail(err, CEL_ERR_DATA, "a held value is beyond all expression", -1, -1, gene[j]);
+    }
     /* Each held gene moves z by d along its axis, z' = z + sum d e_a, and the projection is linear:
      *   c' = u . z' = c + sum d u_a,    r' = z' - c' u = r + sum d (e_a - u_a u)
      * so that the row is not made from its values again. In units of the old length, r / L = x: first the axes, then u
      * once for all. What is left is to take x' to unit length, and L' is L times the length it had. */
     for (j = 0; j < count; j++) {
         int64_t a = gene[j];
-        double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
-        if (unit == CEL_UNIT_FOLD)
-            v = celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value[j] * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now));
-        else v = celi_unit_in(s, unit, l.factor, value[j]);
-        d = (v - now) / (s->scale ? s->scale[a] : 1);
+        double d = celi_hold_step(s, unit, l.factor, cell, (double)row[a], a, value[j]);
         row[a] = (cel_real)((double)row[a] + d / cell->length);
         if (s->size) shift += d * s->size[a];
     }
@@ -14161,10 +14174,11 @@ static cel_status celi_refuse(const celi_prep *c, cel_status status, int64_t k, 
 /* Whether intervention v, on a type or a disc, is on observed cell i. */
 static int celi_prep_inside(const cel_tissue *tissue, const cel_intervention *v, int64_t i)
 {
-    const cel_real *place = tissue->coords.data + i * tissue->coords.stride;
+    const cel_real *place;
     double square = 0;
     int64_t d;
     if (v->who == CEL_WHO_TYPE) return tissue->type[i] == v->type;
+    place = tissue->coords.data + i * tissue->coords.stride;
     for (d = 0; d < tissue->coords.cols; d++)
         square += ((double)place[d] - v->place[d]) * ((double)place[d] - v->place[d]);
     return square <= v->radius * v->radius;
