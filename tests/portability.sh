@@ -2,11 +2,12 @@
 # The header under every compiler and machine that is installed: what runs, what is skipped, and the same bits.
 #     sh tests/portability.sh          minutes: a build a target, the quick suites
 #     sh tests/portability.sh long     every suite, both number types, every option
+#     sh tests/portability.sh short suites     one of its parts: bits, switches, suites, tool, wasm
 # Debian's packages: clang tcc musl-tools qemu-user gcc-i686-linux-gnu gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf
 # gcc-riscv64-linux-gnu gcc-s390x-linux-gnu gcc-powerpc64-linux-gnu gcc-mips-linux-gnu gcc-mingw-w64-x86-64 wine64
 # emscripten nodejs libopenblas-dev, and libc6-dev-*-cross beside the cross compilers.
 set -u
-how=${1:-short}
+how=${1:-short} part=${2:-all}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 passed=0 failed=0 skipped=0 suites_passed=0
@@ -29,6 +30,9 @@ bits() { # NAME COMPILER AND OPTIONS
     [ -f "$tmp/bits_$3" ] || cp "$tmp/of" "$tmp/bits_$3"
     check "$1: the same bits" diff "$tmp/bits_$3" "$tmp/of"
 }
+wanted() { [ "$part" = all ] || [ "$part" = "$1" ]; }
+
+part_bits() {
 echo "== the same bits, scalar"
 bits "gcc -O2" "gcc -std=c99 -O2" float
 for options in "-std=c99 -O0" "-std=gnu11 -O3" "-std=c99 -Os -funsigned-char -fshort-enums" "-std=gnu99 -O1 -DCELCOMEN_NO_SIMD"; do bits "gcc $options" "gcc $options" float; done
@@ -49,6 +53,10 @@ if [ "$how" = long ]; then
     bits "tcc, double" "tcc -DCELCOMEN_DOUBLE" double
 fi
 
+check "P6 gcc and clang, the vector levels, 1 to 8 threads: the same bits" levels
+check "-march=native" native
+}
+
 # P6: a compiler that contracts and one that does not; the vector levels; one thread to eight.
 levels() {
     for cc in gcc "gcc -std=c99" clang; do
@@ -65,11 +73,10 @@ levels() {
         done
     done
 }
-check "P6 gcc and clang, the vector levels, 1 to 8 threads: the same bits" levels
 native() { # -march=native lets compilers fuse where the text does not say so: results stay right, bits are the build's own
     gcc -march=native -O2 -I. tests/embed/bits.c -o "$tmp/native" -lm && "$tmp/native" | grep -q ascent
 }
-check "-march=native" native
+if wanted bits; then part_bits; fi
 
 # ---- every combination of the switches compiles ----
 switches() {
@@ -80,9 +87,6 @@ switches() {
         $1 -I. $real $static $stdio $simd $memory "$tmp/s.c" $2 || return 1
     done; done; done; done; done
 }
-echo "== switches"
-check "32 combinations, gcc" switches "gcc -Wall -Wextra -fsyntax-only" ""
-if have tcc; then check "32 combinations, tcc" switches "tcc -Wall -c" "-o $tmp/s.o"; else skip "tcc not installed"; fi
 
 # ---- what MSVC's C compiler rejects ----
 msvc() { # clang as that compiler, on declarations of the C library alone; no GNU extension, no array of variable length
@@ -94,7 +98,13 @@ msvc() { # clang as that compiler, on declarations of the C library alone; no GN
         done
     done
 }
-if have clang; then check "P8 as MSVC's C compiler reads it (clang in its place)" msvc; else skip "clang not installed"; fi
+part_switches() {
+    echo "== switches"
+    check "32 combinations, gcc" switches "gcc -Wall -Wextra -fsyntax-only" ""
+    if have tcc; then check "32 combinations, tcc" switches "tcc -Wall -c" "-o $tmp/s.o"; else skip "tcc not installed"; fi
+    if have clang; then check "P8 as MSVC's C compiler reads it (clang in its place)" msvc; else skip "clang not installed"; fi
+}
+if wanted switches; then part_switches; fi
 
 # ---- suites on other machines ----
 quick="base dense sparse files tissue model robust"
@@ -116,12 +126,13 @@ suites() { # NAME COMPILER OPTIONS RUNNER SUITES
     suites_passed=$((suites_passed + $(echo $list | wc -w)))
     pass "$1: $(echo $list | wc -w) suites, $line"
 }
-echo "== suites"
 reals="-DCELCOMEN_FLOAT"
 [ "$how" = short ] || reals="-DCELCOMEN_FLOAT -DCELCOMEN_DOUBLE"
 wine=wine64
 have wine64 || [ ! -x /usr/lib/wine/wine64 ] || wine=/usr/lib/wine/wine64
 long="base dense sparse files tissue model moments robust published optimum"
+part_suites() {
+echo "== suites"
 for real in $reals; do
     LIBS=-lopenblas suites "CBLAS $real" gcc "-DCELCOMEN_CBLAS $real" "" "dense moments" "$all"
     suites "musl, static $real" musl-gcc "-static $real" "" "$quick" "$all"
@@ -136,6 +147,8 @@ for real in $reals; do
     suites "Windows by MinGW $real" x86_64-w64-mingw32-gcc "-include tests/embed/windows_test.h $real" $wine \
         "base dense sparse tissue robust" "base dense sparse tables tissue model moments score published sampler optimum perturb robust"
 done
+}
+if wanted suites; then part_suites; fi
 
 # R17: the tool on Windows writes what it writes here, twice into one folder.
 tool_on_windows() {
@@ -145,14 +158,14 @@ tool_on_windows() {
         WINEDEBUG=-all $wine ./celcomen.exe simulate --intra wine/intra.npy --inter wine/inter.npy --coords wine/coords.npy --sweeps 10 --quiet --out tissue &&
         WINEDEBUG=-all $wine ./celcomen.exe fit --expression tissue/expression.npy --coords wine/coords.npy --quiet --out model && ls model/model.npz)
 }
-if have x86_64-w64-mingw32-gcc && have $wine; then check "R17 the tool on Windows" tool_on_windows; else skip "MinGW or wine not installed (the tool)"; fi
+if ! wanted tool; then :; elif have x86_64-w64-mingw32-gcc && have $wine; then check "R17 the tool on Windows" tool_on_windows; else skip "MinGW or wine not installed (the tool)"; fi
 
 # WebAssembly in node: the bits of the plain kernels, and what a vector level would bring.
 wasm() {
     emcc -O2 -s ALLOW_MEMORY_GROWTH=1 -I. tests/embed/bits.c -o "$tmp/bits.js" && (cd "$tmp" && node --no-experimental-fetch bits.js) > "$tmp/wasm" &&
         grep -q ascent "$tmp/wasm"
 }
-if have emcc && have node; then check "WebAssembly in node" wasm; else skip "emscripten or node not installed"; fi
+if ! wanted wasm; then :; elif have emcc && have node; then check "WebAssembly in node" wasm; else skip "emscripten or node not installed"; fi
 
 echo "portability: $suites_passed suites elsewhere"
 echo "$passed passed, $failed failed, $skipped skipped"
