@@ -201,6 +201,20 @@
  * Kernels    scalar, AVX2+FMA, AVX-512, NEON, chosen when the program first needs one. The environment
  *            variable CELCOMEN_LEVEL (scalar, neon, avx2, avx512; else: scalar) caps it, as cel_level_cap does.
  *            -ffast-math is refused: NaN must stay NaN.
+ * Extremes   What comes in                       scaling, unit rows          graphs        fits and what follows
+ *            NaN, infinity                       DATA, cell and gene         DATA          DATA
+ *            a negative count                    DATA (unit rows: fine)                    fine (ORTHANT: DATA)
+ *            values of 1e30; beyond 1e150        fine; DATA (unit: fine)     fine; DATA    fine; NUMERIC without a
+ *                                                                                          ridge where genes vanish
+ *            denormal numbers                    fine; a total below 1e-290, in double, is DATA
+ *            a cell of zeros                     length 0, keep 0; else DATA               DATA
+ *            a gene of zeros, or constant        DATA, gene; unit rows: fine               zeros: DATA without a ridge
+ *            equal genes; more genes than cells  fine                                      fine: one of the minima
+ *            one gene; one cell                  fine                        fine: empty   ARG; fine with a ridge
+ *            a cell without neighbours                                       fine          fine
+ *            all cells at one place              fine                        by number     fine
+ *            a slide or group without cells      fine                        fine          slides fine; groups: DATA
+ *            distances below 1e-150, in double                               0: one place
  *
  * ---------------------------------------------------------------------------------------------------
  * 9  COMPILE-TIME SWITCHES
@@ -6649,8 +6663,8 @@ CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *optio
     cel_scaling s = CEL_ZERO;
     int64_t i;
     cel_status status = celi_scan(x, 0, CELI_LARGE, celi_count_wrong, NULL, err);
-    for (i = 0; sizeof(cel_real) == sizeof(double) && !status && i < x.rows; i++) { /* no float is so small */
-        double total = celi_row_total(x, i);
+    for (i = 0; i < x.rows && !status; i++) {
+        double total = sizeof(cel_real) == sizeof(double) ? celi_row_total(x, i) : 0; /* no float is so small */
         if (total > 0 && total < CELI_TINY) status = celi_fail(err, CEL_ERR_DATA, celi_total_tiny, -1, i, -1);
     }
     if (status) return status;

@@ -1,6 +1,6 @@
 /* A libFuzzer program: every parser fed bytes, every room fed random shapes and extreme values. The first byte chooses
- * the target, or FUZZ_TARGET=name in the environment fixes it. A target ends with what must hold: a status with its words, or results that
- * are finite, of unit length, or those of plain loops.
+ * the target, or FUZZ_TARGET=name in the environment fixes it. A target ends with what must hold: a status with its
+ * words, or results that are finite, of unit length, or those of plain loops.
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz.c -o build/fuzz -lm      (make fuzz, fuzz-long)
  * SPDX-License-Identifier: MIT */
 #define CELCOMEN_IMPLEMENTATION
@@ -456,7 +456,8 @@ static void fuzz_slide(source *s)
             int32_t gene = 0;
             double value = number(s);
             cel_scaling_cell cell = made_.cell[0];
-            if (cel_scaling_hold(&made_, (cel_unit)upto(s, 3), 1, &gene, &value, copy.data, &cell, &err)) MUST(err.what);
+            if (cel_scaling_hold(&made_, (cel_unit)upto(s, 3), 1, &gene, &value, copy.data, &cell, &err))
+                MUST(err.what);
         }
         cel_scaling_free(&made_);
     } else MUST(err.what && !made_.cell);
@@ -654,9 +655,10 @@ static void fuzz_numbers(source *s)
 static const struct {
     const char *name;
     void (*run)(source *s);
-} target[] = {{"npy", fuzz_npy},       {"inflate", fuzz_inflate}, {"table", fuzz_table},   {"interventions", fuzz_interventions},
-              {"model", fuzz_model},   {"dense", fuzz_dense},     {"sparse", fuzz_sparse}, {"graph", fuzz_graph},
-              {"slide", fuzz_slide},   {"score", fuzz_score},     {"paper", fuzz_paper},   {"sample", fuzz_sample},
+} target[] = {{"npy", fuzz_npy}, {"inflate", fuzz_inflate}, {"table", fuzz_table},
+              {"interventions", fuzz_interventions}, {"model", fuzz_model}, {"dense", fuzz_dense},
+              {"sparse", fuzz_sparse}, {"graph", fuzz_graph}, {"slide", fuzz_slide},
+              {"score", fuzz_score}, {"paper", fuzz_paper}, {"sample", fuzz_sample},
               {"perturb", fuzz_perturb}, {"numbers", fuzz_numbers}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
