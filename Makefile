@@ -5,6 +5,7 @@
 #   make truth  the experiments on counts, on others' truth and on real slides
 #   make svae   the model of the second paper on simulated cells (bench/svae.md)
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
+#   make portability, make fuzz, make reliability   other machines, random input, one table of it all
 #   make install PREFIX=/usr/local                  tool, manual page, header and pkg-config file
 
 CC      ?= cc
@@ -18,7 +19,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo test quick house san warn bench pictures recovery truth svae install uninstall clean
+.PHONY: all tool examples demo test quick house san portability portability-long fuzz fuzz-long mutants coverage reliability warn bench pictures recovery truth svae install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -69,6 +70,23 @@ house:
 	sh tests/house.sh
 san: $(B)/tests_san $(B)/alloc $(B)/tests_clang $(B)/alloc_clang
 	for t in $^; do [ ! -x $$t ] || $$t || exit 1; done
+
+# What is installed of other compilers and machines; the parsers and rooms fed by a fuzzer, seconds or minutes a target;
+# whether the tests notice a changed operator; which lines they reach; and all of that in one table.
+portability:
+	sh tests/portability.sh short
+portability-long:
+	sh tests/portability.sh long
+fuzz: | $(B)
+	sh tests/fuzz.sh $(B) 5
+fuzz-long: | $(B)
+	sh tests/fuzz.sh $(B) 600
+mutants:
+	python3 tests/mutate.py
+coverage: | $(B)
+	sh tests/coverage.sh $(B)
+reliability: | $(B)
+	sh tests/reliability.sh $(B)
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wcast-align -Wcast-qual -Wundef \
         -Wdouble-promotion -Wfloat-equal -Wstrict-aliasing=2 -Wmissing-declarations -Werror

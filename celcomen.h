@@ -201,6 +201,20 @@
  * Kernels    scalar, AVX2+FMA, AVX-512, NEON, chosen when the program first needs one. The environment
  *            variable CELCOMEN_LEVEL (scalar, neon, avx2, avx512; else: scalar) caps it, as cel_level_cap does.
  *            -ffast-math is refused: NaN must stay NaN.
+ * Extremes   What comes in                       scaling, unit rows          graphs        fits and what follows
+ *            NaN, infinity                       DATA, cell and gene         DATA          DATA
+ *            a negative count                    DATA (unit rows: fine)                    fine (ORTHANT: DATA)
+ *            values of 1e30; beyond 1e150        fine; DATA (unit: fine)     fine; DATA    fine; NUMERIC without a
+ *                                                                                          ridge where genes vanish
+ *            denormal numbers                    fine; a total below 1e-290, in double, is DATA
+ *            a cell of zeros                     length 0, keep 0; else DATA               DATA
+ *            a gene of zeros, or constant        DATA, gene; unit rows: fine               zeros: DATA without a ridge
+ *            equal genes; more genes than cells  fine                                      fine: one of the minima
+ *            one gene; one cell                  fine                        fine: empty   ARG; fine with a ridge
+ *            a cell without neighbours                                       fine          fine
+ *            all cells at one place              fine                        by number     fine
+ *            a slide or group without cells      fine                        fine          slides fine; groups: DATA
+ *            distances below 1e-150, in double                               0: one place
  *
  * ---------------------------------------------------------------------------------------------------
  * 9  COMPILE-TIME SWITCHES
@@ -6651,8 +6665,8 @@ CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *optio
     cel_scaling s = CEL_ZERO;
     int64_t i;
     cel_status status = celi_scan(x, 0, CELI_LARGE, celi_count_wrong, NULL, err);
-    for (i = 0; sizeof(cel_real) == sizeof(double) && !status && i < x.rows; i++) { /* no float is so small */
-        double total = celi_row_total(x, i);
+    for (i = 0; i < x.rows && !status; i++) {
+        double total = sizeof(cel_real) == sizeof(double) ? celi_row_total(x, i) : 0; /* no float is so small */
         if (total > 0 && total < CELI_TINY) status = celi_fail(err, CEL_ERR_DATA, celi_total_tiny, -1, i, -1);
     }
     if (status) return status;
@@ -6669,8 +6683,8 @@ CEL_API_DEF cel_status cel_slide_scale(cel_mat x, const cel_slide_options *optio
     return CEL_OK;
 }
 
-/* Divides a row by its length, and returns that. Where squares leave the range of a double, the row is divided by its
- * largest value first. */
+/* Divides a row by its length, and returns that; one of zeros, or not finite, stays and has 0. Where squares leave the
+ * range of a double, the row is divided by its largest value first. */
 static double celi_unit_row(cel_real *row, int64_t n)
 {
     double length = cel_vec_nrm2(row, n), top = 0;
@@ -6681,8 +6695,9 @@ static double celi_unit_row(cel_real *row, int64_t n)
     }
     for (j = 0; j < n; j++)
         if (fabs((double)row[j]) > top) top = fabs((double)row[j]);
-    for (j = 0; top > 0 && j < n; j++) row[j] = (cel_real)((double)row[j] / top);
-    return top > 0 ? top * celi_unit_row(row, n) : 0;
+    if (!(length >= 0 && top > 0 && top <= DBL_MAX)) return 0;
+    for (j = 0; j < n; j++) row[j] = (cel_real)((double)row[j] / top);
+    return top * celi_unit_row(row, n);
 }
 
 /* All that can be wrong is looked for before the first row is written. */
@@ -7247,6 +7262,17 @@ CEL_API_DEF cel_status cel_scaling_values(const cel_scaling *s, cel_unit unit, c
     return CEL_OK;
 }
 
+/* How far the cell's z of gene a, whose row has x, is from a held value. */
+static double celi_hold_step(const cel_scaling *s, cel_unit unit, double factor, const cel_scaling_cell *cell, double x,
+                             int64_t a, double value)
+{
+    double now = celi_scaling_undo(s, cell, x, a);
+    double v = unit == CEL_UNIT_FOLD
+                   ? celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now))
+                   : celi_unit_in(s, unit, factor, value);
+    return (v - now) / (s->scale ? s->scale[a] : 1);
+}
+
 CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int64_t count, const int32_t *gene,
                                         const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err)
 {
@@ -7264,17 +7290,18 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
             return celi_fail(err, CEL_ERR_DATA, "a held value is negative or not finite", -1, -1, gene[j]);
     }
     celi_logs_at(&l, s, cell->total);
+    for (j = 0; j < count; j++) {
+        double d = celi_hold_step(s, unit, l.factor, cell, (double)row[gene[j]], gene[j], value[j]);
+        if (!(fabs(d) <= 1e18 * cell->length)) /* of which a float has the square */
+            return celi_fail(err, CEL_ERR_DATA, "a held value is beyond all expression", -1, -1, gene[j]);
+    }
     /* Each held gene moves z by d along its axis, z' = z + sum d e_a, and the projection is linear:
      *   c' = u . z' = c + sum d u_a,    r' = z' - c' u = r + sum d (e_a - u_a u)
      * so that the row is not made from its values again. In units of the old length, r / L = x: first the axes, then u
      * once for all. What is left is to take x' to unit length, and L' is L times the length it had. */
     for (j = 0; j < count; j++) {
         int64_t a = gene[j];
-        double now = celi_scaling_undo(s, cell, (double)row[a], a), v, d;
-        if (unit == CEL_UNIT_FOLD)
-            v = celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value[j] * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now));
-        else v = celi_unit_in(s, unit, l.factor, value[j]);
-        d = (v - now) / (s->scale ? s->scale[a] : 1);
+        double d = celi_hold_step(s, unit, l.factor, cell, (double)row[a], a, value[j]);
         row[a] = (cel_real)((double)row[a] + d / cell->length);
         if (s->size) shift += d * s->size[a];
     }
@@ -14163,10 +14190,11 @@ static cel_status celi_refuse(const celi_prep *c, cel_status status, int64_t k, 
 /* Whether intervention v, on a type or a disc, is on observed cell i. */
 static int celi_prep_inside(const cel_tissue *tissue, const cel_intervention *v, int64_t i)
 {
-    const cel_real *place = tissue->coords.data + i * tissue->coords.stride;
+    const cel_real *place;
     double square = 0;
     int64_t d;
     if (v->who == CEL_WHO_TYPE) return tissue->type[i] == v->type;
+    place = tissue->coords.data + i * tissue->coords.stride;
     for (d = 0; d < tissue->coords.cols; d++)
         square += ((double)place[d] - v->place[d]) * ((double)place[d] - v->place[d]);
     return square <= v->radius * v->radius;

@@ -307,7 +307,8 @@ static cel_status scenario_perturb(void)
     cel_effect effect;
     cel_tissue tissue;
     cel_perturb_setup setup;
-    cel_mat more = CEL_ZERO;
+    cel_mat more = CEL_ZERO, full = CEL_ZERO;
+    int32_t order[GENES];
     cel_csr near = CEL_ZERO;
     cel_relations after = CEL_ZERO;
     int64_t count;
@@ -323,6 +324,7 @@ static cel_status scenario_perturb(void)
     tissue.x = x;
     tissue.coords = coords;
     tissue.relations = &relations;
+    TRY(cel_mat_new(CELLS + 1, GENES, &full));
     TRY(cel_mat_new(CELLS + 1, 2, &more));
     cel_mat_copy(coords, cel_mat_block(more, 0, 0, CELLS, 2));
     more.data[2 * CELLS] = (cel_real)2.2;
@@ -338,15 +340,194 @@ static cel_status scenario_perturb(void)
         options.repeats = 2;
         options.sweeps = options.warmup = 2;
         TRY(cel_perturb_run(&plan, &options, &effect, NULL));
+        TRY(cel_effect_rank(effect.table, 0, order));
+        TRY(cel_perturb_scatter(&plan, effect.after, full));
         cel_effect_free(&effect);
     }
 done:
     cel_mat_free(&more);
+    cel_mat_free(&full);
     cel_csr_free(&near);
     cel_relations_free(&after);
     cel_intervention_free(list);
     cel_perturb_free(&plan);
     cel_effect_free(&effect);
+    return status;
+}
+
+/* What the scenarios above do not call of the rooms from base to files. */
+static cel_status scenario_small(void)
+{
+    static const char path[] = "/tmp/celcomen_alloc_small.npy", lines_path[] = "/tmp/celcomen_alloc_small.txt";
+    static const char gz[] =
+        "\x1f\x8b\x08\0\0\0\0\0\2\3\x4b\x4e\xcd\xc9\xd1\x71\xd4\x71\xd2\x29\xa9\x2c\x48\xe5\xaa\xd0\x31"
+        "\xd4\x31\xd2\x09\xe1\xaa\xd4\x31\xd6\x31\xd0\x71\xe2\2\0\x64\2\x38\x5f\x1e\0\0";
+    const int64_t shape[1] = {3}, value[3] = {4, 5, 6};
+    cel_npy array = cel_npy_describe('i', 8, 1, shape, value);
+    cel_mat a = {0}, b = {0};
+    cel_csr c = {0};
+    cel_file file = CEL_ZERO;
+    cel_npz_member member[5];
+    cel_npz z = CEL_ZERO;
+    double p[3] = {0.1, 0.2, 0.3}, q[3];
+    int64_t *integer = NULL, start[3], back[3], n, rows, cols, of[2];
+    int32_t list[3], label[3] = {1, 0, 1}, keep[1] = {0}, row[1] = {1};
+    char **lines = NULL;
+    void *out = NULL;
+    size_t length;
+    cel_real real[3];
+    cel_status status;
+    TRY(cel_fdr(p, 3, q));
+    TRY(cel_mat_new(3, 3, &a));
+    TRY(cel_mat_new(3, 3, &b));
+    TRY(cel_mat_axpy(1, a, b));
+    TRY(cel_mat_symmetrise(a));
+    TRY(cel_mat_transpose(a, b));
+    TRY(cel_mat_columns(&b, keep, 1));
+    TRY(cel_csr_groups(label, 3, 2, start, list, NULL));
+    TRY(cel_csr_from_edges(3, 3, 0, NULL, NULL, NULL, &c, NULL));
+    TRY(cel_csr_mul(1, &c, b, 0, cel_mat_view(a.data, 3, 1)));
+    TRY(cel_csr_mul_rows(1, &c, row, 1, b, 0, cel_mat_view(a.data, 1, 1)));
+    TRY(cel_file_gunzip(gz, sizeof gz, 0, &out, &length, NULL));
+    TRY(cel_file_write(lines_path, "a\nb\n", 4, NULL));
+    TRY(cel_file_lines(lines_path, &lines, &n, NULL));
+    TRY(cel_npy_write(path, &array, NULL));
+    TRY(cel_npy_integers(path, &integer, &rows, &cols, NULL));
+    TRY(cel_file_open(path, 0, &file, NULL));
+    TRY(cel_npy_parse(file.bytes, file.size, &array, NULL));
+    TRY(cel_npy_to_int64(&array, back, NULL));
+    TRY(cel_npy_to_real(&array, real, NULL));
+    cel_file_close(&file);
+    cel_csr_free(&c);
+    cel_npz_from_csr(&w, of, member);
+    TRY(cel_npz_write(path, member, 5, NULL));
+    TRY(cel_file_open(path, 0, &file, NULL));
+    TRY(cel_npz_parse(file.bytes, file.size, &z, NULL));
+    TRY(cel_npz_get(&z, "data", &array, NULL));
+    TRY(cel_npz_to_csr(&z, &c, NULL));
+done:
+    cel_npz_free(&z);
+    cel_file_close(&file);
+    cel_file_free(integer);
+    cel_file_free(lines);
+    cel_file_free(out);
+    cel_mat_free(&a);
+    cel_mat_free(&b);
+    cel_csr_free(&c);
+    remove(path);
+    remove(lines_path);
+    return status;
+}
+
+/* And of those from tissue to optimum. */
+static cel_status scenario_large(void)
+{
+    static const char path[] = "/tmp/celcomen_alloc_model.npz";
+    static char name[4][2] = {"a", "b", "c", "d"}, *names[4] = {name[0], name[1], name[2], name[3]};
+    static char kind[2][6] = {"intra", "inter"}, *kinds[2] = {kind[0], kind[1]};
+    cel_model_record record = CEL_ZERO, again = CEL_ZERO;
+    cel_mat rows = {0}, basis = {0}, gradient = {0}, angles = {0}, by_angle = {0};
+    cel_moments moments = {0}, part[4] = {{0}};
+    cel_scaling scaling = CEL_ZERO;
+    cel_scaling_cell one;
+    cel_slide slide = CEL_ZERO;
+    cel_slide_recipe recipe = CEL_ZERO;
+    cel_slide_rows prepared = CEL_ZERO;
+    cel_slide_report report;
+    cel_score_result result = CEL_ZERO;
+    cel_score_options options = CEL_ZERO;
+    cel_score_report scores = CEL_ZERO;
+    cel_model fitted = {0};
+    cel_relations more = CEL_ZERO;
+    cel_csr extra = {0};
+    cel_sample *sampler = NULL;
+    cel_sample_options draw = CEL_ZERO;
+    cel_adam adam = CEL_ZERO;
+    cel_paper_value loss;
+    cel_mean_field field;
+    cel_work work = CEL_ZERO;
+    double direction[GENES] = {1, 0, 0, 0}, mean[GENES] = {0.5, 0.5, 0.5, 0.5}, cross[GENES * GENES];
+    double total[CELLS], value;
+    double trace[32], ess, rhat, gamma[3] = {1, 2, 3}, level = 3;
+    int32_t column[GENES], colour[CELLS], colours, gene = 0;
+    int64_t i;
+    cel_status status;
+    TRY(cel_mat_new(CELLS, GENES, &rows));
+    TRY(cel_mat_new(CELLS, GENES, &gradient));
+    for (i = 0; i < CELLS * GENES; i++) rows.data[i] = (cel_real)(1 + (i * i * 7 + i / 3) % 11);
+    slide.x = rows;
+    slide.coords = coords;
+    recipe.tiles = 2;
+    TRY(cel_slide_describe(rows, total, &report, NULL));
+    TRY(cel_slide_prepare(&slide, &recipe, &prepared, NULL));
+    TRY(cel_score_slide(&slide, &recipe, &result, NULL));
+    TRY(cel_scaling_fit(rows, NULL, NULL, NULL, &scaling, NULL));
+    one = scaling.cell[0];
+    TRY(cel_scaling_hold(&scaling, CEL_UNIT_GIVEN, 1, &gene, &level, rows.data, &one, NULL));
+    TRY(cel_scaling_values(&scaling, CEL_UNIT_LOG, rows, scaling.cell, gradient));
+    TRY(cel_slide_scale(counts, NULL, NULL));
+    TRY(cel_slide_unit(counts, NULL, NULL, NULL));
+    TRY(cel_graph_make(coords, NULL, NULL, &extra, NULL));
+    TRY(cel_relations_new(CELLS, &more));
+    TRY(cel_relations_add(&more, "inter", &extra, NULL));
+    TRY(cel_sample_colour(&more, NULL, colour, &colours, NULL));
+    record.model = model;
+    record.gene = names;
+    record.relation = kinds;
+    TRY(cel_model_write(path, &record, NULL));
+    TRY(cel_model_read(path, &again, NULL));
+    TRY(cel_model_columns(&again, names, GENES, column, NULL));
+    TRY(cel_mat_new(GENES, GENES - 1, &basis));
+    TRY(cel_model_reduce(&model, direction, basis, &fitted));
+    cel_model_free(&fitted);
+    TRY(cel_model_new(GENES, 2, 0, &fitted));
+    TRY(cel_model_confine(&fitted, direction));
+    TRY(cel_model_logz(&fitted, CEL_SPHERE_RIGHT, 6, CELLS, mean, &field, cel_mat_none(), NULL));
+    TRY(cel_sphere_log_fb(3, gamma, gamma, &value, NULL, NULL));
+    TRY(cel_moments_new(GENES, &relations, &moments));
+    for (i = 0; i < 4; i++) TRY(cel_moments_new(GENES, &relations, part + i));
+    TRY(cel_moments_add_by_label(part, 4, tile, &relations, x, &work));
+    for (i = 0; i < 4; i++) TRY(cel_moments_sum(&moments, 1, part + i));
+    TRY(cel_moments_cross(&moments, 1, cross));
+    cel_model_free(&fitted);
+    options.ridge = 0.1;
+    TRY(cel_score_fit_moments(part, 4, &options, &fitted, &scores, NULL, &work));
+    TRY(cel_score_value_moments(&fitted, &moments, &value));
+    TRY(cel_score_check(&fitted, &relations, x, CEL_SCORE_EXACT, 2, &value, NULL));
+    TRY(cel_paper_loss(&fitted, &moments, NULL, &loss, cel_mat_none(), NULL));
+    TRY(cel_paper_generate_loss(&fitted, &relations, x, NULL, &loss, gradient, NULL, NULL));
+    TRY(cel_mat_new(CELLS, GENES - 1, &angles));
+    TRY(cel_mat_new(CELLS, GENES - 1, &by_angle));
+    TRY(cel_paper_to_angles(x, angles, NULL));
+    TRY(cel_paper_from_angles(angles, rows, NULL));
+    TRY(cel_paper_angles_gradient(angles, gradient, by_angle, NULL));
+    TRY(cel_adam_new(GENES, &adam));
+    draw.warmup = -1;
+    TRY(cel_sample_new(&fitted, &relations, &draw, &sampler, NULL));
+    TRY(cel_mat_copy(x, rows));
+    TRY(cel_sample_sweep(sampler, rows));
+    for (i = 0; i < 32; i++) trace[i] = (double)(i * 7 % 13);
+    TRY(cel_sample_diagnose(trace, 2, 16, &ess, &rhat));
+done:
+    cel_adam_free(&adam);
+    cel_sample_free(sampler);
+    cel_mat_free(&rows);
+    cel_mat_free(&basis);
+    cel_mat_free(&gradient);
+    cel_mat_free(&angles);
+    cel_mat_free(&by_angle);
+    cel_moments_free(&moments);
+    for (i = 0; i < 4; i++) cel_moments_free(part + i);
+    cel_scaling_free(&scaling);
+    cel_slide_rows_free(&prepared);
+    cel_score_slide_free(&result);
+    cel_score_report_free(&scores);
+    cel_model_free(&fitted);
+    cel_relations_free(&more);
+    cel_csr_free(&extra);
+    cel_model_record_free(&again);
+    cel_work_free(&work);
+    remove(path);
     return status;
 }
 
@@ -357,7 +538,8 @@ int main(void)
         cel_status (*run)(void);
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
                     {"tissue", scenario_tissue}, {"walk", scenario_walk},      {"paper", scenario_paper},
-                    {"score", scenario_score},   {"sample", scenario_sample},  {"perturb", scenario_perturb}};
+                    {"score", scenario_score},   {"sample", scenario_sample},  {"perturb", scenario_perturb},
+                    {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;
     int64_t i;
     size_t k;

@@ -118,7 +118,7 @@ static void gemm_nan(void)
     c.data[3 * c.stride + 3] = (cel_real)NAN;
     OK_OR_RETURN(cel_mat_gemm(0, 0, 1, a, b, 0, c, NULL));
     for (i = 0; i < n; i++)
-        for (j = 0; j < n; j++) wrong += isnan((double)c.data[i * c.stride + j]) != (i == 7);
+        for (j = 0; j < n; j++) wrong += (isnan((double)c.data[i * c.stride + j]) != 0) != (i == 7);
     CHECK(wrong == 0);
     cel_mat_free(&wa);
     cel_mat_free(&wb);

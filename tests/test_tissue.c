@@ -843,7 +843,7 @@ static cel_mat places(int kind, uint64_t seed, int64_t cells, int64_t dims)
 
 static double distance2(cel_mat c, int64_t i, int64_t j)
 {
-    double s = 0;
+    volatile double s = 0; /* rounded as the library's are once they are stored, also by x87 */
     int64_t d;
     for (d = 0; d < c.cols; d++) {
         double t = (double)c.data[i * c.stride + d] - (double)c.data[j * c.stride + d];

@@ -39,7 +39,8 @@ int main(void)
     cel_rng rng = cel_rng_at(7, 1, 2, 3);
     int32_t tile[CELLS];
     int64_t tiles, i, j;
-    double h;
+    cel_scaling scaling;
+    double h, value[GENES];
 
     MUST(cel_mat_new(301, 257, &a));
     MUST(cel_mat_new(257, 190, &b));
@@ -90,5 +91,14 @@ int main(void)
     }
     MUST(cel_ascent_run(&model, &relations, NULL, x, NULL, NULL));
     print_matrix("ascent", x);
+    for (i = 0; i < x.rows * x.cols; i++)
+        x.data[i] = (cel_real)cel_rng_poisson(&rng, 1 + 3 * (double)x.data[i] * (double)x.data[i]);
+    MUST(cel_scaling_fit(x, NULL, tile, NULL, &scaling, NULL));
+    print_matrix("scaling", x);
+    MUST(cel_mat_new(GENES, GENES, &a));
+    MUST(cel_mat_syrk(1, 1, x, 0, a, NULL));
+    MUST(cel_mat_new(GENES, GENES, &b));
+    MUST(cel_mat_eigen(a, value, b));
+    print_hash("eigenvalues", value, sizeof value);
     return 0;
 }

@@ -95,6 +95,15 @@ int main(int argc, char **argv) { return argc < 2 || cel_file_write(argv[1], "he
 EOC
     $CC -I. "$tmp/x.c" -o "$tmp/x" -lm && "$tmp/x" "$tmp/x.txt" && "$tmp/x" "$tmp/x.txt" && [ "$(cat "$tmp/x.txt")" = hello ]
 }
+# Every function that can fail is called by the program that refuses allocations one by one.
+allocation_list() {
+    awk '/Stop here if you only/ { exit } { print }' celcomen.h | grep -oE 'CEL_API cel_status cel_[a-z0-9_]+' | sed 's/.* //' | sort -u > "$tmp/fallible"
+    [ "$(grep -c . "$tmp/fallible")" -gt 90 ] || return 1
+    while read -r f; do grep -qw "$f" tests/alloc.c || echo "$f is not in tests/alloc.c"; done < "$tmp/fallible" > "$tmp/lacking"
+    cat "$tmp/lacking"
+    [ ! -s "$tmp/lacking" ]
+}
+check "every fallible function is refused memory" allocation_list
 check "P7 macros of other headers" P7_other_headers_macros
 check "P7 other headers before and after" P7_other_headers
 check "P8 fopen without x" P8_fopen_without_x
