@@ -57,10 +57,11 @@ static const char *const method_name[METHODS] = {"PCA", "ICA", "VAE", "all ones"
 typedef struct settings {
     int64_t interventions, unseen; /* of which the last `unseen` are kept from training */
     int64_t cells;                 /* an intervention */
-    int64_t genes, latents, hidden, batch, epochs, warm, ramp, turn;
-    double rate, shift_rate; /* of the networks; of gates and shifts */
-    double k, dropout, depth; /* Beta(1, k); mean count of a gene */
-    int64_t samples;          /* of an importance-weighted bound */
+    int64_t genes, latents, hidden, batch, epochs;
+    int64_t warm, ramp, turn;      /* epochs: when the KL and the gates' prior count in full; when sVAE+ R jumps */
+    double rate, shift_rate;       /* of the networks; of gates and shifts */
+    double k, dropout, depth;      /* Beta(1, k); mean count of a gene */
+    int64_t samples;               /* of an importance-weighted bound */
     int64_t first_seed, seeds;
     int run[METHODS], quiet, times;
 } settings;
@@ -951,10 +952,11 @@ static void learn_shifts(model *m, const dataset *data, const int32_t *learn, in
 /* ======================================================================== */
 
 /* W <- (W W^T)^-1/2 W. */
-static void decorrelate(cel_mat w, heap *own)
+static void decorrelate(cel_mat w)
 {
+    heap own = CEL_ZERO;
     int64_t n = w.rows, i, j;
-    cel_mat s = matrix(own, n, n), v = matrix(own, n, n), t = matrix(own, n, n);
+    cel_mat s = matrix(&own, n, n), v = matrix(&own, n, n), t = matrix(&own, n, n);
     double value[MAX_LATENTS];
     product(0, 1, w, w, 0, s, NULL);
     if (cel_mat_eigen(s, value, v)) die("ICA: no eigenvectors");
@@ -963,8 +965,7 @@ static void decorrelate(cel_mat w, heap *own)
     product(0, 1, t, v, 0, s, NULL);
     product(0, 0, s, w, 0, t, NULL);
     if (cel_mat_copy(t, w)) die("ICA: a shape");
-    own->count -= 3; /* s, v and t go back */
-    for (i = 0; i < 3; i++) free(own->list[own->count + i]);
+    heap_free(&own);
 }
 
 /* Independent components of white (n x L) data: FastICA (Hyvarinen 1999), tanh, all at once:
@@ -976,7 +977,7 @@ static void fast_ica(cel_mat white, uint64_t seed, cel_mat w)
     cel_mat y = matrix(&own, n, L), next = matrix(&own, L, L);
     cel_rng rng = cel_rng_at(seed, FOR_ICA, 0, 0);
     for (i = 0; i < L * L; i++) w.data[i] = (cel_real)cel_rng_normal(&rng);
-    decorrelate(w, &own);
+    decorrelate(w);
     for (round = 0; round < 300; round++) {
         double slope[MAX_LATENTS] = {0}, change = 0;
         product(0, 1, white, w, 0, y, NULL);
@@ -992,7 +993,7 @@ static void fast_ica(cel_mat white, uint64_t seed, cel_mat w)
                 double back = slope[k] * (double)row_of(w, k)[i];
                 row_of(next, k)[i] = (cel_real)(((double)row_of(next, k)[i] - back) / (double)n);
             }
-        decorrelate(next, &own);
+        decorrelate(next);
         for (k = 0; k < L; k++) {
             double away = 1 - fabs(cel_vec_dot(row_of(next, k), row_of(w, k), L));
             change = away > change ? away : change;
@@ -1364,8 +1365,8 @@ static void print_tables(const settings *o, const scores *s)
            (int)o->turn, (int)o->seeds);
     printf("MCC and R2: true and learned latents of held-out cells, matched one to one by absolute correlation. F1, "
            "oracle threshold: targets called by the mean latents of an intervention at the threshold that suits best. "
-           "Precision, recall, F1: by the method's own gates. Bounds: nats a held-out cell, %d samples; unseen: cells of "
-           "interventions not trained on, whose shift was learned from other cells.\n\n", (int)o->samples);
+           "Precision, recall, F1: by the method's own gates. Bounds: nats a held-out cell, %d samples; unseen: cells "
+           "of interventions not trained on, whose shift was learned from other cells.\n\n", (int)o->samples);
     printf("| mean +- sd over seeds |");
     for (i = 0; i < FIGURES; i++) printf(" %s |", figure_name[i]);
     printf("\n|---|");
