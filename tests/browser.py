@@ -116,6 +116,9 @@ class Browser:
             raise RuntimeError(expression + ": " + json.dumps(r["exceptionDetails"])[:600])
         return r["result"].get("value")
 
+    def metric(self, name):
+        return next(m["value"] for m in self.call("Performance.getMetrics")["metrics"] if m["name"] == name)
+
     def wait(self, expression, seconds=60):
         end = time.time() + seconds
         while not self.value(expression):
