@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     points[0] = series("planted", NULL, planted, NULL, PAIRS, 1, DRAW_POINTS);
     points[1] = series("fitted", NULL, found, error, PAIRS, 0, DRAW_POINTS);
     picture(&d, 560, 350, "Correlation is not a weight", "A chain A - B - C: A and C correlate, and have no weight");
-    plot(&d, &left, &bars, 1, 140, 92);
+    plot(&d, &left, &bars, 1, 0, 0);
     plot(&d, &right, points, 2, 440, 92);
     cel_score_report_free(&report);
     cel_model_free(&truth);

@@ -30,11 +30,12 @@ static void covariance(sheet *s, const cel_model *m, double *out)
 
 int main(int argc, char **argv)
 {
-    static const double coupling[WEIGHTS] = {0.06, 0.12, 0.24}, step[HOPS] = {0, 1, 2, 3};
+    static const double coupling[WEIGHTS] = {0.06, 0.12, 0.24};
+    static const char *const step[HOPS - 1] = {"1 step away", "2 steps", "3 steps"};
     static const char *const name[WEIGHTS] = {"weight 0.06", "weight 0.12", "weight 0.24"};
     double effect[WEIGHTS][HOPS], error[WEIGHTS][HOPS], foretold[WEIGHTS][HOPS], off = 0;
     draw d;
-    draw_plot p = axes(70, 430, "steps from the cell", "effect on A");
+    draw_plot p = named(70, 430, step, HOPS - 1, "effect on A");
     draw_series line[2 * WEIGHTS];
     int k, hop;
 
@@ -59,8 +60,8 @@ int main(int argc, char **argv)
                    foretold[k][hop]);
             off += hop ? pow((effect[k][hop] - foretold[k][hop]) / error[k][hop], 2) / WEIGHTS / (HOPS - 1) : 0;
         }
-        line[2 * k] = series(name[k], step + 1, effect[k] + 1, error[k] + 1, HOPS - 1, k, DRAW_POINTS);
-        line[2 * k + 1] = series("foretold", step + 1, foretold[k] + 1, NULL, HOPS - 1, k, DRAW_LINE);
+        line[2 * k] = series(name[k], NULL, effect[k] + 1, error[k] + 1, HOPS - 1, k, DRAW_POINTS);
+        line[2 * k + 1] = series("foretold", NULL, foretold[k] + 1, NULL, HOPS - 1, k, DRAW_LINE);
         cel_effect_free(&e), cel_model_free(&m), sheet_free(&s);
     }
     claim(effect[0][1] > 3 * error[0][1] && effect[0][2] < 3 * error[0][2], "the smallest weight reaches one step");

@@ -158,6 +158,15 @@ CEL_UNUSED static cel_effect intervene(const sheet *s, const cel_model *m, const
     return effect;
 }
 
+/* Root mean square of the differences. */
+CEL_UNUSED static double apart(const double *a, const double *b, int count)
+{
+    double sum = 0;
+    int i;
+    for (i = 0; i < count; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return sqrt(sum / count);
+}
+
 /* Pearson's correlation. */
 CEL_UNUSED static double correlation(const double *a, const double *b, int count)
 {
@@ -251,7 +260,7 @@ CEL_UNUSED static void draw_tissue(draw *d, const sheet *s, double left, double 
     free(pixel);
 }
 
-/* Axes that hold all the series, the series, and their legend. */
+/* Axes that hold all the series, the series, and their legend (at 0, 0: none). */
 CEL_UNUSED static void plot(draw *d, draw_plot *p, const draw_series *s, int series, double legend_x, double legend_y)
 {
     int k;
@@ -263,7 +272,7 @@ CEL_UNUSED static void plot(draw *d, draw_plot *p, const draw_series *s, int ser
     for (k = 0; k < series; k++)
         if (!(s[k].kind & DRAW_BARS)) draw_curve(d, p, &s[k]);
     if (s[0].kind & DRAW_BARS) draw_bars(d, p, s, series);
-    draw_legend(d, legend_x, legend_y, s, series);
+    if (legend_x > 0 || legend_y > 0) draw_legend(d, legend_x, legend_y, s, series);
 }
 
 /* Writes the picture, to the first argument where there is one, and says how it went: the exit status. */
@@ -274,7 +283,7 @@ CEL_UNUSED static int finish(draw *d, int argc, char **argv, const char *name)
         printf("stopped: the picture could not be written\n");
         return 1;
     }
-    printf("picture: %s\n", name);
+    printf("picture: %s\n", path);
     return claims_failed > 0;
 }
 #endif
