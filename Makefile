@@ -1,5 +1,6 @@
 # celcomen.h needs no build. This file builds the tool, the examples and the tests.
 #   make demo   the main job on a small tissue      make test      every test
+#   make course ten programs to teach with          make playground  a tissue in the browser: build/playground.html
 #   make tool   build/celcomen                      make warn      zero warnings, gcc and clang
 #   make bench  timings beside peers                make recovery  the experiment of bench/README.md
 #   make truth  the experiments on counts, on others' truth and on real slides
@@ -19,7 +20,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo test quick house san portability portability-long fuzz fuzz-long mutants coverage reliability warn bench pictures recovery truth svae install uninstall clean
+.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage reliability warn bench pictures recovery truth svae install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -34,6 +35,16 @@ $(B)/celcomen: examples/draw.h examples/report.h
 
 demo: tool
 	sh examples/demo.sh $(B)/celcomen
+
+# Ten programs, a page and a picture each: examples/course/README.md. Their pictures go to build/course.
+COURSE := $(patsubst examples/course/%.c,$(B)/course/%,$(wildcard examples/course/[0-9]*.c))
+$(B)/course/%: examples/course/%.c examples/course/course.h examples/draw.h $(HEADER)
+	mkdir -p $(B)/course
+	$(CC) $(CFLAGS) $(OPENMP) -I. $< -o $@ -lm
+course: $(COURSE)
+	cd $(B)/course && for p in $(notdir $(COURSE)); do echo; echo "== $$p"; ./$$p || exit 1; done
+playground: | $(B)
+	sh examples/playground/build.sh $(B)
 
 # ---- tests ----
 TESTFLAGS := -std=gnu99 -g -Wall -Wextra -I. -Itests
@@ -61,7 +72,7 @@ $(B)/alloc_clang: tests/alloc.c tests/test.h $(HEADER) | $(B)
 
 # Everything; the last line is the tally. `make quick`: the float suites at the best kernel level.
 TESTS := $(B)/tests_float $(B)/tests_double $(B)/tests_san $(B)/alloc $(B)/tests_clang $(B)/alloc_clang
-test: $(TESTS) tool examples $(B)/sparse_shift_vae
+test: $(TESTS) tool examples $(COURSE) $(B)/sparse_shift_vae
 	CC="$(CC)" CXX="$(CXX)" sh tests/run.sh $(B)
 quick: $(B)/tests_float
 	$(B)/tests_float

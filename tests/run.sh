@@ -58,11 +58,13 @@ for real in float double; do
 done
 tally "embedding" sh tests/embed/run.sh "$B"
 tally "examples" sh tests/examples.sh "$B"
+tally "course" sh tests/course.sh "$B"
 tally "sparse shifts" sh tests/svae.sh "$B"
 tally "tool" sh tests/test_tool.sh "$B/celcomen"
 for part in tests/tool_*.sh; do # the tool's larger parts, a script each
     [ ! -f "$part" ] || tally "tool, $(basename "$part" .sh | sed 's/^tool_//')" sh "$part" "$B/celcomen"
 done
 wait
+tally "playground" sh tests/playground.sh "$B" # alone, since it tells how fast it is
 cat "$dir/report"
 cat "$dir/sums1" "$dir/sums2" | awk '{ p += $1; f += $2; s += $3 } END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }'

@@ -5,6 +5,8 @@
 #ifndef COURSE_H
 #define COURSE_H
 #define CELCOMEN_IMPLEMENTATION
+#define CELCOMEN_STATIC /* compiles faster: what a program does not call is left out */
+#define CELCOMEN_NO_SIMD
 #include "celcomen.h"
 #include "../draw.h"
 
@@ -18,7 +20,6 @@ static void must(cel_status status)
 /* To be answered before reading on. */
 static void ask(const char *question)
 {
-    cel_level_cap(CEL_LEVEL_SCALAR);
     printf("Before you run it: %s\n\n", question);
 }
 
