@@ -244,6 +244,7 @@
  *     moments    cel_moments_        the statistics that a fit needs
  *     solve      celi_               one quadratic problem and its solutions; nothing public
  *     score      cel_score_          score matching
+ *     counting   cel_count_          the same through the counting: a latent field
  *     published  cel_adam_, cel_paper_   the paper's estimator and generator
  *     sampler    cel_sample_         exact samples
  *     optimum    cel_ascent_, cel_logz_   the most likely tissue, log Z by sampling
@@ -802,6 +803,9 @@ typedef struct cel_scaling_options {
     int plain;     /* 1: x_i = v_i / |v_i| as published: m = 0, s = 1, no u. UNIT always is */
 } cel_scaling_options;
 
+/* As cel_scaling.log: of rows that cel_count_fit and cel_count_infer make, and nothing else. */
+#define CEL_LOG_LATENT 2
+
 /* What was taken out of one cell's row. */
 typedef struct cel_scaling_cell {
     double total;  /* l_i; 0 for a cell without counts */
@@ -813,7 +817,7 @@ typedef struct cel_scaling_cell {
 /* All that is needed to map both ways. Free with cel_scaling_free; all-zero is none. */
 typedef struct cel_scaling {
     cel_kind kind;
-    int log;                       /* v = log1p(q) */
+    int log;                       /* v = log1p(q); CEL_LOG_LATENT: v = log(q), q > 0 a rate that is never seen */
     int64_t genes, groups, cells;  /* n, G, S */
     double target;                 /* t; 0: not scaled */
     double *centre, *scale, *size; /* m (G x n), s (n), u (n); each NULL where that step is left out */
@@ -1325,6 +1329,59 @@ typedef struct cel_score_result {
 CEL_API cel_status cel_score_slide(const cel_slide *slide, const cel_slide_recipe *recipe, cel_score_result *out,
                                    cel_error *err);
 CEL_API void cel_score_slide_free(cel_score_result *result);
+
+/* ======================================================================== */
+/* counting: forces through the counting itself                             */
+/* ======================================================================== */
+
+/* Counts as Poisson draws of a latent field whose law is the model's (manual, section 6). With l_i a cell's total over
+ * the median total, g its level (slide, or slide and type), u ~ 1 / s the direction in which library size moves z,
+ *     y_ik ~ Poisson(l_i exp(m_gk + s_k z_ik)),
+ *     p(z_i | all others) ~ exp(-1/2 z_i^T L z_i + 2 z_i^T sum_r G_r (W_r z)_i),  L = -2 A + next to nothing along u,
+ *     A = F_0 / (n - 1) - (I - u u^T) / 2,  G_r = F_r / (n - 1):
+ * z is to measured rows what a rate is to its count, and forces mean the same. A law is a cel_model and a cel_scaling
+ * whose log is CEL_LOG_LATENT, of rows (z - u (u . z)) / L_i, which all that takes a model and rows can use. */
+typedef struct cel_count_data {
+    const cel_relations *relations; /* of S cells, each symmetric */
+    cel_mat counts;                 /* (S x n) */
+    const double *total;            /* (S) over all genes that were measured; NULL: the sums of these */
+    const int32_t *level;           /* (S) labels 0, 1, .. of cells with means of their own; NULL: one for all */
+    const uint8_t *seen;            /* (n) 0: the gene's counts are not looked at, as to predict it; NULL: all are */
+} cel_count_data;
+
+/* All-zero, or NULL, means the defaults. */
+typedef struct cel_count_options {
+    double ridge;          /* 0: 0.01; towards independent genes. From 0.02 on, q between cells is too low */
+    const int32_t *group;  /* (S) labels 0, 1, ..: tiles, what the jackknife deletes; NULL: no error bars */
+    const cel_model *model; /* a law that is known: nothing is fitted but means that are NaN in .. */
+    const cel_scaling *scaling; /* .. its scaling, whose levels data->level names; NULL both: the law is fitted */
+    double *each;          /* (S), or NULL: receives log p(y_i | the neighbours' counts), nats, higher is better; of
+                              the neighbours z is the mode given their own counts alone, which have not seen y_i; the
+                              integral over z_i is Laplace's. Of any law: other forces, or none (all zero) */
+    cel_progress progress; /* stages "fit" (cycles; value: what moves, relative) and "errors" (replicates) */
+} cel_count_options;
+
+/* Free with cel_count_free. */
+typedef struct cel_count_result {
+    cel_model model;         /* without field; like the report, only of a law that was fitted */
+    cel_scaling scaling;     /* with its cells */
+    cel_score_report report; /* partial (= test), se, z, p, q, contacts: as of measured data; ridge, iterations
+                                (cycles), residual (what the last one moved), converged */
+    cel_mat rows;            /* (S x n) latent rows. As expression, by cel_scaling_values: LOG, log counts at the median
+                                total; TYPICAL, these counts; GIVEN, counts as expected */
+    cel_mat error;           /* (S x n) standard deviations of the first, given counts and law */
+} cel_count_result;
+
+/* Expectation-maximisation: modes of z by conjugate gradient, covariances (L + diag(rate))^-1 of 32 bins of cells, then
+ * the measured fit of cel_score_fit_moments to the moments of both. Neighbours come in by their means. Replicates redo
+ * the cycles, side by side. CEL_ERR_DATA: a count that is negative or not finite (cell, gene), a total below the row's
+ * sum (cell), a gene without counts (gene), a label out of range (cell), fewer than two groups. CEL_ERR_ARG: a relation
+ * that is not symmetric (offset), fewer than three genes, the ridge. CEL_ERR_NUMERIC: nothing finite fits, or the law
+ * is none. A cycle takes about 10 S n^2 products; memory is 4 S n reals, with error bars 2 S n a thread besides. On
+ * error out is all-zero. */
+CEL_API cel_status cel_count_fit(const cel_count_data *data, const cel_count_options *options, cel_count_result *out,
+                                 cel_error *err);
+CEL_API void cel_count_free(cel_count_result *result);
 
 /* ======================================================================== */
 /* published: the paper's estimator (CCE) and generator (SCE), and Adam     */
@@ -7057,6 +7114,7 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
     return CEL_OK;
 }
 
+#define CELI_SCALING_LOW 4.0 /* standard deviations below its mean at which a latent gene counts as held at 0 */
 enum { CELI_SPAN = 1024 }; /* cells of a block, whose sums are one thread's */
 
 /* Centres, scales and the size direction of the cells in groups, in blocks of one group each. Which cells make a block
@@ -7197,6 +7255,8 @@ CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const 
                                          cel_scaling_cell *cell, cel_error *err)
 {
     cel_status status = celi_note(err, x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
+    if (!status && s->log == CEL_LOG_LATENT)
+        status = celi_note(err, CEL_ERR_ARG, "rows of a latent field are inferred, not scaled");
     if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
     if (!status) status = celi_scaling_rows(s, x, cell, err);
     if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
@@ -7224,13 +7284,13 @@ static double celi_unit_in(const cel_scaling *s, cel_unit unit, double factor, d
 {
     if (celi_unit_is_log(s, unit)) return value;
     if (unit == CEL_UNIT_GIVEN) value *= factor;
-    return s->log ? log1p(value) : value;
+    return s->log == CEL_LOG_LATENT ? log(value) : s->log ? log1p(value) : value;
 }
 
 static double celi_unit_out(const cel_scaling *s, cel_unit unit, double factor, double v)
 {
     if (celi_unit_is_log(s, unit)) return v;
-    if (s->log) v = expm1(v);
+    if (s->log) v = s->log == CEL_LOG_LATENT ? exp(v) : expm1(v);
     return unit == CEL_UNIT_GIVEN ? v / factor : v;
 }
 
@@ -7270,6 +7330,10 @@ static double celi_hold_step(const cel_scaling *s, cel_unit unit, double factor,
     double v = unit == CEL_UNIT_FOLD
                    ? celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now))
                    : celi_unit_in(s, unit, factor, value);
+    if (s->log == CEL_LOG_LATENT) { /* nothing has no logarithm: very low is as low as it gets */
+        double low = s->centre[cell->group * s->genes + a] - CELI_SCALING_LOW * s->scale[a];
+        if (v < low) v = low;
+    }
     return (v - now) / (s->scale ? s->scale[a] : 1);
 }
 
@@ -11169,7 +11233,7 @@ static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
     int row;
     cel_status status = celi_walk_open(sc, celi_score_nodewise, share, INT64_MAX, &walk);
     walk.path.progress = NULL;
-    walk.path.how.tolerance = CELI_SCORE_ROUGH_L1;
+    walk.path.how.tolerance = 1e-6;
     if (!status) status = pool.status ? pool.status : cel_mat_new(3, n, &report->share);
     for (row = 0; row < 3 && !status; row++) {
         sc->only = order[row];
@@ -12107,6 +12171,697 @@ CEL_API_DEF void cel_score_slide_free(cel_score_result *result)
     cel_relations_free(&result->relations);
     cel_model_free(&result->model);
     cel_score_report_free(&result->report);
+    memset(result, 0, sizeof *result);
+}
+
+/* ======================================================================== */
+/* counting                                                                 */
+/* ======================================================================== */
+
+/* Cells of like totals have like rates, hence like covariances: they are sorted into bins once, and a bin is a job. */
+enum { CELI_COUNT_BINS = 32, CELI_COUNT_ROWS = 256, CELI_COUNT_MATS = 7 };
+enum { CELI_COUNT_CYCLES = 40, CELI_COUNT_REPLICATE = 7 }; /* most of a fit; those of a replicate */
+enum { CELI_COUNT_ROUNDS = 8 };                            /* of steps to modes from far away */
+#define CELI_COUNT_RIDGE 0.01
+#define CELI_COUNT_STILL 0.01 /* what a cycle moves, relative, where the fit ends */
+#define CELI_COUNT_LOOSE 0.05 /* precision along the size direction */
+#define CELI_COUNT_FAR 2.0    /* longest step of a coordinate of z */
+
+/* A fit or a replicate, which shares the first part. */
+typedef struct celi_count {
+    const cel_count_data *in;
+    cel_count_options o;
+    int64_t cells, genes, relations, levels, bins, lanes;
+    cel_scaling scaling;   /* of the fit: s, u, and each cell's total and level */
+    int32_t *list, *bin;   /* (S) cells by bin, ascending; each cell's bin */
+    int64_t *start;        /* (bins + 1) */
+    double *each;          /* (S) where likelihoods go, or NULL */
+    double log_det;        /* of L, for likelihoods */
+    double change;         /* what the last cycle moved */
+    int64_t without, keep; /* the group that is left out, or -1; cells that count */
+    cel_moments moments;
+    celi_score_data data;
+    celi_score sc;
+    cel_mat f;             /* its unknowns */
+    cel_work work;
+    celi_pool pool;
+    /* (S x n) z, and where the next is made; (R n x n) A, G_1, .. and L, 2 G_1, ..; of celi_count_mix, and the forces
+     * that the cycle began with or, for likelihoods, L^-1; (bins n x n) covariances, and scratch */
+    cel_mat x, next, force, law, past, before, cover, lower;
+    double *mean, *counts; /* (levels x n) m; sums of y over cells that count */
+    double *members;       /* (levels) how many these are */
+    double *rate, *part;   /* (bins x n) sums of s^2 rate; (bins x levels x 2 n) of rates and of z, cells that count */
+    double *share;         /* (R x bins) how much of a bin's covariance is in the moments of N_r; 0: of z itself */
+    int32_t *kept;         /* (keep) */
+    cel_real *scratch;     /* (lanes x MATS x ROWS x n) */
+} celi_count;
+
+/* ---- expectation ---- */
+
+/* e (n) = a cell's rates at z; none of genes that are not seen. */
+static void celi_count_rates(const celi_count *c, const cel_scaling_cell *cell, const cel_real *z, cel_real *e)
+{
+    const double *m = c->mean + cell->group * c->genes, *s = c->scaling.scale;
+    const double l = log((cell->total > 1 ? cell->total : 1) / c->scaling.target);
+    int64_t k;
+    for (k = 0; k < c->genes; k++) {
+        double v = l + m[k] + s[k] * (double)z[k];
+        e[k] = (cel_real)(c->in->seen && !c->in->seen[k] ? 0.0 : exp(v > 25 ? 25 : v < -40 ? -40 : v));
+    }
+}
+
+/* log p(y) of row i by Laplace at the mode z, with h the neighbours' pull and D = diag(s^2 e) the counts' curvature:
+ * sum (y log e - e - log y!) - 1/2 z L z + h z - 1/2 h L^-1 h + 1/2 log |L| - 1/2 log |L + D|. m: y, z, h, e, L z,
+ * L^-1 h (cells x n); square is scratch. NaN where L + D is not positive definite. */
+static double celi_count_laplace(const celi_count *c, const cel_mat *m, int64_t i, cel_mat square)
+{
+    const int64_t n = c->genes;
+    double sum = 0.5 * c->log_det;
+    int64_t k;
+    cel_mat_copy(cel_mat_block(c->law, 0, 0, n, n), square);
+    for (k = 0; k < n; k++) {
+        const int64_t at = i * n + k;
+        double y = (double)m[0].data[at], z = (double)m[1].data[at], h = (double)m[2].data[at];
+        double e = (double)m[3].data[at];
+        square.data[k * n + k] += (cel_real)(c->scaling.scale[k] * c->scaling.scale[k] * e);
+        sum += z * (h - 0.5 * (double)m[4].data[at]) - 0.5 * h * (double)m[5].data[at];
+        if (e > 0) sum += y * log(e) - e - celi_log_gamma(y + 1);
+    }
+    if (cel_mat_cholesky(square)) return (double)NAN;
+    for (k = 0; k < n; k++) sum -= log((double)square.data[k * n + k]);
+    return sum;
+}
+
+/* Steps towards the modes of a block of cells of a bin: conjugate gradient, preconditioned by the bin's covariance,
+ * which is nearly the inverse curvature, with the cell's own curvature along the direction. m: y, z, h, e, r, d, q
+ * (cells x n). */
+static cel_status celi_count_steps(celi_count *c, int64_t bin, const int32_t *list, const cel_mat *m, int64_t steps)
+{
+    const cel_mat z = m[1], r = m[4], d = m[5], q = m[6];
+    const int64_t n = c->genes;
+    const cel_mat law = cel_mat_block(c->law, 0, 0, n, n), cover = cel_mat_block(c->cover, bin * n, 0, n, n);
+    double rz[CELI_COUNT_ROWS] = {0};
+    cel_status status = CEL_OK;
+    int64_t i, k, step;
+    for (step = 0; step < steps && !status; step++) {
+        status = cel_mat_gemm(0, 0, 1, z, law, 0, q, NULL);
+        for (i = 0; i < z.rows; i++) {
+            cel_real *e = m[3].data + i * n;
+            celi_count_rates(c, c->scaling.cell + list[i], z.data + i * n, e);
+            for (k = i * n; k < (i + 1) * n; k++) {
+                cel_real s = (cel_real)c->scaling.scale[k - i * n];
+                r.data[k] = s * (m[0].data[k] - m[3].data[k]) - q.data[k] + m[2].data[k];
+                m[3].data[k] *= s * s;
+            }
+        }
+        if (!status) status = cel_mat_gemm(0, 0, 1, r, cover, 0, q, NULL);
+        for (i = 0; i < z.rows; i++) {
+            double now = cel_vec_dot(q.data + i * n, r.data + i * n, n);
+            cel_real beta = (cel_real)(step && now < rz[i] ? now / rz[i] : 0.0);
+            for (k = i * n; k < (i + 1) * n; k++) d.data[k] = q.data[k] + (step ? beta * d.data[k] : 0);
+            rz[i] = now;
+        }
+        if (!status) status = cel_mat_gemm(0, 0, 1, d, law, 0, q, NULL);
+        for (i = 0; i < z.rows; i++) {
+            double slope = cel_vec_dot(d.data + i * n, r.data + i * n, n);
+            for (k = i * n; k < (i + 1) * n; k++) q.data[k] += m[3].data[k] * d.data[k];
+            slope /= cel_vec_dot(d.data + i * n, q.data + i * n, n) + DBL_MIN;
+            for (k = i * n; k < (i + 1) * n; k++) {
+                double move = slope * (double)d.data[k];
+                if (fabs(move) > CELI_COUNT_FAR) move = move < 0 ? -CELI_COUNT_FAR : CELI_COUNT_FAR;
+                z.data[k] += (cel_real)move;
+            }
+        }
+    }
+    return status;
+}
+
+/* A block of a bin's cells: counts, z and the neighbours' pull (none: alone) are gathered, then steps, sums and, where
+ * they are wanted, likelihoods. */
+static cel_status celi_count_block(celi_count *c, int64_t bin, int64_t first, int64_t count, int64_t steps, int alone,
+                                   cel_real *scratch)
+{
+    const int64_t n = c->genes;
+    const int32_t *list = c->list + first;
+    cel_mat m[CELI_COUNT_MATS];
+    cel_status status = CEL_OK;
+    int64_t i, k, r;
+    for (k = 0; k < CELI_COUNT_MATS; k++) m[k] = cel_mat_view(scratch + k * CELI_COUNT_ROWS * n, count, n);
+    for (i = 0; i < count; i++) {
+        const cel_mat y = c->in->counts;
+        memcpy(m[0].data + i * n, y.data + list[i] * y.stride, (size_t)n * sizeof(cel_real));
+        memcpy(m[1].data + i * n, c->x.data + list[i] * n, (size_t)n * sizeof(cel_real));
+        for (k = 0; k < n && c->in->seen; k++)
+            if (!c->in->seen[k]) m[0].data[i * n + k] = 0;
+    }
+    cel_mat_fill(m[2], 0);
+    for (r = 1; r < c->relations && !alone && !status; r++) {
+        status = cel_csr_mul_rows(1, c->in->relations->at[r].w, list, count, c->x, 0, m[3]);
+        if (!status) status = cel_mat_gemm(0, 0, 1, m[3], cel_mat_block(c->law, r * n, 0, n, n), 1, m[2], NULL);
+    }
+    if (!status) status = celi_count_steps(c, bin, list, m, steps);
+    if (!status && c->each) status = cel_mat_gemm(0, 0, 1, m[1], cel_mat_block(c->law, 0, 0, n, n), 0, m[4], NULL);
+    if (!status && c->each) status = cel_mat_gemm(0, 0, 1, m[2], cel_mat_block(c->before, 0, 0, n, n), 0, m[5], NULL);
+    for (i = 0; i < count && !status; i++) {
+        const cel_scaling_cell *cell = c->scaling.cell + list[i];
+        const cel_real *z = m[1].data + i * n, *e = m[3].data + i * n;
+        double *rate = c->rate + bin * n, *part = c->part + (bin * c->levels + cell->group) * 2 * n;
+        celi_count_rates(c, cell, z, m[3].data + i * n);
+        memcpy(c->next.data + list[i] * n, z, (size_t)n * sizeof(cel_real));
+        for (k = 0; k < n; k++) rate[k] += c->scaling.scale[k] * c->scaling.scale[k] * (double)e[k];
+        for (k = 0; k < n && !(c->o.group && c->o.group[list[i]] == c->without); k++) {
+            part[k] += (double)e[k];
+            part[n + k] += (double)z[k];
+        }
+        if (c->each) c->each[list[i]] = celi_count_laplace(c, m, i, cel_mat_block(c->lower, bin * n, 0, n, n));
+    }
+    return status;
+}
+
+/* z of all cells, rates, and covariances: cover = (L + diag(rate))^-1 of every bin. */
+static cel_status celi_count_expect(celi_count *c, int64_t steps, int alone)
+{
+    const int64_t n = c->genes;
+    cel_mat swap = c->x;
+    int64_t b;
+    int failed = 0;
+    memset(c->part, 0, (size_t)(c->bins * c->levels * 2 * n) * sizeof *c->part);
+    memset(c->rate, 0, (size_t)(c->bins * n) * sizeof *c->rate);
+    CELI_OMP(omp parallel for schedule(dynamic) num_threads((int)c->lanes) reduction(| : failed) if (c->lanes > 1))
+    for (b = 0; b < c->bins; b++) {
+        cel_real *scratch = c->scratch + (c->lanes > 1 ? celi_thread() : 0) * CELI_COUNT_MATS * CELI_COUNT_ROWS * n;
+        cel_mat l = cel_mat_block(c->lower, b * n, 0, n, n), v = cel_mat_block(c->cover, b * n, 0, n, n);
+        int64_t first = c->start[b], end = c->start[b + 1], k;
+        for (; first < end; first += CELI_COUNT_ROWS)
+            failed |= (int)celi_count_block(c, b, first, celi_min(CELI_COUNT_ROWS, end - first), steps, alone, scratch);
+        cel_mat_copy(cel_mat_block(c->law, 0, 0, n, n), l);
+        cel_mat_fill(v, 0);
+        for (k = 0; k < n; k++) {
+            double rate = c->rate[b * n + k] / (double)(end - c->start[b]);
+            l.data[k * n + k] += (cel_real)rate;
+            v.data[k * n + k] = 1;
+        }
+        failed |= cel_mat_cholesky(l) || cel_mat_cholesky_solve(l, v);
+    }
+    c->x = c->next;
+    c->next = swap;
+    return failed ? CEL_ERR_NUMERIC : CEL_OK;
+}
+
+/* Means of z over a level's cells are moved into m, and m is where as many counts are expected as were seen: under the
+ * covariance a rate's mean is rate exp(s^2 v / 2). open (levels), or NULL: the levels whose m is to be found. */
+static void celi_count_settle(celi_count *c, const uint8_t *open)
+{
+    const int64_t n = c->genes, G = c->levels;
+    /* what z moves by goes to part, (levels x 2 n) of bin 0, when that has been added up */
+    int64_t b, i;
+    for (i = 0; i < G * n; i++) {
+        double s = c->scaling.scale[i % n], rate = 0, z = 0, *to = c->part + i / n * 2 * n + i % n;
+        for (b = 0; b < c->bins; b++) {
+            const double *part = to + b * G * 2 * n;
+            rate += part[0] * exp(0.5 * s * s * (double)c->cover.data[(b * n + i % n) * n + i % n]);
+            z += part[n];
+        }
+        *to = !(rate > 0) || (open && !open[i / n]) ? 0 : z / c->members[i / n];
+        if (rate > 0 && (!open || open[i / n])) c->mean[i] += s * *to + log((c->counts[i] + 0.5) / rate);
+    }
+    CELI_OMP(omp parallel for schedule(static) if (c->cells * n > CELI_FORK))
+    for (i = 0; i < c->cells; i++) {
+        const double *z = c->part + c->scaling.cell[i].group * 2 * n;
+        int64_t j;
+        for (j = 0; j < n; j++) c->x.data[i * n + j] -= (cel_real)z[j];
+    }
+}
+
+/* ---- maximisation ---- */
+
+/* The moments of (z, N_1, ..) about zero: of the modes, and of the covariances. */
+static cel_status celi_count_measure(celi_count *c)
+{
+    const int64_t n = c->genes, R = c->relations, w = R * n + 1;
+    double *gram = c->moments.gram;
+    cel_status status;
+    int64_t i, b, k;
+    memset(gram, 0, (size_t)(w * w) * sizeof *gram);
+    c->moments.cells = 0;
+    status = cel_moments_add(&c->moments, c->in->relations, c->x, c->kept, c->keep, &c->work);
+    for (i = 0; i < R * n; i++) {
+        double *to = gram + i * w + i / n * n;
+        for (b = 0; b < c->bins; b++)
+            for (k = 0; k < n; k++)
+                to[k] += c->share[i / n * c->bins + b] * (double)c->cover.data[(b * n + i % n) * n + k];
+        gram[i * w + w - 1] = gram[(w - 1) * w + i] = 0; /* no field */
+    }
+    return status;
+}
+
+/* The forces that the moments ask for: A and G, since z is sqrt(n - 1) times as long as a measured row. The ridge draws
+ * towards the mean variance and keeps it: added alone it would take precision off in every cycle, without end where
+ * counts say little. */
+static cel_status celi_count_maximise(celi_count *c)
+{
+    const int64_t w = c->relations * c->genes + 1;
+    celi_quadratic *q = &c->sc.q;
+    celi_solve how;
+    cel_status status;
+    int64_t i;
+    if (!c->sc.data) { /* the first time */
+        cel_score_options o = cel_score_measured(c->scaling.size);
+        o.field = CEL_SCORE_FIELD_NONE;
+        o.ridge = c->o.ridge;
+        c->data.part = &c->moments;
+        c->data.slides = c->data.parts = 1;
+        c->data.cells = c->keep;
+        status = celi_fit_open(&c->sc, &c->data, &o, &c->work);
+        cel_mat_free(&c->f);
+        if (!status) status = cel_mat_new(c->relations * c->sc.side, c->sc.side, &c->f);
+    } else {
+        memcpy(c->sc.total.gram, c->moments.gram, (size_t)(w * w) * sizeof(double));
+        status = celi_sums_measure((celi_sums *)q->context, 0, 1, &c->sc.whole);
+        if (!status) status = q->act->subset(q, celi_everything);
+    }
+    if (status) return status;
+    how = celi_fit_how(&c->sc);
+    how.tolerance = CELI_SCORE_ROUGH_L1;
+    status = celi_solve_from(q, c->f, &how);
+    if (!status) status = celi_score_untwist(q, c->f, c->force);
+    celi_score_lift(&c->sc, c->sc.scale[0] * celi_score_rest(q, &c->sc), c->force);
+    for (i = 0; i < c->force.rows * c->genes; i++) c->force.data[i] *= (cel_real)(1 + c->o.ridge);
+    return status;
+}
+
+/* The law of the forces. */
+static void celi_count_law(celi_count *c)
+{
+    const int64_t n = c->genes;
+    const double *u = c->scaling.size;
+    int64_t i;
+    for (i = 0; i < c->relations * n * n; i++)
+        c->law.data[i] = (cel_real)(i < n * n ? CELI_COUNT_LOOSE * u[i / n] * u[i % n] - 2 * (double)c->force.data[i]
+                                              : 2 * (double)c->force.data[i]);
+}
+
+/* A cycle has taken forces f to g. Where the next begins (Anderson 1965, one cycle back): as much of the last change of
+ * g is taken off as leaves the least of g - f, each relation in units of its own size; g itself where the last move
+ * made things much worse. past: g and g - f a cycle ago; as that is gone, g is where it stood. */
+static void celi_count_mix(celi_count *c)
+{
+    const int64_t n = c->genes, count = c->relations * n * n;
+    cel_real *g = c->force.data, *f = c->before.data, *old = c->past.data, *off = old + count;
+    double along = 0, square = DBL_MIN, last = c->change, back;
+    int64_t i, r;
+    for (c->change = 0, r = 0; r < c->relations; r++) {
+        double moved = 0, whole = DBL_MIN, sums[2] = {0, 0};
+        for (i = r * n * n; i < (r + 1) * n * n; i++) {
+            double d = (double)g[i] - (double)f[i], turn = d - (double)off[i];
+            moved += d * d;
+            whole += (double)g[i] * (double)g[i];
+            sums[0] += d * turn;
+            sums[1] += turn * turn;
+        }
+        along += sums[0] / whole;
+        square += sums[1] / whole;
+        if (c->change < sqrt(moved / whole)) c->change = sqrt(moved / whole);
+    }
+    back = c->change < 1.5 * last && last < HUGE_VAL ? along / square : 0;
+    for (i = 0; i < count; i++) {
+        double now = (double)g[i];
+        off[i] = g[i] - f[i];
+        f[i] = (cel_real)(now - back * (now - (double)old[i]));
+        old[i] = g[i];
+    }
+    memcpy(g, f, (size_t)count * sizeof *g);
+    celi_count_law(c);
+    cel_mat_copy(cel_mat_block(c->law, 0, 0, n, n), cel_mat_block(c->lower, 0, 0, n, n));
+    if (!cel_mat_cholesky(cel_mat_block(c->lower, 0, 0, n, n))) return;
+    memcpy(g, old, (size_t)count * sizeof *g); /* too far: no law is there */
+    memcpy(f, old, (size_t)count * sizeof *g);
+    celi_count_law(c);
+}
+
+static cel_status celi_count_cycle(celi_count *c, int64_t steps)
+{
+    cel_status status = celi_count_expect(c, steps, 0);
+    if (!status) celi_count_settle(c, NULL);
+    if (!status) status = celi_count_measure(c);
+    if (!status) status = celi_count_maximise(c);
+    if (!status) celi_count_mix(c);
+    return status;
+}
+
+/* A -= (I - u u^T) / 2, which is that of no forces. */
+static void celi_count_none(celi_count *c)
+{
+    const double *u = c->scaling.size;
+    int64_t n = c->genes, i;
+    for (i = 0; i < n * n; i++) c->force.data[i] += (cel_real)(0.5 * (u[i / n] * u[i % n] - (i % (n + 1) ? 0.0 : 1.0)));
+}
+
+/* ---- opening ---- */
+
+/* What a fit or a replicate has for itself. */
+static cel_status celi_count_room(celi_count *c)
+{
+    const int64_t n = c->genes, R = c->relations;
+    celi_pool *p = &c->pool;
+    c->lanes = celi_min(cel_threads(), c->bins);
+    c->x = celi_pool_mat(p, c->cells, n);
+    c->next = celi_pool_mat(p, c->cells, n);
+    c->force = celi_pool_mat(p, R * n, n);
+    c->law = celi_pool_mat(p, R * n, n);
+    c->before = celi_pool_mat(p, R * n, n);
+    c->past = celi_pool_mat(p, 2 * R * n, n);
+    c->cover = celi_pool_mat(p, c->bins * n, n);
+    c->lower = celi_pool_mat(p, c->bins * n, n);
+    c->mean = (double *)celi_pool_get(p, c->levels * n, sizeof(double));
+    c->counts = (double *)celi_pool_get(p, c->levels * n, sizeof(double));
+    c->rate = (double *)celi_pool_get(p, c->bins * n, sizeof(double));
+    c->part = (double *)celi_pool_get(p, c->bins * c->levels * 2 * n, sizeof(double));
+    c->members = (double *)celi_pool_get(p, c->levels, sizeof(double));
+    c->share = (double *)celi_pool_get(p, R * c->bins, sizeof(double));
+    c->kept = (int32_t *)celi_pool_get(p, c->cells, sizeof(int32_t));
+    c->scratch = (cel_real *)celi_pool_get(p, c->lanes * CELI_COUNT_MATS * CELI_COUNT_ROWS * n, sizeof(cel_real));
+    return p->status ? p->status : cel_moments_new(n, c->in->relations, &c->moments);
+}
+
+static void celi_count_close(celi_count *c)
+{
+    celi_fit_close(&c->sc);
+    cel_mat_free(&c->f);
+    cel_moments_free(&c->moments);
+    cel_work_free(&c->work);
+    celi_pool_free(&c->pool);
+}
+
+/* The cells that count: all but a group's, and what follows. Of the covariances of bin b z has one a cell, and N = W z
+ * of cell i those of its neighbours: sum_j W_ij^2 cov z_j. */
+static void celi_count_keep(celi_count *c, int64_t without)
+{
+    const int64_t n = c->genes;
+    int64_t r, i, k;
+    c->without = without;
+    c->keep = 0;
+    memset(c->share, 0, (size_t)(c->relations * c->bins) * sizeof *c->share);
+    memset(c->members, 0, (size_t)c->levels * sizeof *c->members);
+    memset(c->counts, 0, (size_t)(c->levels * n) * sizeof *c->counts);
+    for (i = 0; i < c->cells; i++) {
+        double *counts = c->counts + c->scaling.cell[i].group * n;
+        if (c->o.group && c->o.group[i] == without) continue;
+        c->kept[c->keep++] = (int32_t)i;
+        c->members[c->scaling.cell[i].group]++;
+        for (k = 0; k < n; k++) counts[k] += (double)c->in->counts.data[i * c->in->counts.stride + k];
+        c->share[c->bin[i]]++;
+        for (r = 1; r < c->relations; r++) {
+            const cel_csr *a = c->in->relations->at[r].w;
+            for (k = a->start[i]; k < a->start[i + 1]; k++)
+                c->share[r * c->bins + c->bin[a->index[k]]] += (double)a->value[k] * (double)a->value[k];
+        }
+    }
+}
+
+/* Everything but the law, for so many levels. */
+static cel_status celi_count_open(celi_count *c, const cel_count_data *in, int64_t levels, cel_error *err)
+{
+    const cel_scaling_options how = CEL_ZERO;
+    const int64_t S = in->counts.rows;
+    int64_t i, *order;
+    double *total;
+    cel_status status;
+    c->in = in;
+    c->genes = in->counts.cols;
+    c->cells = S;
+    c->levels = levels;
+    c->relations = in->relations->count;
+    c->bins = S < 8 * CELI_COUNT_BINS ? 1 + S / 8 : (int64_t)CELI_COUNT_BINS;
+    if (S < 2 || c->genes < 3) return celi_note(err, CEL_ERR_ARG, "fewer than two cells or three genes");
+    if (celi_relations_fit(in->relations, NULL, S))
+        return celi_note(err, CEL_ERR_SHAPE, "the counts and the relations differ in cells");
+    for (i = 1; i < c->relations; i++)
+        if (in->relations->at[i].wt) return celi_fail(err, CEL_ERR_ARG, "a relation is not symmetric", i, -1, -1);
+    c->list = (int32_t *)celi_pool_get(&c->pool, S, sizeof(int32_t));
+    c->bin = (int32_t *)celi_pool_get(&c->pool, S, sizeof(int32_t));
+    c->start = (int64_t *)celi_pool_get(&c->pool, c->bins + 1, sizeof(int64_t));
+    total = (double *)celi_pool_get(&c->pool, S, sizeof *total);
+    order = (int64_t *)celi_pool_get(&c->pool, S, sizeof *order);
+    status = celi_count_room(c);
+    if (!status) status = celi_scaling_open(&how, in->counts, levels, &c->scaling);
+    if (!status)
+        status = celi_scaling_cells(&c->scaling, in->counts, in->total, in->level, levels, c->scaling.cell, err);
+    if (!status) status = celi_scaling_target(&c->scaling);
+    if (status) return status;
+    c->scaling.log = CEL_LOG_LATENT;
+    for (i = 0; i < S; i++) {
+        if (in->level && in->level[i] < 0) return celi_fail(err, CEL_ERR_DATA, "a label is out of range", -1, i, -1);
+        c->scaling.cell[i].group = in->level ? in->level[i] : 0; /* cells without counts are at their level's mean */
+        total[i] = c->scaling.cell[i].total;
+        order[i] = i;
+    }
+    celi_sort_by(total, order, S);
+    for (i = 0; i < S; i++) c->bin[order[i]] = (int32_t)(i * c->bins / S);
+    celi_count_keep(c, -1);
+    return cel_csr_groups(c->bin, S, c->bins, c->start, c->list, err);
+}
+
+/* Where the fit starts: no forces, means, and scales by moments, which are the units of the ridge: counts of a
+ * log-normal rate have E y (y - 1) = (E y)^2 exp(s^2) at equal totals. */
+static cel_status celi_count_begin(celi_count *c, cel_error *err)
+{
+    const int64_t n = c->genes;
+    double *square = c->rate, *expected = c->scaling.size, length = 0;
+    cel_real *e = c->scratch;
+    cel_status status;
+    int64_t i, k;
+    for (k = 0; k < n; k++) c->scaling.scale[k] = 0;
+    celi_count_law(c);
+    for (i = 0; i < n; i++) c->law.data[i * n + i] = 1;
+    status = celi_count_expect(c, 0, 1);
+    if (status) return status;
+    celi_count_settle(c, NULL);
+    memset(square, 0, (size_t)n * sizeof *square);
+    for (i = 0; i < c->cells; i++) {
+        celi_count_rates(c, c->scaling.cell + i, c->x.data, e);
+        for (k = 0; k < n; k++) {
+            double y = (double)c->in->counts.data[i * c->in->counts.stride + k];
+            square[k] += y * (y - 1);
+            expected[k] += (double)e[k] * (double)e[k];
+        }
+    }
+    for (k = 0; k < n; k++) {
+        double v = square[k] > 0 ? log(square[k] / expected[k]) : 0;
+        for (i = 0; i < c->levels && !(c->counts[i * n + k] > 0); i++) continue;
+        if (i == c->levels) return celi_fail(err, CEL_ERR_DATA, "a gene without counts", -1, -1, k);
+        c->scaling.scale[k] = sqrt(v < 0.1 ? 0.1 : v > 4 ? 4 : v);
+        length += 1 / (c->scaling.scale[k] * c->scaling.scale[k]);
+    }
+    for (k = 0; k < n; k++) c->scaling.size[k] = 1 / (c->scaling.scale[k] * sqrt(length));
+    celi_count_none(c);
+    celi_count_law(c);
+    cel_mat_copy(c->force, c->before);
+    c->change = HUGE_VAL;
+    status = celi_count_expect(c, 0, 1);
+    if (!status) celi_count_settle(c, NULL);
+    return status ? status : celi_count_expect(c, 0, 1);
+}
+
+/* A law that is known, and modes under it; means that are NaN are found. */
+static cel_status celi_count_known(celi_count *c, cel_error *err)
+{
+    const cel_scaling *s = c->o.scaling;
+    const cel_model *model = c->o.model;
+    const int64_t n = c->genes;
+    uint8_t *open = (uint8_t *)celi_pool_get(&c->pool, c->levels, 1);
+    cel_status status = c->pool.status;
+    int64_t i;
+    if (s->log != CEL_LOG_LATENT || s->genes != n || model->genes != n || model->relations != c->relations)
+        return celi_note(err, CEL_ERR_SHAPE, "the law, its scaling, the counts and the relations do not fit");
+    c->scaling.target = s->target;
+    memcpy(c->scaling.scale, s->scale, (size_t)n * sizeof(double));
+    memcpy(c->scaling.size, s->size, (size_t)n * sizeof(double));
+    cel_mat_axpy((cel_real)(1 / (double)(n - 1)), model->force, c->force);
+    celi_count_none(c);
+    celi_count_law(c);
+    for (i = 0; i < c->levels * n && !status; i++) {
+        if (s->centre[i] <= DBL_MAX) c->mean[i] = s->centre[i];
+        else open[i / n] = 1;
+    }
+    if (!status) status = celi_count_expect(c, 0, 1);
+    for (i = 0; i < CELI_COUNT_ROUNDS && !status; i++) {
+        celi_count_settle(c, open);
+        status = celi_count_expect(c, 2, 0);
+    }
+    return status;
+}
+
+/* Rows of z, what was taken out of each, and errors. */
+static void celi_count_give(const celi_count *c, cel_mat rows, cel_mat error)
+{
+    const int64_t n = c->genes;
+    const double *u = c->scaling.size;
+    int64_t i;
+    CELI_OMP(omp parallel for schedule(static) if (c->cells * n > CELI_FORK))
+    for (i = 0; i < c->cells; i++) {
+        const cel_real *z = c->x.data + i * n;
+        cel_real *row = rows.data + i * n;
+        cel_scaling_cell *cell = c->scaling.cell + i;
+        int64_t k;
+        for (cell->size = 0, k = 0; k < n; k++) cell->size += u[k] * (double)z[k];
+        for (k = 0; k < n; k++) {
+            double v = (double)c->cover.data[(c->bin[i] * n + k) * n + k];
+            row[k] = (cel_real)((double)z[k] - cell->size * u[k]);
+            error.data[i * n + k] = (cel_real)(c->scaling.scale[k] * sqrt(v));
+        }
+        cell->length = celi_unit_row(row, n);
+    }
+}
+
+/* ---- the jackknife ---- */
+
+/* A replicate: the cycles again without a group, from the fit's end. */
+static cel_status celi_count_replicate(const celi_count *fit, celi_count *c, int64_t group, celi_units units,
+                                       cel_mat out)
+{
+    cel_status status = CEL_OK;
+    int64_t k;
+    cel_mat_copy(fit->x, c->x);
+    cel_mat_copy(fit->force, c->before);
+    cel_mat_copy(fit->law, c->law);
+    c->change = HUGE_VAL;
+    cel_mat_copy(fit->cover, c->cover);
+    memcpy(c->mean, fit->mean, (size_t)(c->levels * c->genes) * sizeof *c->mean);
+    celi_fit_close(&c->sc);
+    celi_count_keep(c, group);
+    for (k = 0; k < CELI_COUNT_REPLICATE && !status; k++) status = celi_count_cycle(c, 2);
+    return status ? status : celi_score_partial(&c->sc.q, c->f, &units, out);
+}
+
+/* se of the forces in partial-correlation units, from all replicates, as many side by side as there are threads. */
+static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units units, cel_mat partial, cel_mat se)
+{
+    const int64_t rows = partial.rows, count = rows * partial.cols, lanes = celi_min(cel_threads(), groups);
+    celi_pool pool = CEL_ZERO;
+    celi_count *lane = (celi_count *)celi_pool_get(&pool, lanes, sizeof *lane);
+    cel_mat out = celi_pool_mat(&pool, lanes * rows, partial.cols);
+    double *sum = (double *)celi_pool_get(&pool, 2 * count, sizeof *sum);
+    cel_status status = pool.status;
+    int64_t i, k, g;
+    for (k = 0; k < lanes && !status; k++) {
+        memcpy(lane + k, fit, offsetof(celi_count, moments)); /* what follows is zeroed */
+        status = celi_count_room(lane + k);
+        lane[k].lanes = 1;
+    }
+    for (g = 0; g < groups && !status; g += lanes) {
+        int failed = 0;
+        CELI_OMP(omp parallel for schedule(static, 1) reduction(| : failed) if (lanes > 1))
+        for (k = g; k < celi_min(g + lanes, groups); k++)
+            failed |= (int)celi_count_replicate(fit, lane + k - g, k, units,
+                                                cel_mat_block(out, (k - g) * rows, 0, rows, out.cols));
+        for (k = g; k < celi_min(g + lanes, groups); k++)
+            for (i = 0; i < count; i++) {
+                double d = (double)out.data[(k - g) * count + i] - (double)partial.data[i];
+                sum[i] += d;
+                sum[count + i] += d * d;
+            }
+        status = failed ? CEL_ERR_NUMERIC : celi_tell(&fit->o.progress, "errors", k, groups, fit->change);
+    }
+    for (i = 0; i < count && !status; i++) {
+        double v = (sum[count + i] - sum[i] * sum[i] / (double)groups) * (double)(groups - 1) / (double)groups;
+        se.data[i] = (cel_real)sqrt(v > 0 ? v : 0.0);
+    }
+    for (k = 0; k < lanes && lane; k++) celi_count_close(lane + k);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* ---- what is public ---- */
+
+/* What the fit found: forces, their errors and tests. */
+static cel_status celi_count_report(celi_count *c, int64_t groups, cel_model *model, cel_score_report *report)
+{
+    cel_mat *const mats[] = {&report->partial, &report->test, &report->se, &report->z, &report->p, &report->q};
+    const int64_t n = c->genes, R = c->relations;
+    celi_units units = CEL_ZERO;
+    cel_status status = cel_model_new(n, R, 0, model);
+    int k;
+    units.d = (double *)celi_pool_get(&c->pool, n, sizeof(double));
+    units.v = (double *)celi_pool_get(&c->pool, n, sizeof(double));
+    if (!status) status = c->pool.status;
+    for (k = 0; k < (groups ? 6 : 2) && !status; k++) status = cel_mat_new(R * n, n, mats[k]);
+    if (!status) status = celi_score_partial(&c->sc.q, c->f, &units, report->partial);
+    if (status) return status;
+    units.given = 1;
+    cel_mat_copy(report->partial, report->test);
+    cel_mat_axpy((cel_real)(n - 1), c->force, model->force);
+    celi_score_lift(&c->sc, 0.5 * (double)(n - 1), model->force);
+    report->form = CEL_SCORE_MOMENT;
+    report->ridge = c->o.ridge;
+    report->residual = c->change;
+    report->converged = c->change <= CELI_COUNT_STILL;
+    report->groups = groups;
+    c->data.relations = c->in->relations;
+    c->data.group = c->o.group;
+    c->data.groups = groups;
+    status = celi_score_contacts(&c->data, report);
+    if (!status && groups) status = celi_count_errors(c, groups, units, report->partial, report->se);
+    return !status && groups ? celi_score_tests(&c->sc, report->test, report) : status;
+}
+
+/* log p(y): neighbours by their own counts, then modes given those. */
+static cel_status celi_count_judge(celi_count *c, double *each)
+{
+    const int64_t n = c->genes;
+    cel_mat l = cel_mat_block(c->lower, 0, 0, n, n), inverse = cel_mat_block(c->before, 0, 0, n, n);
+    cel_status status = celi_count_expect(c, CELI_COUNT_ROUNDS, 1);
+    int64_t i;
+    cel_mat_copy(cel_mat_block(c->law, 0, 0, n, n), l);
+    cel_mat_fill(inverse, 0);
+    for (i = 0; i < n; i++) inverse.data[i * n + i] = 1;
+    if (!status) status = cel_mat_cholesky(l);
+    if (!status) status = cel_mat_cholesky_solve(l, inverse);
+    for (i = 0; i < n && !status; i++) c->log_det += 2 * log((double)l.data[i * n + i]);
+    c->each = each;
+    return status ? status : celi_count_expect(c, CELI_COUNT_ROUNDS, 0);
+}
+
+CEL_API_DEF cel_status cel_count_fit(const cel_count_data *data, const cel_count_options *options,
+                                     cel_count_result *out, cel_error *err)
+{
+    celi_count c = CEL_ZERO;
+    int64_t groups = 0, levels = 1, i;
+    cel_status status = CEL_OK;
+    memset(out, 0, sizeof *out);
+    if (err) memset(err, 0, sizeof *err);
+    if (options) c.o = *options;
+    if (!(c.o.ridge >= 0 && c.o.ridge <= DBL_MAX)) return celi_note(err, CEL_ERR_ARG, "the ridge is out of range");
+    c.o.ridge = celi_or(c.o.ridge, CELI_COUNT_RIDGE);
+    if (c.o.group) status = celi_score_labels(c.o.group, data->counts.rows, 1, &groups, err);
+    if (!status && groups == 1) status = celi_note(err, CEL_ERR_DATA, "there is only one group");
+    if (!status && data->level) status = celi_score_labels(data->level, data->counts.rows, 0, &levels, err);
+    if (!status) status = celi_count_open(&c, data, c.o.scaling ? c.o.scaling->groups : levels, err);
+    if (!status) status = c.o.model ? celi_count_known(&c, err) : celi_count_begin(&c, err);
+    for (i = 0; i < CELI_COUNT_CYCLES && !c.o.model && !status && (i < 2 || c.change > CELI_COUNT_STILL); i++) {
+        status = celi_count_cycle(&c, i ? 3 : CELI_COUNT_ROUNDS);
+        if (!status) status = celi_tell(&c.o.progress, "fit", i + 1, CELI_COUNT_CYCLES, c.change);
+    }
+    out->report.iterations = i;
+    if (!status && !c.o.model) status = celi_count_report(&c, groups, &out->model, &out->report);
+    if (!status) status = cel_mat_new(c.cells, c.genes, &out->rows);
+    if (!status) status = cel_mat_new(c.cells, c.genes, &out->error);
+    if (!status) celi_count_give(&c, out->rows, out->error);
+    if (!status) memcpy(c.scaling.centre, c.mean, (size_t)(c.levels * c.genes) * sizeof(double));
+    if (!status && c.o.each) status = celi_count_judge(&c, c.o.each);
+    out->scaling = c.scaling;
+    celi_count_close(&c);
+    if (status) cel_count_free(out);
+    return status && err && !err->status ? celi_note(err, status, cel_strerror(status)) : status;
+}
+
+CEL_API_DEF void cel_count_free(cel_count_result *result)
+{
+    cel_model_free(&result->model);
+    cel_scaling_free(&result->scaling);
+    cel_score_report_free(&result->report);
+    cel_mat_free(&result->rows);
+    cel_mat_free(&result->error);
     memset(result, 0, sizeof *result);
 }
 

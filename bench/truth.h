@@ -668,6 +668,28 @@ static CEL_UNUSED void recommended(const slide *s, cel_kind kind, int log, const
     check(cel_mat_new(2 * s->x.cols, s->x.cols, &out->force), "memory");
     check(cel_mat_copy(out->report.partial, out->force), "copy");
 }
+/* Through the counting itself, means by level (NULL: part), as a fit whose rows are latent. */
+static CEL_UNUSED void counted(const slide *s, const int32_t *level, int errors, fitted *out)
+{
+    cel_count_data data = CEL_ZERO;
+    cel_count_options options = CEL_ZERO;
+    cel_count_result fit;
+    cel_error err;
+    memset(out, 0, sizeof *out);
+    data.relations = &s->relations;
+    data.counts = s->x;
+    data.total = s->total;
+    data.level = level ? level : s->part;
+    options.group = errors ? s->tile : NULL;
+    if (cel_count_fit(&data, &options, &fit, &err)) check(err.status, err.what);
+    out->rows = fit.rows;
+    out->scaling = fit.scaling;
+    out->model = fit.model;
+    out->report = fit.report;
+    cel_mat_free(&fit.error);
+    check(cel_mat_new(fit.report.partial.rows, s->x.cols, &out->force), "memory");
+    check(cel_mat_copy(out->report.partial, out->force), "copy");
+}
 /* The measured fit on rows whose lengths differ (the law in its Gaussian form, flat): standardised genes over
  * sqrt(n). */
 static CEL_UNUSED void flat_fit(const slide *s, cel_mat rows, double ridge, cel_score_field field, int errors,

@@ -341,16 +341,16 @@ typedef struct option {
 
 /* Commands that prepare a slide's rows, that read a slide, that read at least places, that join neighbours, and that
  * write a folder. */
-#define PREPARED "fit perturb score cells"
+#define PREPARED "fit perturb score cells denoise"
 #define SLIDE PREPARED " draw"
 #define PLACED SLIDE " simulate logz"
 #define JOINED PREPARED " simulate logz"
-#define WRITERS "fit simulate perturb disentangle plant"
+#define WRITERS "fit simulate perturb disentangle denoise plant"
 #define EVERY PLACED " disentangle plant show compare"
-#define METHODS "score score-exact score-moments score-orthant score-pick paper"
+#define METHODS "score score-exact score-moments score-orthant score-pick paper counts"
 
 static const option options[] = {
-    {"model", "simulate perturb score disentangle logz", WORD, &o.model, 0, 0, "DIR", NULL, "a folder that fit wrote"},
+    {"model", "simulate perturb score disentangle denoise logz", WORD, &o.model, 0, 0, "DIR", NULL, "a folder that fit wrote"},
     {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
      "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz "
      "(SciPy's, also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x "
@@ -396,14 +396,15 @@ static const option options[] = {
     {"hops", "fit", WHOLE, &o.hops, 1, 0, "N", "1", "a between-cell force for neighbours at 1, .., N steps each"},
     {"method", "fit", CHOICE, &o.method, 0, 0, METHODS, "score",
      "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, "
-     "score-pick (its forms on rows as published); paper (the published estimator)"},
+     "score-pick (its forms on rows as published); paper (the published estimator); counts (through "
+     "the counting: counts as Poisson draws of a latent field)"},
     {"method", "simulate", CHOICE, &o.method, 0, 0, "sample ascent paper", "sample",
      "how: sample (exact samples), ascent (the most likely tissue), paper (the published generator)"},
     {"method", "perturb", CHOICE, &o.method, 0, 0, "paired relax linear paper", "paired",
      "how: paired (two samplers on the same random numbers), relax (the most likely tissue of both arms), linear "
      "(to first order), paper (as published, which has no control)"},
     {"ridge", "fit", WORD, &o.ridge, 0, 0, "X|auto", "auto, picked by held-out score",
-     "score: ridge penalty; 0 is none"},
+     "score: ridge penalty; 0 is none. counts: 0.01"},
     {"l1", "fit", WORD, &o.l1, 0, 0, "X|auto", "0", "score-*: l1 penalty"},
     {"group", "fit", WORD, &o.group, 0, 0, "X|auto", "0",
      "score-*: l1 penalty on a pair's forces of all relations together"},
@@ -421,6 +422,8 @@ static const option options[] = {
     {"cell", "perturb", WORD, &o.cell, 0, 0, "I", NULL,
      "the cell: its row in --counts, from 0; its name; or best, the first that 'celcomen cells' lists"},
     {"gene", "perturb cells", WORD, &o.gene, 0, 0, "NAME", NULL, "the gene"},
+    {"gene", "denoise", WORD, &o.gene, 0, 0, "NAME", NULL,
+     "a gene whose counts are not looked at: predicted from the others and from the neighbours"},
     {"value", "perturb", NUMBER, &o.value, -1e300, 0, "X", "0", "the level to hold it at"},
     {"fold", "perturb", POSITIVE, &o.fold, 0, 0, "X", NULL, "or so many times its observed level"},
     {"unit", "perturb", CHOICE, &o.unit, 0, 0, "given log typical fold", "typical for counts, else given",
@@ -1240,6 +1243,7 @@ typedef struct tissue {
     int32_t *group;         /* (rows of the input) what is centred apart, or NULL */
     double *total;          /* (rows of the input) */
     cel_scaling_cell *cell; /* (cells) what was taken out of each row */
+    cel_mat counts, error;  /* through the counting: (cells x genes) what the rows were inferred from, and how well */
     int64_t *row;          /* (cells): the row of each cell in the input */
     int64_t rows;          /* of the input */
     names cells;           /* (rows of the input) what the input calls them, or none */
@@ -1254,6 +1258,7 @@ typedef struct tissue {
 typedef struct fitted {
     cel_model_record record;
     int paper, edges; /* fitted by the published method; on neighbours that --edges gave */
+    int counting;     /* fitted through the counting: rows are latent, inferred from counts */
     double q;
     cel_mat test; /* the forces that the errors are of, where that is not the model */
 } fitted;
@@ -1848,6 +1853,9 @@ static cel_scaling scaling_for(const tissue *t, const fitted *f, const double *t
     for (g = 0; g < groups; g++)
         if (to[g] >= 0) memcpy(s.centre + g * n, centre + to[g] * n, (size_t)n * sizeof(double));
     if (!unknown) return s;
+    for (g = 0; g < groups * n && f->counting; g++)
+        if (to[g / n] < 0) s.centre[g] = NAN; /* to be found with the rows */
+    if (f->counting) return s;
     note("%s: %lld slides or types that the model does not know are centred on their own", t->file, (long long)unknown);
     plain.groups = groups;
     plain.centre = plain.scale = plain.size = NULL;
@@ -1882,7 +1890,19 @@ static void make_rows(tissue *t, fitted *f, cel_kind kind, int plain)
         if (!(fabs(length - 1) < 1e-3)) die(1, "%s: cell %lld has length %g, not 1", t->file, (long long)i, length);
     }
     centre_groups(t);
-    if (s->genes) {
+    if (f->counting) { /* rows are inferred once the neighbours are known; cells without counts are dropped alike */
+        if (s->genes) *s = scaling_for(t, f, total);
+        else f->record.group = t->group ? t->groups.name : NULL;
+        t->cell = (cel_scaling_cell *)get((size_t)t->rows, sizeof *t->cell);
+        for (i = 0; i < t->rows; i++) {
+            double sum = 0;
+            int64_t k;
+            for (k = 0; k < t->x.cols; k++) sum += (double)t->x.data[i * t->x.stride + k];
+            t->cell[i].total = t->total[i];
+            t->cell[i].group = t->group ? t->group[i] : 0;
+            t->cell[i].length = sum > 0 ? 1 : 0;
+        }
+    } else if (s->genes) {
         *s = scaling_for(t, f, total);
         t->cell = (cel_scaling_cell *)get((size_t)t->rows, sizeof *t->cell);
         must(cel_scaling_apply(s, t->x, total, t->group, t->cell, &err), t->file, &err);
@@ -2078,9 +2098,11 @@ static tissue bare_tissue(const char *command, int64_t rows, const char *file)
 static char *rows_in_words(const cel_scaling *s)
 {
     text t = CEL_ZERO;
+    if (!s->genes) return format_text("counts as they were counted");
     add(&t, "%s", kind_names[s->kind]);
     if (s->target > 0) add(&t, " scaled to %g a cell", s->target);
-    if (s->log && s->kind != CEL_KIND_LOGNORM) add(&t, ", log(1 + x)");
+    if (s->log == CEL_LOG_LATENT) add(&t, ", log of the rate behind them");
+    else if (s->log && s->kind != CEL_KIND_LOGNORM) add(&t, ", log(1 + x)");
     if (s->centre) add(&t, ", each gene with mean 0%s and deviation 1", s->groups > 1 ? " in each slide or type" : "");
     if (s->size) add(&t, ", without the direction of library size");
     if (s->kind != CEL_KIND_UNIT) add(&t, ", rows of unit length");
@@ -2168,6 +2190,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (plain || (model && !model->scaling.centre)) no_effect("centre-by", "on rows that are not centred");
     t.kind = kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
+    if (f->counting && kind != CEL_KIND_COUNTS) die(2, "--method counts takes --counts as they were counted");
     t.x = read_table(t.file, choice("genes-are"), &t.cells, &genes, NULL);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
@@ -2264,8 +2287,48 @@ static cel_relations make_relations(const tissue *t, const fitted *f)
     return r;
 }
 
+/* Through the counting: what the library is told of a slide. */
+static cel_count_data count_data(const tissue *t, const cel_relations *r)
+{
+    cel_count_data d = CEL_ZERO;
+    double *total = (double *)get((size_t)t->counts.rows, sizeof(double));
+    int32_t *level = (int32_t *)get((size_t)t->counts.rows, sizeof(int32_t));
+    int64_t i;
+    for (i = 0; i < t->counts.rows; i++) {
+        total[i] = t->cell[i].total;
+        level[i] = t->cell[i].group;
+    }
+    d.relations = r;
+    d.counts = t->counts;
+    d.total = total;
+    d.level = level;
+    return d;
+}
+
+/* Latent rows in place of the counts, under the model; genes that are not to be seen are predicted (NULL: none).
+ * each (cells), or NULL: the log-likelihood of their counts. */
+static void infer_rows(tissue *t, fitted *f, const cel_relations *r, const uint8_t *seen, double *each)
+{
+    cel_scaling *s = &f->record.scaling;
+    cel_count_data d;
+    cel_count_options how = CEL_ZERO;
+    cel_count_result found;
+    cel_error err;
+    if (!t->counts.data) t->counts = t->x;
+    d = count_data(t, r);
+    d.seen = seen;
+    how.model = &f->record.model;
+    how.scaling = s;
+    how.each = each;
+    must(cel_count_fit(&d, &how, &found, &err), t->file, &err);
+    t->x = found.rows;
+    t->error = found.error;
+    t->cell = found.scaling.cell;
+    s->centre = found.scaling.centre; /* with those of slides and types that were not known */
+}
+
 /* The relations of a tissue for a fitted model: the same, by name. Types are numbered as in the model from here on. */
-static cel_relations model_relations(const fitted *f, tissue *t, const char *folder)
+static cel_relations model_relations(fitted *f, tissue *t, const char *folder)
 {
     cel_relations r;
     names known;
@@ -2290,6 +2353,7 @@ static cel_relations model_relations(const fitted *f, tissue *t, const char *fol
     for (i = 0; i < r.count; i++)
         if (f->record.relation && strcmp(r.name[i], f->record.relation[i]))
             die(1, "%s: relation %s, but the tissue has %s", folder, f->record.relation[i], r.name[i]);
+    if (f->counting && t->x.data) infer_rows(t, f, &r, NULL, NULL);
     return r;
 }
 
@@ -2330,7 +2394,7 @@ static void save_model(fitted *f, const tissue *t)
     text kept = CEL_ZERO;
     names list;
     int64_t k, n = m->genes;
-    add(&kept, "method %s\nedges %d\n", f->paper ? "paper" : "score", f->edges);
+    add(&kept, "method %s\nedges %d\n", f->paper ? "paper" : f->counting ? "counts" : "score", f->edges);
     if (f->paper) add(&kept, "q %.17g\n", f->q);
     f->record.gene = t->genes.name;
     f->record.graph.k = o.k;
@@ -2414,6 +2478,7 @@ static fitted load_model(const char *folder)
     must(cel_model_read(path, &f.record, &err), path, &err);
     if (!f.record.gene || !f.record.relation) die(1, "%s: a model without names", path);
     f.paper = f.record.note && strstr(f.record.note, "method paper") != NULL;
+    f.counting = f.record.scaling.log == CEL_LOG_LATENT;
     f.edges = noted(&f, "edges ") > 0;
     f.q = noted(&f, "q ");
     if (!o.k && !(o.radius > 0) && !o.edges) {
@@ -2810,7 +2875,7 @@ static void command_show(void)
 
 #define PUBLISHED_OPTIONS "epochs lr zmft q optimizer sphere weights"
 #define PUBLISHED_FIT PUBLISHED_OPTIONS " mean-degree no-projection summed tolerance inter0 intra0"
-#define METHODS "score score-exact score-moments score-orthant score-pick paper"
+#define METHODS "score score-exact score-moments score-orthant score-pick paper counts"
 #define SCORE_FIT "types hops ridge l1 group field tiles no-errors"
 
 static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
@@ -2969,9 +3034,12 @@ static void shuffle_cells(tissue *t, int64_t types)
         for (i = start[g + 1] - 1; i > start[g]; i--) {
             int64_t j = start[g] + cel_rng_integer(&rng, (uint32_t)(i - start[g]) + 1);
             cel_real *a = t->x.data + list[i] * t->x.stride, *b = t->x.data + list[j] * t->x.stride;
+            cel_scaling_cell cell = t->cell[list[i]];
             memcpy(row, a, bytes);
             memmove(a, b, bytes);
             memcpy(b, row, bytes);
+            t->cell[list[i]] = t->cell[list[j]];
+            t->cell[list[j]] = cell;
         }
     }
     free(start);
@@ -3106,6 +3174,80 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_re
     if (s.measured && done->q.data && r->count > 1) *calls = shuffled_calls(t, r, f, &s);
     if (*calls) NUMBERS(report, "seconds_shuffled", seconds() - clock);
     free(group);
+}
+
+/* The law of each cell's own genes, without neighbours: what `score` compares with. */
+static void save_own(const tissue *t, const fitted *f, const cel_count_options *s)
+{
+    const char *path = out_file("own_genes.npz");
+    cel_relations own;
+    cel_count_data d;
+    cel_count_options how = *s;
+    cel_count_result done;
+    cel_model_record record = CEL_ZERO;
+    cel_error err;
+    char *intra[] = {(char *)"intra"};
+    how.group = NULL;
+    memset(&how.progress, 0, sizeof how.progress);
+    must(cel_relations_new(t->counts.rows, &own), t->file, NULL);
+    d = count_data(t, &own);
+    must(cel_count_fit(&d, &how, &done, &err), t->file, &err);
+    record.model = done.model;
+    record.scaling = done.scaling;
+    record.gene = t->genes.name;
+    record.relation = intra;
+    record.group = f->record.group;
+    record.hops = 1;
+    must(cel_model_write(path, &record, &err), path, &err);
+    cel_count_free(&done);
+    cel_relations_free(&own);
+}
+
+/* --method counts: rows and model are latent. */
+static void fit_counts(tissue *t, const cel_relations *r, fitted *f, cel_score_report *done, int64_t **calls,
+                       text *report)
+{
+    cel_count_options s = CEL_ZERO;
+    cel_count_data d;
+    cel_count_result fit;
+    cel_error err;
+    tissue other;
+    int64_t k, count;
+    double clock = seconds();
+    t->counts = t->x;
+    d = count_data(t, r);
+    s.ridge = weight("ridge", o.ridge, 0);
+    if (s.ridge < 0) s.ridge = 0;
+    s.group = o.no_errors ? NULL : make_groups(t);
+    s.progress = progress;
+    must(cel_count_fit(&d, &s, &fit, &err), t->file, &err);
+    NUMBERS(report, "ridge cycles change converged groups seconds_fit", fit.report.ridge,
+            (double)fit.report.iterations, fit.report.residual, fit.report.converged, (double)fit.report.groups,
+            seconds() - clock);
+    note("fit: through the counting, ridge %.3g, %lld cycles, %lld replicates (%.2f s)", fit.report.ridge,
+         (long long)fit.report.iterations, (long long)fit.report.groups, seconds() - clock);
+    warn_of_fit(&fit.report, r->count);
+    *done = fit.report;
+    f->record.model = fit.model;
+    f->record.scaling = fit.scaling;
+    f->record.se = done->se;
+    f->record.z = done->z;
+    f->record.p = done->p;
+    f->record.q = done->q;
+    f->record.partial = done->partial;
+    f->test = done->test;
+    save_own(t, f, &s);
+    other = *t;
+    if (done->q.data && r->count > 1) { /* the counts are not needed any more */
+        memset(&s.progress, 0, sizeof s.progress);
+        shuffle_cells(&other, 0);
+        d = count_data(&other, r);
+        clock = seconds();
+        must(cel_count_fit(&d, &s, &fit, &err), t->file, &err);
+        *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
+        for (k = 1; k < r->count; k++) (*calls)[k] = calls_of(&fit.model, fit.report.q, k, &count);
+        NUMBERS(report, "seconds_shuffled", seconds() - clock);
+    }
 }
 
 /* The pairs of relation k by q (then by |z|), or without errors by the size of their force. */
@@ -3254,10 +3396,12 @@ static void command_fit(void)
     check_output("fit");
     check_page();
     f.paper = form == 5;
+    f.counting = form == 6;
+    if (f.counting) no_effect("expression types l1 group field target-sum", "with --method counts");
     if (f.paper) no_effect(SCORE_FIT, "with --method paper");
     else no_effect(PUBLISHED_FIT, "without --method paper");
     one_of("q mean-degree");
-    t = load_tissue("fit", &f, form > 0);
+    t = load_tissue("fit", &f, form > 0 && !f.counting);
     f.edges = o.edges != NULL;
     f.record.hops = o.hops ? o.hops : 1;
     f.record.types = t.types.count > 1 ? t.types.count : 0;
@@ -3269,9 +3413,10 @@ static void command_fit(void)
     f.record.relation = r.name;
     report = report_head("fit");
     report_tissue(&report, &t, &f);
-    json_text(&report, "method", f.paper ? "paper" : "score");
+    json_text(&report, "method", f.paper ? "paper" : f.counting ? "counts" : "score");
     NUMBERS(&report, "hops", (double)f.record.hops);
     if (f.paper) fit_paper(&t, &r, &f, &report);
+    else if (f.counting) fit_counts(&t, &r, &f, &done, &calls, &report);
     else fit_score(&t, &r, &f, &done, &calls, &report);
     for (k = 0; k < r.count && f.record.q.data; k++) {
         cel_model m = ranked(&f);
@@ -4137,6 +4282,31 @@ static double mean_value(int which, const fitted *f, cel_model m, const cel_rela
     return own ? total / (double)t->x.rows : sum;
 }
 
+/* The mean log-likelihood of counts, given the neighbours': of the model, of the fit to each cell's own genes, of no
+ * forces. */
+static void print_likelihood(const fitted *f, const cel_relations *r, const tissue *t)
+{
+    const char *path = in_folder(o.model, "own_genes.npz");
+    fitted law[3];
+    cel_relations alone;
+    cel_error err;
+    int64_t i;
+    int k;
+    double *each = (double *)get((size_t)t->counts.rows, sizeof(double)), sum[3] = {0, 0, 0};
+    law[0] = law[1] = law[2] = *f;
+    must(cel_model_read(path, &law[1].record, &err), path, &err);
+    law[1].record.scaling = scaling_for(t, &law[1], NULL);
+    must(cel_model_new(f->record.model.genes, f->record.model.relations, 0, &law[2].record.model), t->file, NULL);
+    must(cel_relations_new(t->counts.rows, &alone), t->file, NULL);
+    for (k = 0; k < 3; k++) {
+        tissue same = *t;
+        infer_rows(&same, &law[k], k == 1 ? &alone : r, NULL, each);
+        for (i = 0; i < t->counts.rows; i++) sum[k] += each[i] / (double)t->counts.rows;
+    }
+    printf("log-likelihood of counts       %14.6g %14.6g %14.6g\n", sum[0], sum[1], sum[2]);
+    free(each);
+}
+
 static void command_score(void)
 {
     static const char *const what[] = {"score J, exact   (lower best) ", "score J, moments (lower best) ",
@@ -4152,6 +4322,11 @@ static void command_score(void)
     f = load_model(o.model);
     t = load_tissue("score", &f, 0);
     r = model_relations(&f, &t, o.model);
+    if (f.counting) { /* of rows that a model has inferred, all else would praise it */
+        printf("per cell                       %14s %14s %14s\n", "this model", "own genes", "no forces");
+        print_likelihood(&f, &r, &t);
+        return;
+    }
     if (!t.slide) say_mean_field(&f);
     basis = reduce_model(&f);
     change_basis(basis, 0, &t.x);
@@ -4168,6 +4343,41 @@ static void command_score(void)
         for (own = 0; own < 2; own++) printf(" %14.6g", mean_value(k, &f, less[own], &r, &t));
         printf("\n");
     }
+}
+
+/* Rates of a slide's counts under a model by --method counts. */
+static void command_denoise(void)
+{
+    fitted f;
+    tissue t;
+    cel_relations r;
+    cel_mat value;
+    text report;
+    int64_t gene;
+    need(o.model, "denoise", "--model DIR");
+    check_output("denoise");
+    f = load_model(o.model);
+    if (!f.counting) die(1, "%s: not fitted by --method counts", o.model);
+    t = load_tissue("denoise", &f, 0);
+    r = model_relations(&f, &t, o.model);
+    if (o.gene) {
+        uint8_t *seen = (uint8_t *)get((size_t)t.genes.count, 1);
+        gene = find_name(&t.genes, o.gene);
+        if (gene < 0) die(1, "--gene: %s has no gene %s", o.model, o.gene);
+        memset(seen, 1, (size_t)t.genes.count);
+        seen[gene] = 0;
+        infer_rows(&t, &f, &r, seen, NULL);
+    }
+    must(cel_mat_new(t.x.rows, t.x.cols, &value), t.file, NULL);
+    must(cel_scaling_values(&f.record.scaling, CEL_UNIT_TYPICAL, t.x, t.cell, value), t.file, NULL);
+    write_rows("rate.npy", value, &t, &t.genes);
+    must(cel_scaling_values(&f.record.scaling, CEL_UNIT_LOG, t.x, t.cell, value), t.file, NULL);
+    write_rows("log_rate.npy", value, &t, &t.genes);
+    write_rows("log_rate_error.npy", t.error, &t, &t.genes);
+    write_cells(&t);
+    report = report_head("denoise");
+    report_tissue(&report, &t, &f);
+    finish_output(&report);
 }
 
 /* A gene's between-cell against its within-cell forces: the mean over the other genes of inter / sd(inter) - intra /
@@ -4777,6 +4987,9 @@ static const verb commands[] = {
     {"score", NULL, "how well a model predicts another slide",
      "celcomen score --model model --counts other.npy --coords other_coords.npy --genes genes.txt", NULL, 0,
      command_score},
+    {"denoise", NULL, "expression without the noise of counting, with its error, by a model of --method counts",
+     "celcomen denoise --model model --counts counts.npy --coords coords.npy --genes genes.txt --out rates", NULL, 0,
+     command_denoise},
     {"disentangle", NULL, "genes ranked by between-cell minus within-cell force; gene sets compared",
      "celcomen disentangle --model model --gene-sets sets.txt", NULL, 0, command_disentangle},
     {"logz", NULL, "the partition function: mean field, lower bound, annealed importance sampling",

@@ -271,6 +271,29 @@ done:
     return status;
 }
 
+static cel_status scenario_count(void)
+{
+    cel_count_data data = CEL_ZERO;
+    cel_count_options options = CEL_ZERO;
+    cel_count_result fit, known;
+    double each[CELLS];
+    cel_status status;
+    memset(&known, 0, sizeof known);
+    data.relations = &relations;
+    data.counts = counts;
+    options.group = tile;
+    status = cel_count_fit(&data, &options, &fit, NULL);
+    if (status) return status;
+    options.group = NULL;
+    options.model = &fit.model;
+    options.scaling = &fit.scaling;
+    options.each = each;
+    status = cel_count_fit(&data, &options, &known, NULL);
+    cel_count_free(&known);
+    cel_count_free(&fit);
+    return status;
+}
+
 static cel_status scenario_sample(void)
 {
     cel_mat y = {0};
@@ -538,8 +561,8 @@ int main(void)
         cel_status (*run)(void);
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
                     {"tissue", scenario_tissue}, {"walk", scenario_walk},      {"paper", scenario_paper},
-                    {"score", scenario_score},   {"sample", scenario_sample},  {"perturb", scenario_perturb},
-                    {"small", scenario_small},   {"large", scenario_large}};
+                    {"score", scenario_score},   {"count", scenario_count},    {"sample", scenario_sample},
+                    {"perturb", scenario_perturb}, {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;
     int64_t i;
     size_t k;
