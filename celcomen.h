@@ -1475,9 +1475,10 @@ typedef struct cel_sample_options {
     int64_t warmup;        /* sweeps in which the step is adapted; 0: 50, negative: none */
     int64_t thin;          /* the energy is recorded, and `each` called, every so many sweeps; 0: 1 */
     double step;           /* leapfrog step; 0: adapted in warm-up to an acceptance of 0.8, then frozen */
-    int centred;           /* 1: the mean row of each slide stays near 0, as that of rows that were centred by slide: how
-                              much there is of what is no matter of forces. H gains - n/4 S |mean|^2 of each slide of S
-                              cells, a field that follows the mean from colour to colour: exact for many cells */
+    int centred;           /* 1: the mean row of each slide stays near 0, as that of rows that were centred by slide:
+                              how much there is of what is not for the forces to say. H gains - n / 4 S |mean|^2 of
+                              each slide of S cells, by a field that follows the mean from colour to colour: right
+                              where a colour has many cells */
     const int32_t *slide;  /* (S) labels 0, 1, .. of centred slides; NULL: one */
     cel_sample_domain domain;
     int (*each)(void *user, int64_t sweep, cel_mat x); /* after every thin-th sweep that counts, from 0 on; a
@@ -1623,8 +1624,8 @@ typedef struct cel_likelihood_options {
     int64_t check;         /* sweeps under the forces found, for the report; 0: 60, negative: none */
     double rate;           /* 0: 0.3 */
     double ridge, l1;      /* log P a cell loses ridge / 2 sum |F_r|^2 + l1 sum over pairs |F_r,ab|, forces in units in
-                              which the mean curvature of log P a cell is 1. With l1, K and C are but their scales, or the
-                              steps would not end at its maximum: it takes some 300 */
+                              which the mean curvature of log P a cell is 1. With l1 K and C are no more than their
+                              scales, or the steps would not end at its maximum: it takes some 300 of them */
     int field;             /* 1: a field h, the same for every cell */
     int centred;           /* 1: rows are centred by slide, and the law keeps each slide's mean near 0 (see
                               cel_sample_options): what the fields of slides are to score matching. Without, a tissue of
@@ -1633,8 +1634,8 @@ typedef struct cel_likelihood_options {
     const double *size;    /* (n) of unit length, or NULL: a direction that the rows are without, as in
                               cel_score_options; without l1, `hold` and the orthant */
     const cel_model *start; /* forces to start from; NULL: score matching, a light ridge */
-    cel_sample_domain domain; /* orthant; values and cells that are held as observed, such as those around a part that is
-                              missing: chains then start at x */
+    cel_sample_domain domain; /* the orthant; values and cells that are held as observed, such as those around a part
+                              that is missing: chains then start at x */
     cel_mat chain;         /* (chains S x n), or data NULL: receives the chains, one above the other */
     int resume;            /* 1: chain holds those of an earlier call: they go on from there, without warm-up */
     cel_progress progress; /* stage "likelihood", a step a step, the size of D over that of its error */
@@ -1657,8 +1658,9 @@ typedef struct cel_likelihood_report {
 } cel_likelihood_report;
 CEL_API void cel_likelihood_report_free(cel_likelihood_report *report);
 
-/* The forces of X (S x n), rows of unit length, over the R relations. out is made by the call (cel_model_free): tr F_0 =
- * 0, force r exactly symmetric where W_r is. report may be NULL. A step allocates nothing; chains take S n reals each.
+/* The forces of X (S x n), rows of unit length, over the R relations. out is made by the call (cel_model_free): gauge
+ * tr F_0 = 0, force r exactly symmetric where W_r is. report may be NULL. A step allocates nothing; chains take S n
+ * reals each. The same bits for any number of threads.
  * CEL_ERR_ARG for options out of range or at odds, CEL_ERR_SHAPE where shapes differ, CEL_ERR_DATA with err->cell for a
  * row not of unit length or not orthogonal to the size, CEL_ERR_NUMERIC where the steps diverge (a lower rate helps),
  * CEL_ERR_STOPPED by progress. Outputs are zeroed on error. */
@@ -9168,9 +9170,11 @@ CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block
         deviation[a] = v > 0 ? sqrt(v) : 0;
         moran[a] = v > 0 ? celi_moments_covariance(m, a, block * n + a) / v : 0;
         for (b = 0; b < n; b++) { /* variances from rounding alone are none */
-            double next = celi_moments_covariance(m, b, b), near = celi_moments_covariance(m, block * n + b, block * n + b);
+            const int64_t at = block * n + b;
+            double next = celi_moments_covariance(m, b, b);
+            double near = celi_moments_covariance(m, at, at);
             within[a * n + b] = v > 0 && next > 0 ? celi_moments_covariance(m, a, b) / sqrt(v * next) : 0;
-            between[a * n + b] = v > 0 && near > 0 ? celi_moments_covariance(m, a, block * n + b) / sqrt(v * near) : 0;
+            between[a * n + b] = v > 0 && near > 0 ? celi_moments_covariance(m, a, at) / sqrt(v * near) : 0;
         }
     }
     return CEL_OK;
@@ -12987,7 +12991,7 @@ struct cel_sample {
     celi_lane *lane;
     double *share;     /* (2 x most blocks of a colour) moves accepted and made */
     int64_t slides;    /* centred ones, or 0 */
-    double *sum;       /* (colours + 1 x slides x n) the rows' sums of those that move; at last, of all cells of a slide */
+    double *sum;       /* (colours + 1 x slides x n) rows' sums of those that move; at last, of all cells of a slide */
     double *count;     /* (slides) its cells */
     cel_mat pull;      /* (slides x n) the field that brings its mean back */
     double scale, step, step_most, step_log, acceptance;
@@ -14195,6 +14199,7 @@ static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
     cel_status status = CEL_OK;
     int64_t j;
     if (o->size || o->centred) how = cel_score_measured(o->size);
+    else if (o->field) how.field = CEL_SCORE_FIELD_SHARED;
     how.slide = o->slide;
     how.ridge = 0.1;
     how.no_errors = 1;
@@ -14218,8 +14223,8 @@ static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
     return status;
 }
 
-/* a^-1, with a light ridge; scaled: of its mean diagonal alone. `a` is overwritten. */
-static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, cel_mat out)
+/* a^-1, with a ridge in units of each block's mean diagonal; scaled: of that alone. `a` is overwritten. */
+static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, double ridge, cel_mat out)
 {
     const int64_t side = a.rows;
     int64_t i, j, b;
@@ -14230,7 +14235,7 @@ static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, cel_mat ou
         if (!(mean > 0)) mean = 1; /* a relation without contacts */
         for (i = b * n; i < (b + 1) * n; i++) {
             for (j = 0; j < side && scaled; j++) a.data[i * a.stride + j] = 0;
-            a.data[i * a.stride + i] += (cel_real)(mean * (scaled ? 1 : 0.01));
+            a.data[i * a.stride + i] += (cel_real)(mean * (scaled ? 1 + ridge : ridge));
             out.data[i * out.stride + i] = 1;
         }
     }
@@ -14243,7 +14248,7 @@ static cel_status celi_learn_metric(celi_learn *l, cel_mat x)
 {
     const int64_t n = l->n, blocks = l->seen.blocks, side = blocks * n, w = side + 1;
     int64_t i, j, r;
-    double own = 0;
+    double own = 0, ridge = 0.01 + sqrt(l->o.ridge); /* the prior's curvature, as a product of two */
     cel_mat k = celi_pool_mat(&l->pool, side, side);
     l->left = celi_pool_mat(&l->pool, side, side);
     l->right = celi_pool_mat(&l->pool, n, n);
@@ -14264,11 +14269,11 @@ static cel_status celi_learn_metric(celi_learn *l, cel_mat x)
                                (double)((l->seen.block[r + 1] - l->seen.block[r]) * n * l->cells);
     for (i = 0; i < side; i++)
         for (j = 0; j < side; j++) k.data[i * k.stride + j] = (cel_real)(l->seen.gram[i * w + j] / (double)l->cells);
-    if (celi_learn_invert(k, n, l->o.l1 > 0, l->left)) return CEL_ERR_NUMERIC;
+    if (celi_learn_invert(k, n, l->o.l1 > 0, ridge, l->left)) return CEL_ERR_NUMERIC;
     k.rows = k.cols = n;
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) k.data[i * k.stride + j] = (cel_real)(l->seen.gram[i * w + j] / (double)l->cells);
-    return celi_learn_invert(k, n, l->o.l1 > 0, l->right);
+    return celi_learn_invert(k, n, l->o.l1 > 0, ridge, l->right);
 }
 
 /* The chains, from noise, from where they are to go on, or, where something is held, from x. */
@@ -14318,7 +14323,8 @@ static cel_status celi_learn_draw(celi_learn *l, int64_t sweeps)
         for (j = 0; j < n; j++)
             l->gap.data[i * n + j] =
                 (cel_real)((l->seen.gram[i * w + j] - drawn * l->drawn.gram[i * w + j]) / (double)S);
-    for (j = 0; j < n; j++) l->field[j] = 2 * (l->seen.gram[side * w + j] - drawn * l->drawn.gram[side * w + j]) / (double)S;
+    for (j = 0; j < n; j++)
+        l->field[j] = 2 * (l->seen.gram[side * w + j] - drawn * l->drawn.gram[side * w + j]) / (double)S;
     return status;
 }
 
@@ -14381,7 +14387,7 @@ static int celi_learn_floor(celi_learn *l)
     return mean <= (square - W * mean) / (W - 1) / W;
 }
 
-/* The steps: at the full rate until D is down to its error, at most half of them, then as many as half at a falling one.
+/* The steps: at the full rate until D is down to its error, at most half of them, then half of them at a falling one.
  * *averaged becomes the number of steps whose forces are in the mean. */
 static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, int64_t *averaged)
 {
@@ -14390,7 +14396,7 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
     cel_status status = CEL_OK;
     *averaged = 0;
     for (t = 0; t < half + fall && !status; t++) {
-        double rate = o->rate * (t < half ? 1 : 1 - (double)(t - half) / (double)fall), within, between, noise;
+        double rate = o->rate * (t < half ? 1 : 1 - (double)(t - half) / (double)fall), within, between;
         status = celi_learn_draw(l, o->sweeps);
         celi_learn_size(l->gap, &within, &between);
         report->trace.data[2 * t] = (cel_real)within;
@@ -14401,16 +14407,14 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
             half = t + 1;
             report->floor = 1;
         }
-        noise = t < half ? 0 : 1;
         if (!status) status = celi_learn_move(l, rate);
-        if (t >= half + fall / 2) {
+        if (t >= half) {
             const cel_real part = (cel_real)(1 / (double)++*averaged);
             for (i = 0; i < l->mean.force.rows * l->n; i++)
                 l->mean.force.data[i] += part * (l->model.force.data[i] - l->mean.force.data[i]);
             for (i = 0; i < l->n && o->field; i++)
                 l->mean.field[i] += part * (l->model.field[i] - l->mean.field[i]);
         }
-        (void)noise;
         report->steps = t + 1;
         if (!status) status = celi_tell(&o->progress, "likelihood", t + 1, half + fall, between > 0 ? between : within);
     }
@@ -14450,7 +14454,8 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
 {
     const int64_t n = l->genes, R = l->relations->count, batches = l->o.check / CELI_LEARN_BATCH;
     cel_mat now = celi_pool_mat(&l->pool, R * n, n), last = celi_pool_mat(&l->pool, R * n, n), m = report->error;
-    double *trace = (double *)celi_pool_get(&l->pool, l->o.check, sizeof(double)), along = 0, all = 0, grow, rhat, pairs = 0;
+    double *trace = (double *)celi_pool_get(&l->pool, l->o.check, sizeof(double)), along = 0, all = 0, grow, rhat;
+    double pairs = 0;
     int64_t k, t, r, i, j;
     cel_status status = l->pool.status;
     for (k = 0; k < batches && !status; k++) {
@@ -14493,8 +14498,8 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     return status ? status : cel_sample_diagnose(trace, 1, batches * CELI_LEARN_BATCH, &report->ess, &rhat);
 }
 
-/* Partial-correlation units, as of measured data (manual, section 6). A = F_0 / n - c I: on the sphere c is free, and is
- * that at which the law's Gaussian form has the rows' length, c = 1/2 + H / n. */
+/* Partial-correlation units, as of measured data (manual, section 6). A = F_0 / n - c I: on the sphere c is free; here
+ * it is that at which the law's Gaussian form has the rows' length, c = 1/2 + H / n. */
 static cel_status celi_learn_units(celi_learn *l, const cel_model *m, cel_mat *out)
 {
     const int64_t n = l->genes;

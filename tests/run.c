@@ -7,7 +7,7 @@
 
 test_state test_now;
 
-#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tables) X(tissue) X(model) X(moments) X(score) X(published) X(sampler) X(optimum) X(perturb) X(golden) X(slides) X(robust)
+#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tables) X(tissue) X(model) X(moments) X(score) X(published) X(sampler) X(optimum) X(likelihood) X(perturb) X(golden) X(slides) X(robust)
 
 /* --brief: for runs under valgrind, where loops of statistics would take hours. */
 int test_brief;
