@@ -1617,12 +1617,12 @@ CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *r
  * NULL, means the defaults. */
 typedef struct cel_likelihood_options {
     uint64_t seed;
-    int64_t steps;         /* 0: 100; the second half starts earlier once D is no more than its Monte-Carlo error */
-    int64_t sweeps;        /* of each chain a step; 0: 2 */
+    int64_t steps;         /* 0: 150; the second half starts earlier once D is no more than its Monte-Carlo error */
+    int64_t sweeps;        /* of each chain a step; 0: 3 */
     int64_t chains;        /* 0: 1 */
     int64_t warmup;        /* sweeps of the chains before the first step, from noise; 0: 50, negative: none */
-    int64_t check;         /* sweeps under the forces found, for the report; 0: 60, negative: none */
-    double rate;           /* 0: 0.3 */
+    int64_t check;         /* sweeps under the forces found, for the report, in 12 batches; 0: 120, negative: none */
+    double rate;           /* 0: 0.2 */
     double ridge, l1;      /* log P a cell loses ridge / 2 sum |F_r|^2 + l1 sum over pairs |F_r,ab|, forces in units in
                               which the mean curvature of log P a cell is 1. With l1 K and C are no more than their
                               scales, or the steps would not end at its maximum: it takes some 300 of them */
@@ -14133,7 +14133,7 @@ typedef struct celi_learn {
     cel_work work;
 } celi_learn;
 
-enum { CELI_LEARN_WINDOW = 10, CELI_LEARN_BATCH = 5, CELI_LEARN_ADAPT = 20, CELI_STREAM_LEARN = 0x6c650001 };
+enum { CELI_LEARN_WINDOW = 10, CELI_LEARN_BATCHES = 12, CELI_LEARN_ADAPT = 20, CELI_STREAM_LEARN = 0x6c650001 };
 
 static void celi_learn_close(celi_learn *l)
 {
@@ -14228,6 +14228,7 @@ static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, double rid
 {
     const int64_t side = a.rows;
     int64_t i, j, b;
+    cel_status status;
     cel_mat_fill(out, 0);
     for (b = 0; b < side / n; b++) {
         double mean = 0;
@@ -14239,8 +14240,8 @@ static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, double rid
             out.data[i * out.stride + i] = 1;
         }
     }
-    if (cel_mat_cholesky(a)) return CEL_ERR_NUMERIC;
-    return cel_mat_cholesky_solve(a, out);
+    status = cel_mat_cholesky(a);
+    return status ? status : cel_mat_cholesky_solve(a, out);
 }
 
 /* The observed moments, and the metric of the steps. */
@@ -14249,6 +14250,7 @@ static cel_status celi_learn_metric(celi_learn *l, cel_mat x)
     const int64_t n = l->n, blocks = l->seen.blocks, side = blocks * n, w = side + 1;
     int64_t i, j, r;
     double own = 0, ridge = 0.01 + sqrt(l->o.ridge); /* the prior's curvature, as a product of two */
+    cel_status status;
     cel_mat k = celi_pool_mat(&l->pool, side, side);
     l->left = celi_pool_mat(&l->pool, side, side);
     l->right = celi_pool_mat(&l->pool, n, n);
@@ -14269,7 +14271,8 @@ static cel_status celi_learn_metric(celi_learn *l, cel_mat x)
                                (double)((l->seen.block[r + 1] - l->seen.block[r]) * n * l->cells);
     for (i = 0; i < side; i++)
         for (j = 0; j < side; j++) k.data[i * k.stride + j] = (cel_real)(l->seen.gram[i * w + j] / (double)l->cells);
-    if (celi_learn_invert(k, n, l->o.l1 > 0, ridge, l->left)) return CEL_ERR_NUMERIC;
+    status = celi_learn_invert(k, n, l->o.l1 > 0, ridge, l->left);
+    if (status) return status;
     k.rows = k.cols = n;
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++) k.data[i * k.stride + j] = (cel_real)(l->seen.gram[i * w + j] / (double)l->cells);
@@ -14452,7 +14455,8 @@ static cel_status celi_learn_lift(celi_learn *l, cel_mat a, int turned, cel_mat 
  * forces, which is one of `averaged` steps. */
 static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likelihood_report *report)
 {
-    const int64_t n = l->genes, R = l->relations->count, batches = l->o.check / CELI_LEARN_BATCH;
+    const int64_t n = l->genes, R = l->relations->count, batches = CELI_LEARN_BATCHES;
+    const int64_t length = l->o.check / batches;
     cel_mat now = celi_pool_mat(&l->pool, R * n, n), last = celi_pool_mat(&l->pool, R * n, n), m = report->error;
     double *trace = (double *)celi_pool_get(&l->pool, l->o.check, sizeof(double)), along = 0, all = 0, grow, rhat;
     double pairs = 0;
@@ -14460,10 +14464,10 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     cel_status status = l->pool.status;
     for (k = 0; k < batches && !status; k++) {
         cel_mat_fill(l->sum, 0);
-        for (t = 0; t < CELI_LEARN_BATCH && !status; t++) {
+        for (t = 0; t < length && !status; t++) {
             status = celi_learn_draw(l, 1);
-            trace[k * CELI_LEARN_BATCH + t] = celi_learn_energy(l, 1);
-            cel_mat_axpy((cel_real)(1.0 / CELI_LEARN_BATCH), l->gap, l->sum);
+            trace[k * length + t] = celi_learn_energy(l, 1);
+            cel_mat_axpy((cel_real)(1 / (double)length), l->gap, l->sum);
         }
         for (r = 0; r < R && !status; r++)
             status = celi_learn_lift(l, cel_mat_block(l->sum, l->seen.block[r] * l->n, 0, l->n, l->n), 1,
@@ -14478,7 +14482,7 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     }
     for (i = 0; i < R * n * n; i++) all += (double)report->se.data[i];
     grow = 1 + (all > 0 && along > 0 ? 2 * along / all : 0);
-    if (averaged > 0) grow *= 1 + (double)(batches * CELI_LEARN_BATCH) / (double)(averaged * l->o.sweeps);
+    if (averaged > 0) grow *= 1 + (double)(batches * length) / (double)(averaged * l->o.sweeps);
     for (r = 0; r < R; r++)
         for (i = 0; i < n; i++)
             for (j = 0; j < n; j++) {
@@ -14493,9 +14497,9 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     report->gap = sqrt(report->gap);
     report->noise = sqrt(report->noise);
     report->within /= pairs;
-    for (t = 0; t < batches * CELI_LEARN_BATCH; t++)
-        report->energy += trace[t] / (double)(batches * CELI_LEARN_BATCH);
-    return status ? status : cel_sample_diagnose(trace, 1, batches * CELI_LEARN_BATCH, &report->ess, &rhat);
+    for (t = 0; t < batches * length; t++)
+        report->energy += trace[t] / (double)(batches * length);
+    return status ? status : cel_sample_diagnose(trace, 1, batches * length, &report->ess, &rhat);
 }
 
 /* Partial-correlation units, as of measured data (manual, section 6). A = F_0 / n - c I: on the sphere c is free; here
@@ -14554,7 +14558,7 @@ static cel_status celi_learn_finish(celi_learn *l, int64_t averaged, cel_model *
     cel_model_gauge(out);
     report->acceptance = cel_sample_acceptance(l->chain[0]);
     report->step = cel_sample_step(l->chain[0]);
-    if (!status && l->o.check >= 2 * CELI_LEARN_BATCH) status = celi_learn_judge(l, averaged, report);
+    if (!status && l->o.check >= CELI_LEARN_BATCHES) status = celi_learn_judge(l, averaged, report);
     if (!status && !l->o.domain.orthant) status = celi_learn_units(l, out, &report->partial);
     if (status || !l->o.chain.data) return status;
     return l->basis.data ? cel_mat_gemm(0, 1, 1, l->rows, l->basis, 0, l->o.chain, &l->work)
@@ -14574,12 +14578,12 @@ CEL_API_DEF cel_status cel_likelihood_fit(const cel_relations *relations, cel_ma
     memset(out, 0, sizeof *out);
     if (report) *report = own;
     if (options) *o = *options;
-    o->steps = o->steps ? o->steps : 100;
-    o->sweeps = o->sweeps ? o->sweeps : 2;
+    o->steps = o->steps ? o->steps : 150;
+    o->sweeps = o->sweeps ? o->sweeps : 3;
     o->chains = o->chains ? o->chains : 1;
     o->warmup = o->warmup ? o->warmup : 50;
-    o->check = o->check ? o->check : 60;
-    o->rate = celi_or(o->rate, 0.3);
+    o->check = o->check ? o->check : 120;
+    o->rate = celi_or(o->rate, 0.2);
     l.relations = relations;
     l.genes = x.cols;
     l.cells = x.rows;

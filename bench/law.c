@@ -1,7 +1,7 @@
 /* The law that generates the tissue: forces by score matching, by maximum likelihood, and as published, each asked for a
  * fresh tissue of the same cells (a new seed, 200 sweeps, from noise), whose statistics stand beside the real slide's.
  *
- *   build/truth_law [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]     EXPERIMENT: check recovery knockout time
+ *   build/truth_law [--data DIR] [--csv FILE] [--quick] [EXPERIMENT ..]     EXPERIMENT: check known
  *
  * SPDX-License-Identifier: MIT */
 #include "truth.h"
@@ -309,9 +309,306 @@ static void check_all(void)
         if (have_data(slide_name[k])) check_slide(k);
 }
 
+/* ---- known forces: recovery, and what a knock-out does ---- */
+
+typedef struct known {
+    setting set;
+    double counts; /* a cell; 0: seen without noise */
+} known;
+static const known tissues[] = {
+    {{"n10 hex, clean", NULL, 10, 50, 3, 1, 0, 0, 1}, 0},
+    {{"n30 hex, clean", NULL, 30, 50, 5, 0.3, 0, 0, 1}, 0},
+    {{"n30 hex, 300 counts", NULL, 30, 60, 5, 0.3, 0, 0, 1}, 300},
+    {{"n30 hex, 1000 counts", NULL, 30, 60, 5, 0.3, 0, 0, 1}, 1000},
+    {{"n60 hex, 1000 counts", NULL, 60, 60, 8, 0.15, 0, 0, 1}, 1000},
+};
+enum { TISSUES = sizeof tissues / sizeof tissues[0], SEEDS = 3 };
+
+/* The tissue, and, where there are counts, what is seen of it: as in counts.c. */
+static slide tissue_of(const known *k, uint64_t seed, cel_model *truth, cel_mat *rows)
+{
+    slide s = hexagonal(k->set.side, k->set.genes);
+    double mu[64], total = 0, root = sqrt((double)k->set.genes);
+    cel_rng rng = cel_rng_at(seed, 110, 0, 0);
+    int64_t i, j, n = k->set.genes;
+    relate(&s);
+    plant(&k->set, seed, truth);
+    draw(&k->set, seed, truth, &s);
+    *rows = new_mat(s.x.rows, n);
+    check(cel_mat_copy(s.x, *rows), "copy");
+    tile_slide(&s, 6);
+    if (!(k->counts > 0)) return s;
+    for (j = 0; j < n; j++) mu[j] = pow(10, 2 * cel_rng_uniform(&rng));
+    for (i = 0; i < s.x.rows; i++)
+        for (j = 0; j < n; j++) total += mu[j] * exp(0.8 * root * (double)s.x.data[i * n + j]) / (double)s.x.rows;
+    s.total = (double *)get(s.x.rows, sizeof(double));
+    for (i = 0; i < s.x.rows; i++) {
+        double size;
+        rng = cel_rng_at(seed, 111, (uint32_t)i, 0);
+        size = exp(0.5 * cel_rng_normal(&rng)) * k->counts / total;
+        for (j = 0; j < n; j++) {
+            cel_real *at = s.x.data + i * n + j;
+            *at = (cel_real)cel_rng_poisson(&rng, size * mu[j] * exp(0.8 * root * (double)*at));
+            s.total[i] += (double)*at;
+        }
+        if (!(s.total[i] > 0)) s.total[i] = s.x.data[i * n] = 1; /* a cell a million: none is dropped */
+    }
+    return s;
+}
+/* Both laws of what was seen; forces to be judged (2n x n). */
+static void both_laws(const known *k, const slide *s, fitted *score, cel_model *law, cel_mat force[2])
+{
+    cel_likelihood_options o = CEL_ZERO;
+    cel_likelihood_report r;
+    int64_t n = k->set.genes;
+    if (k->counts > 0) recommended(s, CEL_KIND_COUNTS, 0, NULL, 0, score);
+    else {
+        cel_mat rows = new_mat(s->x.rows, n);
+        check(cel_mat_copy(s->x, rows), "copy");
+        plain_fit(s, rows, CEL_SCORE_AUTO, score);
+    }
+    o.size = score->scaling.size;
+    o.centred = k->counts > 0;
+    check(cel_likelihood_fit(&s->relations, score->rows, &o, law, &r, NULL), "likelihood");
+    force[0] = new_mat(2 * n, n);
+    force[1] = new_mat(2 * n, n);
+    check(cel_mat_copy(score->force, force[0]), "copy");
+    check(cel_mat_copy(k->counts > 0 ? r.partial : law->force, force[1]), "copy");
+    cel_likelihood_report_free(&r);
+}
+
+/* Off-diagonal agreement with the truth, intra and inter. */
+static void judge_forces(const cel_model *truth, cel_mat force, double out[2])
+{
+    int64_t n = truth->genes, r;
+    double *a = (double *)get(2 * n * n, sizeof(double)), *b = a + n * n;
+    for (r = 0; r < 2; r++) {
+        int64_t count = upper(cel_model_force(truth, r), a);
+        upper(cel_model_part(force, r), b);
+        out[r] = pearson(a, b, count, NULL);
+    }
+    free(a);
+}
+
+/* Gene 0 held at 0 (counts: none) in 40 cells far apart; effects on the other genes in the cells themselves and next to
+ * them, mean over cells: (2 (n - 1)), their size, and how far the sham drifts. */
+static double *knock_out(const cel_model *model, const slide *s, cel_mat rows, const cel_scaling *scaling, double *drift)
+{
+    enum { CELLS = 40 };
+    int64_t n = rows.cols, j, side = (int64_t)(sqrt((double)rows.rows) + 0.5);
+    int32_t cells[CELLS];
+    cel_intervention what = CEL_ZERO;
+    cel_perturb_setup setup = CEL_ZERO;
+    cel_perturb_options o = CEL_ZERO;
+    cel_tissue tissue = CEL_ZERO;
+    cel_perturb plan;
+    cel_effect effect;
+    cel_model law = CEL_ZERO;
+    double *out = (double *)get(2 * (n - 1), sizeof(double));
+    int k, hop;
+    for (k = 0; k < CELLS; k++) cells[k] = (int32_t)((3 + k / 7 * 8) * side + 3 + k % 7 * 7);
+    what.cells = cells;
+    what.count = CELLS;
+    check(cel_model_new(n, 2, 0, &law), "model");
+    check(cel_mat_copy(model->force, law.force), "model");
+    if (scaling) {
+        setup.scaling = scaling;
+        setup.cell = scaling->cell;
+        setup.unit = CEL_UNIT_TYPICAL;
+        check(cel_model_confine(&law, scaling->size), "model");
+    }
+    tissue.x = rows;
+    tissue.relations = &s->relations;
+    o.seed = 9;
+    setup.reach = 2;
+    check(cel_perturb_new(&law, &tissue, &what, 1, &setup, &plan, NULL), "perturb");
+    check(cel_perturb_run(&plan, &o, &effect, NULL), "perturb");
+    for (hop = 0; hop < 2; hop++)
+        for (j = 1; j < n; j++) out[hop * (n - 1) + j - 1] = effect.table[0].mean[hop * effect.table[0].columns + j];
+    *drift = effect.drift / effect.size;
+    cel_effect_free(&effect);
+    cel_perturb_free(&plan);
+    cel_model_free(&law);
+    return out;
+}
+
+typedef struct known_result {
+    double force[2][2];   /* [score, likelihood][intra, inter] */
+    double r[2], slope[2], off[2], drift[3]; /* of effects against the truth's; drift: truth, score, likelihood */
+} known_result;
+
+static known_result try_known(const known *k, uint64_t seed)
+{
+    known_result out;
+    cel_model truth, law;
+    cel_mat rows, force[2];
+    slide s = tissue_of(k, seed, &truth, &rows);
+    fitted score;
+    int64_t n = k->set.genes, j;
+    double *real, *drawn;
+    int m;
+    both_laws(k, &s, &score, &law, force);
+    real = knock_out(&truth, &s, rows, NULL, &out.drift[0]);
+    for (m = 0; m < 2; m++) {
+        double square = 0, off = 0;
+        judge_forces(&truth, force[m], out.force[m]);
+        drawn = knock_out(m ? &law : &score.model, &s, score.rows, k->counts > 0 ? &score.scaling : NULL, &out.drift[1 + m]);
+        out.r[m] = pearson(real, drawn, 2 * (n - 1), &out.slope[m]);
+        for (j = 0; j < 2 * (n - 1); j++) square += real[j] * real[j], off += (real[j] - drawn[j]) * (real[j] - drawn[j]);
+        out.off[m] = sqrt(off / square); /* 1: as good as to say that nothing changes */
+        free(drawn);
+        cel_mat_free(&force[m]);
+    }
+    free(real);
+    cel_model_free(&truth);
+    cel_model_free(&law);
+    cel_mat_free(&rows);
+    free_fitted(&score);
+    free_slide(&s);
+    return out;
+}
+static void known_forces(void)
+{
+    static known_result all[TISSUES][SEEDS];
+    int job, m, r, seeds = quick ? 1 : SEEDS;
+    OVER_SEEDS
+    for (job = 0; job < TISSUES * seeds; job++) all[job / seeds][job % seeds] = try_known(&tissues[job / seeds], 1 + (uint64_t)(job % seeds));
+    for (job = 0; job < TISSUES; job++) {
+        double x[SEEDS];
+        int k;
+#define KEEP(method, force, figure, expression)                                                                        \
+    do {                                                                                                               \
+        for (k = 0; k < seeds; k++) x[k] = all[job][k].expression;                                                     \
+        line("known", tissues[job].set.name, method, force, figure, x, seeds);                                         \
+    } while (0)
+        for (m = 0; m < 2; m++) {
+            for (r = 0; r < 2; r++) KEEP(method_name[m], r ? "inter" : "intra", "pearson", force[m][r]);
+            KEEP(method_name[m], "knock-out", "effects_r", r[m]);
+            KEEP(method_name[m], "knock-out", "effects_slope", slope[m]);
+            if (!(tissues[job].counts > 0)) KEEP(method_name[m], "knock-out", "effects_off", off[m]);
+            KEEP(method_name[m], "knock-out", "drift_over_effect", drift[1 + m]);
+        }
+        KEEP("the truth", "knock-out", "drift_over_effect", drift[0]);
+#undef KEEP
+    }
+}
+
+/* ---- tables ---- */
+
+static const char *number(const char *setting, const char *method, const char *force, const char *figure)
+{
+    static char text[16][24];
+    static int at;
+    at = (at + 1) % 16;
+    return short_number(found("check", setting, method, force, figure), text[at]);
+}
+static void print_checks(void)
+{
+    static const char *const ending[3] = {"", ", left half", ", left to right"};
+    int k, e, m;
+    printf("\nA tissue drawn anew (another seed, 200 sweeps, from noise) beside the real slide, 60 genes\n\n"
+           "| slide | law | Moran's I: r (median real, drawn) | within pairs: r, slope | between pairs: r, slope |\n"
+           "|---|---|---|---|---|\n");
+    for (k = 0; k < SLIDES; k++)
+        for (e = 0; e < 3; e++)
+            for (m = 0; m < METHODS; m++) {
+                char name[64];
+                snprintf(name, sizeof name, "%s%s", slide_name[k], ending[e]);
+                if (!(fabs(found("check", name, method_name[m], "rows", "moran_drawn")) <= 2)) continue;
+                printf("| %s | %s | %s (%s, %s) | %s, %s | %s, %s |\n", name, method_name[m],
+                       number(name, method_name[m], "rows", "moran_r"), number(name, method_name[m], "rows", "moran_real"),
+                       number(name, method_name[m], "rows", "moran_drawn"), number(name, method_name[m], "rows", "within_r"),
+                       number(name, method_name[m], "rows", "within_slope"),
+                       number(name, method_name[m], "rows", "between_r"),
+                       number(name, method_name[m], "rows", "between_slope"));
+            }
+    printf("\nIts counts, likelihood: off in the share of zeros (mean), Fano factors r, Moran's I of log counts r; ways of "
+           "bench/law.c\n\n| slide | by levels | by inverse | by Poisson |\n|---|---|---|---|\n");
+    for (k = 0; k < SLIDES; k++) {
+        static const int order[WAYS] = {LEVELS, INVERSE, POISSON};
+        if (!(found("check", slide_name[k], "likelihood", "rows", "moran_r") <= 1)) continue;
+        printf("| %s |", slide_name[k]);
+        for (m = 0; m < WAYS; m++)
+            printf(" %s, %s, %s |", number(slide_name[k], "likelihood", way_name[order[m]], "zeros_off"),
+                   number(slide_name[k], "likelihood", way_name[order[m]], "fano_r"),
+                   number(slide_name[k], "likelihood", way_name[order[m]], "moran_r"));
+        printf("\n");
+    }
+    printf("\nThe likelihood fit itself: moments within two Monte-Carlo errors, their gap over its error, seconds\n\n"
+           "| slide | within | gap / error | steps | seconds |\n|---|---|---|---|---|\n");
+    for (k = 0; k < SLIDES; k++)
+        for (e = 0; e < 2; e++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s%s", slide_name[k], ending[e]);
+            if (!(found("check", name, "likelihood", "fit", "seconds") >= 0)) continue;
+            printf("| %s | %s | %s | %s | %s |\n", name, number(name, "likelihood", "fit", "within_two_errors"),
+                   number(name, "likelihood", "fit", "gap_over_noise"), number(name, "likelihood", "fit", "steps"),
+                   number(name, "likelihood", "fit", "seconds"));
+        }
+}
+static void print_known(void)
+{
+    int k, m;
+    char text[8][24];
+    printf("\nKnown forces, 3 seeds: Pearson off the diagonal (intra / inter); effects of a knock-out against those under the "
+           "true forces (r, slope; off by, where nothing said is 1); the sham's drift over the effect's size\n\n"
+           "| tissue | law | forces | effects | off by | drift / effect (truth) |\n|---|---|---|---|---|---|\n");
+    for (k = 0; k < TISSUES; k++)
+        for (m = 0; m < 2; m++) {
+            const char *name = tissues[k].set.name, *law = method_name[m];
+            printf("| %s | %s | %s / %s | %s, %s | %s | %s (%s) |\n", name, law,
+                   short_number(found("known", name, law, "intra", "pearson"), text[0]),
+                   short_number(found("known", name, law, "inter", "pearson"), text[1]),
+                   short_number(found("known", name, law, "knock-out", "effects_r"), text[2]),
+                   short_number(found("known", name, law, "knock-out", "effects_slope"), text[3]),
+                   short_number(found("known", name, law, "knock-out", "effects_off"), text[4]),
+                   short_number(found("known", name, law, "knock-out", "drift_over_effect"), text[5]),
+                   short_number(found("known", name, "the truth", "knock-out", "drift_over_effect"), text[6]));
+        }
+}
+static void asked_all(void)
+{
+    static const char *const ending[3] = {"", ", left half", ", left to right"};
+    int k, e;
+    asked_title();
+    for (k = 0; k < SLIDES; k++)
+        for (e = 0; e < 2; e++) {
+            char name[64], what[128];
+            double x;
+            snprintf(name, sizeof name, "%s%s", slide_name[k], ending[e]);
+            x = found("check", name, "likelihood", "rows", "moran_r");
+            if (!(x <= 1)) continue;
+            snprintf(what, sizeof what, "%s: Moran's I r", name);
+            asked(what, x, 1, 0.95);
+            snprintf(what, sizeof what, "%s: within pairs r", name);
+            asked(what, found("check", name, "likelihood", "rows", "within_r"), 1, 0.97);
+            snprintf(what, sizeof what, "%s: within pairs, slope off 1", name);
+            asked(what, fabs(found("check", name, "likelihood", "rows", "within_slope") - 1), -1, 0.05);
+            snprintf(what, sizeof what, "%s: between pairs r", name);
+            asked(what, found("check", name, "likelihood", "rows", "between_r"), 1, 0.93);
+            if (e) continue;
+            snprintf(what, sizeof what, "%s: Moran's I of log counts r", name);
+            asked(what, found("check", name, "likelihood", way_name[LEVELS], "moran_r"), 1, 0.9);
+        }
+    for (k = 0; k < TISSUES; k++) {
+        int r;
+        for (r = 0; r < 2; r++) {
+            char what[128];
+            double a = found("known", tissues[k].set.name, "likelihood", r ? "inter" : "intra", "pearson");
+            if (!(a <= 1)) continue;
+            snprintf(what, sizeof what, "%s, %s: below score by", tissues[k].set.name, r ? "inter" : "intra");
+            asked(what, found("known", tissues[k].set.name, "score", r ? "inter" : "intra", "pearson") - a, -1, 0.01);
+        }
+    }
+    asked_total();
+}
+
 int main(int argc, char **argv)
 {
-    static const experiment all[] = {{"check", check_all}, {NULL, NULL}};
+    static const experiment all[] = {{"check", check_all}, {"known", known_forces}, {NULL, NULL}};
     run_experiments(argc, argv, all);
+    print_checks();
+    print_known();
+    asked_all();
     return 0;
 }

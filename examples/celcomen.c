@@ -442,7 +442,7 @@ static const option options[] = {
      "sweeps of a repeat that are averaged"},
     {"sweeps", "logz", WHOLE, &o.sweeps, 1, 0, "N", "200", "temperatures of the annealing, a sweep at each"},
     {"sweeps", "check", WHOLE, &o.sweeps, 1, 0, "N", "200", "sweeps of the tissue that is drawn, from noise"},
-    {"steps", "fit", WHOLE, &o.steps, 4, 0, "N", "100", "likelihood: steps of its fit"},
+    {"steps", "fit", WHOLE, &o.steps, 4, 0, "N", "150", "likelihood: steps of its fit"},
     {"warmup", "simulate", WHOLE, &o.warmup, 0, 0, "N", "50", "sweeps before, to adapt the step"},
     {"warmup", "perturb", WHOLE, &o.warmup, 0, 0, "N", "20", "paired: sweeps before"},
     {"orthant", "simulate perturb", FLAG, &o.orthant, 0, 0, NULL, NULL, "expression is not negative"},

@@ -156,7 +156,7 @@ static void known_forces(void)
     OK_OR_RETURN(cel_likelihood_fit(&relations, tissue, &o, &fit, &r, NULL));
     CHECK(agree(&fit, &law, 0) > agree(&score, &law, 0) - 0.03 && agree(&fit, &law, 0) > 0.85);
     CHECK(agree(&fit, &law, 1) > agree(&score, &law, 1) - 0.05);
-    CHECK(r.steps > 50 && r.steps <= 100 && r.trace.rows == 100 && r.ess > 0 && r.partial.data);
+    CHECK(r.steps > 75 && r.steps <= 150 && r.trace.rows == 150 && r.ess > 0 && r.partial.data);
     cel_likelihood_report_free(&r);
     /* Priors: a ridge shrinks, l1 makes zeros. */
     o.ridge = 2;
