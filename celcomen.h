@@ -248,6 +248,7 @@
  *     published  cel_adam_, cel_paper_   the paper's estimator and generator
  *     sampler    cel_sample_         exact samples
  *     optimum    cel_ascent_, cel_logz_   the most likely tissue, log Z by sampling
+ *     likelihood cel_likelihood_     the law that generates the tissue, by sampling
  *     perturb    cel_intervention_, cel_perturb_, cel_effect_   interventions, sham, paired effects
  */
 #ifndef CELCOMEN_H
@@ -1140,6 +1141,11 @@ CEL_API cel_status cel_moments_sum(cel_moments *into, double scale, const cel_mo
 CEL_API void cel_moments_mean(const cel_moments *m, double *mean);
 /* out (n x n) = X^T times block `block` of B: X^T X for 0, X^T N_block from 1 on. */
 CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out);
+/* What X, of any lengths, looks like: each gene's mean and deviation (n), the correlations of genes within cells and of
+ * x_a with N_b of block `block` (n x n), and moran (n), cov(x_a, N_a) / var(x_a), which is Moran's I times the mean row
+ * sum of W. 0 where a gene does not vary. CEL_ERR_ARG for a block that is none or 0, CEL_ERR_DATA without cells. */
+CEL_API cel_status cel_moments_correlate(const cel_moments *m, int64_t block, double *mean, double *deviation,
+                                         double *moran, double *within, double *between);
 
 /* ======================================================================== */
 /* solve: one quadratic problem; no public names                            */
@@ -1542,6 +1548,11 @@ typedef struct cel_sample_options {
     int64_t warmup;        /* sweeps in which the step is adapted; 0: 50, negative: none */
     int64_t thin;          /* the energy is recorded, and `each` called, every so many sweeps; 0: 1 */
     double step;           /* leapfrog step; 0: adapted in warm-up to an acceptance of 0.8, then frozen */
+    int centred;           /* 1: the mean row of each slide stays near 0, as that of rows that were centred by slide:
+                              how much there is of what is not for the forces to say. H gains - n / 4 S |mean|^2 of
+                              each slide of S cells, by a field that follows the mean from colour to colour: right
+                              where a colour has many cells */
+    const int32_t *slide;  /* (S) labels 0, 1, .. of centred slides; NULL: one */
     cel_sample_domain domain;
     int (*each)(void *user, int64_t sweep, cel_mat x); /* after every thin-th sweep that counts, from 0 on; a
                               non-zero return ends the run with CEL_ERR_STOPPED */
@@ -1662,6 +1673,72 @@ CEL_API cel_status cel_logz_ais(const cel_model *model, const cel_relations *rel
  * and (S x n). */
 CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *relations,
                                   const cel_logz_options *options, double *bound, cel_error *err);
+
+/* ======================================================================== */
+/* likelihood: the law that generates the tissue, by sampling               */
+/* ======================================================================== */
+
+/* The law whose expected moments are the observed ones, as the paper asks (eq. A1, A2): maximum likelihood, whose
+ * gradient takes samples instead of Z,
+ *   d log P / dF_r = X^T W_r X - E[X^T W_r X],   d log P / dh = sum_i x_i - E[sum_i x_i].
+ * Score matching gets each cell right given the others and says little about the tissue as a whole where the model is
+ * wrong; this is the law to generate tissue from. A persistent chain of tissue takes a few sweeps under the forces of
+ * now, and these a natural step along what observed and drawn moments differ by a cell, D (the blocks of B^T X, manual,
+ * section 6): with K = B^T B / S, which is also the normal matrix of score matching, and C = X^T X / S,
+ *   T += rate / 2 K^-1 D C^-1.
+ * The rate falls to 0 in the second half of the steps, and the forces of the last quarter are averaged. All-zero, or
+ * NULL, means the defaults. */
+typedef struct cel_likelihood_options {
+    uint64_t seed;
+    int64_t steps;         /* 0: 150; the second half starts earlier once D is no more than its Monte-Carlo error */
+    int64_t sweeps;        /* of each chain a step; 0: 3 */
+    int64_t chains;        /* 0: 1 */
+    int64_t warmup;        /* sweeps of the chains before the first step, from noise; 0: 50, negative: none */
+    int64_t check;         /* sweeps under the forces found, for the report, in 12 batches; 0: 120, negative: none */
+    double rate;           /* 0: 0.2 */
+    double ridge, l1;      /* log P a cell loses ridge / 2 sum |F_r|^2 + l1 sum over pairs |F_r,ab|, forces in units in
+                              which the mean curvature of log P a cell is 1. With l1 K and C are no more than their
+                              scales, or the steps would not end at its maximum: it takes some 300 of them */
+    int field;             /* 1: a field h, the same for every cell */
+    int centred;           /* 1: rows are centred by slide, and the law keeps each slide's mean near 0 (see
+                              cel_sample_options): what the fields of slides are to score matching. Without, a tissue of
+                              large domains has no such law: what is drawn falls to one of their sides */
+    const int32_t *slide;  /* (S) labels of centred slides; NULL: one */
+    const double *size;    /* (n) of unit length, or NULL: a direction that the rows are without, as in
+                              cel_score_options; without l1, `hold` and the orthant */
+    const cel_model *start; /* forces to start from; NULL: score matching, a light ridge */
+    cel_sample_domain domain; /* the orthant; values and cells that are held as observed, such as those around a part
+                              that is missing: chains then start at x */
+    cel_mat chain;         /* (chains S x n), or data NULL: receives the chains, one above the other */
+    int resume;            /* 1: chain holds those of an earlier call: they go on from there, without warm-up */
+    cel_progress progress; /* stage "likelihood", a step a step, the size of D over that of its error */
+} cel_likelihood_options;
+
+/* What a fit came to, and whether the law has the observed moments: expected ones are those of the last `check` sweeps,
+ * whose batches give the errors. Free with cel_likelihood_report_free. */
+typedef struct cel_likelihood_report {
+    int64_t steps;         /* taken */
+    int floor;             /* 1: D came down to its Monte-Carlo error before half of the steps were taken */
+    double acceptance, step; /* of the sampler, at the end */
+    double energy, ess;    /* H a cell of the last sweeps; effective sample size of it */
+    double gap, noise;     /* root mean squares of the entries of error and se */
+    double within;         /* share of the pairs of genes, over all relations, with |error| <= 2 se */
+    cel_mat error, se;     /* (R n x n) moments X^T W_r X a cell, observed - expected, and their Monte-Carlo error, that
+                              of the forces, whose average is one of samples too, included */
+    cel_mat partial;       /* (R n x n) forces in partial-correlation units, as of cel_score_report; data NULL on the
+                              orthant and where a gene's precision is not positive */
+    cel_mat trace;         /* (steps asked x 2) root mean square of D's entries, within cells and between */
+} cel_likelihood_report;
+CEL_API void cel_likelihood_report_free(cel_likelihood_report *report);
+
+/* The forces of X (S x n), rows of unit length, over the R relations. out is made by the call (cel_model_free): gauge
+ * tr F_0 = 0, force r exactly symmetric where W_r is. report may be NULL. A step allocates nothing; chains take S n
+ * reals each. The same bits for any number of threads.
+ * CEL_ERR_ARG for options out of range or at odds, CEL_ERR_SHAPE where shapes differ, CEL_ERR_DATA with err->cell for a
+ * row not of unit length or not orthogonal to the size, CEL_ERR_NUMERIC where the steps diverge (a lower rate helps),
+ * CEL_ERR_STOPPED by progress. Outputs are zeroed on error. */
+CEL_API cel_status cel_likelihood_fit(const cel_relations *relations, cel_mat x, const cel_likelihood_options *options,
+                                      cel_model *out, cel_likelihood_report *report, cel_error *err);
 
 /* ======================================================================== */
 /* perturb: interventions, sham control, paired effects                     */
@@ -9166,6 +9243,36 @@ CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, do
     return CEL_OK;
 }
 
+/* Of two columns of B. */
+static double celi_moments_covariance(const cel_moments *m, int64_t i, int64_t j)
+{
+    const int64_t side = celi_moments_side(m);
+    const double *half = m->gram + (side - 1) * side, cells = (double)m->cells;
+    return m->gram[i * side + j] / cells - 4 * half[i] * half[j] / (cells * cells);
+}
+
+CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block, double *mean, double *deviation,
+                                             double *moran, double *within, double *between)
+{
+    int64_t n = m->genes, a, b;
+    if (block < 1 || block >= m->blocks) return CEL_ERR_ARG;
+    if (m->cells < 1) return CEL_ERR_DATA;
+    cel_moments_mean(m, mean);
+    for (a = 0; a < n; a++) {
+        double v = celi_moments_covariance(m, a, a);
+        deviation[a] = v > 0 ? sqrt(v) : 0;
+        moran[a] = v > 0 ? celi_moments_covariance(m, a, block * n + a) / v : 0;
+        for (b = 0; b < n; b++) { /* variances from rounding alone are none */
+            const int64_t at = block * n + b;
+            double next = celi_moments_covariance(m, b, b);
+            double near = celi_moments_covariance(m, at, at);
+            within[a * n + b] = v > 0 && next > 0 ? celi_moments_covariance(m, a, b) / sqrt(v * next) : 0;
+            between[a * n + b] = v > 0 && near > 0 ? celi_moments_covariance(m, a, at) / sqrt(v * near) : 0;
+        }
+    }
+    return CEL_OK;
+}
+
 /* ======================================================================== */
 /* solve                                                                    */
 /* ======================================================================== */
@@ -13667,6 +13774,10 @@ struct cel_sample {
     double *value;
     celi_lane *lane;
     double *share;     /* (2 x most blocks of a colour) moves accepted and made */
+    int64_t slides;    /* centred ones, or 0 */
+    double *sum;       /* (colours + 1 x slides x n) rows' sums of those that move; at last, of all cells of a slide */
+    double *count;     /* (slides) its cells */
+    cel_mat pull;      /* (slides x n) the field that brings its mean back */
     double scale, step, step_most, step_log, acceptance;
     uint32_t sweep;
     int64_t adapt;     /* sweeps that adapt the step */
@@ -13719,6 +13830,37 @@ static void celi_sampler_list(cel_sample *s, const int32_t *colour)
         if (s->held[i] < 2) s->list[s->first[colour[i] + 1]++] = (int32_t)i;
 }
 
+/* sum (slides x n) = the rows' sums over cells list[..] (NULL: all, in turn), slide by slide. */
+static void celi_sampler_sums(const cel_sample *s, cel_mat x, const int32_t *list, int64_t count, double *sum)
+{
+    int64_t n = s->genes, i, j;
+    memset(sum, 0, (size_t)(s->slides * n) * sizeof *sum);
+    for (i = 0; i < count; i++) {
+        const int64_t cell = list ? list[i] : i;
+        const cel_real *row = x.data + cell * x.stride;
+        double *to = sum + (s->options.slide ? s->options.slide[cell] : 0) * n;
+        for (j = 0; j < n; j++) to[j] += (double)row[j];
+    }
+}
+
+/* Brings the slides' sums up to date after the cells of a colour have moved (colour < 0: at the start of a sweep), and
+ * with them the field that holds the means at 0. */
+static void celi_sampler_centre(cel_sample *s, cel_mat x, int64_t colour)
+{
+    int64_t size = s->slides * s->genes, c, j;
+    double *all = s->sum + s->colours * size;
+    for (c = colour < 0 ? 0 : colour; c < (colour < 0 ? s->colours : colour + 1); c++) {
+        double *own = s->sum + c * size;
+        for (j = 0; j < size && colour >= 0; j++) all[j] -= own[j];
+        celi_sampler_sums(s, x, s->list + s->first[c], s->first[c + 1] - s->first[c], own);
+        for (j = 0; j < size && colour >= 0; j++) all[j] += own[j];
+    }
+    if (colour < 0) celi_sampler_sums(s, x, NULL, s->cells, all);
+    for (j = 0; j < size; j++)
+        s->pull.data[j] =
+            (cel_real)(s->count[j / s->genes] > 0 ? -0.5 * (double)s->genes * all[j] / s->count[j / s->genes] : 0);
+}
+
 /* One lane a thread, with the products' own scratch taken once, so that a sweep allocates nothing. */
 static cel_status celi_sampler_lanes(cel_sample *s)
 {
@@ -13745,6 +13887,24 @@ static cel_status celi_sampler_lanes(cel_sample *s)
         l->t = cel_mat_block(all, 3 * s->block, 0, s->block, s->genes);
         s->pool.status = cel_mat_gemm(0, 0, 1, l->x, s->g2, 0, l->u, &l->work);
     }
+    return s->pool.status;
+}
+
+/* Room for what keeps the slides centred. */
+static cel_status celi_sampler_slides(cel_sample *s, cel_error *err)
+{
+    const int32_t *slide = s->options.slide;
+    int64_t i;
+    s->slides = 1;
+    for (i = 0; i < s->cells && slide; i++) {
+        if (slide[i] < 0 || slide[i] >= s->cells)
+            return celi_fail(err, CEL_ERR_ARG, "a slide's label is out of range", -1, i, -1);
+        if (slide[i] >= s->slides) s->slides = (int64_t)slide[i] + 1;
+    }
+    s->sum = (double *)celi_pool_get(&s->pool, (s->colours + 1) * s->slides * s->genes, sizeof *s->sum);
+    s->count = (double *)celi_pool_get(&s->pool, s->slides, sizeof *s->count);
+    s->pull = celi_pool_mat(&s->pool, s->slides, s->genes);
+    for (i = 0; i < s->cells && !s->pool.status; i++) s->count[slide ? slide[i] : 0]++;
     return s->pool.status;
 }
 
@@ -13796,11 +13956,12 @@ static cel_status celi_sampler_open(const cel_model *model, const cel_relations 
     if (!status) {
         cel_sample_refresh(s);
         celi_sampler_list(s, own ? own : s->options.domain.colour);
-        status = s->pool.status ? s->pool.status : celi_sampler_lanes(s);
+        if (s->options.centred) status = celi_sampler_slides(s, err);
+        if (!status) status = s->pool.status ? s->pool.status : celi_sampler_lanes(s);
     }
     if (status) {
         cel_sample_free(s);
-        return celi_note(err, status, "a sampler");
+        return status == CEL_ERR_ARG ? status : celi_note(err, status, "a sampler");
     }
     *out = s;
     return CEL_OK;
@@ -13847,6 +14008,8 @@ static cel_status celi_batch_load(const cel_sample *s, celi_lane *l, const celi_
         cel_real *to = l->b.data + i * l->b.stride;
         memset(to, 0, (size_t)n * sizeof *to);
         if (s->model->field) cel_vec_axpy(scale, s->model->field, to, n);
+        if (s->slides)
+            cel_vec_axpy(scale, s->pull.data + (s->options.slide ? s->options.slide[batch->cell[i]] : 0) * n, to, n);
         any |= s->held[batch->cell[i]];
     }
     for (r = 0; r < s->model->relations; r++)
@@ -14080,6 +14243,7 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
     double done = 0, made = 0;
     if (x.rows != s->cells || x.cols != s->genes) return CEL_ERR_SHAPE;
     for (k = 0; k < s->lanes; k++) s->lane[k].status = CEL_OK;
+    if (s->slides) celi_sampler_centre(s, x, -1);
     for (c = 0; c < s->colours; c++) {
         int64_t first = s->first[c], count = s->first[c + 1] - first, block = celi_sampler_block(s, count);
         int64_t blocks = (count + block - 1) / block, work = count * s->genes * (s->genes + 50) * s->options.moves;
@@ -14105,6 +14269,7 @@ static cel_status celi_sampler_pass(cel_sample *s, cel_mat x, celi_batch_fn *fn,
             done += s->share[2 * k];
             made += s->share[2 * k + 1];
         }
+        if (s->slides) celi_sampler_centre(s, x, c);
     }
     s->acceptance = made > 0 ? done / made : 0;
     return CEL_OK;
@@ -14725,6 +14890,512 @@ CEL_API_DEF cel_status cel_logz_bound(const cel_model *model, const cel_relation
     celi_pool_free(&pool);
     cel_work_free(&work);
     cel_sample_free(s);
+    return status;
+}
+
+/* ======================================================================== */
+/* likelihood                                                               */
+/* ======================================================================== */
+
+/* A fit. Where rows are without a size direction all is done in the n - 1 coordinates orthogonal to it. */
+typedef struct celi_learn {
+    const cel_relations *relations;
+    cel_likelihood_options o;
+    celi_pool pool;          /* owns all that has no free of its own */
+    int64_t genes, n, cells; /* n: coordinates */
+    cel_mat basis;           /* (genes x n), or data NULL */
+    cel_model model, mean;   /* the forces of now, and the average */
+    cel_moments seen, drawn;
+    cel_sample **chain;      /* (chains) */
+    cel_mat rows;            /* (chains S x n) */
+    cel_mat left, right;     /* K^-1 (side x side), C^-1 (n x n) */
+    cel_mat gap, half, step; /* (side x n) D, K^-1 D, its product with C^-1 */
+    cel_mat sum, square;     /* (side x n) of D, over a window of steps */
+    double *field;           /* (n) of it, as of the rows' means */
+    double *curvature;       /* (R) of log P a cell, mean over entries */
+    cel_mat lifted;          /* (2 genes x genes) scratch: a moment in the genes' coordinates */
+    cel_work work;
+} celi_learn;
+
+enum { CELI_LEARN_WINDOW = 10, CELI_LEARN_BATCHES = 12, CELI_LEARN_ADAPT = 20, CELI_STREAM_LEARN = 0x6c650001 };
+
+static void celi_learn_close(celi_learn *l)
+{
+    int64_t c;
+    for (c = 0; c < l->o.chains && l->chain; c++) cel_sample_free(l->chain[c]);
+    cel_model_free(&l->model);
+    cel_model_free(&l->mean);
+    cel_moments_free(&l->seen);
+    cel_moments_free(&l->drawn);
+    cel_work_free(&l->work);
+    celi_pool_free(&l->pool);
+}
+
+CEL_API_DEF void cel_likelihood_report_free(cel_likelihood_report *report)
+{
+    cel_mat_free(&report->error);
+    cel_mat_free(&report->se);
+    cel_mat_free(&report->partial);
+    cel_mat_free(&report->trace);
+    memset(report, 0, sizeof *report);
+}
+
+static cel_status celi_learn_check(const celi_learn *l, cel_mat x, cel_error *err)
+{
+    const cel_likelihood_options *o = &l->o;
+    cel_score_options size = CEL_ZERO;
+    const char *what = NULL;
+    cel_status status = CEL_ERR_ARG;
+    int64_t i, j;
+    if (celi_relations_fit(l->relations, o->start, x.rows) || (o->start && o->start->genes != x.cols) ||
+        (o->chain.data && (o->chain.rows != o->chains * x.rows || o->chain.cols != x.cols)))
+        return celi_note(err, CEL_ERR_SHAPE, "expression, relations, start and chains do not fit");
+    if (x.cols < 2 || x.rows < 2) what = "fewer than two genes or cells";
+    else if (o->steps < 4 || o->sweeps < 1 || o->chains < 1 || !(o->rate > 0 && o->rate <= 2) || !(o->ridge >= 0) ||
+             !(o->l1 >= 0))
+        what = "options out of range";
+    else if (o->size && (o->l1 > 0 || o->domain.hold || o->domain.orthant))
+        what = "without a size direction there is neither l1 nor the orthant, nor can values be held";
+    else if (o->centred && o->domain.orthant) what = "rows on the orthant are not centred";
+    else if (o->resume && !o->chain.data) what = "no chains to go on with";
+    if (what) return celi_note(err, status, what);
+    size.size = o->size;
+    size.measured = 1;
+    status = celi_score_options_check(&size, x.cols, err);
+    for (i = 0; i < x.rows && !status && o->size; i++) {
+        double along = 0;
+        for (j = 0; j < x.cols; j++) along += o->size[j] * (double)x.data[i * x.stride + j];
+        if (!(fabs(along) <= CELI_SCORE_UNIT))
+            status = celi_fail(err, CEL_ERR_DATA, "a row is not orthogonal to the size direction", -1, i, -1);
+    }
+    if (!status) status = celi_rows_unit(x, o->domain.orthant, err);
+    if (!status && o->resume) status = celi_rows_unit(o->chain, o->domain.orthant, err);
+    return status;
+}
+
+/* Where to start: the caller's forces, or those of score matching, in the coordinates of the fit. */
+static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
+{
+    const cel_likelihood_options *o = &l->o;
+    cel_score_options how = CEL_ZERO;
+    cel_model own = CEL_ZERO, small = CEL_ZERO;
+    const cel_model *start = o->start;
+    cel_status status = CEL_OK;
+    int64_t j;
+    if (o->size || o->centred) how = cel_score_measured(o->size);
+    else if (o->field) how.field = CEL_SCORE_FIELD_SHARED;
+    how.slide = o->slide;
+    how.ridge = 0.1;
+    how.no_errors = 1;
+    if (o->domain.orthant) how.form = CEL_SCORE_ORTHANT;
+    if (!start) {
+        status = cel_score_fit(l->relations, x, &how, &own, NULL, err, NULL);
+        start = &own;
+    }
+    if (!status && o->size) {
+        l->basis = celi_pool_mat(&l->pool, l->genes, l->n);
+        status = l->pool.status ? l->pool.status : cel_model_reduce(start, o->size, l->basis, &small);
+        start = &small;
+    }
+    if (!status) status = cel_model_new(l->n, l->relations->count, o->field, &l->model);
+    if (!status) status = cel_model_new(l->n, l->relations->count, o->field, &l->mean);
+    if (!status) status = cel_mat_copy(start->force, l->model.force);
+    for (j = 0; j < l->n && !status && o->field && start->field; j++) l->model.field[j] = start->field[j];
+    if (!status) cel_model_gauge(&l->model);
+    cel_model_free(&own);
+    cel_model_free(&small);
+    return status;
+}
+
+/* a^-1, with a ridge in units of each block's mean diagonal; scaled: of that alone. `a` is overwritten. */
+static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, double ridge, cel_mat out)
+{
+    const int64_t side = a.rows;
+    int64_t i, j, b;
+    cel_status status;
+    cel_mat_fill(out, 0);
+    for (b = 0; b < side / n; b++) {
+        double mean = 0;
+        for (i = b * n; i < (b + 1) * n; i++) mean += (double)a.data[i * a.stride + i] / (double)n;
+        if (!(mean > 0)) mean = 1; /* a relation without contacts */
+        for (i = b * n; i < (b + 1) * n; i++) {
+            for (j = 0; j < side && scaled; j++) a.data[i * a.stride + j] = 0;
+            a.data[i * a.stride + i] += (cel_real)(mean * (scaled ? 1 + ridge : ridge));
+            out.data[i * out.stride + i] = 1;
+        }
+    }
+    status = cel_mat_cholesky(a);
+    return status ? status : cel_mat_cholesky_solve(a, out);
+}
+
+/* The observed moments, and the metric of the steps. */
+static cel_status celi_learn_metric(celi_learn *l, cel_mat x)
+{
+    const int64_t n = l->n, blocks = l->seen.blocks, side = blocks * n, w = side + 1;
+    int64_t i, j, r;
+    double own = 0, ridge = 0.01 + sqrt(l->o.ridge); /* the prior's curvature, as a product of two */
+    cel_status status;
+    cel_mat k = celi_pool_mat(&l->pool, side, side);
+    l->left = celi_pool_mat(&l->pool, side, side);
+    l->right = celi_pool_mat(&l->pool, n, n);
+    l->gap = celi_pool_mat(&l->pool, side, n);
+    l->half = celi_pool_mat(&l->pool, side, n);
+    l->step = celi_pool_mat(&l->pool, side, n);
+    l->sum = celi_pool_mat(&l->pool, side, n);
+    l->square = celi_pool_mat(&l->pool, side, n);
+    l->lifted = celi_pool_mat(&l->pool, 2 * l->genes, l->genes);
+    l->field = (double *)celi_pool_get(&l->pool, 2 * n, sizeof(double));
+    l->curvature = (double *)celi_pool_get(&l->pool, l->relations->count, sizeof(double));
+    if (l->pool.status) return l->pool.status;
+    if (cel_moments_add(&l->seen, l->relations, x, NULL, 0, &l->work)) return CEL_ERR_MEMORY;
+    for (i = 0; i < n; i++) own += l->seen.gram[i * w + i] / (double)(n * l->cells);
+    for (r = 0; r < l->relations->count; r++)
+        for (i = l->seen.block[r] * n; i < l->seen.block[r + 1] * n; i++)
+            l->curvature[r] += 2 * own * l->seen.gram[i * w + i] /
+                               (double)((l->seen.block[r + 1] - l->seen.block[r]) * n * l->cells);
+    for (i = 0; i < side; i++)
+        for (j = 0; j < side; j++) k.data[i * k.stride + j] = (cel_real)(l->seen.gram[i * w + j] / (double)l->cells);
+    status = celi_learn_invert(k, n, l->o.l1 > 0, ridge, l->left);
+    if (status) return status;
+    k.rows = k.cols = n;
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) k.data[i * k.stride + j] = (cel_real)(l->seen.gram[i * w + j] / (double)l->cells);
+    return celi_learn_invert(k, n, l->o.l1 > 0, ridge, l->right);
+}
+
+/* The chains, from noise, from where they are to go on, or, where something is held, from x. */
+static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
+{
+    cel_likelihood_options *o = &l->o;
+    cel_sample_options so = CEL_ZERO;
+    const int held = o->domain.hold || o->domain.frozen;
+    int64_t c, t;
+    cel_status status;
+    l->chain = (cel_sample **)celi_pool_get(&l->pool, o->chains, sizeof(cel_sample *));
+    l->rows = celi_pool_mat(&l->pool, o->chains * l->cells, l->n);
+    status = l->pool.status;
+    so.seed = o->seed;
+    so.warmup = CELI_LEARN_ADAPT;
+    so.centred = o->centred;
+    so.slide = o->slide;
+    so.domain = o->domain;
+    for (c = 0; c < o->chains && !status; c++) {
+        cel_mat rows = cel_mat_block(l->rows, c * l->cells, 0, l->cells, l->n), from = x;
+        so.stream = CELI_STREAM_LEARN + (uint32_t)c;
+        if (o->resume) from = cel_mat_block(o->chain, c * l->cells, 0, l->cells, l->genes);
+        if (!o->resume && !held) cel_sample_uniform(o->seed, so.stream, o->domain.orthant, rows);
+        else if (o->resume && l->basis.data) status = cel_mat_gemm(0, 0, 1, from, l->basis, 0, rows, &l->work);
+        else status = cel_mat_copy(from, rows);
+        if (!status) status = cel_sample_new(&l->model, l->relations, &so, l->chain + c, err);
+        for (t = 0; t < o->warmup && !o->resume && !status; t++) status = cel_sample_sweep(l->chain[c], rows);
+    }
+    return status;
+}
+
+/* So many sweeps under the forces of now, and D. */
+static cel_status celi_learn_draw(celi_learn *l, int64_t sweeps)
+{
+    const int64_t n = l->n, side = l->seen.blocks * n, w = side + 1, S = l->cells;
+    double drawn = 1 / (double)l->o.chains;
+    int64_t c, t, i, j;
+    cel_status status = CEL_OK;
+    memset(l->drawn.gram, 0, (size_t)(w * w) * sizeof(double));
+    for (c = 0; c < l->o.chains && !status; c++) {
+        cel_mat rows = cel_mat_block(l->rows, c * S, 0, S, n);
+        cel_sample_refresh(l->chain[c]);
+        for (t = 0; t < sweeps && !status; t++) status = cel_sample_sweep(l->chain[c], rows);
+        if (!status) status = cel_moments_add(&l->drawn, l->relations, rows, NULL, 0, &l->work);
+    }
+    for (i = 0; i < side; i++)
+        for (j = 0; j < n; j++)
+            l->gap.data[i * n + j] =
+                (cel_real)((l->seen.gram[i * w + j] - drawn * l->drawn.gram[i * w + j]) / (double)S);
+    for (j = 0; j < n; j++)
+        l->field[j] = 2 * (l->seen.gram[side * w + j] - drawn * l->drawn.gram[side * w + j]) / (double)S;
+    return status;
+}
+
+/* Root mean squares of the entries of D: within cells, and of the rest. */
+static void celi_learn_size(cel_mat gap, double *within, double *between)
+{
+    const int64_t n = gap.cols;
+    *within = sqrt(cel_mat_dot(cel_mat_block(gap, 0, 0, n, n), cel_mat_block(gap, 0, 0, n, n))) / (double)n;
+    gap = cel_mat_block(gap, n, 0, gap.rows - n, n);
+    *between = gap.rows ? sqrt(cel_mat_dot(gap, gap) / (double)(gap.rows * n)) : 0;
+}
+
+/* The forces take a step along D, less what the priors ask for. T holds a symmetric relation's force, of another one
+ * its transpose above itself. */
+static cel_status celi_learn_move(celi_learn *l, double rate)
+{
+    const int64_t n = l->n;
+    int64_t r, b, i, j;
+    cel_status status;
+    for (b = 0, r = 0; r < l->relations->count && l->o.ridge > 0; r++)
+        for (; b < l->seen.block[r + 1]; b++) {
+            const cel_mat f = cel_model_force(&l->model, r);
+            const int turned = l->relations->at[r].wt && b == l->seen.block[r];
+            for (i = 0; i < n * n; i++)
+                l->gap.data[b * n * n + i] -= (cel_real)(l->o.ridge * l->curvature[r] *
+                                                         (double)f.data[turned ? i % n * n + i / n : i]);
+        }
+    status = cel_mat_gemm(0, 0, (cel_real)(rate / 2), l->left, l->gap, 0, l->half, &l->work);
+    if (!status) status = cel_mat_gemm(0, 0, 1, l->half, l->right, 0, l->step, &l->work);
+    for (r = 0; r < l->relations->count && !status; r++) {
+        cel_mat f = cel_model_force(&l->model, r);
+        cel_real least = (cel_real)(l->o.l1 * rate / sqrt(l->curvature[r] > 0 ? l->curvature[r] : 1));
+        const cel_real *at = l->step.data + l->seen.block[r] * n * n;
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) { /* the transpose's place is that of the second block, or of the same one */
+                const cel_real *too = l->relations->at[r].wt ? at + n * n + i * n + j : at + i * n + j;
+                cel_real v = f.data[i * f.stride + j] + (cel_real)0.5 * (at[j * n + i] + *too);
+                if (i != j) v = v > least ? v - least : v < -least ? v + least : 0;
+                f.data[i * f.stride + j] = v;
+            }
+        if (!l->relations->at[r].wt) cel_mat_symmetrise(f);
+        if (!isfinite(cel_mat_dot(f, f))) status = CEL_ERR_NUMERIC;
+    }
+    for (i = 0; i < n && l->o.field; i++) /* cells answer a field together: a fifth of a step */
+        for (j = 0; j < n; j++)
+            l->model.field[i] += (cel_real)(0.2 * rate * (double)l->right.data[i * n + j] * l->field[j]);
+    cel_model_gauge(&l->model);
+    return status;
+}
+
+/* Whether the mean of D over the window that ends here is no more than chance makes it. The window is emptied. */
+static int celi_learn_floor(celi_learn *l)
+{
+    const double W = CELI_LEARN_WINDOW, mean = cel_mat_dot(l->sum, l->sum) / (W * W);
+    double square = 0;
+    int64_t i;
+    for (i = 0; i < l->square.rows * l->n; i++) square += (double)l->square.data[i];
+    cel_mat_fill(l->sum, 0);
+    cel_mat_fill(l->square, 0);
+    return mean <= (square - W * mean) / (W - 1) / W;
+}
+
+/* The steps: at the full rate until D is down to its error, at most half of them, then half of them at a falling one.
+ * *averaged becomes the number of steps whose forces are in the mean. */
+static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, int64_t *averaged)
+{
+    const cel_likelihood_options *o = &l->o;
+    int64_t half = o->steps / 2, fall = o->steps - half, t, i;
+    cel_status status = CEL_OK;
+    *averaged = 0;
+    for (t = 0; t < half + fall && !status; t++) {
+        double rate = o->rate * (t < half ? 1 : 1 - (double)(t - half) / (double)fall), within, between;
+        status = celi_learn_draw(l, o->sweeps);
+        celi_learn_size(l->gap, &within, &between);
+        report->trace.data[2 * t] = (cel_real)within;
+        report->trace.data[2 * t + 1] = (cel_real)between;
+        cel_mat_axpy(1, l->gap, l->sum);
+        for (i = 0; i < l->gap.rows * l->n; i++) l->square.data[i] += l->gap.data[i] * l->gap.data[i];
+        if ((t + 1) % CELI_LEARN_WINDOW == 0 && celi_learn_floor(l) && t < half && t + 1 >= o->steps / 4) {
+            half = t + 1;
+            report->floor = 1;
+        }
+        if (!status) status = celi_learn_move(l, rate);
+        if (t >= half) {
+            const cel_real part = (cel_real)(1 / (double)++*averaged);
+            for (i = 0; i < l->mean.force.rows * l->n; i++)
+                l->mean.force.data[i] += part * (l->model.force.data[i] - l->mean.force.data[i]);
+            for (i = 0; i < l->n && o->field; i++)
+                l->mean.field[i] += part * (l->model.field[i] - l->mean.field[i]);
+        }
+        report->steps = t + 1;
+        if (!status) status = celi_tell(&o->progress, "likelihood", t + 1, half + fall, between > 0 ? between : within);
+    }
+    return status;
+}
+
+/* H a cell, of the observed tissue (drawn 0) or of the drawn one. */
+static double celi_learn_energy(const celi_learn *l, int drawn)
+{
+    const int64_t n = l->n, w = l->seen.blocks * n + 1;
+    int64_t r, i, j, b;
+    double h = 0;
+    for (r = 0; r < l->relations->count; r++)
+        for (b = l->seen.block[r] * n, i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                double moment = l->seen.gram[(b + j) * w + i] / (double)l->cells;
+                if (drawn) moment -= (double)l->gap.data[(b + j) * n + i];
+                h += (double)l->model.force.data[(r * n + i) * n + j] * moment;
+            }
+    return h;
+}
+
+/* to (genes x genes) = B a B^T, transposed if asked for: a moment or a force in the genes' own coordinates. */
+static cel_status celi_learn_lift(celi_learn *l, cel_mat a, int turned, cel_mat to)
+{
+    cel_mat half = cel_mat_block(l->lifted, 0, 0, l->genes, l->n);
+    cel_status status;
+    if (!l->basis.data) return turned ? (cel_mat_transpose(a, to), CEL_OK) : cel_mat_copy(a, to);
+    status = cel_mat_gemm(0, turned, 1, l->basis, a, 0, half, &l->work);
+    return status ? status : cel_mat_gemm(0, 1, 1, half, l->basis, 0, to, &l->work);
+}
+
+/* Batches of sweeps under the forces found: report->error, se and what they come to. Batches follow each other, so that
+ * neighbouring ones are alike: how much, pooled over all moments, makes the error larger. So does the average of the
+ * forces, which is one of `averaged` steps. */
+static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likelihood_report *report)
+{
+    const int64_t n = l->genes, R = l->relations->count, batches = CELI_LEARN_BATCHES;
+    const int64_t length = l->o.check / batches;
+    cel_mat now = celi_pool_mat(&l->pool, R * n, n), last = celi_pool_mat(&l->pool, R * n, n), m = report->error;
+    double *trace = (double *)celi_pool_get(&l->pool, l->o.check, sizeof(double)), along = 0, all = 0, grow, rhat;
+    double pairs = 0;
+    int64_t k, t, r, i, j;
+    cel_status status = l->pool.status;
+    for (k = 0; k < batches && !status; k++) {
+        cel_mat_fill(l->sum, 0);
+        for (t = 0; t < length && !status; t++) {
+            status = celi_learn_draw(l, 1);
+            trace[k * length + t] = celi_learn_energy(l, 1);
+            cel_mat_axpy((cel_real)(1 / (double)length), l->gap, l->sum);
+        }
+        for (r = 0; r < R && !status; r++)
+            status = celi_learn_lift(l, cel_mat_block(l->sum, l->seen.block[r] * l->n, 0, l->n, l->n), 1,
+                                     cel_mat_block(now, r * n, 0, n, n));
+        for (i = 0; i < R * n * n; i++) { /* the running mean, squares about it, and products of neighbours */
+            double off = (double)(now.data[i] - m.data[i]), mean = (double)m.data[i] + off / (double)(k + 1);
+            report->se.data[i] += (cel_real)(off * ((double)now.data[i] - mean));
+            if (k) along += ((double)now.data[i] - mean) * ((double)last.data[i] - mean);
+            m.data[i] = (cel_real)mean;
+            last.data[i] = now.data[i];
+        }
+    }
+    for (i = 0; i < R * n * n; i++) all += (double)report->se.data[i];
+    grow = 1 + (all > 0 && along > 0 ? 2 * along / all : 0);
+    if (averaged > 0) grow *= 1 + (double)(batches * length) / (double)(averaged * l->o.sweeps);
+    for (r = 0; r < R; r++)
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                cel_real *se = report->se.data + (r * n + i) * n + j, e = m.data[(r * n + i) * n + j];
+                *se = (cel_real)sqrt((double)*se / (double)(batches - 1) / (double)batches * grow);
+                report->gap += (double)e * (double)e / (double)(R * n * n);
+                report->noise += (double)*se * (double)*se / (double)(R * n * n);
+                if (i == j) continue;
+                pairs++;
+                report->within += fabs((double)e) <= 2 * (double)*se;
+            }
+    report->gap = sqrt(report->gap);
+    report->noise = sqrt(report->noise);
+    report->within /= pairs;
+    for (t = 0; t < batches * length; t++)
+        report->energy += trace[t] / (double)(batches * length);
+    return status ? status : cel_sample_diagnose(trace, 1, batches * length, &report->ess, &rhat);
+}
+
+/* Partial-correlation units, as of measured data (manual, section 6). A = F_0 / n - c I: on the sphere c is free; here
+ * it is that at which the law's Gaussian form has the rows' length, c = 1/2 + H / n. */
+static cel_status celi_learn_units(celi_learn *l, const cel_model *m, cel_mat *out)
+{
+    const int64_t n = l->genes;
+    double dim = (double)l->n, c = 0.5 + celi_learn_energy(l, 0) / dim, *d, *v;
+    celi_score sc = CEL_ZERO;
+    celi_sums u = CEL_ZERO;
+    int64_t r, i, j;
+    sc.genes = n;
+    u.base.sc = &sc;
+    u.pull = celi_pool_mat(&l->pool, n, n);
+    u.lines = (double *)celi_pool_get(&l->pool, 5 * n, sizeof(double));
+    u.line = (cel_real *)celi_pool_get(&l->pool, 5 * n, sizeof(cel_real));
+    d = (double *)celi_pool_get(&l->pool, 2 * n, sizeof(double));
+    if (l->pool.status) return l->pool.status;
+    v = d + n;
+    for (i = 0; i < n; i++) {
+        const double along = l->o.size ? l->o.size[i] : 0;
+        d[i] = c * (1 - along * along) - (double)m->force.data[i * n + i] / dim;
+        if (!(d[i] > 0)) return CEL_OK;
+        d[i] = sqrt(d[i]);
+        v[i] = along / d[i];
+    }
+    if (cel_mat_new(m->relations * n, n, out)) return CEL_ERR_MEMORY;
+    for (r = 0; r < m->relations; r++) {
+        cel_mat to = cel_model_part(*out, r), f = cel_model_force(m, r);
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++) {
+                double one = r ? 0 : c * ((i == j ? 1 : 0) - (l->o.size ? l->o.size[i] * l->o.size[j] : 0));
+                to.data[i * n + j] = (cel_real)(((double)f.data[i * f.stride + j] / dim - one) / (d[i] * d[j]));
+            }
+        if (l->o.size && !l->relations->at[r].wt) celi_size_gauge(&u, v, CELI_SIZE_ROUNDS, to);
+    }
+    return CEL_OK;
+}
+
+/* The average becomes the forces of now, is judged, and goes out in the genes' coordinates; so do the chains. */
+static cel_status celi_learn_finish(celi_learn *l, int64_t averaged, cel_model *out, cel_likelihood_report *report)
+{
+    const int64_t n = l->genes;
+    int64_t r, j;
+    cel_status status = cel_model_new(n, l->relations->count, l->o.field, out);
+    if (!status) status = cel_mat_copy(l->mean.force, l->model.force);
+    for (j = 0; j < l->n && l->o.field; j++) l->model.field[j] = l->mean.field[j];
+    for (r = 0; r < l->relations->count && !status; r++) {
+        status = celi_learn_lift(l, cel_model_force(&l->model, r), 0, cel_model_force(out, r));
+        if (!l->relations->at[r].wt) cel_mat_symmetrise(cel_model_force(out, r));
+    }
+    if (!status && l->o.field && l->basis.data)
+        status = cel_mat_gemm(0, 1, 1, cel_mat_view(l->model.field, 1, l->n), l->basis, 0,
+                              cel_mat_view(out->field, 1, n), &l->work);
+    for (j = 0; j < n && l->o.field && !l->basis.data; j++) out->field[j] = l->model.field[j];
+    cel_model_gauge(out);
+    report->acceptance = cel_sample_acceptance(l->chain[0]);
+    report->step = cel_sample_step(l->chain[0]);
+    if (!status && l->o.check >= CELI_LEARN_BATCHES) status = celi_learn_judge(l, averaged, report);
+    if (!status && !l->o.domain.orthant) status = celi_learn_units(l, out, &report->partial);
+    if (status || !l->o.chain.data) return status;
+    return l->basis.data ? cel_mat_gemm(0, 1, 1, l->rows, l->basis, 0, l->o.chain, &l->work)
+                         : cel_mat_copy(l->rows, l->o.chain);
+}
+
+CEL_API_DEF cel_status cel_likelihood_fit(const cel_relations *relations, cel_mat x,
+                                          const cel_likelihood_options *options, cel_model *out,
+                                          cel_likelihood_report *report, cel_error *err)
+{
+    celi_learn l = CEL_ZERO;
+    cel_likelihood_options *o = &l.o;
+    cel_likelihood_report own = CEL_ZERO;
+    cel_mat seen = x;
+    int64_t averaged = 0;
+    cel_status status;
+    memset(out, 0, sizeof *out);
+    if (report) *report = own;
+    if (options) *o = *options;
+    o->steps = o->steps ? o->steps : 150;
+    o->sweeps = o->sweeps ? o->sweeps : 3;
+    o->chains = o->chains ? o->chains : 1;
+    o->warmup = o->warmup ? o->warmup : 50;
+    o->check = o->check ? o->check : 120;
+    o->rate = celi_or(o->rate, 0.2);
+    l.relations = relations;
+    l.genes = x.cols;
+    l.cells = x.rows;
+    l.n = x.cols - (o->size ? 1 : 0);
+    status = celi_learn_check(&l, x, err);
+    if (!status) status = celi_learn_start(&l, x, err);
+    else o->chains = 0;
+    if (!status && o->size) {
+        seen = celi_pool_mat(&l.pool, x.rows, l.n);
+        status = l.pool.status ? l.pool.status : cel_mat_gemm(0, 0, 1, x, l.basis, 0, seen, &l.work);
+    }
+    if (!status) status = cel_moments_new(l.n, relations, &l.seen);
+    if (!status) status = cel_moments_new(l.n, relations, &l.drawn);
+    if (!status) status = celi_learn_metric(&l, seen);
+    if (!status) status = celi_learn_chains(&l, seen, err);
+    if (!status) status = cel_mat_new(relations->count * x.cols, x.cols, &own.error);
+    if (!status) status = cel_mat_new(relations->count * x.cols, x.cols, &own.se);
+    if (!status) status = cel_mat_new(o->steps, 2, &own.trace);
+    if (!status) status = celi_learn_run(&l, &own, &averaged);
+    if (!status) status = celi_learn_finish(&l, averaged, out, &own);
+    celi_learn_close(&l);
+    if (status) cel_model_free(out);
+    if (status == CEL_ERR_MEMORY || status == CEL_ERR_NUMERIC)
+        celi_note(err, status, status == CEL_ERR_MEMORY ? "out of memory"
+                  : "the steps diverge, or genes or cells repeat each other: a lower rate or fewer genes may do");
+    else if (status == CEL_ERR_STOPPED) celi_note(err, status, "stopped");
+    if (status || !report) cel_likelihood_report_free(&own);
+    else *report = own;
     return status;
 }
 

@@ -306,7 +306,7 @@ static struct {
     int mean_degree, no_projection, summed, no_errors;
     /* tissue from forces */
     const char *model, *inter, *intra, *start, *angles0;
-    int64_t sweeps, warmup, repeats;
+    int64_t sweeps, warmup, repeats, steps;
     int orthant;
     /* counterfactuals */
     const char *interventions, *cell, *gene, *gene_sets, *distances, *unit;
@@ -341,16 +341,17 @@ typedef struct option {
 
 /* Commands that prepare a slide's rows, that read a slide, that read at least places, that join neighbours, and that
  * write a folder. */
-#define PREPARED "fit perturb score cells denoise"
+#define PREPARED "fit perturb score check cells denoise"
 #define SLIDE PREPARED " draw"
 #define PLACED SLIDE " simulate logz"
 #define JOINED PREPARED " simulate logz"
-#define WRITERS "fit simulate perturb disentangle denoise plant"
+#define WRITERS "fit simulate perturb check disentangle denoise plant"
 #define EVERY PLACED " disentangle plant show compare"
-#define METHODS "score score-exact score-moments score-orthant score-pick paper counts"
+#define METHODS "score score-exact score-moments score-orthant score-pick paper counts likelihood"
 
 static const option options[] = {
-    {"model", "simulate perturb score disentangle denoise logz", WORD, &o.model, 0, 0, "DIR", NULL, "a folder that fit wrote"},
+    {"model", "simulate perturb score check disentangle denoise logz", WORD, &o.model, 0, 0, "DIR", NULL,
+     "a folder that fit wrote"},
     {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
      "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz "
      "(SciPy's, also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x "
@@ -362,6 +363,8 @@ static const option options[] = {
      "the like: no library size)"},
     {"total", SLIDE, FILE_NAME, &o.total, 0, 0, "FILE", NULL,
      "a .npy of each cell's counts over all measured genes, where the file of --counts lacks some"},
+    {"total", "simulate", FILE_NAME, &o.total, 0, 0, "FILE", "drawn, as on the slide of the fit",
+     "a .npy of the totals that the cells' counts are to have"},
     {"centre-by", PREPARED, FILE_NAME, &o.centre_by, 0, 0, "FILE", "slides",
      "the type of each cell, as --types has it: genes are centred within types too"},
     {"expression", SLIDE, TABLE, &o.expression, 0, 0, "FILE", NULL,
@@ -397,7 +400,9 @@ static const option options[] = {
     {"method", "fit", CHOICE, &o.method, 0, 0, METHODS, "score",
      "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, "
      "score-pick (its forms on rows as published); paper (the published estimator); counts (through "
-     "the counting: counts as Poisson draws of a latent field)"},
+     "the counting: counts as Poisson draws of a latent field); likelihood (score, then the "
+     "forces under which a tissue drawn anew has the slide's correlations: the law to simulate and perturb with; "
+     "error bars and q stay score's)"},
     {"method", "simulate", CHOICE, &o.method, 0, 0, "sample ascent paper", "sample",
      "how: sample (exact samples), ascent (the most likely tissue), paper (the published generator)"},
     {"method", "perturb", CHOICE, &o.method, 0, 0, "paired relax linear paper", "paired",
@@ -443,6 +448,8 @@ static const option options[] = {
     {"sweeps", "perturb", WHOLE, &o.sweeps, 1, 0, "N", "20; relax, linear: at most 500",
      "sweeps of a repeat that are averaged"},
     {"sweeps", "logz", WHOLE, &o.sweeps, 1, 0, "N", "200", "temperatures of the annealing, a sweep at each"},
+    {"sweeps", "check", WHOLE, &o.sweeps, 1, 0, "N", "200", "sweeps of the tissue that is drawn, from noise"},
+    {"steps", "fit", WHOLE, &o.steps, 4, 0, "N", "150", "likelihood: steps of its fit"},
     {"warmup", "simulate", WHOLE, &o.warmup, 0, 0, "N", "50", "sweeps before, to adapt the step"},
     {"warmup", "perturb", WHOLE, &o.warmup, 0, 0, "N", "20", "paired: sweeps before"},
     {"orthant", "simulate perturb", FLAG, &o.orthant, 0, 0, NULL, NULL, "expression is not negative"},
@@ -482,7 +489,7 @@ static const option options[] = {
      "a page for the browser, complete in itself: what was run, how far to trust it, pictures, tables"},
     {"out", "draw", WORD, &o.out, 0, 0, "FILE.svg", NULL, "the picture"},
     {"rows", "show cells", WHOLE, &o.rows, 1, 0, "N", "10", "how many rows to list"},
-    {"seed", "fit simulate perturb disentangle logz plant", SEED, &o.seed, 0, 0, "N", "0",
+    {"seed", "fit simulate perturb check disentangle logz plant", SEED, &o.seed, 0, 0, "N", "0",
      "of everything random, 64 bits"},
     {"format", WRITERS, CHOICE, &o.format, 0, 0, "npy csv", "npy",
      "of arrays: npy, or csv with the names of genes and cells (model.npz is always written)"},
@@ -1257,7 +1264,7 @@ typedef struct tissue {
 /* A model, as its file holds it, and what this tool keeps in its note. */
 typedef struct fitted {
     cel_model_record record;
-    int paper, edges; /* fitted by the published method; on neighbours that --edges gave */
+    int paper, likelihood, edges; /* fitted by the published method, by likelihood; on neighbours that --edges gave */
     int counting;     /* fitted through the counting: rows are latent, inferred from counts */
     double q;
     cel_mat test; /* the forces that the errors are of, where that is not the model */
@@ -2386,6 +2393,11 @@ static void save_force(const fitted *f, int64_t k, const char *end, cel_mat a)
     if (a.data) write_named(relation_file(k, end), cel_mat_block(a, k * n, 0, n, n), "gene", &genes, &genes);
 }
 
+static const char *method_word(const fitted *f)
+{
+    return f->paper ? "paper" : f->likelihood ? "likelihood" : f->counting ? "counts" : "score";
+}
+
 static void save_model(fitted *f, const tissue *t)
 {
     const char *path = out_file("model.npz");
@@ -2394,7 +2406,7 @@ static void save_model(fitted *f, const tissue *t)
     text kept = CEL_ZERO;
     names list;
     int64_t k, n = m->genes;
-    add(&kept, "method %s\nedges %d\n", f->paper ? "paper" : f->counting ? "counts" : "score", f->edges);
+    add(&kept, "method %s\nedges %d\n", method_word(f), f->edges);
     if (f->paper) add(&kept, "q %.17g\n", f->q);
     f->record.gene = t->genes.name;
     f->record.graph.k = o.k;
@@ -2479,6 +2491,7 @@ static fitted load_model(const char *folder)
     if (!f.record.gene || !f.record.relation) die(1, "%s: a model without names", path);
     f.paper = f.record.note && strstr(f.record.note, "method paper") != NULL;
     f.counting = f.record.scaling.log == CEL_LOG_LATENT;
+    f.likelihood = f.record.note && strstr(f.record.note, "method likelihood") != NULL;
     f.edges = noted(&f, "edges ") > 0;
     f.q = noted(&f, "q ");
     if (!o.k && !(o.radius > 0) && !o.edges) {
@@ -2875,7 +2888,6 @@ static void command_show(void)
 
 #define PUBLISHED_OPTIONS "epochs lr zmft q optimizer sphere weights"
 #define PUBLISHED_FIT PUBLISHED_OPTIONS " mean-degree no-projection summed tolerance inter0 intra0"
-#define METHODS "score score-exact score-moments score-orthant score-pick paper counts"
 #define SCORE_FIT "types hops ridge l1 group field tiles no-errors"
 
 static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
@@ -3048,20 +3060,24 @@ static void shuffle_cells(tissue *t, int64_t types)
     free(row);
 }
 
-/* Of each relation, the calls that remain with the cells shuffled. t's rows are in another order afterwards. */
-static int64_t *shuffled_calls(tissue *t, const cel_relations *r, const fitted *f, const cel_score_options *fit)
+/* Of each relation, the calls that remain with the cells shuffled. */
+static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fitted *f, const cel_score_options *fit)
 {
     cel_score_options s = *fit;
     cel_score_report done;
+    tissue mixed = *t;
     cel_model m;
     cel_error err;
     int64_t k, count, *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
     memset(&s.progress, 0, sizeof s.progress);
     s.ridge = 0.01; /* that of the tests: the picked one is not needed */
     s.no_shares = 1;
-    shuffle_cells(t, f->record.types);
-    must(cel_score_fit(r, t->x, &s, &m, &done, &err, NULL), t->file, &err);
+    must(cel_mat_new(t->x.rows, t->x.cols, &mixed.x), t->file, NULL);
+    must(cel_mat_copy(t->x, mixed.x), t->file, NULL);
+    shuffle_cells(&mixed, f->record.types);
+    must(cel_score_fit(r, mixed.x, &s, &m, &done, &err, NULL), t->file, &err);
     for (k = 1; k < r->count; k++) calls[k] = calls_of(&m, done.q, k, &count);
+    cel_mat_free(&mixed.x);
     cel_score_report_free(&done);
     cel_model_free(&m);
     return calls;
@@ -3070,8 +3086,8 @@ static int64_t *shuffled_calls(tissue *t, const cel_relations *r, const fitted *
 /* Rows that were centred call for the fit of measured data. */
 static cel_score_options score_options(const tissue *t, const fitted *f, const int32_t *group)
 {
-    static const cel_score_form forms[] = {CEL_SCORE_AUTO, CEL_SCORE_EXACT, CEL_SCORE_MOMENT, CEL_SCORE_ORTHANT,
-                                           CEL_SCORE_PICK};
+    static const cel_score_form forms[] = {CEL_SCORE_AUTO,    CEL_SCORE_EXACT, CEL_SCORE_MOMENT, CEL_SCORE_ORTHANT,
+                                           CEL_SCORE_PICK, CEL_SCORE_AUTO, CEL_SCORE_AUTO, CEL_SCORE_AUTO};
     cel_score_options s = CEL_ZERO;
     if (f->record.scaling.centre) {
         no_effect("l1 group", "on measured data; --method score-moments takes counts as published");
@@ -3250,6 +3266,111 @@ static void fit_counts(tissue *t, const cel_relations *r, fitted *f, cel_score_r
     }
 }
 
+/* What counts look like, cell by cell and gene by gene: an even choice of the slide's cells in the order of their totals,
+ * and for each of so many equal parts of that order each gene's counts at LEVELS quantiles. */
+enum { BINS = 16, LEVELS = 65, LIKE = 1024 };
+typedef struct levels {
+    int64_t cells;
+    cel_scaling_cell *like; /* (cells) ascending totals */
+    cel_mat level;          /* (BINS LEVELS x genes) */
+} levels;
+
+static int compare_totals(const void *x, const void *y)
+{
+    const cel_scaling_cell *a = (const cel_scaling_cell *)x, *b = (const cel_scaling_cell *)y;
+    return a->total < b->total ? -1 : a->total > b->total ? 1 : a->length < b->length ? -1 : a->length > b->length;
+}
+
+static int has_levels(const fitted *f) { return f->record.scaling.kind == CEL_KIND_COUNTS && f->record.scaling.centre; }
+
+static levels take_levels(const tissue *t, const fitted *f)
+{
+    levels l = CEL_ZERO;
+    int64_t S = t->x.rows, n = t->x.cols, i, j, b, q;
+    pair *order = (pair *)get((size_t)S, sizeof(pair));
+    double *value = (double *)get((size_t)S, sizeof(double));
+    cel_scaling_cell *sorted = (cel_scaling_cell *)get((size_t)S, sizeof *sorted);
+    cel_mat y;
+    must(cel_mat_new(S, n, &y), "counts", NULL);
+    must(cel_mat_new(BINS * LEVELS, n, &l.level), "counts", NULL);
+    must(cel_scaling_values(&f->record.scaling, CEL_UNIT_GIVEN, t->x, t->cell, y), "counts", NULL);
+    for (i = 0; i < S; i++) {
+        order[i].a = i;
+        order[i].key = t->cell[i].total;
+        sorted[i] = t->cell[i];
+    }
+    qsort(order, (size_t)S, sizeof(pair), compare_pairs);
+    qsort(sorted, (size_t)S, sizeof *sorted, compare_totals);
+    l.cells = S < LIKE ? S : LIKE;
+    l.like = (cel_scaling_cell *)get((size_t)l.cells, sizeof *l.like);
+    for (i = 0; i < l.cells; i++) l.like[i] = sorted[(2 * i + 1) * S / (2 * l.cells)];
+    for (b = 0; b < BINS; b++) {
+        int64_t first = b * S / BINS, count = (b + 1) * S / BINS - first;
+        if (!count) first -= first == S, count = 1;
+        for (j = 0; j < n; j++) {
+            for (i = 0; i < count; i++) value[i] = (double)y.data[order[first + i].a * n + j];
+            qsort(value, (size_t)count, sizeof(double), compare_doubles);
+            for (q = 0; q < LEVELS; q++) /* whole again: there and back a count is one but for rounding */
+                l.level.data[(b * LEVELS + q) * n + j] = (cel_real)floor(value[(2 * q + 1) * count / (2 * LEVELS)] + 0.5);
+        }
+    }
+    cel_mat_free(&y);
+    free(order);
+    free(value);
+    free(sorted);
+    return l;
+}
+
+static void write_levels(const tissue *t, const fitted *f)
+{
+    levels l = take_levels(t, f);
+    cel_mat cells;
+    cel_error err;
+    const char *path = out_file("levels.npy");
+    int64_t i;
+    must(cel_mat_new(l.cells, 3, &cells), "counts", NULL);
+    for (i = 0; i < l.cells; i++) {
+        cells.data[3 * i] = (cel_real)l.like[i].total;
+        cells.data[3 * i + 1] = (cel_real)l.like[i].length;
+        cells.data[3 * i + 2] = (cel_real)l.like[i].size;
+    }
+    must(cel_npy_write_matrix(path, l.level, &err), path, &err);
+    path = out_file("totals.npy");
+    must(cel_npy_write_matrix(path, cells, &err), path, &err);
+    free(l.like);
+    cel_mat_free(&l.level);
+    cel_mat_free(&cells);
+}
+
+/* The law whose expected moments are the slide's, from score matching's forces. Error bars and tests stay those of score
+ * matching. */
+static void fit_likelihood(const tissue *t, const cel_relations *r, fitted *f, text *report)
+{
+    cel_likelihood_options how = CEL_ZERO;
+    cel_likelihood_report done;
+    cel_model law;
+    cel_error err;
+    double clock = seconds();
+    how.seed = o.seed;
+    how.steps = o.steps;
+    how.centred = f->record.scaling.centre != NULL;
+    how.slide = t->slide;
+    how.size = f->record.scaling.size;
+    how.field = !how.centred && f->record.model.field;
+    how.start = &f->record.model;
+    how.progress = progress;
+    must(cel_likelihood_fit(r, t->x, &how, &law, &done, &err), t->file, &err);
+    cel_model_free(&f->record.model);
+    f->record.model = law;
+    if (f->record.partial.data && done.partial.data) f->record.partial = done.partial;
+    f->record.slide_field.data = NULL;
+    NUMBERS(report, "steps moments_within_two_errors moment_gap moment_error acceptance_likelihood effective_sample_size "
+            "seconds_likelihood", (double)done.steps, done.within, done.gap, done.noise, done.acceptance, done.ess,
+            seconds() - clock);
+    note("likelihood: %lld steps, acceptance %.2f; %.0f %% of the moments are the slide's within two Monte-Carlo errors "
+         "(%.2f s)", (long long)done.steps, done.acceptance, 100 * done.within, seconds() - clock);
+}
+
 /* The pairs of relation k by q (then by |z|), or without errors by the size of their force. */
 static pair *sorted_pairs(const fitted *f, int64_t k, int64_t *count)
 {
@@ -3397,11 +3518,13 @@ static void command_fit(void)
     check_page();
     f.paper = form == 5;
     f.counting = form == 6;
+    f.likelihood = form == 7;
     if (f.counting) no_effect("expression types l1 group field target-sum", "with --method counts");
     if (f.paper) no_effect(SCORE_FIT, "with --method paper");
     else no_effect(PUBLISHED_FIT, "without --method paper");
+    if (!f.likelihood) no_effect("steps", "without --method likelihood");
     one_of("q mean-degree");
-    t = load_tissue("fit", &f, form > 0 && !f.counting);
+    t = load_tissue("fit", &f, form > 0 && form < 6);
     f.edges = o.edges != NULL;
     f.record.hops = o.hops ? o.hops : 1;
     f.record.types = t.types.count > 1 ? t.types.count : 0;
@@ -3413,11 +3536,12 @@ static void command_fit(void)
     f.record.relation = r.name;
     report = report_head("fit");
     report_tissue(&report, &t, &f);
-    json_text(&report, "method", f.paper ? "paper" : f.counting ? "counts" : "score");
+    json_text(&report, "method", method_word(&f));
     NUMBERS(&report, "hops", (double)f.record.hops);
     if (f.paper) fit_paper(&t, &r, &f, &report);
     else if (f.counting) fit_counts(&t, &r, &f, &done, &calls, &report);
     else fit_score(&t, &r, &f, &done, &calls, &report);
+    if (f.likelihood) fit_likelihood(&t, &r, &f, &report);
     for (k = 0; k < r.count && f.record.q.data; k++) {
         cel_model m = ranked(&f);
         add(&report, "%s{\"contacts\": %lld, \"tiles\": %lld, \"calls\": %lld, \"calls_shuffled\": ",
@@ -3428,6 +3552,7 @@ static void command_fit(void)
         if (k + 1 == r.count) add(&report, "]");
     }
     save_model(&f, &t);
+    if (has_levels(&f)) write_levels(&t, &f);
     write_pairs(&f);
     write_genes(&f, &done);
     write_cells(&t);
@@ -3503,6 +3628,84 @@ static void generate_paper(const fitted *f)
     finish_output(&report);
 }
 
+/* Counts (cells x genes) of rows: a law of pairs says nothing of the shape of one gene's values, so a row gives each
+ * gene's place among cells of like total, and the count is the one that such cells have there. */
+static cel_mat counts_of(const fitted *f, const levels *l, cel_mat x, const cel_scaling_cell *cell)
+{
+    int64_t S = x.rows, n = x.cols, i, j, b, g, first, *bin = (int64_t *)get((size_t)S, sizeof(int64_t));
+    pair *order = (pair *)get((size_t)S, sizeof(pair)), *by_bin = (pair *)get((size_t)S, sizeof(pair));
+    cel_mat y;
+    must(cel_mat_new(S, n, &y), "counts", NULL);
+    must(cel_scaling_values(&f->record.scaling, CEL_UNIT_LOG, x, cell, y), "counts", NULL);
+    for (i = 0; i < S; i++) {
+        int64_t low = 0, high = l->cells; /* the first of the like that has a larger total */
+        while (low < high) {
+            int64_t middle = (low + high) / 2;
+            if (l->like[middle].total > cell[i].total) high = middle;
+            else low = middle + 1;
+        }
+        bin[i] = (low > 0 ? low - 1 : 0) * BINS / l->cells;
+        by_bin[i].key = (double)bin[i];
+        by_bin[i].a = i;
+    }
+    qsort(by_bin, (size_t)S, sizeof(pair), compare_pairs);
+    for (first = 0; first < S; first = i) {
+        b = (int64_t)by_bin[first].key;
+        for (i = first; i < S && !(by_bin[i].key > by_bin[first].key); i++) {}
+        for (j = 0; j < n; j++) {
+            for (g = first; g < i; g++) {
+                order[g - first].a = by_bin[g].a;
+                order[g - first].key = (double)y.data[by_bin[g].a * n + j];
+            }
+            qsort(order, (size_t)(i - first), sizeof(pair), compare_pairs);
+            for (g = 0; g < i - first; g++)
+                y.data[order[g].a * n + j] =
+                    l->level.data[(b * LEVELS + (2 * g + 1) * LEVELS / (2 * (i - first))) * n + j];
+        }
+    }
+    free(bin);
+    free(order);
+    free(by_bin);
+    return y;
+}
+
+/* counts.npy of a tissue drawn anew: totals as --total has them, or drawn as on the fit's slide. */
+static void write_counts(const fitted *f, const tissue *t, cel_mat x, const names *genes)
+{
+    levels l = CEL_ZERO;
+    cel_mat like = read_matrix(in_folder(o.model, "totals.npy")), total = CEL_ZERO, y;
+    cel_scaling_cell *cell = (cel_scaling_cell *)get((size_t)x.rows, sizeof *cell);
+    int64_t i;
+    l.level = read_matrix(in_folder(o.model, "levels.npy"));
+    l.cells = like.rows;
+    l.like = (cel_scaling_cell *)get((size_t)l.cells, sizeof *l.like);
+    if (like.cols != 3 || l.level.cols != x.cols || l.level.rows != BINS * LEVELS)
+        die(1, "%s: its levels.npy and totals.npy are not those of the model", o.model);
+    for (i = 0; i < l.cells; i++) {
+        l.like[i].total = (double)like.data[3 * i];
+        l.like[i].length = (double)like.data[3 * i + 1];
+        l.like[i].size = (double)like.data[3 * i + 2];
+    }
+    if (o.total) {
+        total = read_matrix(o.total);
+        if (total.rows * total.cols != x.rows)
+            die(1, "%s: %lld totals, but there are %lld cells", o.total, (long long)(total.rows * total.cols),
+                (long long)x.rows);
+    }
+    for (i = 0; i < x.rows; i++) {
+        cel_rng rng = cel_rng_at(o.seed, 3, (uint32_t)i, 0);
+        int64_t at = cel_rng_integer(&rng, (uint32_t)l.cells);
+        if (total.data) /* one of those next to it in total */
+            for (at = 0; at + 1 < l.cells && l.like[at].total < (double)total.data[i]; at++) {}
+        cell[i] = l.like[at];
+        if (total.data) cell[i].total = (double)total.data[i];
+    }
+    y = counts_of(f, &l, x, cell);
+    write_rows("counts.npy", y, t, genes);
+    free(cell);
+    free(l.like);
+}
+
 /* Exact samples, or the most likely tissue. */
 static void generate_sample(fitted *f, int ascent)
 {
@@ -3546,6 +3749,8 @@ static void generate_sample(fitted *f, int ascent)
         s.domain.orthant = o.orthant;
         s.sweeps = sweeps;
         s.warmup = warmup_option();
+        s.centred = f->likelihood && f->record.scaling.centre;
+        s.slide = t.slide;
         s.progress = progress;
         must(cel_sample_run(model, &r, &s, x, trace, &done, &err), file, &err);
         NUMBERS(&report, "sweeps acceptance step colours energy energy_deviation effective_sample_size split_rhat",
@@ -3557,6 +3762,8 @@ static void generate_sample(fitted *f, int ascent)
     NUMBERS(&report, "seconds", seconds() - clock);
     change_basis(basis, 1, &x);
     write_rows("expression.npy", x, &t, &names_of);
+    if (o.model && has_levels(f)) write_counts(f, &t, x, &names_of);
+    else no_effect("total", "without a --model of counts");
     write_cells(&t);
     write_doubles("energy.npy", trace, sweeps);
     finish_output(&report);
@@ -3576,6 +3783,299 @@ static void command_generate(void)
     refuse_orthant(&f);
     if (method == 2) generate_paper(&f);
     else generate_sample(&f, method == 1);
+}
+
+/* ---- does the law draw the slide that it was fitted to? ---- */
+
+/* Pearson's correlation, and the slope of y on x. */
+static double correlate(const double *x, const double *y, int64_t count, double *slope)
+{
+    double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+    int64_t i;
+    for (i = 0; i < count; i++) mx += x[i] / (double)count, my += y[i] / (double)count;
+    for (i = 0; i < count; i++)
+        xx += (x[i] - mx) * (x[i] - mx), yy += (y[i] - my) * (y[i] - my), xy += (x[i] - mx) * (y[i] - my);
+    if (slope) *slope = xy / xx;
+    return xy / sqrt(xx * yy);
+}
+
+/* The middle of values. */
+static double median_of(const double *x, int64_t count)
+{
+    double *sorted = (double *)get((size_t)count, sizeof(double)), middle;
+    memcpy(sorted, x, (size_t)count * sizeof(double));
+    qsort(sorted, (size_t)count, sizeof(double), compare_doubles);
+    middle = 0.5 * (sorted[count / 2] + sorted[(count - 1) / 2]);
+    free(sorted);
+    return middle;
+}
+
+/* What a matrix of cells x genes looks like: (genes) each, and (genes x genes). */
+typedef struct looks {
+    double *mean, *deviation, *moran, *within, *between;
+} looks;
+
+static looks looks_of(cel_mat x, const cel_relations *r)
+{
+    int64_t n = x.cols, i;
+    double weight = 0;
+    cel_moments m;
+    looks l;
+    l.mean = (double *)get((size_t)(3 * n + 2 * n * n), sizeof(double));
+    l.deviation = l.mean + n;
+    l.moran = l.mean + 2 * n;
+    l.within = l.mean + 3 * n;
+    l.between = l.within + n * n;
+    must(cel_moments_new(n, r, &m), "moments", NULL);
+    must(cel_moments_add(&m, r, x, NULL, 0, NULL), "moments", NULL);
+    must(cel_moments_correlate(&m, 1, l.mean, l.deviation, l.moran, l.within, l.between), "moments", NULL);
+    for (i = 0; i < cel_csr_count(r->at[1].w); i++) weight += (double)r->at[1].w->value[i] / (double)x.rows;
+    for (i = 0; i < n && weight > 0; i++) l.moran[i] /= weight;
+    cel_moments_free(&m);
+    return l;
+}
+
+/* A tissue of the slide's own cells under the model's law, from noise. */
+static cel_mat fresh_tissue(const fitted *f, const tissue *t, const cel_relations *r, int64_t sweeps)
+{
+    fitted own = *f;
+    cel_mat basis = reduce_model(&own), x;
+    cel_sample_options s = CEL_ZERO;
+    cel_error err;
+    s.seed = o.seed;
+    s.stream = 1;
+    s.sweeps = sweeps;
+    s.thin = sweeps;
+    s.centred = f->likelihood && f->record.scaling.centre;
+    s.slide = t->slide;
+    s.progress = progress;
+    must(cel_mat_new(t->x.rows, own.record.model.genes, &x), "tissue", NULL);
+    cel_sample_uniform(o.seed, 0, 0, x);
+    must(cel_sample_run(&own.record.model, r, &s, x, NULL, NULL, &err), "check", &err);
+    change_basis(basis, 1, &x);
+    return x;
+}
+
+/* A statistic of the real tissue and of the drawn one. */
+typedef struct likeness {
+    const char *name;
+    const double *real, *drawn;
+    int64_t count;
+    double r, slope;
+} likeness;
+enum { MEANS, DEVIATIONS, ZEROS, MORAN, WITHIN, BETWEEN, STATISTICS };
+
+/* Pairs of genes a < b (within) or a != b, as a list. */
+static double *off_diagonal(const double *a, int64_t n, int64_t *count)
+{
+    double *out = (double *)get((size_t)(n * n), sizeof(double));
+    int64_t i, j;
+    for (*count = i = 0; i < n; i++)
+        for (j = 0; j < n; j++)
+            if (i != j) out[(*count)++] = a[i * n + j];
+    return out;
+}
+static double *zero_shares(cel_mat y)
+{
+    double *share = (double *)get((size_t)y.cols, sizeof(double));
+    int64_t i, j;
+    for (i = 0; i < y.rows; i++)
+        for (j = 0; j < y.cols; j++) share[j] += (double)y.data[i * y.stride + j] > 0 ? 0 : 1 / (double)y.rows;
+    return share;
+}
+static void liken(likeness *l, const char *name, const double *real, const double *drawn, int64_t count)
+{
+    l->name = name;
+    l->real = real;
+    l->drawn = drawn;
+    l->count = count;
+    l->r = correlate(real, drawn, count, &l->slope);
+}
+
+/* The slide beside a tissue drawn anew: expression, its places, its pairs. */
+static void compare_with_slide(const fitted *f, const tissue *t, const cel_relations *r, cel_mat drawn, likeness *out)
+{
+    static const cel_unit unit = CEL_UNIT_LOG;
+    int64_t n = drawn.cols, count;
+    looks real = looks_of(t->x, r), fresh = looks_of(drawn, r), level[2] = {real, fresh};
+    cel_mat value[2];
+    const cel_mat row[2] = {t->x, drawn};
+    double *zeros[2] = {NULL, NULL};
+    int k;
+    for (k = 0; k < 2 && f->record.scaling.centre; k++) { /* expression as the user knows it */
+        must(cel_mat_new(drawn.rows, n, &value[k]), "values", NULL);
+        must(cel_scaling_values(&f->record.scaling, unit, row[k], t->cell, value[k]), "values", NULL);
+        level[k] = looks_of(value[k], r);
+        cel_mat_free(&value[k]);
+    }
+    if (has_levels(f)) {
+        levels l = take_levels(t, f);
+        for (k = 0; k < 2; k++) {
+            value[k] = counts_of(f, &l, row[k], t->cell);
+            zeros[k] = zero_shares(value[k]);
+            cel_mat_free(&value[k]);
+        }
+    }
+    liken(&out[MEANS], "mean expression", level[0].mean, level[1].mean, n);
+    liken(&out[DEVIATIONS], "its spread", level[0].deviation, level[1].deviation, n);
+    if (zeros[0]) liken(&out[ZEROS], "share of zeros", zeros[0], zeros[1], n);
+    liken(&out[MORAN], "Moran's I", real.moran, fresh.moran, n);
+    liken(&out[WITHIN], "pairs within cells", off_diagonal(real.within, n, &count),
+          off_diagonal(fresh.within, n, &count), n * (n - 1));
+    liken(&out[BETWEEN], "pairs of neighbours", off_diagonal(real.between, n, &count),
+          off_diagonal(fresh.between, n, &count), n * (n - 1));
+}
+
+/* One line: does the law draw such slides? As is asked of it: Moran's I r .95, pairs within .97 and between .93. */
+static char *verdict(const fitted *f, const likeness *l)
+{
+    double moran = l[MORAN].r, within = l[WITHIN].r, between = l[BETWEEN].r, slope = l[WITHIN].slope;
+    int well = moran >= 0.95 && within >= 0.97 && between >= 0.93 && fabs(slope - 1) <= 0.1;
+    int hardly = !(moran >= 0.8 && within >= 0.8 && between >= 0.8);
+    return format_text("a tissue drawn from this law (%s) has %s: Moran's I r %.2f, pairs within cells r %.2f (slope %.2f), "
+                       "of neighbours r %.2f (slope %.2f)%s", method_word(f),
+                       well ? "the slide's places and pairs" : hardly ? "not the slide's places and pairs"
+                                                                      : "the slide's places and pairs in part",
+                       moran, within, slope, between, l[BETWEEN].slope,
+                       well || f->likelihood ? "" : "; fit --method likelihood is the law to draw from");
+}
+
+/* A cloud of points, real across and drawn up, about the diagonal. */
+static void draw_likeness(draw *d, double left, const likeness *l)
+{
+    draw_plot p = CEL_ZERO;
+    draw_series points = CEL_ZERO, line = CEL_ZERO;
+    double ends[2];
+    p.left = left + 64;
+    p.top = 96;
+    p.width = p.height = 220;
+    p.x.label = "real";
+    p.y.label = "drawn";
+    draw_hold(&p.x, l->real, NULL, (int)l->count);
+    draw_hold(&p.x, l->drawn, NULL, (int)l->count);
+    draw_room(&p.x);
+    p.y.least = p.x.least;
+    p.y.most = p.x.most;
+    p.x.tight = p.y.tight = 1;
+    draw_frame(d, &p);
+    ends[0] = p.x.least;
+    ends[1] = p.x.most;
+    line.name = "the same";
+    line.x = line.y = ends;
+    line.count = 2;
+    line.kind = DRAW_LINE;
+    line.colour = 1;
+    draw_curve(d, &p, &line);
+    points.name = l->name;
+    points.x = l->real;
+    points.y = l->drawn;
+    points.count = (int)l->count;
+    points.kind = DRAW_POINTS;
+    draw_curve(d, &p, &points);
+    draw_text(d, p.left, 84, 13, 's', "b", format_text("%s: r %.3f, slope %.2f", l->name, l->r, l->slope));
+}
+
+static void write_check_tables(const tissue *t, const likeness *l)
+{
+    FILE *out = open_out("check_genes.csv");
+    int64_t n = t->x.cols, i, j, at = 0;
+    int k;
+    fputs("gene,mean_real,mean_drawn,spread_real,spread_drawn,zeros_real,zeros_drawn,moran_real,moran_drawn\n", out);
+    for (i = 0; i < n; i++) {
+        put_field(out, t->genes.name[i]);
+        for (k = MEANS; k <= MORAN; k++) {
+            put_number(out, 6, l[k].count ? l[k].real[i] : NAN);
+            put_number(out, 6, l[k].count ? l[k].drawn[i] : NAN);
+        }
+        fputc('\n', out);
+    }
+    close_out(out);
+    out = open_out("check_pairs.csv");
+    fputs("gene,gene_next_door,within_real,within_drawn,between_real,between_drawn\n", out);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++) {
+            if (i == j) continue;
+            put_field(out, t->genes.name[i]);
+            fputc(',', out);
+            put_field(out, t->genes.name[j]);
+            for (k = WITHIN; k <= BETWEEN; k++) {
+                put_number(out, 6, l[k].real[at]);
+                put_number(out, 6, l[k].drawn[at]);
+            }
+            fputc('\n', out);
+            at++;
+        }
+    close_out(out);
+}
+
+static void write_check_picture(const likeness *l, const char *says)
+{
+    draw d;
+    draw_buffer picture = CEL_ZERO;
+    int k;
+    draw_begin(&d, 3 * 310 + 20, 380, "A tissue drawn from the law beside the slide", says);
+    draw_heading(&d, "A tissue drawn from the law beside the slide", says);
+    for (k = MORAN; k < STATISTICS; k++) draw_likeness(&d, 310.0 * (k - MORAN), &l[k]);
+    draw_write(&d, 0, &picture);
+    draw_free(&d);
+    if (picture.failed) die(1, "out of memory");
+    {
+        text svg = CEL_ZERO;
+        svg.data = picture.data;
+        svg.size = picture.size;
+        write_text("check.svg", &svg);
+    }
+}
+
+/* The law of a model on a slide. */
+static char *check_law(const fitted *f, const tissue *t, const cel_relations *r, int64_t sweeps, cel_mat *drawn,
+                       likeness *l)
+{
+    memset(l, 0, STATISTICS * sizeof *l);
+    *drawn = fresh_tissue(f, t, r, sweeps);
+    compare_with_slide(f, t, r, *drawn, l);
+    return verdict(f, l);
+}
+
+static void command_check(void)
+{
+    fitted f;
+    tissue t;
+    cel_relations r;
+    cel_mat drawn;
+    likeness l[STATISTICS];
+    text report;
+    char *says;
+    int k;
+    double clock;
+    need(o.model, "check", "--model DIR");
+    if (o.out) check_output("check");
+    f = load_model(o.model);
+    t = load_tissue("check", &f, 0);
+    r = model_relations(&f, &t, o.model);
+    if (f.paper) die(1, "%s: the published forces have a generator of their own: celcomen simulate --method paper", o.model);
+    if (r.count < 2) die(1, "%s: no relation between cells", o.model);
+    clock = seconds();
+    says = check_law(&f, &t, &r, o.sweeps ? o.sweeps : 200, &drawn, l);
+    printf("%-22s %10s %10s %8s %8s\n", "medians", "real", "drawn", "r", "slope");
+    for (k = 0; k < STATISTICS; k++) {
+        if (!l[k].count) continue;
+        printf("%-22s %10.3f %10.3f %8.3f %8.2f\n", l[k].name, median_of(l[k].real, l[k].count),
+               median_of(l[k].drawn, l[k].count), l[k].r, l[k].slope);
+    }
+    printf("%s\n", says);
+    if (!o.out) return;
+    report = report_head("check");
+    report_tissue(&report, &t, &f);
+    json_text(&report, "method", method_word(&f));
+    json_text(&report, "verdict", says);
+    NUMBERS(&report, "moran_r moran_slope within_r within_slope between_r between_slope seconds", l[MORAN].r,
+            l[MORAN].slope, l[WITHIN].r, l[WITHIN].slope, l[BETWEEN].r, l[BETWEEN].slope, seconds() - clock);
+    write_check_tables(&t, l);
+    write_check_picture(l, says);
+    write_rows("expression.npy", drawn, &t, &t.genes);
+    write_cells(&t);
+    finish_output(&report);
 }
 
 /* ---- cells worth an intervention ---- */
@@ -3917,6 +4417,7 @@ typedef struct counterfactual {
     gene_sets sets;
     cel_effect effect;
     double clock;
+    char *law; /* what its law is worth, or NULL */
 } counterfactual;
 
 static void group_by(counterfactual *c, const char *what, char *const *name, int64_t groups, int32_t *label)
@@ -3928,6 +4429,9 @@ static void group_by(counterfactual *c, const char *what, char *const *name, int
     c->grouping[c->groupings].label = label;
     c->grouping[c->groupings++].groups = groups;
 }
+
+/* Sweeps of the tissue that tells what a counterfactual's law is worth: enough to see it fail. */
+#define LAW_SWEEPS 100
 
 static void prepare_perturb(counterfactual *c)
 {
@@ -3942,6 +4446,12 @@ static void prepare_perturb(counterfactual *c)
     c->t = load_tissue("perturb", &c->f, 0);
     c->r = model_relations(&c->f, &c->t, o.model);
     refuse_orthant(&c->f);
+    if (c->f.record.scaling.centre && c->r.count > 1) {
+        likeness l[STATISTICS];
+        cel_mat drawn;
+        c->law = check_law(&c->f, &c->t, &c->r, LAW_SWEEPS, &drawn, l);
+        cel_mat_free(&drawn);
+    }
     if (c->method == CEL_METHOD_PAPER && c->f.record.scaling.centre)
         die(1, "%s: not fitted on rows as --method paper makes them", o.model);
     if (c->f.record.scaling.size)
@@ -4170,6 +4680,8 @@ static void write_perturb(const counterfactual *c)
     report_tissue(&report, &c->t, &c->f);
     json_text(&report, "method", chosen("method"));
     json_text(&report, "model", o.model);
+    json_text(&report, "law", method_word(&c->f));
+    if (c->law) json_text(&report, "law_of_the_slide", c->law);
     NUMBERS(&report, "interventions cells_added within cells_that_move repeats effect_size moved_from_start "
             "sham_drift effect_beyond acceptance seconds", (double)c->count, (double)c->added,
             c->plan.open ? -1 : c->plan.reach, (double)c->plan.cells, (double)e->repeats, e->size, e->moved, e->drift,
@@ -4244,6 +4756,7 @@ static void command_perturb(void)
     take_values(&c);
     write_perturb(&c);
     note("perturb: %lld repeats (%.2f s)", (long long)c.effect.repeats, seconds() - c.clock);
+    if (c.law) printf("%s\n", c.law);
     printf("means over cells, by steps from the intervened (hop)%s%s%s\n  %-14s %10s %10s %10s %11s%s\n",
            c.units ? "; observed, sham and after in units of " : "", c.units ? c.unit[c.units - 1].name : "",
            c.units ? ", effect and its error of unit rows" : "", "gene", "observed", "sham", "after", "effect",
@@ -4254,6 +4767,9 @@ static void command_perturb(void)
         printf("|after - start| = %.4g, |after - sham| = %.4g: the rest is drift, which no control would have read as "
                "effect\n",
                c.effect.moved, c.effect.size);
+    else
+        printf("|after - sham| = %.4g; the sham alone drifts by %.4g from the observed tissue, which is taken off\n",
+               c.effect.size, c.effect.drift);
 }
 
 /* ---- reading a model ---- */
@@ -4587,18 +5103,6 @@ static double *ranks(const double *x, int64_t count)
     }
     free(p);
     return r;
-}
-
-/* Pearson's correlation, and the slope of y on x. */
-static double correlate(const double *x, const double *y, int64_t count, double *slope)
-{
-    double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
-    int64_t i;
-    for (i = 0; i < count; i++) mx += x[i] / (double)count, my += y[i] / (double)count;
-    for (i = 0; i < count; i++)
-        xx += (x[i] - mx) * (x[i] - mx), yy += (y[i] - my) * (y[i] - my), xy += (x[i] - mx) * (y[i] - my);
-    if (slope) *slope = xy / xx;
-    return xy / sqrt(xx * yy);
 }
 
 /* Forces to compare: a file's, or those of a folder that plant or fit wrote, with their errors where it has them. */
@@ -4990,6 +5494,9 @@ static const verb commands[] = {
     {"denoise", NULL, "expression without the noise of counting, with its error, by a model of --method counts",
      "celcomen denoise --model model --counts counts.npy --coords coords.npy --genes genes.txt --out rates", NULL, 0,
      command_denoise},
+    {"check", NULL, "does a tissue drawn from the law look like the slide? tables, a verdict, a picture",
+     "celcomen check --model model --counts counts.npy --coords coords.npy --genes genes.txt --out check", NULL, 0,
+     command_check},
     {"disentangle", NULL, "genes ranked by between-cell minus within-cell force; gene sets compared",
      "celcomen disentangle --model model --gene-sets sets.txt", NULL, 0, command_disentangle},
     {"logz", NULL, "the partition function: mean field, lower bound, annealed importance sampling",

@@ -321,6 +321,38 @@ done:
     return status;
 }
 
+static cel_status scenario_likelihood(void)
+{
+    static const double size[GENES] = {0.5, 0.5, 0.5, 0.5};
+    cel_mat flat = {0};
+    cel_likelihood_options options = CEL_ZERO;
+    cel_likelihood_report report = CEL_ZERO;
+    cel_model fit = CEL_ZERO;
+    cel_status status;
+    int64_t i;
+    TRY(cel_mat_new(CELLS, GENES, &flat));
+    TRY(cel_mat_copy(x, flat));
+    for (i = 0; i < CELLS; i++) {
+        cel_real *row = flat.data + i * GENES, mean = (row[0] + row[1] + row[2] + row[3]) / 4;
+        row[0] -= mean, row[1] -= mean, row[2] -= mean, row[3] -= mean;
+    }
+    TRY(cel_slide_unit(flat, NULL, NULL, NULL));
+    TRY(cel_mat_new(2 * CELLS, GENES, &options.chain));
+    options.steps = 4;
+    options.warmup = 2;
+    options.check = 12;
+    options.chains = 2;
+    options.size = size;
+    options.centred = 1;
+    TRY(cel_likelihood_fit(&relations, flat, &options, &fit, &report, NULL));
+done:
+    cel_likelihood_report_free(&report);
+    cel_model_free(&fit);
+    cel_mat_free(&options.chain);
+    cel_mat_free(&flat);
+    return status;
+}
+
 static cel_status scenario_perturb(void)
 {
     static const char text[] = "5, 1, 0.5\nremove cell 9\nadd cell at 2.2,2.3 with profile of cell 4\n";
@@ -562,7 +594,8 @@ int main(void)
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
                     {"tissue", scenario_tissue}, {"walk", scenario_walk},      {"paper", scenario_paper},
                     {"score", scenario_score},   {"count", scenario_count},    {"sample", scenario_sample},
-                    {"perturb", scenario_perturb}, {"small", scenario_small},   {"large", scenario_large}};
+                    {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood},
+                  {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;
     int64_t i;
     size_t k;
