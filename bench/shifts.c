@@ -10,7 +10,6 @@
  *
  * Seeds 1-10. SPDX-License-Identifier: MIT */
 #include "truth.h"
-#include <time.h>
 
 enum { GENES = 30, SIDE = 60, CONDITIONS = 4, TARGETS = 3, RUNS = 10 };
 static int runs_wanted(void) { return quick ? 1 : RUNS; }
@@ -242,32 +241,441 @@ static void report_runs(const char *experiment, const char *setting, const figur
 #undef FIGURE
 }
 
+/* ---- planted shifts, seen exactly and through counts; and none, but with other means, depths or shares of types ---- */
+
+enum { MEANS = 1, DEPTH, TYPES, KNOWN };
+
+/* Rows of the tissue as seen through 1,000 counts a cell, size (n) their size direction. Conditions differ besides by
+ * what: genes' mean log rates, normal of deviation .3; depth, of .3, .5 and 2 times the control's; the share of a
+ * second type, .65, .8 and .95 beside the control's .5, whose mean log rates are off by normals of deviation .7. KNOWN:
+ * the same, and rows are centred by slide and type. */
+static cel_mat seen_rows(const screen *p, int what, uint64_t seed, double *size)
+{
+    static const double depth[CONDITIONS] = {1, 0.3, 0.5, 2}, share[CONDITIONS] = {0.5, 0.65, 0.8, 0.95};
+    const double root = sqrt((double)GENES);
+    cel_mat y = new_mat(p->s.x.rows, GENES);
+    cel_rng rng = cel_rng_at(seed, 110, 0, 0);
+    cel_scaling_options how = CEL_ZERO;
+    cel_scaling scaling;
+    cel_error err;
+    double mu[GENES], off[CONDITIONS][GENES], type[GENES], total = 0;
+    int32_t *group = (int32_t *)get(y.rows, sizeof(int32_t));
+    int64_t i, k;
+    int c;
+    for (k = 0; k < GENES; k++) {
+        mu[k] = pow(10, 2 * cel_rng_uniform(&rng));
+        type[k] = 0.7 * cel_rng_normal(&rng);
+        for (c = 0; c < CONDITIONS; c++) off[c][k] = what == MEANS && c ? 0.3 * cel_rng_normal(&rng) : 0;
+    }
+    for (i = 0; i < y.rows; i++)
+        for (k = 0; k < GENES; k++) total += mu[k] * exp(0.8 * root * (double)p->s.x.data[i * GENES + k]) / (double)y.rows;
+    for (i = 0; i < y.rows; i++) {
+        double factor;
+        int second;
+        c = p->condition[i];
+        rng = cel_rng_at(seed, 111, (uint32_t)i, 0);
+        factor = exp(0.5 * cel_rng_normal(&rng)) * (what == DEPTH ? depth[c] : 1) * 1000 / total;
+        second = what >= TYPES && cel_rng_uniform(&rng) < share[c];
+        group[i] = what == KNOWN ? 2 * c + second : c;
+        for (k = 0; k < GENES; k++)
+            y.data[i * GENES + k] = (cel_real)cel_rng_poisson(
+                &rng, factor * mu[k] * exp(0.8 * root * (double)p->s.x.data[i * GENES + k] + off[c][k] + (second ? type[k] : 0)));
+    }
+    how.kind = CEL_KIND_COUNTS;
+    check(cel_scaling_fit(y, NULL, group, &how, &scaling, &err), "scaling");
+    memcpy(size, scaling.size, GENES * sizeof(double));
+    cel_scaling_free(&scaling);
+    free(group);
+    return y;
+}
+
+static void one_run(const screen *p, cel_mat rows, const double *size, int with_apart, figures *out)
+{
+    cel_shift_report report = fit_shifts(&p->s.relations, rows, p->condition, p->s.part, p->s.tile, size);
+    cel_mat apart = with_apart ? fits_apart(p, rows, size) : cel_mat_none();
+    judge(p, &report, apart, out);
+    cel_mat_free(&apart);
+    cel_shift_report_free(&report);
+}
+
+static const char *const planted_name[] = {"shifts of 3", "shifts of 2", NULL};
+static const char *const counts_name[] = {"shifts of 3, 1000 counts", NULL};
+static const char *const null_name[] = {"none", "none, 1000 counts", "other means", "other depths", "other shares of types",
+                                        "the same, types known", NULL};
+
 static void planted(void)
 {
-    static const struct { const char *name; double size; } all[] = {{"shifts of 3", 3}, {"shifts of 2", 2}, {"no shift", 0}};
-    int k, run;
-    for (k = 0; k < 3; k++) {
-        figures f[RUNS];
-        if (quick && k == 1) continue;
-        for (run = 0; run < runs_wanted(); run++) {
-            screen p = draw_screen(all[k].size, (uint64_t)run + 1);
-            cel_shift_report report;
-            cel_mat apart = fits_apart(&p, p.s.x, NULL);
-            double t0 = clock_of(2);
-            report = fit_shifts(&p.s.relations, p.s.x, p.condition, p.s.part, p.s.tile, NULL);
-            fprintf(stderr, "%s run %d: %.1f s cpu %.1f, ridge %g l1 %g path %d\n", all[k].name, run, clock_of(2) - t0, (double)clock()/1e6, report.ridge, report.l1, (int)report.path);
-            judge(&p, &report, apart, &f[run]);
-            cel_mat_free(&apart);
-            cel_shift_report_free(&report);
+    int k, run, runs = runs_wanted();
+    for (k = 0; k < 2; k++) {
+        figures exact[RUNS], seen[RUNS];
+        for (run = 0; run < runs; run++) {
+            double size[GENES];
+            screen p = draw_screen(3 - k, (uint64_t)run + 1);
+            cel_mat y = k ? cel_mat_none() : seen_rows(&p, 0, (uint64_t)run + 1, size);
+            one_run(&p, p.s.x, NULL, 1, &exact[run]);
+            if (!k) one_run(&p, y, size, 1, &seen[run]);
+            cel_mat_free(&y);
             free_screen(&p);
         }
-        report_runs("planted", all[k].name, f, runs_wanted());
+        report_runs("planted", planted_name[k], exact, runs);
+        if (!k) report_runs("planted", counts_name[0], seen, runs);
     }
+}
+
+static void batch(void)
+{
+    static figures f[6][RUNS];
+    int k, run, runs = runs_wanted();
+    for (run = 0; run < runs; run++) {
+        screen p = draw_screen(0, (uint64_t)run + 1);
+        one_run(&p, p.s.x, NULL, 0, &f[0][run]);
+        for (k = 0; k < 5; k++) {
+            double size[GENES];
+            cel_mat y = seen_rows(&p, k, (uint64_t)run + 1, size);
+            one_run(&p, y, size, 0, &f[k + 1][run]);
+            cel_mat_free(&y);
+        }
+        free_screen(&p);
+    }
+    for (k = 0; k < 6; k++) report_runs("batch", null_name[k], f[k], runs);
+}
+
+/* ---- real slides ---- */
+
+/* Calls of a slide's conditions (labels 0 ..; cells of another sign are dropped before), and its strongest shifts. */
+static void control(const char *title, slide *s, const int32_t *condition, char *const *name, int strongest)
+{
+    cel_scaling_options how = CEL_ZERO;
+    cel_scaling scaling;
+    cel_shift_report report;
+    cel_error err;
+    int64_t n = s->x.cols, c, r, a, b, e, best, *shown = (int64_t *)get(strongest + 1, sizeof(int64_t));
+    int k, j;
+    how.kind = CEL_KIND_COUNTS;
+    check(cel_scaling_fit(s->x, s->total, s->part, &how, &scaling, &err), "scaling");
+    report = fit_shifts(&s->relations, s->x, condition, s->part, s->tile, scaling.size);
+    for (r = 0; r < 2; r++) {
+        double calls = 0, sparse = 0, square = 0, pairs = (double)(report.conditions * n * (n - 1) / 2), untied = 0;
+        for (c = 0; c < report.conditions; c++)
+            for (a = 0; a < n; a++)
+                for (b = a + 1; b < n; b++) {
+                    e = (((c * 2 + r) * n) + a) * n + b;
+                    calls += (double)report.q.data[e] < 0.05;
+                    sparse += fabs((double)report.sparse.data[e]) > 0;
+                    square += pow((double)report.z.data[e], 2);
+                    untied += fabs((double)report.z.data[e]) > 0;
+                }
+        value("controls", title, "shifts, tests", r ? "inter" : "intra", "called", calls / pairs);
+        value("controls", title, "shifts, tests", r ? "inter" : "intra", "calls", calls);
+        value("controls", title, "shifts, tests", r ? "inter" : "intra", "sd_of_z", sqrt(square / untied));
+        value("controls", title, "shifts, l1", r ? "inter" : "intra", "selected", sparse / pairs);
+    }
+    if (strongest) printf("\nStrongest shifts, %s\n\n| condition | force | genes | shift | error | q | l1 |\n|---|---|---|---|---|---|---|\n", title);
+    for (k = 0; k < strongest; k++) { /* by |z|, of those called */
+        char text[4][24];
+        for (best = -1, e = 0; e < report.q.rows * n; e++) {
+            if (e % n <= e / n % n || !((double)report.q.data[e] < 0.05)) continue;
+            for (j = 0; j < k && shown[j] != e; j++) continue;
+            if (j == k && (best < 0 || fabs((double)report.z.data[e]) > fabs((double)report.z.data[best]))) best = e;
+        }
+        if (best < 0) break;
+        shown[k] = best;
+        printf("| %s | %s | %s, %s | %s | %s | %s | %s |\n", name[best / (2 * n * n) + 1], best / (n * n) % 2 ? "inter" : "intra",
+               s->gene[best / n % n], s->gene[best % n], short_number((double)report.shift.data[best], text[0]),
+               short_number((double)report.se.data[best], text[1]), short_number((double)report.q.data[best], text[2]),
+               short_number((double)report.sparse.data[best], text[3]));
+    }
+    free(shown);
+    cel_scaling_free(&scaling);
+    cel_shift_report_free(&report);
+}
+
+static const char *const control_name[] = {"st_bcl4, four slides", "xenium_breast, tiles by turns",
+                                           "xenium_breast, left and right", "osmfish_cortex, regions", NULL};
+
+static void controls(void)
+{
+    slide s;
+    int64_t i, k, lines;
+    int32_t *label;
+    char **region;
+    if (have_data("st_bcl4")) {
+        s = load_slide("st_bcl4");
+        keep_genes(&s, 60, CEL_GENES_MEAN);
+        neighbours(&s, 6, 4);
+        control(control_name[0], &s, s.part, NULL, 0);
+        free_slide(&s);
+    }
+    if (have_data("xenium_breast")) {
+        s = load_slide("xenium_breast");
+        keep_genes(&s, 60, CEL_GENES_MEAN);
+        neighbours(&s, 6, 8);
+        label = (int32_t *)get(s.x.rows, sizeof(int32_t));
+        for (k = 0; k < 2; k++) {
+            slide t = s;
+            double *x = (double *)get(s.x.rows, sizeof(double)), middle;
+            t.x = new_mat(s.x.rows, s.x.cols);
+            check(cel_mat_copy(s.x, t.x), "copy");
+            for (i = 0; i < s.x.rows; i++) x[i] = (double)s.coords.data[i * s.coords.stride];
+            middle = quantile(x, s.x.rows, 0.5);
+            for (i = 0; i < s.x.rows; i++) label[i] = k ? x[i] > middle : (s.tile[i] / 8 + s.tile[i] % 8) % 2;
+            control(control_name[1 + k], &t, label, NULL, 0);
+            cel_mat_free(&t.x);
+            free(x);
+        }
+        free(label);
+        free_slide(&s);
+    }
+    if (!have_data("osmfish_cortex")) return;
+    s = load_slide("osmfish_cortex");
+    label = read_labels("osmfish_cortex", "regions.txt", &k);
+    check(cel_file_lines(in_data("osmfish_cortex", "regions.txt").path, &region, &lines, NULL), "regions");
+    {
+        char *name[64];
+        int32_t as[64];
+        int64_t size[64] = {0}, many = 1;
+        uint8_t *keep = (uint8_t *)get(lines, 1);
+        for (i = 0; i < lines; i++) {
+            name[label[i]] = region[i];
+            size[label[i]]++;
+        }
+        for (i = 0; i < k; i++) as[i] = strcmp(name[i], "Layer 4") ? -1 : 0;
+        for (i = 0; i < k; i++)
+            if (as[i] < 0 && size[i] >= 400 && !strstr(name[i], "xcluded")) as[i] = (int32_t)many++;
+        for (i = 0; i < lines; i++) label[i] = as[label[i]];
+        for (i = 0; i < lines; i++) keep[i] = label[i] >= 0;
+        for (i = 0; i < k; i++)
+            if (as[i] >= 0) name[32 + as[i]] = name[i];
+        keep_cells(&s, keep);
+        cel_compact(keep, lines, label, sizeof(int32_t));
+        neighbours(&s, 6, 8);
+        control(control_name[3], &s, label, name + 32, 15);
+        free(keep);
+    }
+    cel_file_free(region);
+    free(label);
+    free_slide(&s);
+}
+
+/* ---- gap genes ---- */
+
+enum { GAP = 4, POINTS = 80, GENOTYPES = 8, KINDS = 4, GAP_PAIRS = 6 };
+static const char *const genotype_name[GENOTYPES + 1] = {"WT", "bcd", "bcd_nos_tsl", "bcd_only", "bcd_osk", "bcd_tsl", "osk", "tsl", NULL};
+static const char *const kind_name[KINDS + 1] = {"forces within", "forces between", "correlations", "partial correlations", NULL};
+static const char *const gap_name[] = {"about the embryo's mean", "about the genotype's mean profile", NULL};
+
+/* Correlations of sums (4 x 4 second moments), or partial ones, of the six pairs. */
+static void gap_correlations(const double *sum, int partial, double *out)
+{
+    cel_mat a = new_mat(GAP, GAP), inverse = new_mat(GAP, GAP);
+    int64_t i, j, k = 0;
+    for (i = 0; i < GAP * GAP; i++) a.data[i] = (cel_real)(sum[i] / sqrt(sum[i / GAP * (GAP + 1)] * sum[i % GAP * (GAP + 1)]));
+    for (i = 0; i < GAP; i++) inverse.data[i * (GAP + 1)] = 1;
+    if (partial) {
+        check(cel_mat_cholesky(a), "inverse");
+        check(cel_mat_cholesky_solve(a, inverse), "inverse");
+    }
+    for (i = 0; i < GAP; i++)
+        for (j = i + 1; j < GAP; j++, k++) {
+            const cel_real *m = partial ? inverse.data : a.data;
+            double v = (double)m[i * GAP + j] / sqrt((double)m[i * (GAP + 1)] * (double)m[j * (GAP + 1)]);
+            out[k] = partial ? -v : v;
+        }
+    cel_mat_free(&a);
+    cel_mat_free(&inverse);
+}
+
+/* The pairs' values of a genotype and their variances by deleting its embryos in turn. sums (embryos x 16). */
+static void gap_jackknife(const double *sums, const int32_t *genotype, int64_t embryos, int which, int partial, double *at,
+                          double *variance)
+{
+    double all[GAP * GAP] = {0}, one[GAP * GAP], out[GAP_PAIRS], count = 0, s[GAP_PAIRS] = {0}, ss[GAP_PAIRS] = {0};
+    int64_t e, k;
+    for (e = 0; e < embryos; e++)
+        for (k = 0; k < GAP * GAP && genotype[e] == which; k++) all[k] += sums[e * GAP * GAP + k];
+    gap_correlations(all, partial, at);
+    for (e = 0; e < embryos; e++) {
+        if (genotype[e] != which) continue;
+        count++;
+        for (k = 0; k < GAP * GAP; k++) one[k] = all[k] - sums[e * GAP * GAP + k];
+        gap_correlations(one, partial, out);
+        for (k = 0; k < GAP_PAIRS; k++) s[k] += out[k] - at[k], ss[k] += (out[k] - at[k]) * (out[k] - at[k]);
+    }
+    for (k = 0; k < GAP_PAIRS; k++) variance[k] = (count - 1) / count * (ss[k] - s[k] * s[k] / count);
+}
+
+/* How far the six values of a genotype are from those of the wild type. */
+static void gap_line(const char *setting, int kind, int g, const double *wild, const double *mutant, const double *q)
+{
+    double calls = 0, flips = 0, off = 0, size = 0;
+    int k;
+    for (k = 0; k < GAP_PAIRS; k++) {
+        calls += q[k] < 0.05;
+        flips += q[k] < 0.05 && wild[k] * mutant[k] < 0;
+        off += pow(mutant[k] - wild[k], 2);
+        size += pow(wild[k], 2);
+    }
+    value("gap", setting, kind_name[kind], genotype_name[g], "changed", calls);
+    value("gap", setting, kind_name[kind], genotype_name[g], "changed_sign", flips);
+    value("gap", setting, kind_name[kind], genotype_name[g], "change_over_wild_type", sqrt(off / size));
+    value("gap", setting, kind_name[kind], genotype_name[g], "pearson", pearson(wild, mutant, GAP_PAIRS, NULL));
+}
+
+/* Both kinds of correlations. members (genotypes): embryos. */
+static void gap_plain(const char *setting, cel_mat x, const int32_t *genotype, int64_t embryos, const int64_t *members)
+{
+    double *sums = (double *)get(embryos * GAP * GAP, sizeof(double)), at[2][GAP_PAIRS], variance[2][GAP_PAIRS], p[GAP_PAIRS];
+    int64_t i, k;
+    int kind, g;
+    for (i = 0; i < x.rows; i++)
+        for (k = 0; k < GAP * GAP; k++)
+            sums[i / POINTS * GAP * GAP + k] += (double)x.data[i * GAP + k / GAP] * (double)x.data[i * GAP + k % GAP];
+    for (kind = 0; kind < 2; kind++) {
+        gap_jackknife(sums, genotype, embryos, 0, kind, at[0], variance[0]);
+        for (g = 1; g < GENOTYPES; g++) {
+            gap_jackknife(sums, genotype, embryos, g, kind, at[1], variance[1]);
+            for (k = 0; k < GAP_PAIRS; k++)
+                p[k] = cel_student_p((at[1][k] - at[0][k]) / sqrt(variance[0][k] + variance[1][k]), (double)members[g] - 1);
+            check(cel_fdr(p, GAP_PAIRS, p), "q");
+            gap_line(setting, 2 + kind, g, at[0], at[1], p);
+        }
+    }
+    free(sums);
+}
+
+/* Forces, from rows of any length. */
+static void gap_forces(const char *setting, cel_mat x, const int32_t *genotype, const cel_relations *chain)
+{
+    int32_t *embryo = (int32_t *)get(2 * x.rows, sizeof(int32_t)), *condition = embryo + x.rows;
+    cel_shift_report report;
+    int64_t i, j, k, r, g;
+    for (i = 0; i < x.rows; i++) embryo[i] = (int32_t)(i / POINTS), condition[i] = genotype[i / POINTS];
+    report = fit_shifts(chain, x, condition, embryo, embryo, NULL);
+    for (g = 1; g < GENOTYPES; g++)
+        for (r = 0; r < 2; r++) {
+            double wild[GAP_PAIRS], mutant[GAP_PAIRS], q[GAP_PAIRS];
+            for (k = i = 0; i < GAP; i++)
+                for (j = i + 1; j < GAP; j++, k++) {
+                    int64_t e = (r * GAP + i) * GAP + j, at = (g - 1) * 2 * GAP * GAP + e;
+                    char name[24];
+                    wild[k] = (double)report.control.data[e];
+                    mutant[k] = wild[k] + (double)report.shift.data[at];
+                    q[k] = (double)report.q.data[at];
+                    snprintf(name, sizeof name, "pair%d", (int)k);
+                    value("gap_pairs", setting, kind_name[r], genotype_name[g], name, (double)report.shift.data[at]);
+                    snprintf(name, sizeof name, "error%d", (int)k);
+                    value("gap_pairs", setting, kind_name[r], genotype_name[g], name, (double)report.se.data[at]);
+                    snprintf(name, sizeof name, "q%d", (int)k);
+                    value("gap_pairs", setting, kind_name[r], genotype_name[g], name, q[k]);
+                    snprintf(name, sizeof name, "wild%d", (int)k);
+                    value("gap_pairs", setting, kind_name[r], genotype_name[g], name, wild[k]);
+                }
+            gap_line(setting, (int)r, (int)g, wild, mutant, q);
+        }
+    cel_shift_report_free(&report);
+    free(embryo);
+}
+
+static void gap(void)
+{
+    char **text;
+    cel_mat x;
+    cel_csr graph;
+    cel_relations chain;
+    int64_t embryos, i, k, lines, members[GENOTYPES] = {0}, *from, *to, edges = 0;
+    int32_t *genotype;
+    int how, g;
+    if (!have_data("petkova_gap")) return;
+    check(cel_file_lines(in_data("petkova_gap", "embryos.csv").path, &text, &lines, NULL), "embryos");
+    embryos = lines - 1;
+    genotype = (int32_t *)get(embryos, sizeof(int32_t));
+    for (i = 0; i < embryos; i++) { /* slide,file,experiment,genotype,.. */
+        const char *at = text[i + 1];
+        for (k = 0; k < 3; k++) at = strchr(at, ',') + 1;
+        for (g = GENOTYPES - 1; g > 0 && (strncmp(genotype_name[g], at, strlen(genotype_name[g])) || at[strlen(genotype_name[g])] != ','); g--) continue;
+        members[genotype[i] = (int32_t)g]++;
+    }
+    from = (int64_t *)get(4 * embryos * POINTS, sizeof(int64_t));
+    to = from + 2 * embryos * POINTS;
+    for (i = 0; i < embryos * POINTS; i++)
+        if (i % POINTS) from[edges] = i - 1, to[edges++] = i, from[edges] = i, to[edges++] = i - 1;
+    check(cel_csr_from_edges(embryos * POINTS, embryos * POINTS, edges, from, to, NULL, &graph, NULL), "chain");
+    check(cel_relations_from_graph(&graph, NULL, &chain, NULL), "chain");
+    for (how = 0; how < 2; how++) {
+        int32_t *group = (int32_t *)get(embryos * POINTS, sizeof(int32_t));
+        check(cel_npy_matrix(in_data("petkova_gap", "norm.npy").path, &x, NULL), "profiles");
+        for (i = 0; i < x.rows; i++) group[i] = how ? genotype[i / POINTS] * POINTS + (int32_t)(i % POINTS) : (int32_t)(i / POINTS);
+        standardise(x, group, 1 / sqrt((double)GAP));
+        gap_forces(gap_name[how], x, genotype, &chain);
+        gap_plain(gap_name[how], x, genotype, embryos, members);
+        cel_mat_free(&x);
+        free(group);
+    }
+    cel_relations_free(&chain);
+    cel_csr_free(&graph);
+    cel_file_free(text);
+    free(from);
+    free(genotype);
+}
+
+/* ---- tables ---- */
+
+static void planted_tables(void)
+{
+    static const char *const all[] = {"shifts of 3", "shifts of 2", "shifts of 3, 1000 counts", NULL};
+    static const char *const tests[] = {"shifts, tests", NULL}, *const targets[] = {"shifts", "genes of two called pairs", NULL};
+    table("Planted shifts, area under precision and recall, intra / inter", "planted", "auprc", NULL, all, method_name);
+    table("The tests at q < .05: share of what was planted that is called", "planted", "power", NULL, all, tests);
+    table("The tests at q < .05: share of the calls that are false", "planted", "false_share", NULL, all, tests);
+    table("Target genes, F1", "planted", "target_f1", "both", all, targets);
 }
 
 int main(int argc, char **argv)
 {
-    static const experiment all[] = {{"planted", planted}, {NULL, NULL}};
+    static const experiment all[] = {{"planted", planted}, {"batch", batch}, {"controls", controls}, {"gap", gap}, {NULL, NULL}};
+    static const char *const tests[] = {"shifts, tests", NULL}, *const shifts[] = {"shifts", NULL}, *const l1[] = {"shifts, l1", NULL};
+    const char *one = planted_name[0], *counts = counts_name[0];
+    int r, k;
     run_experiments(argc, argv, all);
+    planted_tables();
+    table("No shift planted: share of the pairs that are called at q < .05", "batch", "false_calls", NULL, null_name, tests);
+    table("No shift planted: share of the genes that are called targets", "batch", "targets_called", "both", null_name, shifts);
+    table("Slides that should differ little: share of the pairs that are called", "controls", "called", NULL, control_name, tests);
+    table("The same, deviation of z", "controls", "sd_of_z", NULL, control_name, tests);
+    table("The same, share that the l1 fit selects", "controls", "selected", NULL, control_name, l1);
+    for (k = 0; gap_name[k]; k++) {
+        char title[200];
+        int g, m;
+        if (!(found("gap", gap_name[k], kind_name[0], "osk", "changed") <= 6)) continue;
+        printf("\nGap genes, %s: pairs of 6 that differ from the wild type's (q < .05), of these with the other sign; change "
+               "over size, root of sums of squares\n\n| |", gap_name[k]);
+        (void)title;
+        for (g = 1; g < GENOTYPES; g++) printf(" %s |", genotype_name[g]);
+        printf("\n|---|---|---|---|---|---|---|---|");
+        for (m = 0; m < KINDS; m++) {
+            printf("\n| %s |", kind_name[m]);
+            for (g = 1; g < GENOTYPES; g++) {
+                char text[24];
+                printf(" %.0f, %.0f; %s |", found("gap", gap_name[k], kind_name[m], genotype_name[g], "changed"),
+                       found("gap", gap_name[k], kind_name[m], genotype_name[g], "changed_sign"),
+                       short_number(found("gap", gap_name[k], kind_name[m], genotype_name[g], "change_over_wild_type"), text));
+            }
+        }
+        printf("\n");
+    }
+    asked_title();
+    for (r = 0; r < 2; r++) {
+        const char *force = r ? "inter" : "intra";
+        asked(r ? "planted shifts of 3, inter: area" : "planted shifts of 3, intra: area",
+              found("planted", one, method_name[SPARSE], force, "auprc"), 1, 0.9);
+        asked(r ? "the same, less that of differences of fits" : "the same, less that of differences of fits",
+              found("planted", one, method_name[SPARSE], force, "auprc") - found("planted", one, method_name[APART], force, "auprc"), 1, 0.05);
+        asked("through 1,000 counts, less that of differences of fits",
+              found("planted", counts, method_name[SPARSE], force, "auprc") - found("planted", counts, method_name[APART], force, "auprc"), 1, 0);
+        for (k = 0; k < 6; k++) asked(null_name[k], found("batch", null_name[k], "shifts, tests", force, "false_calls"), -1, 0.01);
+        for (k = 0; k < 3; k++) asked(control_name[k], found("controls", control_name[k], "shifts, tests", force, "called"), -1, 0.05);
+    }
+    asked("target genes, F1", found("planted", one, "shifts", "both", "target_f1"), 1, 0.85);
+    asked_total();
     return 0;
 }
