@@ -12173,6 +12173,16 @@ CEL_API_DEF void cel_score_slide_free(cel_score_result *result)
 /* shifts                                                                   */
 /* ======================================================================== */
 
+/* Who is in which group, and when: groups are numbered so that a run of them, a fold, takes alike of every condition. */
+typedef struct celi_shift_design {
+    int64_t conditions, groups;
+    int64_t *begin;            /* (conditions groups + 1) the moments of a condition and group, in this order */
+    int64_t *members;          /* (conditions) groups in each */
+    double *root;              /* (groups) of the jackknife: G is the members of a group's condition, or the most */
+    celi_score_data *data;     /* (1 + conditions) all moments, then each condition's */
+    celi_pool pool;
+} celi_shift_design;
+
 /* One problem of `solve` for all conditions. Each has a celi_score of its own, in the scales and the basis of `all`,
  * which has everything under one condition; the unknowns are stacks f_0 and, of conditions but the control, f_c, and
  * condition c's quadratic is applied to T^c = f_0 + f_c. */
@@ -12180,7 +12190,7 @@ typedef struct celi_shift {
     celi_score all, *of;     /* (conditions) */
     int apart;               /* 1: T^c = f_c, each on its own */
     int64_t conditions, groups;
-    const int64_t *begin;    /* (conditions groups + 1) moments of a condition and group, in this order */
+    const int64_t *begin;    /* of celi_shift_design */
     int32_t *owner, *kind;   /* (conditions blocks) */
     double *sparse, *stiff;  /* (conditions R) w_c; curvature beside that of f_0 */
     celi_quadratic q;
@@ -12279,7 +12289,8 @@ static cel_status celi_shift_subset(celi_quadratic *q, celi_subset which)
         celi_shift_share(k, one->rhs, c, q->rhs);
         for (a = 0; a < R; a++) q->unit[(k->sh->apart ? c : 0) * R + a] += one->unit[a];
         for (a = 0; a < B; a++) /* which an l1 solution does not need */
-            memcpy(q->diag + ((c * B + a) * q->blocks + c * B) * n, one->diag + a * B * n, (size_t)(B * n) * sizeof(double));
+            memcpy(q->diag + ((c * B + a) * q->blocks + c * B) * n, one->diag + a * B * n,
+                   (size_t)(B * n) * sizeof(double));
     }
     return status;
 }
@@ -12351,13 +12362,16 @@ static cel_status celi_shift_rate(celi_quadratic *q, celi_subset fold, cel_mat f
     return status;
 }
 
-/* data: of all moments, then of each condition's. */
-static cel_status celi_shift_open(celi_shift *sh, celi_score_data *data, const cel_score_options *o, cel_work *work)
+static cel_status celi_shift_open(celi_shift *sh, const celi_shift_design *d, const cel_score_options *o,
+                                  cel_work *work)
 {
     celi_score *all = &sh->all;
-    const int64_t C = sh->conditions;
+    const int64_t C = d->conditions;
     int64_t c, k;
-    cel_status status = celi_fit_open(all, data, o, work);
+    cel_status status = celi_fit_open(all, d->data, o, work);
+    sh->conditions = C;
+    sh->groups = d->groups;
+    sh->begin = d->begin;
     sh->of = (celi_score *)celi_pool_get(&all->pool, C, sizeof *sh->of);
     sh->owner = (int32_t *)celi_pool_get(&all->pool, C * all->blocks, sizeof(int32_t));
     sh->kind = (int32_t *)celi_pool_get(&all->pool, C * all->blocks, sizeof(int32_t));
@@ -12366,8 +12380,8 @@ static cel_status celi_shift_open(celi_shift *sh, celi_score_data *data, const c
     if (!status) status = all->pool.status;
     for (c = 0; c < C && !status; c++) {
         celi_score *one = sh->of + c;
-        data[1 + c].like = all;
-        status = celi_fit_open(one, data + 1 + c, o, work);
+        d->data[1 + c].like = all;
+        status = celi_fit_open(one, d->data + 1 + c, o, work);
         for (k = 0; k < all->blocks; k++) {
             sh->owner[c * all->blocks + k] = (int32_t)(c * all->relations + all->owner[k]);
             sh->kind[c * all->blocks + k] = all->kind[k];
@@ -12468,7 +12482,8 @@ static cel_status celi_shift_measure(celi_quadratic *q, cel_mat f, void *arg, ce
         memset(sum, 0, (size_t)n * sizeof *sum);
         for (e = 0; e < size; e++) /* a pair has two entries */
             if (e % n != e / n % n && fabs((double)sparse[e]) > 0)
-                sum[celi_shift_owner(tests->rank + c * n, e % n, e / n % n)] += (sparse[e] < 0 ? -to.data[e] : to.data[e]) / 2;
+                sum[celi_shift_owner(tests->rank + c * n, e % n, e / n % n)] +=
+                    (sparse[e] < 0 ? -to.data[e] : to.data[e]) / 2;
     }
     return status;
 }
@@ -12509,7 +12524,7 @@ static cel_status celi_shift_judge(const celi_shift *sh, int64_t c, const int64_
     int64_t g, e, k;
     cel_status status = pool.status ? pool.status : celi_score_contacts(all->data, &one);
     for (k = 0; k < all->relations && !status; k++) /* as few groups as the design has will do */
-        one.contact_groups[k] = one.contact_groups[k] < celi_min(CEL_SCORE_TILES, all->data->parts) ? 0 : CEL_SCORE_TILES;
+        if (one.contact_groups[k] >= celi_min(CEL_SCORE_TILES, all->data->parts)) one.contact_groups[k] = CEL_SCORE_TILES;
     one.groups = celi_min(groups[0], groups[c]);
     one.se = cel_mat_block(report->se, row, 0, rows, n);
     one.z = cel_mat_block(report->z, row, 0, rows, n);
@@ -12532,48 +12547,43 @@ static cel_status celi_shift_judge(const celi_shift *sh, int64_t c, const int64_
     return status;
 }
 
-/* Shifts and targets of the solution f at the ridge of tests, their errors, their tests. groups (conditions): in each;
- * root as the jackknife has it. */
-static cel_status celi_shift_errors(celi_shift *sh, cel_mat f, celi_shift_tests *tests, const int64_t *groups,
-                                    const double *root, cel_shift_report *report)
+/* value = shifts and targets of the solution f at the ridge of tests; se = their errors; and their tests. */
+static cel_status celi_shift_errors(celi_shift *sh, const celi_shift_design *d, cel_mat f, celi_shift_tests *tests,
+                                    cel_mat value, cel_mat se, cel_shift_report *report)
 {
-    const int64_t n = sh->all.genes, C = sh->conditions - 1, rows = C * sh->all.relations * n;
-    celi_pool pool = CEL_ZERO;
     celi_jackknife j = CEL_ZERO;
-    cel_mat se = celi_pool_mat(&pool, rows + C, n);
     int64_t c;
-    cel_status status;
+    cel_status status = celi_shift_measure(&sh->q, f, tests, value);
     j.f = f;
-    j.centre = celi_pool_mat(&pool, rows + C, n);
+    j.centre = value;
     j.report = celi_shift_measure;
     j.arg = tests;
-    j.root = root;
+    j.root = d->root;
     j.how = celi_fit_how(&sh->all);
     j.how.relative = 1;
     j.how.tolerance = CELI_SCORE_REPLICATE;
     j.progress = &sh->all.o.progress;
-    status = pool.status;
-    if (!status) status = celi_shift_measure(&sh->q, f, tests, j.centre);
     if (!status) status = celi_jackknife_run(&sh->q, &j, se);
-    for (c = 0; c < 2 && !status; c++) {
-        cel_mat_copy(cel_mat_block(c ? se : j.centre, 0, 0, rows, n), c ? report->se : report->shift);
-        cel_mat_copy(cel_mat_block(c ? se : j.centre, rows, 0, C, n), c ? report->target_se : report->target);
-    }
-    for (c = 1; c <= C && !status; c++)
-        status = celi_shift_judge(sh, c, groups, tests->rank + (c - 1) * n, report);
-    celi_pool_free(&pool);
+    for (c = 1; c < d->conditions && !status; c++)
+        status = celi_shift_judge(sh, c, d->members, tests->rank + (c - 1) * value.cols, report);
     return status;
 }
 
-/* Who is in which group, and when: groups are numbered so that a run of them, a fold, takes alike of every condition. */
-typedef struct celi_shift_design {
-    int64_t conditions, groups;
-    int64_t *begin;            /* (conditions groups + 1) of celi_shift */
-    int64_t *members;          /* (conditions) groups in each */
-    double *root;              /* (groups) sqrt((G - 1) / G), G the members of a group's condition, or the most */
-    celi_score_data *data;     /* (1 + conditions) all moments, then each condition's */
-    celi_pool pool;
-} celi_shift_design;
+/* The report's matrices, of which shifts and targets are one piece each. */
+static void celi_shift_room(int64_t C, int64_t rows, int64_t n, cel_mat *whole, celi_pool *out, cel_shift_report *report)
+{
+    cel_mat *const shift[4] = {&report->shift, &report->se, &report->p, &report->q};
+    cel_mat *const target[4] = {&report->target, &report->target_se, &report->target_p, &report->target_q};
+    int k;
+    for (k = 0; k < 4; k++) {
+        whole[k] = celi_pool_mat(out, C * rows + C, n);
+        *shift[k] = cel_mat_block(whole[k], 0, 0, C * rows, n);
+        *target[k] = cel_mat_block(whole[k], C * rows, 0, C, n);
+    }
+    report->z = celi_pool_mat(out, C * rows, n);
+    report->sparse = celi_pool_mat(out, C * rows, n);
+    report->control = celi_pool_mat(out, rows, n);
+}
 
 /* The fit, of a design that was checked: two problems, since the l1 term needs the genes' own basis and the others are
  * solved much faster in the one that nearly diagonalises them. */
@@ -12581,59 +12591,50 @@ static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *
                                  celi_pool *out, cel_work *work)
 {
     const int64_t C = d->conditions - 1, n = d->data->part->genes, rows = d->data->part->relations * n;
-    const double l1 = celi_or(o->l1, CEL_SCORE_PICKED), light = celi_or(o->test_ridge, CELI_SCORE_TEST_RIDGE);
-    cel_mat *const wide[] = {&report->sparse, &report->shift, &report->se, &report->z, &report->p, &report->q};
-    cel_mat *const narrow[] = {&report->target, &report->target_se, &report->target_p, &report->target_q};
+    const double l1 = celi_or(o->l1, CEL_SCORE_PICKED);
     celi_pool pool = CEL_ZERO;
     celi_shift test = CEL_ZERO, select = CEL_ZERO;
     celi_shift_tests tests = CEL_ZERO;
     cel_score_report picked = CEL_ZERO;
     celi_solve how;
-    cel_mat f, s;
+    cel_mat whole[4], f, s = celi_pool_mat(&pool, (C + 1) * rows, n);
     double *left = (double *)celi_pool_get(&pool, n, sizeof(double));
     int64_t k;
     cel_status status;
-    for (k = 0; k < 6; k++) *wide[k] = celi_pool_mat(out, C * rows, n);
-    for (k = 0; k < 4; k++) *narrow[k] = celi_pool_mat(out, C, n);
-    report->control = celi_pool_mat(out, rows, n);
+    celi_shift_room(C, rows, n, whole, out, report);
     tests.sparse = report->sparse;
     tests.units.d = (double *)celi_pool_get(&pool, n, sizeof(double));
     tests.units.v = (double *)celi_pool_get(&pool, n, sizeof(double));
     tests.rank = (int32_t *)celi_pool_get(&pool, C * n, sizeof(int32_t));
-    test.conditions = select.conditions = d->conditions;
-    test.groups = select.groups = d->groups;
-    test.begin = select.begin = d->begin;
     test.apart = 1;
     o->l1 = 0;
-    status = celi_shift_open(&test, d->data, o, work);
+    status = celi_shift_open(&test, d, o, work);
     if (!status) status = celi_fit_pick(&test.all, &picked);
     report->ridge = o->ridge = test.all.o.ridge;
-    test.all.o.ridge = light;
+    test.all.o.ridge = celi_or(o->test_ridge, CELI_SCORE_TEST_RIDGE);
     how = celi_fit_how(&test.all);
     f = celi_pool_mat(&pool, test.q.stacks * test.q.side, test.q.side);
-    s = celi_pool_mat(&pool, (C + 1) * rows, n);
     if (!status) status = out->status ? out->status : pool.status;
     if (!status) status = test.q.act->subset(&test.q, celi_everything);
     if (!status) status = celi_solve_from(&test.q, f, &how);
     if (!status) {
-        celi_quadratic *control = ((const celi_shift_copy *)test.q.context)->of;
-        control->ridge = light;
-        status = celi_score_partial(control, cel_mat_block(f, 0, 0, f.rows / (C + 1), f.cols), &tests.units, report->control);
+        const celi_shift_copy *copy = (const celi_shift_copy *)test.q.context;
+        copy->of->ridge = how.ridge;
+        status = celi_score_partial(copy->of, celi_shift_stack(copy, f, 0), &tests.units, report->control);
         tests.units.given = 1; /* a replicate keeps them */
     }
     o->l1 = 1; /* any: the genes' own basis */
-    if (!status) status = celi_shift_open(&select, d->data, o, work);
+    if (!status) status = celi_shift_open(&select, d, o, work);
     if (!status) status = celi_shift_select(&select, l1, s, report);
     for (k = 0; k < C * rows * n && !status; k++) {
         const double unit = (double)select.all.dim * tests.units.d[k / n % n] * tests.units.d[k % n];
-        report->sparse.data[k] =
-            (cel_real)(select.all.scale[k / (n * n) % (rows / n)] / unit * (double)s.data[rows * n + k]);
+        const double force = select.all.scale[k / (n * n) % (rows / n)] * (double)s.data[rows * n + k];
+        report->sparse.data[k] = (cel_real)(force / unit + 0.0); /* no minus before a zero */
     }
     celi_shift_close(&select);
     for (k = 0; k < C && !status; k++)
         celi_shift_rank(cel_mat_block(report->sparse, k * rows, 0, rows, n), left, tests.rank + k * n);
-    for (k = 0; k <= C && !status; k++) d->data[1 + k].like = &test.all;
-    if (!status) status = celi_shift_errors(&test, f, &tests, d->members, d->root, report);
+    if (!status) status = celi_shift_errors(&test, d, f, &tests, whole[0], whole[1], report);
     celi_shift_close(&test);
     celi_pool_free(&pool);
     return status;
@@ -12694,7 +12695,8 @@ static cel_status celi_shift_arrange(const cel_moments *moments, int64_t count, 
     for (g = 0; g < G; g++) {
         double most = 1;
         for (c = 0; c < C; c++)
-            if (d->begin[c * G + g + 1] > d->begin[c * G + g] && (double)d->members[c] > most) most = (double)d->members[c];
+            if (d->begin[c * G + g + 1] > d->begin[c * G + g] && (double)d->members[c] > most)
+                most = (double)d->members[c];
         d->root[g] = sqrt((most - 1) / most);
     }
     d->data->part = part;
