@@ -114,7 +114,7 @@ $(B)/pictures: bench/pictures.c examples/draw.h examples/report.h | $(B)
 	$(CC) $(CFLAGS) -std=c99 -Wall -Wextra -I. $< -o $@ -lm
 recovery: tool $(B)/pictures
 	sh bench/recovery.sh $(B)
-TRUTH := $(B)/truth_counts $(B)/truth_em $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides $(B)/truth_law
+TRUTH := $(B)/truth_counts $(B)/truth_em $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides $(B)/truth_law $(B)/truth_shifts
 $(TRUTH): $(B)/truth_%: bench/%.c bench/truth.h bench/bench.h bench/clock.h $(B)/impl_float.o
 	$(CC) $(CFLAGS) $(OPENMP) -std=gnu99 -Wall -Wextra -I. $< $(B)/impl_float.o -o $@ -lm
 truth: $(TRUTH) $(B)/pictures

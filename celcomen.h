@@ -244,6 +244,7 @@
  *     moments    cel_moments_        the statistics that a fit needs
  *     solve      celi_               one quadratic problem and its solutions; nothing public
  *     score      cel_score_          score matching
+ *     shifts     cel_shift_          which forces a condition changes
  *     counting   cel_count_          the same through the counting: a latent field
  *     published  cel_adam_, cel_paper_   the paper's estimator and generator
  *     sampler    cel_sample_         exact samples
@@ -804,7 +805,7 @@ typedef struct cel_scaling_options {
     int plain;     /* 1: x_i = v_i / |v_i| as published: m = 0, s = 1, no u. UNIT always is */
 } cel_scaling_options;
 
-/* As cel_scaling.log: of rows that cel_count_fit and cel_count_infer make, and nothing else. */
+/* As cel_scaling.log: of rows that cel_count_fit makes, and nothing else. */
 #define CEL_LOG_LATENT 2
 
 /* What was taken out of one cell's row. */
@@ -1335,6 +1336,47 @@ typedef struct cel_score_result {
 CEL_API cel_status cel_score_slide(const cel_slide *slide, const cel_slide_recipe *recipe, cel_score_result *out,
                                    cel_error *err);
 CEL_API void cel_score_slide_free(cel_score_result *result);
+
+/* ======================================================================== */
+/* shifts: which forces a condition changes                                 */
+/* ======================================================================== */
+
+/* Under condition c = 0 (the control), 1 .. C the forces are F + D^c, few entries of the shifts D^c other than 0, and
+ * each slide has a field, so that a difference in the mean is no shift. Of measured rows (cel_score_measured), with
+ * T = (A; G_1; ..) of F, T^c of F + D^c, K_c the moments of condition c and s_c its share of the cells:
+ *     least  sum_c s_c (1/2 <T^c, K_c T^c> + tr A^c) + ridge / 2 |T|^2 + l1 sum_c w_c |D^c|_1,
+ * one convex problem; w_c = 2 sqrt(s_c (1 - s_c)) as the noise of D^c; |.|_1 without the diagonals and, where there is
+ * a size direction, in the gauge that is best for D. That selects. Tests are of the differences of each condition's own
+ * fit at a light ridge, whose errors are known. What changes many forces a little, such as another depth,
+ * is a shift of many pairs: prepare the rows together, and compare like with like. */
+typedef struct cel_shift_report {
+    int64_t conditions;   /* C */
+    int64_t groups;       /* of the jackknife */
+    double ridge, l1;     /* the weights used */
+    int64_t path;         /* l1 weights tried, heavy first; the first leaves no shift */
+    double path_weight[CEL_SCORE_PATH], path_value[CEL_SCORE_PATH]; /* held-out log residual variance a gene */
+    /* All in partial-correlation units of the control. */
+    cel_mat control;      /* (R n x n) its forces, at the ridge of tests */
+    cel_mat sparse;       /* (C R n x n) selected shifts: those of condition c and relation r are block (c - 1) R + r */
+    cel_mat shift, se, z, p, q; /* (C R n x n) shifts without l1, errors and tests as of cel_score_report; degrees of
+                             freedom: the groups of the condition or of the control, whichever are fewer, less 1 */
+    cel_mat target, target_se, target_p, target_q; /* (C x n) genes as targets: ranked by the sum of |sparse| over the
+                             pairs that no better one has; of these pairs the sum of `shift`, with the signs of sparse,
+                             its error, Simes' p of their tests, and q over the genes */
+    void *owned;
+} cel_shift_report;
+
+/* Of moments (count), each of one condition, slide and group: condition (count) 0 .. C; options->slide (count, or NULL)
+ * and options->group (count): tiles, slides or animals, which may have several slides and conditions. Groups are what
+ * the jackknife deletes and folds are made of, alike of every condition. Other options as of cel_score_measured, with
+ * l1, 0 being PICKED; together, the flags and memory are not used. Errors as of cel_score_fit_moments, and CEL_ERR_DATA
+ * for only one condition, or one with fewer than two groups (err->offset). Memory: a problem of cel_score_fit for each
+ * condition and thread. */
+CEL_API cel_status cel_shift_fit(const cel_moments *moments, int64_t count, const int32_t *condition,
+                                 const cel_score_options *options, cel_shift_report *report, cel_error *err,
+                                 cel_work *work);
+/* All-zero afterwards. */
+CEL_API void cel_shift_report_free(cel_shift_report *report);
 
 /* ======================================================================== */
 /* counting: forces through the counting itself                             */
@@ -9315,11 +9357,14 @@ struct celi_quadratic {
     int64_t side, stacks, parts, blocks;
     const int32_t *owner, *kind; /* (blocks) */
     const double *weight;        /* (side) */
-    double bound;                /* no eigenvalue of A, of any subset, is above it */
+    const double *sparse;        /* (stacks) what each bears of the l1 weight, or NULL: 1 */
+    const double *stiff;         /* (stacks), or NULL: 1 */
+    double bound;                /* <f, A f> of any subset is at most bound sum_r stiff_r |f_r|^2 */
     /* the subset in hand */
     cel_mat rhs;     /* (stacks side x side) */
     double *diag;    /* (blocks^2 side) */
     double *unit;    /* (stacks) */
+    double *limit;   /* (stacks) scratch of celi_solve_prox */
     double share;    /* of the whole */
     double constant;
     /* scratch */
@@ -9381,6 +9426,7 @@ static cel_status celi_quadratic_open(celi_quadratic *q)
     q->y = celi_pool_mat(&q->pool, R * n, n);
     if (R == 2 && q->blocks == 2) q->inverse = celi_pool_mat(&q->pool, 3 * n, n);
     q->unit = (double *)celi_pool_get(&q->pool, R, sizeof(double));
+    q->limit = (double *)celi_pool_get(&q->pool, R, sizeof(double));
     q->diag = (double *)celi_pool_get(&q->pool, q->blocks * q->blocks * n, sizeof(double));
     q->pair = (double *)celi_pool_get(&q->pool, CELI_CHUNKS * 2 * R * (2 * R + 1), sizeof(double));
     q->place = (int32_t *)celi_pool_get(&q->pool, 4 * q->blocks, sizeof(int32_t));
@@ -9621,9 +9667,10 @@ static cel_real celi_shrink_factor(double length, double threshold)
     return (cel_real)(length > threshold ? 1 - threshold / length : 0.0);
 }
 
-/* f = the point of least threshold |.|_1 + 1/2 |f - .|^2, off the diagonals; together: the length over the stacks of
- * both entries of a pair takes the place of |.|, once for two entries, hence the root of 2. */
-static void celi_shrink(const celi_quadratic *q, int together, double threshold, cel_mat f)
+/* f = the point of least l1 |.|_1 + sum_r limit_r / 2 |f - .|^2, off the diagonals; together: the length over the
+ * stacks (which then have one limit) of both entries of a pair takes the place of |.|, once for two entries, hence the
+ * root of 2. */
+static void celi_shrink(const celi_quadratic *q, const celi_solve *how, double l1, cel_mat f)
 {
     int64_t n = q->side, i;
     CELI_OMP(omp parallel for schedule(static) if (n * n > CELI_FORK))
@@ -9638,10 +9685,12 @@ static void celi_shrink(const celi_quadratic *q, int together, double threshold,
             length = sqrt(length);
             for (r = 0; r < q->stacks; r++) {
                 cel_real *a = f.data + (r * n + i) * n + j, *b = f.data + (r * n + j) * n + i;
-                *a *= together ? celi_shrink_factor(length, sqrt(2.0) * threshold)
-                               : celi_shrink_factor(fabs((double)*a), threshold);
-                *b *= together ? celi_shrink_factor(length, sqrt(2.0) * threshold)
-                               : celi_shrink_factor(fabs((double)*b), threshold);
+                const double threshold = l1 / q->limit[r];
+                const double own = q->sparse ? threshold * q->sparse[r] : threshold;
+                *a *= how->together ? celi_shrink_factor(length, sqrt(2.0) * threshold)
+                               : celi_shrink_factor(fabs((double)*a), own);
+                *b *= how->together ? celi_shrink_factor(length, sqrt(2.0) * threshold)
+                               : celi_shrink_factor(fabs((double)*b), own);
             }
         }
     }
@@ -9651,22 +9700,24 @@ static void celi_shrink(const celi_quadratic *q, int together, double threshold,
  * & Candes 2015). Ends when no entry moves by more than the tolerance times l1. */
 static cel_status celi_solve_prox(celi_quadratic *q, cel_mat f, celi_solve *how)
 {
+    const int64_t one = q->side * q->side;
     int64_t count = f.rows * f.cols, k;
-    double t = 1, l1 = how->l1 * q->share, bound = q->bound, unit = 0;
+    double t = 1, l1 = how->l1 * q->share, unit = 0;
     cel_status status;
     for (k = 0; k < q->stacks; k++)
         if (q->unit[k] > unit) unit = q->unit[k];
-    bound += how->ridge * unit;
+    for (k = 0; k < q->stacks; k++) q->limit[k] = q->bound * (q->stiff ? q->stiff[k] : 1) + how->ridge * unit;
     cel_mat_copy(f, q->d);
     do {
         double turn = 0, move = 0, next = (1 + sqrt(1 + 4 * t * t)) / 2;
         status = celi_quadratic_apply(q, q->d, how->ridge, q->y);
         if (status) return status;
         /* r = d - (A d - rhs) / bound, shrunk; d the extrapolation that it was taken from. */
-        for (k = 0; k < count; k++) q->r.data[k] = q->d.data[k] - (q->y.data[k] - q->rhs.data[k]) / (cel_real)bound;
-        celi_shrink(q, how->together, l1 / bound, q->r);
+        for (k = 0; k < count; k++)
+            q->r.data[k] = q->d.data[k] - (q->y.data[k] - q->rhs.data[k]) / (cel_real)q->limit[k / one];
+        celi_shrink(q, how, l1, q->r);
         for (k = 0; k < count; k++) {
-            double gap = (double)q->d.data[k] - (double)q->r.data[k];
+            double gap = ((double)q->d.data[k] - (double)q->r.data[k]) * q->limit[k / one];
             turn += gap * ((double)q->r.data[k] - (double)f.data[k]);
             if (!(fabs(gap) <= move)) move = fabs(gap);
         }
@@ -9676,7 +9727,7 @@ static cel_status celi_solve_prox(celi_quadratic *q, cel_mat f, celi_solve *how)
             f.data[k] = q->r.data[k];
         }
         t = next;
-        how->residual = move * bound / l1;
+        how->residual = move / l1;
         status = celi_solve_step(how);
         if (status) return status;
     } while (how->residual > how->tolerance && how->steps < how->limit);
@@ -9879,6 +9930,7 @@ typedef struct celi_jackknife {
     void *arg;
     cel_mat out;      /* (members centre.rows x centre.cols) */
     int64_t members;
+    const double *root;           /* (parts) sqrt((G - 1) / G) where parts differ in their number of alike, or NULL */
     double *sum, *square;         /* (entries of centre) of the replicates' distances from it */
     const cel_progress *progress; /* of stage "errors" */
 } celi_jackknife;
@@ -9911,9 +9963,10 @@ static cel_status celi_jackknife_add(celi_quadratic *q, int64_t k, void *arg)
     celi_jackknife *j = (celi_jackknife *)arg;
     int64_t count = j->centre.rows * j->centre.cols, i;
     const cel_real *from = celi_jackknife_out(j, k).data;
+    const double root = j->root ? j->root[k] : sqrt((double)(q->parts - 1) / (double)q->parts);
     CELI_OMP(omp parallel for schedule(static) if (count > CELI_FORK))
     for (i = 0; i < count; i++) {
-        double d = (double)from[i] - (double)j->centre.data[i];
+        double d = root * ((double)from[i] - (double)j->centre.data[i]);
         j->sum[i] += d;
         j->square[i] += d * d;
     }
@@ -9934,7 +9987,7 @@ static cel_status celi_jackknife_run(celi_quadratic *q, celi_jackknife *j, cel_m
     if (!status) status = pool.status;
     if (!status) status = celi_team_run(&team, G, celi_jackknife_replicate, celi_jackknife_add, j);
     for (i = 0; i < count && !status; i++) {
-        double var = (double)(G - 1) / (double)G * (j->square[i] - j->sum[i] * j->sum[i] / (double)G);
+        double var = j->square[i] - j->sum[i] * j->sum[i] / (double)G;
         se.data[i] = (cel_real)sqrt(var > 0 ? var : 0.0);
     }
     celi_team_free(&team);
@@ -10032,6 +10085,7 @@ typedef struct celi_score_data {
     cel_moments *own;               /* part, where it is ours to free */
     const int32_t *part_slide;      /* (parts) */
     cel_mat space;                  /* (genes x inner) of celi_score_reduce, or data NULL */
+    const struct celi_score *like;  /* scales and basis are taken from it, or NULL */
     int64_t parts;
     celi_pool pool;
 } celi_score_data;
@@ -10902,7 +10956,7 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
     sc->inner = d->part[0].genes;
     sc->genes = d->space.data ? d->space.rows : sc->inner;
     sc->dim = sc->genes - (o->size ? 1 : 0);
-    sc->side = celi_min(sc->dim, sc->inner);
+    sc->side = celi_score_on(o->l1) ? sc->inner : celi_min(sc->dim, sc->inner);
     /* Fewer cells than genes: all rows, their neighbours' too, lie in a space of so many dimensions. */
     if (celi_score_confined(o)) sc->side = celi_min(sc->side, d->cells);
     sc->relations = d->part[0].relations;
@@ -10927,7 +10981,13 @@ static cel_status celi_score_prepare(celi_score *sc, const celi_score_data *d, c
         for (i = 0; i < w - 1; i++) centre[i] /= cells > 0.5 ? cells : 1;
     }
     for (i = 0; i < sc->side && !status; i++) sc->turn.data[i * (sc->side + 1)] = (cel_real)(sc->weight[i] = 1);
-    if (!status && !celi_score_on(o->l1) && o->form != CEL_SCORE_ORTHANT) status = celi_score_basis(sc);
+    if (!status && d->like) {
+        memcpy(sc->scale, d->like->scale, (size_t)sc->relations * sizeof *sc->scale);
+        memcpy(sc->factor, d->like->factor, (size_t)sc->blocks * sizeof *sc->factor);
+        cel_mat_copy(d->like->turn, sc->turn);
+    } else if (!status && !celi_score_on(o->l1) && o->form != CEL_SCORE_ORTHANT) {
+        status = celi_score_basis(sc);
+    }
     for (s = 0; s < sc->slides && !status; s++) celi_score_turn(sc, sc->centre + s * w, sc->mean + s * sc->m);
     return status;
 }
@@ -10946,14 +11006,13 @@ static int64_t celi_fit_folds(const celi_score *sc)
 }
 
 /* The largest row sum of the gram matrix bounds A: D is at most the identity, a subset's A at most the whole's. */
-static double celi_sums_bound(const celi_sums *u)
+static double celi_sums_bound(const celi_score *sc, cel_mat gram)
 {
-    const celi_score *sc = u->base.sc;
     double bound = 0;
     int64_t i, k;
     for (i = 0; i < sc->m; i++) {
         double sum = 0;
-        for (k = 0; k < sc->m; k++) sum += fabs((double)u->now.gram.data[i * sc->m + k]);
+        for (k = 0; k < sc->m; k++) sum += fabs((double)gram.data[i * sc->m + k]);
         sum *= sc->kind[i / sc->side] == CELI_SYMMETRIC ? 1 : 2;
         if (sum > bound) bound = sum;
     }
@@ -10968,7 +11027,7 @@ static cel_status celi_fit_open(celi_score *sc, const celi_score_data *d, const 
     if (!status) status = celi_sums_open(sc, work, &celi_sums_actions, &sums);
     if (!status) status = celi_sums_measure((celi_sums *)sums.context, 0, d->parts, &sc->whole);
     if (!status) status = celi_sums_subset(&sums, celi_everything);
-    if (!status) sums.bound = celi_sums_bound((celi_sums *)sums.context);
+    if (!status) sums.bound = celi_sums_bound(sc, ((celi_sums *)sums.context)->now.gram);
     if (status || o->form == CEL_SCORE_MOMENT) {
         sc->q = sums;
         return status;
@@ -12279,6 +12338,603 @@ CEL_API_DEF void cel_score_slide_free(cel_score_result *result)
     cel_model_free(&result->model);
     cel_score_report_free(&result->report);
     memset(result, 0, sizeof *result);
+}
+
+/* ======================================================================== */
+/* shifts                                                                   */
+/* ======================================================================== */
+
+/* Who is in which group, and when: groups are numbered so that a run of them, a fold, takes alike of every condition. */
+typedef struct celi_shift_design {
+    int64_t conditions, groups;
+    int64_t *begin;            /* (conditions groups + 1) the moments of a condition and group, in this order */
+    int64_t *members;          /* (conditions) groups in each */
+    double *root;              /* (groups) of the jackknife: G is the members of a group's condition, or the most */
+    celi_score_data *data;     /* (1 + conditions) all moments, then each condition's */
+    celi_pool pool;
+} celi_shift_design;
+
+/* One problem of `solve` for all conditions. Each has a celi_score of its own, in the scales and the basis of `all`,
+ * which has everything under one condition; the unknowns are stacks f_0 and, of conditions but the control, f_c, and
+ * condition c's quadratic is applied to T^c = f_0 + f_c. */
+typedef struct celi_shift {
+    celi_score all, *of;     /* (conditions) */
+    int apart;               /* 1: T^c = f_c, each on its own */
+    int64_t conditions, groups;
+    const int64_t *begin;    /* of celi_shift_design */
+    int32_t *owner, *kind;   /* (conditions blocks) */
+    double *sparse, *stiff;  /* (conditions R) w_c; curvature beside that of f_0 */
+    celi_quadratic q;
+} celi_shift;
+
+/* What each copy of the problem has. */
+typedef struct celi_shift_copy {
+    const celi_shift *sh;
+    celi_quadratic *of; /* (conditions) */
+    cel_mat t, g;       /* (R n x n) */
+    double *line;       /* (2 n) */
+} celi_shift_copy;
+
+#define CELI_SHIFT_ROUGH 0.05 /* of solutions that an l1 weight is picked from: J is right to the square of it */
+
+/* t = P t P, P = I - u u^T, block by block: in the genes' own basis the law is without u because of this alone. */
+static void celi_shift_confine(const celi_shift_copy *k, cel_mat t)
+{
+    const double *u = k->sh->all.o.size;
+    int64_t n = t.cols, r, i, j;
+    double *right = k->line, *left = right + n;
+    for (r = 0; r < t.rows && u && n == k->sh->all.genes; r += n) {
+        double both = 0;
+        memset(left, 0, (size_t)n * sizeof *left);
+        for (i = 0; i < n; i++) {
+            const cel_real *row = t.data + (r + i) * n;
+            for (right[i] = 0, j = 0; j < n; j++) {
+                right[i] += (double)row[j] * u[j];
+                left[j] += u[i] * (double)row[j];
+            }
+            both += u[i] * right[i];
+        }
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n; j++)
+                t.data[(r + i) * n + j] -= (cel_real)(right[i] * u[j] + u[i] * left[j] - both * u[i] * u[j]);
+    }
+}
+
+static cel_mat celi_shift_stack(const celi_shift_copy *k, cel_mat f, int64_t c)
+{
+    return cel_mat_block(f, c * k->t.rows, 0, k->t.rows, f.cols);
+}
+
+/* k->t = T^c. */
+static void celi_shift_total(const celi_shift_copy *k, cel_mat f, int64_t c)
+{
+    cel_mat_copy(celi_shift_stack(k, f, c), k->t);
+    if (c && !k->sh->apart) cel_mat_axpy(1, celi_shift_stack(k, f, 0), k->t);
+    celi_shift_confine(k, k->t);
+}
+
+/* Its adjoint: g, which is condition c's, for the stacks that T^c is the sum of. */
+static void celi_shift_share(const celi_shift_copy *k, cel_mat g, int64_t c, cel_mat out)
+{
+    celi_shift_confine(k, g);
+    cel_mat_copy(g, celi_shift_stack(k, out, c));
+    if (c && !k->sh->apart) cel_mat_axpy(1, g, celi_shift_stack(k, out, 0));
+}
+
+static cel_status celi_shift_apply(celi_quadratic *q, cel_mat f, cel_mat out)
+{
+    const celi_shift_copy *k = (const celi_shift_copy *)q->context;
+    int64_t c;
+    cel_status status = CEL_OK;
+    for (c = 0; c < k->sh->conditions && !status; c++) {
+        celi_shift_total(k, f, c);
+        status = celi_sums_apply(k->of + c, k->t, k->g);
+        celi_shift_share(k, k->g, c, out);
+    }
+    return status;
+}
+
+/* The moments of condition c in groups `which`, as its own celi_score counts them. */
+static celi_subset celi_shift_range(const celi_shift *sh, int64_t c, celi_subset which)
+{
+    const int64_t *begin = sh->begin + c * sh->groups;
+    which.first = begin[which.first] - begin[0];
+    which.end = begin[which.end] - begin[0];
+    which.keep = -1;
+    return which;
+}
+
+static cel_status celi_shift_subset(celi_quadratic *q, celi_subset which)
+{
+    const celi_shift_copy *k = (const celi_shift_copy *)q->context;
+    const int64_t R = k->sh->all.relations, B = k->sh->all.blocks, n = q->side;
+    int64_t c, a;
+    cel_status status = CEL_OK;
+    q->share = 0;
+    memset(q->unit, 0, (size_t)q->stacks * sizeof *q->unit);
+    memset(q->diag, 0, (size_t)(q->blocks * q->blocks * n) * sizeof *q->diag);
+    for (c = 0; c < k->sh->conditions && !status; c++) {
+        celi_quadratic *one = k->of + c;
+        status = celi_sums_subset(one, celi_shift_range(k->sh, c, which));
+        q->share += one->share;
+        celi_shift_share(k, one->rhs, c, q->rhs);
+        for (a = 0; a < R; a++) q->unit[(k->sh->apart ? c : 0) * R + a] += one->unit[a];
+        for (a = 0; a < B; a++) /* which an l1 solution does not need */
+            memcpy(q->diag + ((c * B + a) * q->blocks + c * B) * n, one->diag + a * B * n,
+                   (size_t)(B * n) * sizeof(double));
+    }
+    return status;
+}
+
+/* The problem, or another copy of it. */
+static cel_status celi_shift_copy_open(const celi_shift *sh, cel_work *work, const celi_actions *act, celi_quadratic *q)
+{
+    const celi_score *all = &sh->all;
+    celi_shift_copy *k;
+    int64_t c;
+    cel_status status;
+    memset(q, 0, sizeof *q);
+    q->context = k = (celi_shift_copy *)celi_pool_get(&q->pool, 1, sizeof *k);
+    if (!k) return CEL_ERR_MEMORY;
+    q->act = act;
+    q->side = all->side;
+    q->stacks = sh->conditions * all->relations;
+    q->parts = sh->groups;
+    q->blocks = sh->conditions * all->blocks;
+    q->owner = sh->owner;
+    q->kind = sh->kind;
+    q->weight = all->weight;
+    q->sparse = sh->sparse;
+    q->stiff = sh->stiff;
+    q->bound = 2 * all->q.bound; /* <f_0 + f_c, A (f_0 + f_c)> is at most twice that of each */
+    celi_quadratic_open(q);
+    k->sh = sh;
+    k->t = celi_pool_mat(&q->pool, all->relations * q->side, q->side);
+    k->g = celi_pool_mat(&q->pool, all->relations * q->side, q->side);
+    k->line = (double *)celi_pool_get(&q->pool, 2 * q->side, sizeof(double));
+    k->of = (celi_quadratic *)celi_pool_get(&q->pool, sh->conditions, sizeof *k->of);
+    status = q->pool.status;
+    for (c = 0; c < sh->conditions && !status; c++)
+        status = celi_sums_open(sh->of + c, work, &celi_sums_actions, k->of + c);
+    return status;
+}
+
+static cel_status celi_shift_twin(const celi_quadratic *q, celi_quadratic *out)
+{
+    return celi_shift_copy_open(((const celi_shift_copy *)q->context)->sh, NULL, q->act, out);
+}
+
+static void celi_shift_drop(celi_quadratic *q)
+{
+    const celi_shift_copy *k = (const celi_shift_copy *)q->context;
+    int64_t c;
+    for (c = 0; k->of && c < k->sh->conditions; c++) celi_quadratic_close(k->of + c);
+}
+
+static const celi_actions celi_shift_actions = {celi_shift_subset, celi_shift_apply, celi_shift_twin, celi_shift_drop};
+
+/* The mean over a fold's cells of the log residual variance, each condition by its own forces. */
+static cel_status celi_shift_rate(celi_quadratic *q, celi_subset fold, cel_mat f, void *unused, double *value)
+{
+    const celi_shift_copy *k = (const celi_shift_copy *)q->context;
+    int64_t c;
+    cel_status status = CEL_OK;
+    (void)unused;
+    for (*value = q->share = 0, c = 0; c < k->sh->conditions && !status; c++) {
+        const celi_subset here = celi_shift_range(k->sh, c, fold);
+        double one;
+        if (here.first == here.end) continue;
+        celi_shift_total(k, f, c);
+        status = celi_score_nodewise(k->of + c, here, k->t, NULL, &one);
+        *value += k->of[c].share * one;
+        q->share += k->of[c].share;
+    }
+    *value /= q->share;
+    return status;
+}
+
+static cel_status celi_shift_open(celi_shift *sh, const celi_shift_design *d, const cel_score_options *o,
+                                  cel_work *work)
+{
+    celi_score *all = &sh->all;
+    const int64_t C = d->conditions;
+    int64_t c, k;
+    cel_status status = celi_fit_open(all, d->data, o, work);
+    sh->conditions = C;
+    sh->groups = d->groups;
+    sh->begin = d->begin;
+    sh->of = (celi_score *)celi_pool_get(&all->pool, C, sizeof *sh->of);
+    sh->owner = (int32_t *)celi_pool_get(&all->pool, C * all->blocks, sizeof(int32_t));
+    sh->kind = (int32_t *)celi_pool_get(&all->pool, C * all->blocks, sizeof(int32_t));
+    sh->sparse = (double *)celi_pool_get(&all->pool, C * all->relations, sizeof(double));
+    sh->stiff = (double *)celi_pool_get(&all->pool, C * all->relations, sizeof(double));
+    if (!status) status = all->pool.status;
+    for (c = 0; c < C && !status; c++) {
+        celi_score *one = sh->of + c;
+        d->data[1 + c].like = all;
+        status = celi_fit_open(one, d->data + 1 + c, o, work);
+        for (k = 0; k < all->blocks; k++) {
+            sh->owner[c * all->blocks + k] = (int32_t)(c * all->relations + all->owner[k]);
+            sh->kind[c * all->blocks + k] = all->kind[k];
+        }
+        for (k = 0; k < all->relations && !status; k++) {
+            sh->sparse[c * all->relations + k] = c ? 2 * sqrt(one->q.share * (1 - one->q.share)) : 0;
+            sh->stiff[c * all->relations + k] = c ? one->q.bound / all->q.bound : 1;
+        }
+    }
+    return status ? status : celi_shift_copy_open(sh, work, &celi_shift_actions, &sh->q);
+}
+
+static void celi_shift_close(celi_shift *sh)
+{
+    int64_t c;
+    celi_quadratic_close(&sh->q);
+    for (c = 0; sh->of && c < sh->conditions; c++) celi_fit_close(sh->of + c);
+    celi_fit_close(&sh->all);
+}
+
+/* f = the solution under the l1 weight, which is picked if it is less than 0. It begins with what is shared, f_0 alone,
+ * from where the steepest shift says what weight leaves none. */
+static cel_status celi_shift_select(celi_shift *sh, double l1, cel_mat f, cel_shift_report *report)
+{
+    celi_score *all = &sh->all;
+    celi_quadratic *q = &sh->q;
+    const int64_t n = q->side;
+    celi_pool pool = CEL_ZERO;
+    celi_team team = CEL_ZERO;
+    celi_path path = CEL_ZERO;
+    double top = 1e-30;
+    int64_t e, k, steps, best;
+    cel_status status;
+    all->o.l1 = 0;
+    path.how = celi_fit_how(all);
+    status = celi_solve_from(&all->q, cel_mat_block(f, 0, 0, all->relations * n, n), &path.how);
+    celi_shift_confine((const celi_shift_copy *)q->context, cel_mat_block(f, 0, 0, all->relations * n, n));
+    if (!status) status = q->act->subset(q, celi_everything);
+    if (!status) status = celi_shift_apply(q, f, q->y);
+    for (e = all->relations * n * n; e < f.rows * n && !status; e++) {
+        const double slope = fabs((double)q->rhs.data[e] - (double)q->y.data[e]) / sh->sparse[e / (n * n)];
+        if (e % n != e / n % n && slope > top) top = slope;
+    }
+    all->o.l1 = l1;
+    path.how = celi_fit_how(all);
+    if (l1 < 0 && !status) {
+        path.how.tolerance = CELI_SHIFT_ROUGH;
+        path.pick_l1 = 1;
+        path.folds = celi_min(all->o.folds > 0 ? all->o.folds : CELI_SCORE_FOLDS, sh->groups);
+        path.rate = celi_shift_rate;
+        path.progress = &all->o.progress;
+        path.trail = celi_pool_mat(&pool, path.folds * f.rows, n);
+        status = pool.status ? pool.status : celi_team_new(q, path.folds, &team);
+        for (k = 0; k < path.folds && !status; k++)
+            cel_mat_copy(f, cel_mat_block(path.trail, k * f.rows, 0, f.rows, n));
+        steps = celi_fit_weights(all, 1, top, report->path_weight);
+        if (!status)
+            status = celi_path_pick(&team, &path, steps, report->path_weight, CELI_SCORE_RISES, report->path_value,
+                                    &report->path, &best);
+        for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
+        all->o.l1 = path.how.l1;
+        path.how = celi_fit_how(all);
+    }
+    report->l1 = all->o.l1;
+    path.how.progress = &all->o.progress;
+    if (!status) status = q->act->subset(q, celi_everything);
+    if (!status) status = celi_solve_from(q, f, &path.how);
+    celi_team_free(&team);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* What the jackknife needs to know besides. */
+typedef struct celi_shift_tests {
+    celi_units units;
+    cel_mat sparse;
+    int32_t *rank; /* (C x n) of genes as targets */
+} celi_shift_tests;
+
+/* Which of genes i and j has their pair. */
+static int64_t celi_shift_owner(const int32_t *rank, int64_t i, int64_t j) { return rank[i] < rank[j] ? i : j; }
+
+/* out (C R n + C x n) = the shifts at f in units, then the targets' sums of them. */
+static cel_status celi_shift_measure(celi_quadratic *q, cel_mat f, void *arg, cel_mat out)
+{
+    const celi_shift_copy *k = (const celi_shift_copy *)q->context;
+    celi_shift_tests *tests = (celi_shift_tests *)arg;
+    int64_t C = k->sh->conditions - 1, n = out.cols, size = k->sh->all.relations * n * n, c, e;
+    cel_status status = CEL_OK;
+    for (c = 0; c < C && !status; c++) {
+        cel_mat to = cel_mat_block(out, c * size / n, 0, size / n, n);
+        cel_real *sum = out.data + C * size + c * n;
+        const cel_real *sparse = tests->sparse.data + c * size;
+        cel_mat_copy(celi_shift_stack(k, f, c + 1), k->t);
+        cel_mat_axpy(-1, celi_shift_stack(k, f, 0), k->t);
+        k->of[c].ridge = HUGE_VAL; /* a difference has nothing outside of the basis */
+        status = celi_score_partial(k->of + c, k->t, &tests->units, to);
+        memset(sum, 0, (size_t)n * sizeof *sum);
+        for (e = 0; e < size; e++) /* a pair has two entries */
+            if (e % n != e / n % n && fabs((double)sparse[e]) > 0)
+                sum[celi_shift_owner(tests->rank + c * n, e % n, e / n % n)] +=
+                    (sparse[e] < 0 ? -to.data[e] : to.data[e]) / 2;
+    }
+    return status;
+}
+
+/* Ranks genes as targets: next is the one with the largest sum of |sparse| over the pairs left. */
+static void celi_shift_rank(cel_mat sparse, double *left, int32_t *rank)
+{
+    int64_t n = sparse.cols, g, e, step;
+    for (g = 0; g < n; g++) {
+        rank[g] = INT32_MAX;
+        left[g] = 0;
+    }
+    for (e = 0; e < sparse.rows * n; e++)
+        if (e % n != e / n % n) {
+            left[e % n] += fabs((double)sparse.data[e]);
+            left[e / n % n] += fabs((double)sparse.data[e]);
+        }
+    for (step = 0; step < n; step++) {
+        int64_t next = -1;
+        for (g = 0; g < n; g++)
+            if (rank[g] == INT32_MAX && (next < 0 || left[g] > left[next])) next = g;
+        rank[next] = (int32_t)step;
+        for (e = 0; e < sparse.rows * n; e++)
+            if (e % n == next || e / n % n == next) left[e % n + e / n % n - next] -= fabs((double)sparse.data[e]);
+    }
+}
+
+/* Tests of condition c (from 1), its pairs and then its targets. */
+static cel_status celi_shift_judge(const celi_shift *sh, int64_t c, const int64_t *groups, const int32_t *rank,
+                                   cel_shift_report *report)
+{
+    const celi_score *all = &sh->all;
+    const int64_t n = all->genes, rows = all->relations * n, row = (c - 1) * rows;
+    celi_pool pool = CEL_ZERO;
+    double *p = (double *)celi_pool_get(&pool, rows * n, sizeof(double));
+    cel_score_report one = CEL_ZERO;
+    cel_mat target_p = cel_mat_block(report->target_p, c - 1, 0, 1, n);
+    int64_t g, e, k;
+    cel_status status = pool.status ? pool.status : celi_score_contacts(all->data, &one);
+    for (k = 0; k < all->relations && !status; k++) /* as few groups as the design has will do */
+        if (one.contact_groups[k] >= celi_min(CEL_SCORE_TILES, all->data->parts)) one.contact_groups[k] = CEL_SCORE_TILES;
+    one.groups = celi_min(groups[0], groups[c]);
+    one.se = cel_mat_block(report->se, row, 0, rows, n);
+    one.z = cel_mat_block(report->z, row, 0, rows, n);
+    one.p = cel_mat_block(report->p, row, 0, rows, n);
+    one.q = cel_mat_block(report->q, row, 0, rows, n);
+    if (!status) status = celi_score_tests(all, cel_mat_block(report->shift, row, 0, rows, n), &one);
+    for (g = 0; g < n && !status; g++) {
+        for (k = 0, e = 0; e < rows * n; e++)
+            if (e % n != e / n % n && celi_shift_owner(rank, e % n, e / n % n) == g) p[k++] = (double)one.p.data[e];
+        status = cel_fdr(p, k, p); /* the least of these q is Simes' p */
+        for (target_p.data[g] = 1; k-- > 0;)
+            if (p[k] < (double)target_p.data[g]) target_p.data[g] = (cel_real)p[k];
+    }
+    for (g = 0; g < n && !status; g++) p[g] = (double)target_p.data[g];
+    if (!status) status = cel_fdr(p, n, p);
+    for (g = 0; g < n && !status; g++) report->target_q.data[(c - 1) * n + g] = (cel_real)p[g];
+    celi_free(one.contacts);
+    celi_free(one.contact_groups);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* value = shifts and targets of the solution f at the ridge of tests; se = their errors; and their tests. */
+static cel_status celi_shift_errors(celi_shift *sh, const celi_shift_design *d, cel_mat f, celi_shift_tests *tests,
+                                    cel_mat value, cel_mat se, cel_shift_report *report)
+{
+    celi_jackknife j = CEL_ZERO;
+    int64_t c;
+    cel_status status = celi_shift_measure(&sh->q, f, tests, value);
+    j.f = f;
+    j.centre = value;
+    j.report = celi_shift_measure;
+    j.arg = tests;
+    j.root = d->root;
+    j.how = celi_fit_how(&sh->all);
+    j.how.relative = 1;
+    j.how.tolerance = CELI_SCORE_REPLICATE;
+    j.progress = &sh->all.o.progress;
+    if (!status) status = celi_jackknife_run(&sh->q, &j, se);
+    for (c = 1; c < d->conditions && !status; c++)
+        status = celi_shift_judge(sh, c, d->members, tests->rank + (c - 1) * value.cols, report);
+    return status;
+}
+
+/* The report's matrices, of which shifts and targets are one piece each. */
+static void celi_shift_room(int64_t C, int64_t rows, int64_t n, cel_mat *whole, celi_pool *out, cel_shift_report *report)
+{
+    cel_mat *const shift[4] = {&report->shift, &report->se, &report->p, &report->q};
+    cel_mat *const target[4] = {&report->target, &report->target_se, &report->target_p, &report->target_q};
+    int k;
+    for (k = 0; k < 4; k++) {
+        whole[k] = celi_pool_mat(out, C * rows + C, n);
+        *shift[k] = cel_mat_block(whole[k], 0, 0, C * rows, n);
+        *target[k] = cel_mat_block(whole[k], C * rows, 0, C, n);
+    }
+    report->z = celi_pool_mat(out, C * rows, n);
+    report->sparse = celi_pool_mat(out, C * rows, n);
+    report->control = celi_pool_mat(out, rows, n);
+}
+
+/* The fit, of a design that was checked: two problems, since the l1 term needs the genes' own basis and the others are
+ * solved much faster in the one that nearly diagonalises them. */
+static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *o, cel_shift_report *report,
+                                 celi_pool *out, cel_work *work)
+{
+    const int64_t C = d->conditions - 1, n = d->data->part->genes, rows = d->data->part->relations * n;
+    const double l1 = celi_or(o->l1, CEL_SCORE_PICKED);
+    celi_pool pool = CEL_ZERO;
+    celi_shift test = CEL_ZERO, select = CEL_ZERO;
+    celi_shift_tests tests = CEL_ZERO;
+    cel_score_report picked = CEL_ZERO;
+    celi_solve how;
+    cel_mat whole[4], f, s = celi_pool_mat(&pool, (C + 1) * rows, n);
+    double *left = (double *)celi_pool_get(&pool, n, sizeof(double));
+    int64_t k;
+    cel_status status;
+    celi_shift_room(C, rows, n, whole, out, report);
+    tests.sparse = report->sparse;
+    tests.units.d = (double *)celi_pool_get(&pool, n, sizeof(double));
+    tests.units.v = (double *)celi_pool_get(&pool, n, sizeof(double));
+    tests.rank = (int32_t *)celi_pool_get(&pool, C * n, sizeof(int32_t));
+    test.apart = 1;
+    o->l1 = 0;
+    status = celi_shift_open(&test, d, o, work);
+    if (!status) status = celi_fit_pick(&test.all, &picked);
+    report->ridge = o->ridge = test.all.o.ridge;
+    test.all.o.ridge = celi_or(o->test_ridge, CELI_SCORE_TEST_RIDGE);
+    how = celi_fit_how(&test.all);
+    f = celi_pool_mat(&pool, test.q.stacks * test.q.side, test.q.side);
+    if (!status) status = out->status ? out->status : pool.status;
+    if (!status) status = test.q.act->subset(&test.q, celi_everything);
+    if (!status) status = celi_solve_from(&test.q, f, &how);
+    if (!status) {
+        const celi_shift_copy *copy = (const celi_shift_copy *)test.q.context;
+        copy->of->ridge = how.ridge;
+        status = celi_score_partial(copy->of, celi_shift_stack(copy, f, 0), &tests.units, report->control);
+        tests.units.given = 1; /* a replicate keeps them */
+    }
+    o->l1 = 1; /* any: the genes' own basis */
+    if (!status) status = celi_shift_open(&select, d, o, work);
+    if (!status) status = celi_shift_select(&select, l1, s, report);
+    for (k = 0; k < C * rows * n && !status; k++) {
+        const double unit = (double)select.all.dim * tests.units.d[k / n % n] * tests.units.d[k % n];
+        const double force = select.all.scale[k / (n * n) % (rows / n)] * (double)s.data[rows * n + k];
+        report->sparse.data[k] = (cel_real)(force / unit + 0.0); /* no minus before a zero */
+    }
+    celi_shift_close(&select);
+    for (k = 0; k < C && !status; k++)
+        celi_shift_rank(cel_mat_block(report->sparse, k * rows, 0, rows, n), left, tests.rank + k * n);
+    if (!status) status = celi_shift_errors(&test, d, f, &tests, whole[0], whole[1], report);
+    celi_shift_close(&test);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* number (groups) = each group's, by its place among those of its first condition. */
+static cel_status celi_shift_number(const int32_t *condition, const int32_t *group, int64_t count,
+                                    const celi_shift_design *d, int32_t *number)
+{
+    const int64_t G = d->groups;
+    celi_pool pool = CEL_ZERO;
+    int64_t *order = (int64_t *)celi_pool_get(&pool, G, sizeof *order), *of, k, g;
+    double *place = (double *)celi_pool_get(&pool, G, sizeof *place);
+    cel_status status;
+    of = (int64_t *)celi_pool_get(&pool, d->conditions, sizeof *of);
+    status = pool.status;
+    for (g = 0; g < G && !status; g++) number[g] = INT32_MAX;
+    for (k = 0; k < count && !status; k++)
+        if (condition[k] < number[group[k]]) number[group[k]] = condition[k];
+    for (g = 0; g < G && !status; g++) place[g] = (double)of[number[g]]++ + 0.5;
+    for (g = 0; g < G && !status; g++) {
+        place[g] /= (double)of[number[g]];
+        order[g] = g;
+    }
+    if (!status) celi_sort_by(place, order, G);
+    for (g = 0; g < G && !status; g++) number[order[g]] = (int32_t)g;
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* The moments by condition and group, as views of those given. */
+static cel_status celi_shift_arrange(const cel_moments *moments, int64_t count, const int32_t *condition,
+                                     const cel_score_options *o, celi_shift_design *d)
+{
+    const int64_t C = d->conditions, G = d->groups;
+    celi_pool *pool = &d->pool;
+    int32_t *key = (int32_t *)celi_pool_get(pool, count, sizeof *key);
+    int32_t *list = (int32_t *)celi_pool_get(pool, count, sizeof *list);
+    int32_t *number = (int32_t *)celi_pool_get(pool, G, sizeof *number);
+    int32_t *slide = (int32_t *)celi_pool_get(pool, count, sizeof *slide);
+    cel_moments *part = (cel_moments *)celi_pool_get(pool, count, sizeof *part);
+    int64_t k, g, c;
+    cel_status status;
+    d->begin = (int64_t *)celi_pool_get(pool, C * G + 1, sizeof *d->begin);
+    d->members = (int64_t *)celi_pool_get(pool, C, sizeof *d->members);
+    d->root = (double *)celi_pool_get(pool, G, sizeof *d->root);
+    d->data = (celi_score_data *)celi_pool_get(pool, 1 + C, sizeof *d->data);
+    status = C * G > INT32_MAX ? CEL_ERR_MEMORY : pool->status;
+    if (!status) status = celi_shift_number(condition, o->group, count, d, number);
+    if (status) return status;
+    for (k = 0; k < count; k++) key[k] = condition[k] * (int32_t)G + number[o->group[k]];
+    celi_group(key, NULL, count, C * G, d->begin, list);
+    for (k = 0; k < count; k++) {
+        part[k] = moments[list[k]];
+        slide[k] = o->slide ? o->slide[list[k]] : 0;
+    }
+    for (k = 0; k < C * G; k++) d->members[k / G] += d->begin[k + 1] > d->begin[k];
+    for (g = 0; g < G; g++) {
+        double most = 1;
+        for (c = 0; c < C; c++)
+            if (d->begin[c * G + g + 1] > d->begin[c * G + g] && (double)d->members[c] > most)
+                most = (double)d->members[c];
+        d->root[g] = sqrt((most - 1) / most);
+    }
+    d->data->part = part;
+    d->data->parts = count;
+    d->data->slides = 1;
+    d->data->part_slide = slide;
+    return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_shift_fit(const cel_moments *moments, int64_t count, const int32_t *condition,
+                                     const cel_score_options *options, cel_shift_report *report, cel_error *err,
+                                     cel_work *work)
+{
+    celi_shift_design d = CEL_ZERO;
+    celi_pool out = CEL_ZERO;
+    cel_work temporary = CEL_ZERO;
+    cel_score_options o = CEL_ZERO, plain;
+    int64_t c;
+    cel_status status;
+    memset(report, 0, sizeof *report);
+    if (err) memset(err, 0, sizeof *err);
+    if (options) o = *options;
+    o.measured = 1;
+    o.field = CEL_SCORE_FIELD_SLIDE;
+    o.together = 0;
+    plain = o;
+    plain.l1 = 0;
+    status = celi_score_options_check(&plain, count > 0 ? moments->genes : 0, err);
+    if (!status && !celi_score_weight(o.l1)) status = celi_note(err, CEL_ERR_ARG, "options: no weight of l1");
+    if (!status && !o.group) status = celi_note(err, CEL_ERR_DATA, "shifts take groups");
+    if (!status) status = celi_score_labels(condition, count, 1, &d.conditions, err);
+    if (!status) status = celi_score_labels(o.group, count, 1, &d.groups, err);
+    if (!status && d.conditions < 2) status = celi_note(err, CEL_ERR_DATA, "there is only one condition");
+    if (!status) status = celi_shift_arrange(moments, count, condition, &o, &d);
+    for (c = 0; c < d.conditions && !status; c++)
+        if (d.members[c] < 2) status = celi_fail(err, CEL_ERR_DATA, "a condition of fewer than two groups", c, -1, -1);
+    if (!status) {
+        plain.slide = d.data->part_slide;
+        status = celi_score_given_moments(d.data, &plain, err);
+    }
+    for (c = 0; c < d.conditions && !status; c++) {
+        celi_score_data *one = d.data + 1 + c;
+        *one = *d.data;
+        one->part += d.begin[c * d.groups];
+        one->part_slide += d.begin[c * d.groups];
+        one->parts = one->groups = d.begin[(c + 1) * d.groups] - d.begin[c * d.groups];
+    }
+    o.form = CEL_SCORE_MOMENT;
+    if (!status) status = celi_shift_run(&d, &o, report, &out, work ? work : &temporary);
+    report->conditions = d.conditions - 1;
+    report->groups = d.groups;
+    report->owned = out.last;
+    if (d.data) celi_pool_free(&d.data->pool);
+    celi_pool_free(&d.pool);
+    cel_work_free(&temporary);
+    if (!status) return CEL_OK;
+    cel_shift_report_free(report);
+    if (err && !err->status)
+        celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status) : "nothing finite fits: too few cells "
+                  "in a condition, or cells, genes or neighbours that repeat each other; a heavier ridge may do");
+    return status;
+}
+
+CEL_API_DEF void cel_shift_report_free(cel_shift_report *report)
+{
+    celi_chain_free(report->owned);
+    memset(report, 0, sizeof *report);
 }
 
 /* ======================================================================== */

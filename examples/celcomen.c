@@ -301,6 +301,7 @@ static struct {
     int allow_isolated;
     /* the fit */
     const char *method, *optimizer, *inter0, *intra0, *weights, *ridge, *l1, *group, *field, *sphere;
+    const char *conditions, *control, *replicates;
     double lr, zmft, q, tolerance;
     int64_t epochs, tiles;
     int mean_degree, no_projection, summed, no_errors;
@@ -418,6 +419,12 @@ static const option options[] = {
     {"tiles", "fit", WHOLE, &o.tiles, 2, 0, "N", "6, fewer for several slides",
      "score: N x N tiles a slide for the error bars"},
     {"no-errors", "fit", FLAG, &o.no_errors, 0, 0, NULL, NULL, "score: forces only"},
+    {"conditions", "fit", FILE_NAME, &o.conditions, 0, 0, "FILE", NULL,
+     "the condition of each cell: one a line, or FILE:COLUMN of a CSV; which forces differ from those of --control, in "
+     "shifts.csv, and which genes they point at, in targets.csv"},
+    {"control", "fit", WORD, &o.control, 0, 0, "NAME", NULL, "with --conditions: the one that others are compared with"},
+    {"replicates", "fit", FILE_NAME, &o.replicates, 0, 0, "FILE", "tiles",
+     "with --conditions: the animal, or other unit of replication, of each cell, as --conditions has it"},
     {"inter", "simulate logz", FILE_NAME, &o.inter, 0, 0, "FILE", NULL, "between-cell force (instead of --model)"},
     {"intra", "simulate logz", FILE_NAME, &o.intra, 0, 0, "FILE", NULL, "within-cell force (instead of --model)"},
     {"start", "simulate", TABLE, &o.start, 0, 0, "FILE", "random rows", "expression (cells x genes) to start from"},
@@ -2888,7 +2895,7 @@ static void command_show(void)
 
 #define PUBLISHED_OPTIONS "epochs lr zmft q optimizer sphere weights"
 #define PUBLISHED_FIT PUBLISHED_OPTIONS " mean-degree no-projection summed tolerance inter0 intra0"
-#define SCORE_FIT "types hops ridge l1 group field tiles no-errors"
+#define SCORE_FIT "types hops ridge l1 group field tiles no-errors conditions"
 
 static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
 static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
@@ -3504,6 +3511,222 @@ static void print_relation(const fitted *f, const cel_score_report *done, const 
     free(list);
 }
 
+/* ---- conditions ---- */
+
+/* A fit of shifts and the names of its conditions, the control first. */
+typedef struct conditions {
+    names name;
+    cel_shift_report found;
+} conditions;
+
+/* The labels of the cells kept, of a file that has one for each cell of the input. */
+static int32_t *kept_labels(const char *option, const char *path, const tissue *t, names *out)
+{
+    int32_t *all = read_labels(option, path, &t->cells, t->rows, t->file, t->x.cols, out);
+    int32_t *label = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    int64_t i;
+    for (i = 0; i < t->x.rows; i++) label[i] = all[t->row[i]];
+    free(all);
+    return label;
+}
+
+typedef struct part_key {
+    int32_t condition, group, slide;
+    int64_t cell;
+} part_key;
+
+static int compare_parts(const void *x, const void *y)
+{
+    const part_key *a = (const part_key *)x, *b = (const part_key *)y;
+    if (a->condition != b->condition) return a->condition < b->condition ? -1 : 1;
+    if (a->group != b->group) return a->group < b->group ? -1 : 1;
+    return a->slide < b->slide ? -1 : a->slide > b->slide;
+}
+
+/* Moments of each condition, group and slide that has cells; their labels in of[0 .. 2]. */
+static cel_moments *condition_moments(const tissue *t, const cel_relations *r, const int32_t *condition,
+                                      const int32_t *group, int32_t **of, int64_t *count)
+{
+    const int64_t S = t->x.rows;
+    part_key *key = (part_key *)get((size_t)S, sizeof *key);
+    int32_t *part = (int32_t *)get((size_t)S, sizeof(int32_t));
+    cel_moments *moments;
+    int64_t i, k;
+    for (i = 0; i < S; i++) {
+        key[i].condition = condition[i];
+        key[i].group = group[i];
+        key[i].slide = t->slide ? t->slide[i] : 0;
+        key[i].cell = i;
+    }
+    qsort(key, (size_t)S, sizeof *key, compare_parts);
+    for (k = 0; k < 3; k++) of[k] = (int32_t *)get((size_t)S, sizeof(int32_t));
+    for (*count = 0, i = 0; i < S; i++) {
+        if (!i || compare_parts(key + i - 1, key + i)) ++*count;
+        k = *count - 1;
+        of[0][k] = key[i].condition;
+        of[1][k] = key[i].group;
+        of[2][k] = key[i].slide;
+        part[key[i].cell] = (int32_t)k;
+    }
+    moments = (cel_moments *)get((size_t)*count, sizeof *moments);
+    for (k = 0; k < *count; k++) must(cel_moments_new(t->x.cols, r, moments + k), t->file, NULL);
+    must(cel_moments_add_by_label(moments, *count, part, r, t->x, NULL), t->file, NULL);
+    free(part);
+    free(key);
+    return moments;
+}
+
+/* The conditions of the cells: the control is 0. */
+static int32_t *read_conditions(const tissue *t, names *name)
+{
+    int32_t *label = kept_labels("conditions", o.conditions, t, name);
+    int64_t control = find_name(name, o.control), i;
+    char *first;
+    if (control < 0) die(1, "%s: there is no condition '%s'%s", o.conditions, o.control, did_you_mean(name, o.control));
+    if (name->count < 2) die(1, "%s: all cells are of one condition", o.conditions);
+    for (i = 0; i < t->x.rows; i++)
+        label[i] = label[i] == control ? 0 : label[i] < control ? label[i] + 1 : label[i];
+    first = name->name[control];
+    for (i = control; i > 0; i--) name->name[i] = name->name[i - 1];
+    name->name[0] = first;
+    return label;
+}
+
+static conditions fit_conditions(const tissue *t, const cel_relations *r, const fitted *f)
+{
+    conditions c = CEL_ZERO;
+    names animals = CEL_ZERO;
+    cel_error err;
+    double clock = seconds();
+    int32_t *of[3], *condition = read_conditions(t, &c.name);
+    int32_t *group = o.replicates ? kept_labels("replicates", o.replicates, t, &animals) : make_groups(t);
+    int64_t count, k;
+    cel_moments *moments = condition_moments(t, r, condition, group, of, &count);
+    cel_score_options s = cel_score_measured(f->record.scaling.size);
+    cel_status status;
+    s.ridge = weight("ridge", o.ridge, s.ridge);
+    s.progress = progress;
+    s.group = of[1];
+    s.slide = of[2];
+    status = cel_shift_fit(moments, count, of[0], &s, &c.found, &err, NULL);
+    if (status == CEL_ERR_DATA && err.offset >= 0 && err.offset < c.name.count)
+        die(1, "%s: condition '%s' has fewer than two %s: nothing to take errors from", o.conditions,
+            c.name.name[err.offset], o.replicates ? "replicates" : "tiles");
+    must(status, o.conditions, &err);
+    note("conditions: %lld beside %s, l1 %.3g, %lld replicates (%.2f s)", (long long)c.found.conditions, c.name.name[0],
+         c.found.l1, (long long)c.found.groups, seconds() - clock);
+    for (k = 0; k < count; k++) cel_moments_free(moments + k);
+    for (k = 0; k < 3; k++) free(of[k]);
+    free(moments);
+    free(condition);
+    free(group);
+    return c;
+}
+
+/* Pairs of relation k under condition c (from 1), by q, then by |z|. */
+static pair *sorted_shifts(const conditions *c, const fitted *f, int64_t which, int64_t k, int64_t *count)
+{
+    const cel_shift_report *s = &c->found;
+    const int64_t n = f->record.model.genes, first = ((which - 1) * f->record.model.relations + k) * n;
+    pair *list = gene_pairs(&f->record.model, k, k + 1, count);
+    int64_t i;
+    for (i = 0; i < *count; i++) {
+        const int64_t at = (first + list[i].a) * n + list[i].b;
+        list[i].key = (double)s->q.data[at];
+        list[i].then = -fabs((double)s->z.data[at]);
+    }
+    qsort(list, (size_t)*count, sizeof(pair), compare_pairs);
+    return list;
+}
+
+/* Genes as targets under condition c, by q, then by the size of what is shifted. */
+static pair *sorted_targets(const conditions *c, int64_t n, int64_t which)
+{
+    pair *list = (pair *)get((size_t)n, sizeof(pair));
+    int64_t g;
+    for (g = 0; g < n; g++) {
+        list[g].a = (which - 1) * n + g;
+        list[g].key = (double)c->found.target_q.data[list[g].a];
+        list[g].then = -fabs((double)c->found.target.data[list[g].a]);
+    }
+    qsort(list, (size_t)n, sizeof(pair), compare_pairs);
+    return list;
+}
+
+/* shifts.csv: a row a condition, relation and pair of genes; sparse is the shift that the l1 fit selects. targets.csv:
+ * a row a condition and gene. */
+static void write_conditions(const conditions *c, const fitted *f)
+{
+    const cel_shift_report *s = &c->found;
+    const cel_mat column[] = {s->shift, s->se, s->q, s->sparse};
+    const int64_t n = f->record.model.genes, R = f->record.model.relations;
+    FILE *out = open_out("shifts.csv");
+    int64_t which, k, i, count;
+    int v;
+    fputs("condition,relation,gene_a,gene_b,shift,se,q,sparse\n", out);
+    for (which = 1; which <= s->conditions; which++)
+        for (k = 0; k < R; k++) {
+            pair *list = sorted_shifts(c, f, which, k, &count);
+            for (i = 0; i < count; i++) {
+                put_field(out, c->name.name[which]);
+                fputc(',', out);
+                put_field(out, f->record.relation[k]);
+                fputc(',', out);
+                put_field(out, f->record.gene[list[i].a]);
+                fputc(',', out);
+                put_field(out, f->record.gene[list[i].b]);
+                for (v = 0; v < 4; v++)
+                    put_number(out, 6, (double)column[v].data[((((which - 1) * R + k) * n) + list[i].a) * n + list[i].b]);
+                fputc('\n', out);
+            }
+            free(list);
+        }
+    close_out(out);
+    out = open_out("targets.csv");
+    fputs("condition,gene,shift,se,q\n", out);
+    for (which = 1; which <= s->conditions; which++) {
+        pair *list = sorted_targets(c, n, which);
+        for (i = 0; i < n; i++) {
+            put_field(out, c->name.name[which]);
+            fputc(',', out);
+            put_field(out, f->record.gene[list[i].a % n]);
+            put_number(out, 6, (double)s->target.data[list[i].a]);
+            put_number(out, 6, (double)s->target_se.data[list[i].a]);
+            put_number(out, 6, (double)s->target_q.data[list[i].a]);
+            fputc('\n', out);
+        }
+        free(list);
+    }
+    close_out(out);
+}
+
+/* Of each condition the calls, in words and in the report, the strongest shifts and the targets. */
+static void print_conditions(const conditions *c, const fitted *f)
+{
+    const int64_t n = f->record.model.genes;
+    int64_t which, k, i, count;
+    for (which = 1; which <= c->found.conditions; which++) {
+        pair *list = sorted_targets(c, n, which);
+        printf("\n%s beside %s\n", c->name.name[which], c->name.name[0]);
+        for (k = 0; k < f->record.model.relations; k++) {
+            pair *pairs = sorted_shifts(c, f, which, k, &count);
+            const int64_t first = ((which - 1) * f->record.model.relations + k) * n;
+            for (i = 0; i < count && pairs[i].key < 0.05; i++) continue;
+            printf("  %s: %lld of %lld forces shifted with q < 0.05\n", f->record.relation[k], (long long)i, (long long)count);
+            for (i = 0; i < count && i < 5 && pairs[i].key < 0.05; i++) {
+                const int64_t at = (first + pairs[i].a) * n + pairs[i].b;
+                printf("    %-14s %-14s %10.4g %10.3g %10.2g\n", f->record.gene[pairs[i].a], f->record.gene[pairs[i].b],
+                       (double)c->found.shift.data[at], (double)c->found.se.data[at], (double)c->found.q.data[at]);
+            }
+            free(pairs);
+        }
+        printf("  targets:");
+        for (i = 0; i < n && list[i].key < 0.05; i++) printf("%s %s", i ? "," : "", f->record.gene[list[i].a % n]);
+        printf("%s\n", i ? "" : " none");
+        free(list);
+    }
+}
+
 static void command_fit(void)
 {
     fitted f = CEL_ZERO;
@@ -3514,6 +3737,7 @@ static void command_fit(void)
     int64_t k, *calls = NULL, count;
     int form = choice("method");
     draw_buffer page = CEL_ZERO;
+    conditions shifts = CEL_ZERO;
     check_output("fit");
     check_page();
     f.paper = form == 5;
@@ -3524,6 +3748,9 @@ static void command_fit(void)
     else no_effect(PUBLISHED_FIT, "without --method paper");
     if (!f.likelihood) no_effect("steps", "without --method likelihood");
     one_of("q mean-degree");
+    if (!o.conditions) no_effect("control replicates", "without --conditions");
+    else if (o.expression || form > 0) no_effect("conditions", "but on rows of counts or intensities");
+    else need(o.control, "fit --conditions", "--control NAME");
     t = load_tissue("fit", &f, form > 0 && form < 6);
     f.edges = o.edges != NULL;
     f.record.hops = o.hops ? o.hops : 1;
@@ -3538,10 +3765,14 @@ static void command_fit(void)
     report_tissue(&report, &t, &f);
     json_text(&report, "method", method_word(&f));
     NUMBERS(&report, "hops", (double)f.record.hops);
+    if (o.conditions) shifts = fit_conditions(&t, &r, &f); /* the other fit leaves the rows in another order */
     if (f.paper) fit_paper(&t, &r, &f, &report);
     else if (f.counting) fit_counts(&t, &r, &f, &done, &calls, &report);
     else fit_score(&t, &r, &f, &done, &calls, &report);
     if (f.likelihood) fit_likelihood(&t, &r, &f, &report);
+    if (o.conditions)
+        NUMBERS(&report, "conditions shift_l1 shift_replicates", (double)shifts.name.count, shifts.found.l1,
+                (double)shifts.found.groups);
     for (k = 0; k < r.count && f.record.q.data; k++) {
         cel_model m = ranked(&f);
         add(&report, "%s{\"contacts\": %lld, \"tiles\": %lld, \"calls\": %lld, \"calls_shuffled\": ",
@@ -3555,6 +3786,7 @@ static void command_fit(void)
     if (has_levels(&f)) write_levels(&t, &f);
     write_pairs(&f);
     write_genes(&f, &done);
+    if (o.conditions) write_conditions(&shifts, &f);
     write_cells(&t);
     page = o.report ? fit_page(&t, &f, report.data) : page;
     finish_output(&report);
@@ -3562,6 +3794,8 @@ static void command_fit(void)
     if (done.share.data) print_next_door(&f, &done);
     for (k = 0; k < r.count && k < 6; k++) print_relation(&f, &done, calls, k);
     if (k < r.count) printf("\n.. and %lld relations more in pairs.csv\n", (long long)(r.count - k));
+    if (o.conditions) print_conditions(&shifts, &f);
+    cel_shift_report_free(&shifts.found);
 }
 
 /* ---- tissue from forces ---- */

@@ -294,6 +294,28 @@ static cel_status scenario_count(void)
     return status;
 }
 
+static cel_status scenario_shift(void)
+{
+    enum { PARTS = 4 };
+    static const int32_t group[PARTS] = {0, 1, 2, 3}, condition[PARTS] = {0, 1, 0, 1};
+    cel_moments part[PARTS];
+    cel_score_options options = cel_score_measured(NULL);
+    cel_shift_report report = {0};
+    cel_status status = CEL_OK;
+    int k;
+    memset(part, 0, sizeof part);
+    for (k = 0; k < PARTS; k++) TRY(cel_moments_new(counts.cols, &relations, part + k));
+    TRY(cel_moments_add_by_label(part, PARTS, tile, &relations, counts, NULL));
+    options.group = group;
+    options.ridge = 0.1;
+    options.folds = 2;
+    TRY(cel_shift_fit(part, PARTS, condition, &options, &report, NULL, NULL));
+done:
+    for (k = 0; k < PARTS; k++) cel_moments_free(part + k);
+    cel_shift_report_free(&report);
+    return status;
+}
+
 static cel_status scenario_sample(void)
 {
     cel_mat y = {0};
@@ -595,7 +617,7 @@ int main(void)
                     {"tissue", scenario_tissue}, {"walk", scenario_walk},      {"paper", scenario_paper},
                     {"score", scenario_score},   {"count", scenario_count},    {"sample", scenario_sample},
                     {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood},
-                  {"small", scenario_small},   {"large", scenario_large}};
+                  {"shift", scenario_shift}, {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;
     int64_t i;
     size_t k;

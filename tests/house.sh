@@ -22,6 +22,7 @@ model 520
 moments 240
 solve 660
 score 910
+shifts 300
 counting 450
 published 650
 sampler 730
@@ -514,10 +515,10 @@ END {
     }
 
     # The file is larger than its targets add up to, so this limit only goes down: whoever trims it lowers it. Only a new
-    # room raises it, by what the room is allowed: 450 for counting, 350 for likelihood.
-    check("a manual of at most 320 lines, a file of at most 16,000")
+    # room raises it, by what the room is allowed: 450 for counting, 350 for likelihood, 300 for shifts.
+    check("a manual of at most 320 lines, a file of at most 16,300")
     if (part_lines["manual"] > 320) finding(0, "the manual has " part_lines["manual"] " lines")
-    if (lines > 16000) finding(0, lines " lines")
+    if (lines > 16300) finding(0, lines " lines")
 
     if (symbols) {
         check("the object's global symbols are the public names, and begin with cel_ or celcomen_")
