@@ -63,10 +63,9 @@ int main(void)
             false_calls[0] += report.q.data[in] < 0.05 && !(fabs((double)truth.force.data[in]) > 0);
             false_calls[1] += report.q.data[out] < 0.05 && !(fabs((double)truth.force.data[out]) > 0);
         }
-    printf("All three forces are found. Pairs without a force that have q < 0.05: %d within, %d between. This is\n"
-           "chance: over 40 tissues of other seeds 4 %% and 6 %% of such pairs have p < 0.05, about 5 %% as they should, "
-           "and 3 of 83\n"
-           "calls within and 9 of 49 between are false. q < 0.05 promises few false calls on average, not none.\n",
+    printf("All three forces are found. Pairs without a force that have q < 0.05: %d within, %d between. This\n"
+           "is chance: of such pairs 4 %% and 6 %% have p < 0.05 over 40 tissues of other seeds, about 5 %% as they\n"
+           "should, and 3 of 83 calls within and 9 of 49 between are false: few on average, not none in each.\n",
            false_calls[0], false_calls[1]);
     cel_score_report_free(&report);
     cel_model_free(&truth);

@@ -58,11 +58,10 @@ int main(void)
             printf(" %+.3f (%+4.1f)", table->mean[hop * table->columns + g], table->z[hop * table->columns + g]);
         printf("\n");
     }
-    printf("In the cell itself gene 0 falls to 0. Its row keeps unit length, so what gene 0 had is shared out: genes 1\n"
-           "and 2, which the field and their own force hold up, rise there although gene 0 acts on neither within a cell. "
-           "One step\n"
-           "away gene 1, which gene 0 drove from next door, falls, and gene 2 with it; further out the effect "
-           "fades.\n");
+    printf("In the cell itself gene 0 falls to 0. Its row keeps unit length, so what gene 0 had is shared out: genes\n"
+           "1 and 2, which the field and their own force hold up, rise there although gene 0 acts on neither within a\n"
+           "cell. One step away gene 1, which gene 0 drove from next door, falls, and gene 2 with it; further out the\n"
+           "effect fades.\n");
     cel_effect_free(&effect);
     cel_perturb_free(&plan);
     cel_model_free(&model);
