@@ -36,11 +36,12 @@ $(B)/celcomen: examples/draw.h examples/report.h
 demo: tool
 	sh examples/demo.sh $(B)/celcomen
 
-# Ten programs, a page and a picture each: examples/course/README.md. Their pictures go to build/course.
+# Ten programs, a page and a picture each: examples/course/README.md. Their pictures go to build/course. No threads: the
+# tissues are small.
 COURSE := $(patsubst examples/course/%.c,$(B)/course/%,$(wildcard examples/course/[0-9]*.c))
 $(B)/course/%: examples/course/%.c examples/course/course.h examples/draw.h $(HEADER)
 	mkdir -p $(B)/course
-	$(CC) $(CFLAGS) $(OPENMP) -I. $< -o $@ -lm
+	$(CC) $(CFLAGS) -I. $< -o $@ -lm
 course: $(COURSE)
 	cd $(B)/course && for p in $(notdir $(COURSE)); do echo; echo "== $$p"; ./$$p || exit 1; done
 playground: | $(B)

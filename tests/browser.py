@@ -104,11 +104,11 @@ class Browser:
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
         self.call("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        self.call("Page.navigate", url="about:blank")  # or an address that differs in its # alone would load nothing
-        self.events = []
-        self.call("Page.navigate", url=url)
-        while "Page.loadEventFired" not in self.events:
-            self.event(self.message())
+        for address in ("about:blank", url):  # or an address that differs in its # alone would load nothing
+            self.events = []
+            self.call("Page.navigate", url=address)
+            while "Page.loadEventFired" not in self.events:
+                self.event(self.message())
 
     def value(self, expression):
         r = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -18,9 +18,8 @@ int main(int argc, char **argv)
     int k, draws;
     int64_t i;
 
-    ask("Two genes in a cell: a row (cos t, sin t). H counts the pair both ways: with a weight of 0.4 it is\n"
-        "2 x 0.4 cos t sin t = 0.4 sin 2t. Let the weight be 0.8. At which angles do most cells lie?\n"
-        "If you plot log P against sin 2t, what do you see?");
+    ask("Two genes in a cell: a row (cos t, sin t). Their weight is 0.8, so H = 2 x 0.8 cos t sin t = 0.8 sin 2t.\n"
+        "At which angles do most cells lie? If you plot log P against sin 2t, what do you see?");
     s = sheet_new(SIDE, 2);
     set_weight(&model, WITHIN, 0, 1, WEIGHT);
     for (draws = 0; draws < DRAWS; draws++) {
