@@ -416,7 +416,8 @@ static const option options[] = {
     {"conditions", "fit", FILE_NAME, &o.conditions, 0, 0, "FILE", NULL,
      "the condition of each cell: one a line, or FILE:COLUMN of a CSV; which forces differ from those of --control, in "
      "shifts.csv, and which genes they point at, in targets.csv"},
-    {"control", "fit", WORD, &o.control, 0, 0, "NAME", NULL, "with --conditions: the one that others are compared with"},
+    {"control", "fit", WORD, &o.control, 0, 0, "NAME", NULL,
+     "with --conditions: the one that others are compared with"},
     {"replicates", "fit", FILE_NAME, &o.replicates, 0, 0, "FILE", "tiles",
      "with --conditions: the animal, or other unit of replication, of each cell, as --conditions has it"},
     {"inter", "simulate logz", FILE_NAME, &o.inter, 0, 0, "FILE", NULL, "between-cell force (instead of --model)"},
@@ -3412,8 +3413,10 @@ static void write_conditions(const conditions *c, const fitted *f)
                 put_field(out, f->record.gene[list[i].a]);
                 fputc(',', out);
                 put_field(out, f->record.gene[list[i].b]);
-                for (v = 0; v < 4; v++)
-                    put_number(out, 6, (double)column[v].data[((((which - 1) * R + k) * n) + list[i].a) * n + list[i].b]);
+                for (v = 0; v < 4; v++) {
+                    const int64_t row = ((which - 1) * R + k) * n + list[i].a;
+                    put_number(out, 6, (double)column[v].data[row * n + list[i].b]);
+                }
                 fputc('\n', out);
             }
             free(list);
@@ -3449,7 +3452,8 @@ static void print_conditions(const conditions *c, const fitted *f)
             pair *pairs = sorted_shifts(c, f, which, k, &count);
             const int64_t first = ((which - 1) * f->record.model.relations + k) * n;
             for (i = 0; i < count && pairs[i].key < 0.05; i++) continue;
-            printf("  %s: %lld of %lld forces shifted with q < 0.05\n", f->record.relation[k], (long long)i, (long long)count);
+            printf("  %s: %lld of %lld forces shifted with q < 0.05\n", f->record.relation[k], (long long)i,
+                   (long long)count);
             for (i = 0; i < count && i < 5 && pairs[i].key < 0.05; i++) {
                 const int64_t at = (first + pairs[i].a) * n + pairs[i].b;
                 printf("    %-14s %-14s %10.4g %10.3g %10.2g\n", f->record.gene[pairs[i].a], f->record.gene[pairs[i].b],
@@ -3501,7 +3505,9 @@ static void command_fit(void)
     if (o.conditions) shifts = fit_conditions(&t, &r, &f); /* the other fit leaves the rows in another order */
     if (f.paper) fit_paper(&t, &r, &f, &report);
     else fit_score(&t, &r, &f, &done, &calls, &report);
-    if (o.conditions) NUMBERS(&report, "conditions shift_l1 shift_replicates", (double)shifts.name.count, shifts.found.l1, (double)shifts.found.groups);
+    if (o.conditions)
+        NUMBERS(&report, "conditions shift_l1 shift_replicates", (double)shifts.name.count, shifts.found.l1,
+                (double)shifts.found.groups);
     for (k = 0; k < r.count && f.record.q.data; k++) {
         cel_model m = ranked(&f);
         add(&report, "%s{\"contacts\": %lld, \"tiles\": %lld, \"calls\": %lld, \"calls_shuffled\": ",
