@@ -170,8 +170,8 @@
  * A_ab / sqrt(A_aa A_bb), partial correlations, less v c^T + c v^T, which the rows cannot see, for the c that leaves
  * the fewest. Tests come from a second solution at a light ridge. Figures: bench/README.md.
  *
- * Conditions: forces F + D^c with sparse shifts D^c from a shared control, one convex problem on the conditions' moments
- * (cel_shift_fit): an l1 term selects, differences of the conditions' own fits are tested, genes are ranked as targets.
+ * Conditions: forces F + D^c with sparse shifts D^c, F the control's, a convex problem on all moments (cel_shift_fit):
+ * an l1 term selects, differences of the conditions' own fits are tested, genes are ranked as targets.
  *
  * ---------------------------------------------------------------------------------------------------
  * 7  THE PARTITION FUNCTION
