@@ -4,6 +4,7 @@
 #   make tool   build/celcomen                      make warn      zero warnings, gcc and clang
 #   make bench  timings beside peers                make recovery  the experiment of bench/README.md
 #   make truth  the experiments on counts, on others' truth and on real slides
+#   make shifts those on forces that a condition changes
 #   make svae   the model of the second paper on simulated cells (bench/svae.md)
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
 #   make portability, make fuzz, make reliability   other machines, random input, one table of it all
@@ -20,7 +21,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage reliability warn bench pictures recovery truth svae install uninstall clean
+.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage reliability warn bench pictures recovery truth shifts svae install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -115,11 +116,15 @@ $(B)/pictures: bench/pictures.c examples/draw.h examples/report.h | $(B)
 	$(CC) $(CFLAGS) -std=c99 -Wall -Wextra -I. $< -o $@ -lm
 recovery: tool $(B)/pictures
 	sh bench/recovery.sh $(B)
-TRUTH := $(B)/truth_counts $(B)/truth_em $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides $(B)/truth_law $(B)/truth_shifts
-$(TRUTH): $(B)/truth_%: bench/%.c bench/truth.h bench/bench.h bench/clock.h $(B)/impl_float.o
+TRUTH := $(B)/truth_counts $(B)/truth_em $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides $(B)/truth_law
+$(TRUTH) $(B)/truth_shifts: $(B)/truth_%: bench/%.c bench/truth.h bench/bench.h bench/clock.h $(B)/impl_float.o
 	$(CC) $(CFLAGS) $(OPENMP) -std=gnu99 -Wall -Wextra -I. $< $(B)/impl_float.o -o $@ -lm
 truth: $(TRUTH) $(B)/pictures
 	sh bench/truth.sh $(B)
+shifts: $(B)/truth_shifts $(B)/pictures
+	$(B)/truth_shifts --data $${CELCOMEN_SHARED:-../shared}/data --csv $(B)/shifts.csv > $(B)/shifts.md
+	cp $(B)/shifts.csv $(B)/shifts.md bench/
+	$(B)/pictures bench
 $(B)/sparse_shift_vae: CFLAGS += -O3
 svae: $(B)/sparse_shift_vae
 	printf '%s\n\n' 'Written by `make svae`: examples/sparse_shift_vae.c on the published simulator. Settings were chosen on seed 1; the seeds below are fresh.' > $(B)/svae.md

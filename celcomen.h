@@ -170,6 +170,9 @@
  * A_ab / sqrt(A_aa A_bb), partial correlations, less v c^T + c v^T, which the rows cannot see, for the c that leaves
  * the fewest. Tests come from a second solution at a light ridge. Figures: bench/README.md.
  *
+ * Conditions: forces F + D^c with sparse shifts D^c, F the control's, a convex problem on all moments (cel_shift_fit):
+ * an l1 term selects, differences of the conditions' own fits are tested, genes are ranked as targets.
+ *
  * ---------------------------------------------------------------------------------------------------
  * 7  THE PARTITION FUNCTION
  *
@@ -12344,7 +12347,7 @@ CEL_API_DEF void cel_score_slide_free(cel_score_result *result)
 /* shifts                                                                   */
 /* ======================================================================== */
 
-/* Who is in which group, and when: groups are numbered so that a run of them, a fold, takes alike of every condition. */
+/* Who is in which group. Groups are numbered so that a run of them, a fold, takes alike of every condition. */
 typedef struct celi_shift_design {
     int64_t conditions, groups;
     int64_t *begin;            /* (conditions groups + 1) the moments of a condition and group, in this order */
@@ -12488,6 +12491,7 @@ static cel_status celi_shift_copy_open(const celi_shift *sh, cel_work *work, con
     q->stiff = sh->stiff;
     q->bound = 2 * all->q.bound; /* <f_0 + f_c, A (f_0 + f_c)> is at most twice that of each */
     celi_quadratic_open(q);
+    /* Every copy has quadratics of its own: a subset of each is in hand. */
     k->sh = sh;
     k->t = celi_pool_mat(&q->pool, all->relations * q->side, q->side);
     k->g = celi_pool_mat(&q->pool, all->relations * q->side, q->side);
@@ -12550,6 +12554,7 @@ static cel_status celi_shift_open(celi_shift *sh, const celi_shift_design *d, co
     sh->stiff = (double *)celi_pool_get(&all->pool, C * all->relations, sizeof(double));
     if (!status) status = all->pool.status;
     for (c = 0; c < C && !status; c++) {
+        /* The same scales and basis for all, or their unknowns could not be added. */
         celi_score *one = sh->of + c;
         d->data[1 + c].like = all;
         status = celi_fit_open(one, d->data + 1 + c, o, work);
@@ -12586,6 +12591,7 @@ static cel_status celi_shift_select(celi_shift *sh, double l1, cel_mat f, cel_sh
     double top = 1e-30;
     int64_t e, k, steps, best;
     cel_status status;
+    /* What is shared, by the problem of everything under one condition, which has no penalty but the ridge. */
     all->o.l1 = 0;
     path.how = celi_fit_how(all);
     status = celi_solve_from(&all->q, cel_mat_block(f, 0, 0, all->relations * n, n), &path.how);
@@ -12596,6 +12602,7 @@ static cel_status celi_shift_select(celi_shift *sh, double l1, cel_mat f, cel_sh
         const double slope = fabs((double)q->rhs.data[e] - (double)q->y.data[e]) / sh->sparse[e / (n * n)];
         if (e % n != e / n % n && slope > top) top = slope;
     }
+    /* Each fold starts there, too, and goes on from weight to weight. */
     all->o.l1 = l1;
     path.how = celi_fit_how(all);
     if (l1 < 0 && !status) {
@@ -12650,8 +12657,9 @@ static cel_status celi_shift_measure(celi_quadratic *q, cel_mat f, void *arg, ce
         cel_mat_axpy(-1, celi_shift_stack(k, f, 0), k->t);
         k->of[c].ridge = HUGE_VAL; /* a difference has nothing outside of the basis */
         status = celi_score_partial(k->of + c, k->t, &tests->units, to);
+        /* Every pair counts for the better ranked of its genes; it has two entries. */
         memset(sum, 0, (size_t)n * sizeof *sum);
-        for (e = 0; e < size; e++) /* a pair has two entries */
+        for (e = 0; e < size; e++)
             if (e % n != e / n % n && fabs((double)sparse[e]) > 0)
                 sum[celi_shift_owner(tests->rank + c * n, e % n, e / n % n)] +=
                     (sparse[e] < 0 ? -to.data[e] : to.data[e]) / 2;
@@ -12695,7 +12703,8 @@ static cel_status celi_shift_judge(const celi_shift *sh, int64_t c, const int64_
     int64_t g, e, k;
     cel_status status = pool.status ? pool.status : celi_score_contacts(all->data, &one);
     for (k = 0; k < all->relations && !status; k++) /* as few groups as the design has will do */
-        if (one.contact_groups[k] >= celi_min(CEL_SCORE_TILES, all->data->parts)) one.contact_groups[k] = CEL_SCORE_TILES;
+        if (one.contact_groups[k] >= celi_min(CEL_SCORE_TILES, all->data->parts))
+            one.contact_groups[k] = CEL_SCORE_TILES;
     one.groups = celi_min(groups[0], groups[c]);
     one.se = cel_mat_block(report->se, row, 0, rows, n);
     one.z = cel_mat_block(report->z, row, 0, rows, n);
@@ -12741,7 +12750,8 @@ static cel_status celi_shift_errors(celi_shift *sh, const celi_shift_design *d, 
 }
 
 /* The report's matrices, of which shifts and targets are one piece each. */
-static void celi_shift_room(int64_t C, int64_t rows, int64_t n, cel_mat *whole, celi_pool *out, cel_shift_report *report)
+static void celi_shift_room(int64_t C, int64_t rows, int64_t n, cel_mat *whole, celi_pool *out,
+                            cel_shift_report *report)
 {
     cel_mat *const shift[4] = {&report->shift, &report->se, &report->p, &report->q};
     cel_mat *const target[4] = {&report->target, &report->target_se, &report->target_p, &report->target_q};
@@ -12777,6 +12787,7 @@ static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *
     tests.units.d = (double *)celi_pool_get(&pool, n, sizeof(double));
     tests.units.v = (double *)celi_pool_get(&pool, n, sizeof(double));
     tests.rank = (int32_t *)celi_pool_get(&pool, C * n, sizeof(int32_t));
+    /* The tests' problem: each condition on its own. */
     test.apart = 1;
     o->l1 = 0;
     status = celi_shift_open(&test, d, o, work);
@@ -12794,7 +12805,8 @@ static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *
         status = celi_score_partial(copy->of, celi_shift_stack(copy, f, 0), &tests.units, report->control);
         tests.units.given = 1; /* a replicate keeps them */
     }
-    o->l1 = 1; /* any: the genes' own basis */
+    /* The selection's: any l1 weight asks for the genes' own basis. */
+    o->l1 = 1;
     if (!status) status = celi_shift_open(&select, d, o, work);
     if (!status) status = celi_shift_select(&select, l1, s, report);
     for (k = 0; k < C * rows * n && !status; k++) {
@@ -12803,6 +12815,7 @@ static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *
         report->sparse.data[k] = (cel_real)(force / unit + 0.0); /* no minus before a zero */
     }
     celi_shift_close(&select);
+    /* Which genes have which pairs is settled by the selection; their sums and errors are of the tests' shifts. */
     for (k = 0; k < C && !status; k++)
         celi_shift_rank(cel_mat_block(report->sparse, k * rows, 0, rows, n), left, tests.rank + k * n);
     if (!status) status = celi_shift_errors(&test, d, f, &tests, whole[0], whole[1], report);
@@ -12811,32 +12824,8 @@ static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *
     return status;
 }
 
-/* number (groups) = each group's, by its place among those of its first condition. */
-static cel_status celi_shift_number(const int32_t *condition, const int32_t *group, int64_t count,
-                                    const celi_shift_design *d, int32_t *number)
-{
-    const int64_t G = d->groups;
-    celi_pool pool = CEL_ZERO;
-    int64_t *order = (int64_t *)celi_pool_get(&pool, G, sizeof *order), *of, k, g;
-    double *place = (double *)celi_pool_get(&pool, G, sizeof *place);
-    cel_status status;
-    of = (int64_t *)celi_pool_get(&pool, d->conditions, sizeof *of);
-    status = pool.status;
-    for (g = 0; g < G && !status; g++) number[g] = INT32_MAX;
-    for (k = 0; k < count && !status; k++)
-        if (condition[k] < number[group[k]]) number[group[k]] = condition[k];
-    for (g = 0; g < G && !status; g++) place[g] = (double)of[number[g]]++ + 0.5;
-    for (g = 0; g < G && !status; g++) {
-        place[g] /= (double)of[number[g]];
-        order[g] = g;
-    }
-    if (!status) celi_sort_by(place, order, G);
-    for (g = 0; g < G && !status; g++) number[order[g]] = (int32_t)g;
-    celi_pool_free(&pool);
-    return status;
-}
-
-/* The moments by condition and group, as views of those given. */
+/* Views of the moments given, by condition and group. A group's number goes by its place among the groups of its first
+ * condition, as a share of them. */
 static cel_status celi_shift_arrange(const cel_moments *moments, int64_t count, const int32_t *condition,
                                      const cel_score_options *o, celi_shift_design *d)
 {
@@ -12844,18 +12833,25 @@ static cel_status celi_shift_arrange(const cel_moments *moments, int64_t count, 
     celi_pool *pool = &d->pool;
     int32_t *key = (int32_t *)celi_pool_get(pool, count, sizeof *key);
     int32_t *list = (int32_t *)celi_pool_get(pool, count, sizeof *list);
-    int32_t *number = (int32_t *)celi_pool_get(pool, G, sizeof *number);
     int32_t *slide = (int32_t *)celi_pool_get(pool, count, sizeof *slide);
+    int32_t *number = (int32_t *)celi_pool_get(pool, G, sizeof *number); /* the first condition, before */
+    int64_t *order = (int64_t *)celi_pool_get(pool, G, sizeof *order), *of, k, g, c;
+    double *place = (double *)celi_pool_get(pool, G, sizeof *place);
     cel_moments *part = (cel_moments *)celi_pool_get(pool, count, sizeof *part);
-    int64_t k, g, c;
-    cel_status status;
+    of = (int64_t *)celi_pool_get(pool, C, sizeof *of);
     d->begin = (int64_t *)celi_pool_get(pool, C * G + 1, sizeof *d->begin);
     d->members = (int64_t *)celi_pool_get(pool, C, sizeof *d->members);
     d->root = (double *)celi_pool_get(pool, G, sizeof *d->root);
     d->data = (celi_score_data *)celi_pool_get(pool, 1 + C, sizeof *d->data);
-    status = C * G > INT32_MAX ? CEL_ERR_MEMORY : pool->status;
-    if (!status) status = celi_shift_number(condition, o->group, count, d, number);
-    if (status) return status;
+    if (C * G > INT32_MAX || pool->status) return CEL_ERR_MEMORY;
+    for (g = 0; g < G; g++) number[g] = INT32_MAX;
+    for (k = 0; k < count; k++)
+        if (condition[k] < number[o->group[k]]) number[o->group[k]] = condition[k];
+    /* Labels follow slides and tiles, so that neighbouring places are neighbours in the tissue, too. */
+    for (g = 0; g < G; g++) place[g] = (double)of[number[g]]++ + 0.5;
+    for (g = 0; g < G; g++) place[order[g] = g] /= (double)of[number[g]];
+    celi_sort_by(place, order, G);
+    for (g = 0; g < G; g++) number[order[g]] = (int32_t)g;
     for (k = 0; k < count; k++) key[k] = condition[k] * (int32_t)G + number[o->group[k]];
     celi_group(key, NULL, count, C * G, d->begin, list);
     for (k = 0; k < count; k++) {
@@ -12877,6 +12873,35 @@ static cel_status celi_shift_arrange(const cel_moments *moments, int64_t count, 
     return CEL_OK;
 }
 
+/* What was given, checked; and each condition's share of it. */
+static cel_status celi_shift_given(const cel_moments *moments, int64_t count, const int32_t *condition,
+                                   const cel_score_options *options, celi_shift_design *d, cel_error *err)
+{
+    cel_score_options o = *options;
+    int64_t c;
+    cel_status status;
+    o.l1 = 0; /* which no other fit has with a size direction */
+    status = celi_score_options_check(&o, count > 0 ? moments->genes : 0, err);
+    if (!status && !celi_score_weight(options->l1)) status = celi_note(err, CEL_ERR_ARG, "options: no weight of l1");
+    if (!status && !o.group) status = celi_note(err, CEL_ERR_DATA, "shifts take groups");
+    if (!status) status = celi_score_labels(condition, count, 1, &d->conditions, err);
+    if (!status) status = celi_score_labels(o.group, count, 1, &d->groups, err);
+    if (!status && d->conditions < 2) status = celi_note(err, CEL_ERR_DATA, "there is only one condition");
+    if (!status) status = celi_shift_arrange(moments, count, condition, &o, d);
+    if (status) return status;
+    o.slide = d->data->part_slide;
+    status = celi_score_given_moments(d->data, &o, err);
+    for (c = 0; c < d->conditions && !status; c++) {
+        celi_score_data *one = d->data + 1 + c;
+        *one = *d->data;
+        one->part += d->begin[c * d->groups];
+        one->part_slide += d->begin[c * d->groups];
+        one->parts = one->groups = d->begin[(c + 1) * d->groups] - d->begin[c * d->groups];
+        if (d->members[c] < 2) status = celi_fail(err, CEL_ERR_DATA, "a condition of fewer than two groups", c, -1, -1);
+    }
+    return status;
+}
+
 CEL_API_DEF cel_status cel_shift_fit(const cel_moments *moments, int64_t count, const int32_t *condition,
                                      const cel_score_options *options, cel_shift_report *report, cel_error *err,
                                      cel_work *work)
@@ -12884,37 +12909,16 @@ CEL_API_DEF cel_status cel_shift_fit(const cel_moments *moments, int64_t count, 
     celi_shift_design d = CEL_ZERO;
     celi_pool out = CEL_ZERO;
     cel_work temporary = CEL_ZERO;
-    cel_score_options o = CEL_ZERO, plain;
-    int64_t c;
+    cel_score_options o = CEL_ZERO;
     cel_status status;
     memset(report, 0, sizeof *report);
     if (err) memset(err, 0, sizeof *err);
     if (options) o = *options;
+    /* What is fixed here, whatever the options say. */
     o.measured = 1;
     o.field = CEL_SCORE_FIELD_SLIDE;
     o.together = 0;
-    plain = o;
-    plain.l1 = 0;
-    status = celi_score_options_check(&plain, count > 0 ? moments->genes : 0, err);
-    if (!status && !celi_score_weight(o.l1)) status = celi_note(err, CEL_ERR_ARG, "options: no weight of l1");
-    if (!status && !o.group) status = celi_note(err, CEL_ERR_DATA, "shifts take groups");
-    if (!status) status = celi_score_labels(condition, count, 1, &d.conditions, err);
-    if (!status) status = celi_score_labels(o.group, count, 1, &d.groups, err);
-    if (!status && d.conditions < 2) status = celi_note(err, CEL_ERR_DATA, "there is only one condition");
-    if (!status) status = celi_shift_arrange(moments, count, condition, &o, &d);
-    for (c = 0; c < d.conditions && !status; c++)
-        if (d.members[c] < 2) status = celi_fail(err, CEL_ERR_DATA, "a condition of fewer than two groups", c, -1, -1);
-    if (!status) {
-        plain.slide = d.data->part_slide;
-        status = celi_score_given_moments(d.data, &plain, err);
-    }
-    for (c = 0; c < d.conditions && !status; c++) {
-        celi_score_data *one = d.data + 1 + c;
-        *one = *d.data;
-        one->part += d.begin[c * d.groups];
-        one->part_slide += d.begin[c * d.groups];
-        one->parts = one->groups = d.begin[(c + 1) * d.groups] - d.begin[c * d.groups];
-    }
+    status = celi_shift_given(moments, count, condition, &o, &d, err);
     o.form = CEL_SCORE_MOMENT;
     if (!status) status = celi_shift_run(&d, &o, report, &out, work ? work : &temporary);
     report->conditions = d.conditions - 1;
@@ -12926,8 +12930,9 @@ CEL_API_DEF cel_status cel_shift_fit(const cel_moments *moments, int64_t count, 
     if (!status) return CEL_OK;
     cel_shift_report_free(report);
     if (err && !err->status)
-        celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status) : "nothing finite fits: too few cells "
-                  "in a condition, or cells, genes or neighbours that repeat each other; a heavier ridge may do");
+        celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status)
+                  : "nothing finite fits: too few cells in a condition, or genes that repeat each other; a heavier "
+                    "ridge may do");
     return status;
 }
 

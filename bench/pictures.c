@@ -1,4 +1,4 @@
-/* The pictures of bench/ and the README, drawn from bench/truth.csv and bench/recovery.csv.
+/* The pictures of bench/ and the README, drawn from bench/truth.csv, shifts.csv and recovery.csv.
  *
  *   cc -O2 -I. bench/pictures.c -o build/pictures -lm && build/pictures bench        (make truth and make recovery do)
  *
@@ -282,15 +282,74 @@ static void draw_recovery(const show_table *t)
     save(&d, "recovery.svg");
 }
 
+/* How far each genotype's forces and correlations are from the wild type's, from shifts.csv. */
+static void draw_shifts(const show_table *t)
+{
+    static const char *const setting[] = {"about the embryo's mean", "about the genotype's mean profile"};
+    static const char *const title[] = {"About each embryo's mean: the pattern is in it",
+                                        "About the genotype's mean profile: fluctuations alone"};
+    static const char *const kind[] = {"forces within", "forces between", "correlations", "partial correlations"};
+    static const char *const genotype[] = {"bcd", "bcd_nos_tsl", "bcd_only", "bcd_osk", "bcd_tsl", "osk", "tsl"};
+    draw_series s[4];
+    draw_plot p;
+    draw d;
+    double x[7], y[4][7];
+    int k, g, row, panel;
+    memset(s, 0, sizeof s);
+    draw_begin(&d, 770, 640, "Which of them a mutant leaves as they are",
+               "Change of the gap genes' forces, correlations and partial correlations in seven maternal mutants. About "
+               "the mean profiles forces change least in most mutants; with the pattern nothing stays.");
+    draw_heading(&d, "Which of them a mutant leaves as they are",
+                 "Gap genes of the fly: change of the six pairs in a mutant, over the size of the wild type's.");
+    for (k = 0; k < 4; k++) {
+        s[k].name = kind[k];
+        s[k].x = x;
+        s[k].y = y[k];
+        s[k].count = 7;
+        s[k].colour = k;
+        s[k].kind = DRAW_POINTS; /* in the legend */
+    }
+    draw_legend(&d, 64, 68, s, 4);
+    for (panel = 0; panel < 2; panel++) {
+        memset(&p, 0, sizeof p);
+        p.left = 64;
+        p.top = 175 + 235 * panel;
+        p.width = 680;
+        p.height = 150;
+        p.x.name = genotype;
+        p.x.most = 6;
+        p.x.tight = 1;
+        p.y.label = "change / size";
+        p.y.most = 2.7;
+        for (k = 0; k < 4; k++)
+            for (g = 0; g < 7; g++) {
+                x[g] = g;
+                y[k][g] = NAN;
+                for (row = 1; row < t->rows; row++)
+                    if (is(t, row, EXPERIMENT, "gap") && is(t, row, SETTING, setting[panel]) &&
+                        is(t, row, METHOD, kind[k]) && is(t, row, FORCE, genotype[g]) &&
+                        is(t, row, FIGURE, "change_over_wild_type"))
+                        y[k][g] = show_value(t, row, MEDIAN);
+            }
+        draw_text(&d, p.left, p.top - 10, 12, 's', "", title[panel]);
+        draw_frame(&d, &p);
+        draw_bars(&d, &p, s, 4);
+    }
+    save(&d, "shifts_gap.svg");
+}
+
 int main(int argc, char **argv)
 {
-    show_table truth, recovery;
+    show_table truth, recovery, shifts;
     folder = argc > 1 ? argv[1] : "bench";
     truth = read_csv("truth.csv");
     recovery = read_csv("recovery.csv");
     draw_counts(&truth);
     draw_gap(&truth);
     draw_recovery(&recovery);
+    shifts = read_csv("shifts.csv");
+    draw_shifts(&shifts);
+    show_table_free(&shifts);
     show_table_free(&truth);
     show_table_free(&recovery);
     return 0;

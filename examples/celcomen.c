@@ -422,7 +422,8 @@ static const option options[] = {
     {"conditions", "fit", FILE_NAME, &o.conditions, 0, 0, "FILE", NULL,
      "the condition of each cell: one a line, or FILE:COLUMN of a CSV; which forces differ from those of --control, in "
      "shifts.csv, and which genes they point at, in targets.csv"},
-    {"control", "fit", WORD, &o.control, 0, 0, "NAME", NULL, "with --conditions: the one that others are compared with"},
+    {"control", "fit", WORD, &o.control, 0, 0, "NAME", NULL,
+     "with --conditions: the one that others are compared with"},
     {"replicates", "fit", FILE_NAME, &o.replicates, 0, 0, "FILE", "tiles",
      "with --conditions: the animal, or other unit of replication, of each cell, as --conditions has it"},
     {"inter", "simulate logz", FILE_NAME, &o.inter, 0, 0, "FILE", NULL, "between-cell force (instead of --model)"},
@@ -3675,8 +3676,10 @@ static void write_conditions(const conditions *c, const fitted *f)
                 put_field(out, f->record.gene[list[i].a]);
                 fputc(',', out);
                 put_field(out, f->record.gene[list[i].b]);
-                for (v = 0; v < 4; v++)
-                    put_number(out, 6, (double)column[v].data[((((which - 1) * R + k) * n) + list[i].a) * n + list[i].b]);
+                for (v = 0; v < 4; v++) {
+                    const int64_t row = ((which - 1) * R + k) * n + list[i].a;
+                    put_number(out, 6, (double)column[v].data[row * n + list[i].b]);
+                }
                 fputc('\n', out);
             }
             free(list);
@@ -3712,7 +3715,8 @@ static void print_conditions(const conditions *c, const fitted *f)
             pair *pairs = sorted_shifts(c, f, which, k, &count);
             const int64_t first = ((which - 1) * f->record.model.relations + k) * n;
             for (i = 0; i < count && pairs[i].key < 0.05; i++) continue;
-            printf("  %s: %lld of %lld forces shifted with q < 0.05\n", f->record.relation[k], (long long)i, (long long)count);
+            printf("  %s: %lld of %lld forces shifted with q < 0.05\n", f->record.relation[k], (long long)i,
+                   (long long)count);
             for (i = 0; i < count && i < 5 && pairs[i].key < 0.05; i++) {
                 const int64_t at = (first + pairs[i].a) * n + pairs[i].b;
                 printf("    %-14s %-14s %10.4g %10.3g %10.2g\n", f->record.gene[pairs[i].a], f->record.gene[pairs[i].b],

@@ -47,7 +47,8 @@ static int design_make(design *d, int64_t n, int64_t conditions, int64_t groups,
     for (i = 0; i < n && size; i++) d->u[i] = 1 / sqrt((double)n);
     d->w = chain(d->count * CHAINS, CHAIN, 0, 1);
     part = (int32_t *)calloc((size_t)(d->count * one), sizeof(int32_t));
-    if (!CHECK(!cel_mat_new(d->count * one, n, &d->x) && test_relations(&d->relations, d->count * one, &d->w, NULL, NULL)))
+    if (!CHECK(!cel_mat_new(d->count * one, n, &d->x) &&
+               test_relations(&d->relations, d->count * one, &d->w, NULL, NULL)))
         return 0;
     for (k = 0; k < d->count; k++) {
         d->condition[k] = (int32_t)(k / groups);
@@ -114,7 +115,8 @@ static void shifts_are_differences_of_fits(void)
                     double unit = (double)own[0].test.data[e] / (double)model[0].force.data[e];
                     double expected = ((double)model[c].force.data[e] - (double)model[0].force.data[e]) * unit, se;
                     double units = unit * (double)model[c].force.data[e] / (double)own[c].test.data[e];
-                    if (i == j || fabs((double)own[0].test.data[e]) < 0.02 || fabs((double)own[c].test.data[e]) < 0.02) continue;
+                    if (i == j || fabs((double)own[0].test.data[e]) < 0.02 || fabs((double)own[c].test.data[e]) < 0.02)
+                        continue;
                     se = hypot((double)own[0].se.data[e], (double)own[c].se.data[e] * units);
                     worst = fmax(worst, fabs((double)report.shift.data[at] - expected));
                     worst_se = fmax(worst_se, fabs((double)report.se.data[at] / se - 1));
@@ -130,7 +132,8 @@ static void shifts_are_differences_of_fits(void)
         cel_score_report_free(own + c);
     }
     /* A weight that leaves nothing leaves no targets either; sparse shifts of hardly any weight are those above. */
-    for (i = 0; i < report.sparse.rows * n; i++) if (i / n % n != i % n) CHECK((double)report.sparse.data[i] == 0.0);
+    for (i = 0; i < report.sparse.rows * n; i++)
+        if (i / n % n != i % n) CHECK((double)report.sparse.data[i] == 0.0);
     for (i = 0; i < 2 * n; i++) CHECK((double)report.target.data[i] == 0.0 && (double)report.target_se.data[i] == 0.0);
     cel_shift_report_free(&report);
     design_free(&d);
@@ -141,8 +144,10 @@ static void shifts_are_differences_of_fits(void)
 static void plain_l1(const design *d, double ridge, double l1, double *f)
 {
     int64_t n = d->n, C = d->conditions, side = d->moments->blocks * n + 1, c, k, i, j, a, step;
-    double *K = (double *)calloc((size_t)(C * n * n), sizeof(double)), *g = (double *)calloc((size_t)(C * n * n), sizeof(double));
-    double *T = (double *)calloc((size_t)(2 * n * n), sizeof(double)), *Q = T + n * n, S = 0, trace = 0, factor, unit = 0;
+    double *K = (double *)calloc((size_t)(C * n * n), sizeof(double)),
+           *g = (double *)calloc((size_t)(C * n * n), sizeof(double));
+    double *T = (double *)calloc((size_t)(2 * n * n), sizeof(double)), *Q = T + n * n, S = 0, trace = 0, factor,
+           unit = 0;
     double dim = (double)(n - (d->u != NULL)), limit;
     for (k = 0; k < d->count; k++) {
         S += (double)d->moments[k].cells;
@@ -181,7 +186,8 @@ static void plain_l1(const design *d, double ridge, double l1, double *f)
                 for (i = 0; i < n; i++)
                     for (j = 0; j < n; j++)
                         for (Q[i * n + j] = i == j ? factor / (double)C : 0, k = 0; k < n; k++)
-                            Q[i * n + j] += (K[c * n * n + i * n + k] * T[k * n + j] + T[i * n + k] * K[c * n * n + k * n + j]) / 2;
+                            Q[i * n + j] +=
+                                (K[c * n * n + i * n + k] * T[k * n + j] + T[i * n + k] * K[c * n * n + k * n + j]) / 2;
                 memcpy(T, Q, (size_t)(n * n) * sizeof *T);
             }
             for (i = 0; i < n * n; i++) {
@@ -218,7 +224,8 @@ static void the_l1_problem(void)
             int32_t list[120];
             cel_moments_free(d.moments + k);
             for (i = 0; i < 120; i++) list[i] = (int32_t)(120 * k + i);
-            CHECK(!cel_moments_new(n, &identity, d.moments + k) && !cel_moments_add(d.moments + k, &identity, d.x, list, 120, NULL));
+            CHECK(!cel_moments_new(n, &identity, d.moments + k) &&
+                  !cel_moments_add(d.moments + k, &identity, d.x, list, 120, NULL));
         }
         o = options_of(&d);
         o.l1 = 0.02;
@@ -226,7 +233,8 @@ static void the_l1_problem(void)
         CHECK(!cel_shift_fit(d.moments, d.count, d.condition, &o, &report, NULL, NULL));
         plain_l1(&d, 0.01, 0.02, f);
         for (i = 0; i < 2 * n * n; i++) {
-            /* d_a from the diagonal of the control: the entries' ratio is 1 / (n d_a d_b), the same for all conditions */
+            /* d_a from the diagonal of the control: the entries' ratio is 1 / (n d_a d_b), the same for all conditions
+             */
             double s = (double)report.sparse.data[i], g = f[n * n + i];
             if (i / n % n == i % n) continue;
             zeros += fabs(g) > 0 ? 0 : 1;
@@ -259,9 +267,12 @@ static void planted_pair(void)
     CHECK(!cel_shift_fit(d.moments, d.count, d.condition, &o, &report, NULL, NULL));
     CHECK(report.path > 2 && report.l1 > 0 && report.path_weight[0] > report.l1 && report.ridge > 0);
     for (i = 0; i < n * n; i++)
-        if (fabs((double)report.sparse.data[2 * n * n + i]) > fabs((double)report.sparse.data[2 * n * n + best])) best = i;
+        if (fabs((double)report.sparse.data[2 * n * n + i]) > fabs((double)report.sparse.data[2 * n * n + best]))
+            best = i;
     for (i = 0; i < n * n; i++) /* of condition 2, off the diagonal */
-        if (i / n != i % n && (best / n == best % n || fabs((double)report.sparse.data[2 * n * n + i]) > fabs((double)report.sparse.data[2 * n * n + best]))) best = i;
+        if (i / n != i % n && (best / n == best % n || fabs((double)report.sparse.data[2 * n * n + i]) >
+                                                           fabs((double)report.sparse.data[2 * n * n + best])))
+            best = i;
     CHECK(best == 1 || best == n);
     CHECK(fmin((double)report.target_q.data[n], (double)report.target_q.data[n + 1]) < 0.05);
     CHECK((double)report.target_se.data[n] >= 0 && (double)report.q.data[2 * n * n + 1] < 0.05);
@@ -275,7 +286,8 @@ static void planted_pair(void)
     o.group = e.condition + d.count;
     o.slide = e.condition + 2 * d.count;
     CHECK(!cel_shift_fit(e.moments, e.count, e.condition, &o, &again, NULL, NULL));
-    for (i = 0; i < report.sparse.rows * n; i++) NEAR((double)report.sparse.data[i], (double)again.sparse.data[i], CLOSE);
+    for (i = 0; i < report.sparse.rows * n; i++)
+        NEAR((double)report.sparse.data[i], (double)again.sparse.data[i], CLOSE);
     free(e.moments);
     free(e.condition);
     cel_shift_report_free(&again);
@@ -300,7 +312,8 @@ static void paired_groups(void)
         int64_t k, i;
         for (k = 0; k < 24; k++) twice[k] = d.moments[k % 12];
         CHECK(!cel_shift_fit(twice, 24, d.condition, &o, &report, NULL, NULL));
-        for (i = 0; i < 2 * 25; i++) CHECK(fabs((double)report.shift.data[i]) < CLOSE && (double)report.se.data[i] < CLOSE);
+        for (i = 0; i < 2 * 25; i++)
+            CHECK(fabs((double)report.shift.data[i]) < CLOSE && (double)report.se.data[i] < CLOSE);
         cel_shift_report_free(&report);
         free(twice);
     }
@@ -319,7 +332,7 @@ static void refusals(void)
     o = options_of(&d);
 #define REFUSED(because, call)                                                                                         \
     memset(&report, 1, sizeof report);                                                                                 \
-    CHECK((call) == because && err.status == because && err.what[0]);                                                    \
+    CHECK((call) == because && err.status == because && err.what[0]);                                                  \
     CHECK(!report.shift.data && !report.owned && !report.conditions)
     for (k = 0; k < 12; k++) label[k] = 0;
     REFUSED(CEL_ERR_DATA, cel_shift_fit(d.moments, d.count, label, &o, &report, &err, NULL)); /* one condition */
