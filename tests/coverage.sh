@@ -15,4 +15,4 @@ awk '/^File .*celcomen.h/ { on = 1 } on && /^Lines executed/ { sub(/.*:/, ""); l
 # Lines that nothing reaches, in spans, for whoever writes the next test.
 mkdir -p "$B"
 awk -F: '/#####/ { print $2 + 0 }' "$dir"/celcomen.h.gcov 2> /dev/null | awk 'NR == 1 { from = to = $1; next } $1 <= to + 2 { to = $1; next } { print from "-" to; from = to = $1 } END { if (NR) print from "-" to }' > "$B/uncovered.txt"
-echo "not reached: $(grep -c . "$B/uncovered.txt") spans, listed in $B/uncovered.txt"
+echo "not reached: listed in $B/uncovered.txt"

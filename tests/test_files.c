@@ -625,21 +625,27 @@ static size_t put_int(unsigned char *out, uint64_t v, int bytes)
     return (size_t)bytes;
 }
 
+/* P9: a file's integers are little-endian, whatever the machine is. */
+static uint64_t get_int(const unsigned char *in, int bytes)
+{
+    uint64_t v = 0;
+    while (bytes-- > 0) v = v << 8 | in[bytes];
+    return v;
+}
+
 /* The same archive as zip64: sizes and offsets in extra fields, the directory in a record of its own. */
 static void npz_wide(void)
 {
     static unsigned char file[4096], wide[8192];
-    size_t size = small_csr(file, sizeof file), at, n, end, start = 0, k;
+    size_t size = small_csr(file, sizeof file), at, n, end, start, k;
     cel_csr m;
     cel_error err;
     CHECK(size > 22);
-    memcpy(&start, file + size - 6, 4);
+    start = (size_t)get_int(file + size - 6, 4);
     memcpy(wide, file, start);
     for (at = start, n = start; memcmp(file + at, "PK\1\2", 4) == 0; at += k) {
-        uint64_t length = 0, local = 0;
+        uint64_t length = get_int(file + at + 20, 4), local = get_int(file + at + 42, 4);
         k = 46 + (size_t)file[at + 28];
-        memcpy(&length, file + at + 20, 4);
-        memcpy(&local, file + at + 42, 4);
         memcpy(wide + n, file + at, k);
         memset(wide + n + 20, 255, 8);
         memset(wide + n + 42, 255, 4);
