@@ -2719,6 +2719,8 @@ static draw_buffer fit_page(const tissue *t, const fitted *f, const char *json)
     p.command = typed_again();
     p.pairs = read_text(in_folder(output.hidden, "pairs.csv"));
     p.genes = read_text(in_folder(output.hidden, "genes.csv"));
+    if (o.conditions) p.shifts = read_text(in_folder(output.hidden, "shifts.csv"));
+    if (o.conditions) p.targets = read_text(in_folder(output.hidden, "targets.csv"));
     p.map = map;
     p.caption = caption;
     forces = show_read_forces(p.pairs);

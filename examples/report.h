@@ -1358,6 +1358,7 @@ DRAW_API void page_filters(draw_buffer *b, const char *label, const char *const 
 /* What a page is made of. Texts of files, or NULL; maps are freed by the page. */
 typedef struct page_source {
     const char *json, *pairs, *genes, *effects;
+    const char *shifts, *targets; /* of a fit of conditions, or NULL */
     const char *command; /* as it can be typed again */
     draw *map;
     const char *const *caption; /* of the maps */
@@ -1702,6 +1703,30 @@ DRAW_API void page_words(draw_buffer *b)
 }
 
 /* The whole page of a fit. */
+/* The rows of shifts.csv or targets.csv with q below .05, the first 40 of them. */
+DRAW_API void page_shifted(draw_buffer *b, const char *csv, const char *words)
+{
+    show_table t = show_parse(csv);
+    int q = show_column(&t, "q"), row, k, called = 0;
+    for (row = 1; row < t.rows; row++) called += show_value(&t, row, q) < 0.05;
+    page_say(b, "<p>%s: ", words);
+    page_say(b, called > 40 ? "%d, of which the first 40 are shown.</p>\n" : "%d.</p>\n", called);
+    if (called) {
+        draw_put(b, "<div class=\"rows\" tabindex=\"0\"><table><thead><tr>");
+        for (k = 0; k < t.cols; k++) page_say(b, "<th scope=\"col\">%s</th>", show_at(&t, 0, k));
+        draw_put(b, "</tr></thead><tbody>\n");
+        for (row = 1, called = 0; row < t.rows && called < 40; row++) {
+            if (!(show_value(&t, row, q) < 0.05)) continue;
+            called++;
+            draw_put(b, "<tr>");
+            for (k = 0; k < t.cols; k++) page_say(b, "<td>%s</td>", show_at(&t, row, k));
+            draw_put(b, "</tr>\n");
+        }
+        draw_put(b, "</tbody></table></div>\n");
+    }
+    show_table_free(&t);
+}
+
 DRAW_API void page_fit(draw_buffer *b, const page_source *p, const char *title)
 {
     show_forces f = show_read_forces(p->pairs);
@@ -1729,6 +1754,13 @@ DRAW_API void page_fit(draw_buffer *b, const page_source *p, const char *title)
         page_trust_shares(b, p->json);
         page_trust_fit(b, p->json);
         draw_put(b, "</div>\n");
+    }
+    if (p->shifts) {
+        draw_put(b, "<h2>What the conditions change</h2>\n");
+        page_shifted(b, p->shifts, "Forces that differ from the control's, with q below .05");
+        page_shifted(b, p->targets, "Genes that these shifts point at");
+        draw_put(b, "<p class=\"soft\">In partial-correlation units of the control. All pairs are in shifts.csv, all "
+                    "genes in targets.csv.</p>\n");
     }
     page_fit_strongest(b, &f);
     page_fit_pictures(b, p, &f);
