@@ -1710,7 +1710,7 @@ DRAW_API void page_shifted(draw_buffer *b, const char *csv, const char *words)
     int q = show_column(&t, "q"), row, k, called = 0;
     for (row = 1; row < t.rows; row++) called += show_value(&t, row, q) < 0.05;
     page_say(b, "<p>%s: ", words);
-    page_say(b, called > 40 ? "%d, of which the first 40 are shown.</p>\n" : "%d.</p>\n", called);
+    draw_put(b, called > 40 ? "%d, of which the first 40 are shown.</p>\n" : "%d.</p>\n", called);
     if (called) {
         draw_put(b, "<div class=\"rows\" tabindex=\"0\"><table><thead><tr>");
         for (k = 0; k < t.cols; k++) page_say(b, "<th scope=\"col\">%s</th>", show_at(&t, 0, k));

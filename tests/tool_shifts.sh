@@ -39,7 +39,8 @@ fit="fit --counts rows.csv --kind intensity --coords coords.csv --slides slides.
 
 planted_forces_are_called() {
     "$tool" $fit --conditions slides.txt --control control --report page.html --out fit > out 2> notes || return 1
-    [ "$(sed -n '/What the conditions change/,/The strongest pairs/p' page.html | grep -c '<tr><td>treated')" -ge 3 ] || return 1
+    grep -q "with q below .05: [1-9]" page.html || return 1
+    [ "$(sed -n "/What the conditions change/,/The strongest pairs/p" page.html | grep -c "<tr><td>treated")" -ge 3 ] || return 1
     grep -q '^condition,relation,gene_a,gene_b,shift,se,q,sparse$' fit/shifts.csv && grep -q '^condition,gene,shift,se,q$' fit/targets.csv || return 1
     [ "$(wc -l < fit/shifts.csv)" -eq 365 ] && [ "$(wc -l < fit/targets.csv)" -eq 29 ] || return 1
     # The two largest shifts are those, up and down; the gene that they share is the first target, and the sham has none.
