@@ -7452,10 +7452,8 @@ static double celi_hold_step(const cel_scaling *s, cel_unit unit, double factor,
     double v = unit == CEL_UNIT_FOLD
                    ? celi_unit_in(s, CEL_UNIT_TYPICAL, 1, value * celi_unit_out(s, CEL_UNIT_TYPICAL, 1, now))
                    : celi_unit_in(s, unit, factor, value);
-    if (s->log == CEL_LOG_LATENT) { /* nothing has no logarithm: very low is as low as it gets */
-        double low = s->centre[cell->group * s->genes + a] - CELI_SCALING_LOW * s->scale[a];
-        if (v < low) v = low;
-    }
+    if (s->log == CEL_LOG_LATENT && !(v > -DBL_MAX)) /* 0 has no logarithm: very low stands for it */
+        v = s->centre[cell->group * s->genes + a] - CELI_SCALING_LOW * s->scale[a];
     return (v - now) / (s->scale ? s->scale[a] : 1);
 }
 

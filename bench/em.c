@@ -89,7 +89,7 @@ static halves cut(int k, int types, int permuted)
         int64_t i;
         uint8_t *keep = (uint8_t *)get(s.x.rows, 1);
         double *at = (double *)get(s.x.rows, sizeof(double)), middle;
-        int32_t *level;
+        int32_t *level, *left = (int32_t *)get(s.x.rows, sizeof(int32_t));
         keep_genes(&s, TOP, CEL_GENES_MEAN);
         if (permuted) permute_rows(s.coords, s.part, 1);
         /* Levels are numbered over the whole, so that both halves mean the same by a number. Sections of one half are
@@ -102,13 +102,16 @@ static halves cut(int k, int types, int permuted)
         }
         for (i = 0; i < s.x.rows; i++) at[i] = (double)s.coords.data[i * s.coords.stride];
         middle = quantile(at, s.x.rows, 0.5);
-        for (i = 0; i < s.x.rows; i++) keep[i] = (s.part ? s.part[i] % 2 : at[i] >= middle) == which;
         if (!level) level = (int32_t *)get(s.x.rows, sizeof(int32_t));
+        for (i = 0; i < s.x.rows; i++) left[level[i]] += (s.part ? s.part[i] % 2 : at[i] >= middle) == 0;
+        for (i = 0; i < s.x.rows; i++) /* what the first half hardly has it cannot predict */
+            keep[i] = (s.part ? s.part[i] % 2 : at[i] >= middle) == which && left[level[i]] >= 20;
         cel_compact(keep, s.x.rows, level, sizeof(int32_t));
         h.level[which] = level;
         keep_cells(&s, keep);
         neighbours(&s, 6, tile_side[k]);
         h.half[which] = s;
+        free(left);
         free(keep);
         free(at);
     }

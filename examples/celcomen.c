@@ -5118,8 +5118,7 @@ static void command_denoise(void)
     r = model_relations(&f, &t, o.model);
     if (o.gene) {
         uint8_t *seen = (uint8_t *)get((size_t)t.genes.count, 1);
-        gene = find_name(&t.genes, o.gene);
-        if (gene < 0) die(1, "--gene: %s has no gene %s", o.model, o.gene);
+        gene = find_name(&t.genes, o.gene); /* which load_tissue has seen to be there */
         memset(seen, 1, (size_t)t.genes.count);
         seen[gene] = 0;
         infer_rows(&t, &f, &r, seen, NULL);
