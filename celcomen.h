@@ -15898,7 +15898,7 @@ static cel_status celi_learn_lift(celi_learn *l, cel_mat a, int turned, cel_mat 
 {
     cel_mat half = cel_mat_block(l->lifted, 0, 0, l->genes, l->n);
     cel_status status;
-    if (!l->basis.data) return turned ? (cel_mat_transpose(a, to), CEL_OK) : cel_mat_copy(a, to);
+    if (!l->basis.data) return turned ? cel_mat_transpose(a, to) : cel_mat_copy(a, to);
     status = cel_mat_gemm(0, turned, 1, l->basis, a, 0, half, &l->work);
     return status ? status : cel_mat_gemm(0, 1, 1, half, l->basis, 0, to, &l->work);
 }
