@@ -15571,7 +15571,8 @@ typedef struct celi_learn {
     cel_mat gap, half, step; /* (side x n) D, K^-1 D, its product with C^-1 */
     cel_mat sum, square;     /* (side x n) of D, over a window of steps */
     double *field;           /* (n) of it, as of the rows' means */
-    double *curvature;       /* (R) of log P a cell, mean over entries */
+    double *curvature;       /* (R) of log P a cell, mean over entries: 2 E x_a^2 E N_b^2, as of cells that are
+                                independent of each other; the unit of the priors' weights */
     cel_mat lifted;          /* (2 genes x genes) scratch: a moment in the genes' coordinates */
     cel_work work;
 } celi_learn;
@@ -15632,7 +15633,8 @@ static cel_status celi_learn_check(const celi_learn *l, cel_mat x, cel_error *er
     return status;
 }
 
-/* Where to start: the caller's forces, or those of score matching, in the coordinates of the fit. */
+/* Where to start: the caller's forces, or those of score matching, in the coordinates of the fit. The ridge is light
+ * enough for forces of the right size, and heavy enough that tissue of a few hundred cells has a start. */
 static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
 {
     const cel_likelihood_options *o = &l->o;
@@ -15666,7 +15668,8 @@ static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
     return status;
 }
 
-/* a^-1, with a ridge in units of each block's mean diagonal; scaled: of that alone. `a` is overwritten. */
+/* a^-1, with a ridge in units of each block's mean diagonal, without which directions that hardly vary would take the
+ * longest steps; scaled: of the mean diagonal alone. `a` is overwritten. */
 static cel_status celi_learn_invert(cel_mat a, int64_t n, int scaled, double ridge, cel_mat out)
 {
     const int64_t side = a.rows;
@@ -15730,6 +15733,8 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
     const int held = o->domain.hold || o->domain.frozen;
     int64_t c, t;
     cel_status status;
+    /* From noise: a chain that starts at the observed tissue keeps its domains for hundreds of sweeps, so that forces
+     * too weak to make domains seem strong enough: the means of the moments would come out right, the law not. */
     l->chain = (cel_sample **)celi_pool_get(&l->pool, o->chains, sizeof(cel_sample *));
     l->rows = celi_pool_mat(&l->pool, o->chains * l->cells, l->n);
     status = l->pool.status;
@@ -15751,7 +15756,8 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
     return status;
 }
 
-/* So many sweeps under the forces of now, and D. */
+/* So many sweeps under the forces of now, and D. Moments are taken once, at the end: neighbouring sweeps are alike, and
+ * the products cost as much as a third of a sweep. */
 static cel_status celi_learn_draw(celi_learn *l, int64_t sweeps)
 {
     const int64_t n = l->n, side = l->seen.blocks * n, w = side + 1, S = l->cells;
@@ -15784,7 +15790,8 @@ static void celi_learn_size(cel_mat gap, double *within, double *between)
 }
 
 /* The forces take a step along D, less what the priors ask for. T holds a symmetric relation's force, of another one
- * its transpose above itself. */
+ * its transpose above itself. What a sweep can change of a moment is about K and C, so that all modes come down at
+ * about the same pace; a plain step, or Adam's, leaves those of little variance behind. */
 static cel_status celi_learn_move(celi_learn *l, double rate)
 {
     const int64_t n = l->n;
@@ -15821,7 +15828,8 @@ static cel_status celi_learn_move(celi_learn *l, double rate)
     return status;
 }
 
-/* Whether the mean of D over the window that ends here is no more than chance makes it. The window is emptied. */
+/* Whether the mean of D over the window that ends here is no more than chance makes it: its square is then that of one
+ * step about the mean over the number of steps, or less where the steps pull it back. The window is emptied. */
 static int celi_learn_floor(celi_learn *l)
 {
     const double W = CELI_LEARN_WINDOW, mean = cel_mat_dot(l->sum, l->sum) / (W * W);
@@ -15888,7 +15896,7 @@ static cel_status celi_learn_lift(celi_learn *l, cel_mat a, int turned, cel_mat 
 {
     cel_mat half = cel_mat_block(l->lifted, 0, 0, l->genes, l->n);
     cel_status status;
-    if (!l->basis.data) return turned ? (cel_mat_transpose(a, to), CEL_OK) : cel_mat_copy(a, to);
+    if (!l->basis.data) return turned ? cel_mat_transpose(a, to) : cel_mat_copy(a, to);
     status = cel_mat_gemm(0, turned, 1, l->basis, a, 0, half, &l->work);
     return status ? status : cel_mat_gemm(0, 1, 1, half, l->basis, 0, to, &l->work);
 }
@@ -15925,7 +15933,9 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     }
     for (i = 0; i < R * n * n; i++) all += (double)report->se.data[i];
     grow = 1 + (all > 0 && along > 0 ? 2 * along / all : 0);
-    if (averaged > 0) grow *= 1 + (double)(batches * length) / (double)(averaged * l->o.sweeps);
+    /* A step's moments are one sweep's, and the falling rate gives late ones little weight: the average is worth about
+     * half as many sweeps as it has steps. */
+    if (averaged > 0) grow *= 1 + 2 * (double)(batches * length) / (double)averaged;
     for (r = 0; r < R; r++)
         for (i = 0; i < n; i++)
             for (j = 0; j < n; j++) {

@@ -7,8 +7,8 @@ set -e
 B=$1
 quick=$2
 : > "$B/truth.csv"
-printf '%s\n' 'Written by `make truth`: the tables of bench/counts.c, em.c, misty.c, gap.c and slides.c.' > "$B/truth.md"
-for p in counts em misty gap slides; do
+printf '%s\n' 'Written by `make truth`: the tables of bench/counts.c, em.c, misty.c, gap.c, slides.c and law.c.' > "$B/truth.md"
+for p in counts em misty gap slides law; do
     "$B/truth_$p" --data "${CELCOMEN_SHARED:-../shared}/data" --csv "$B/truth_$p.csv" $quick | tee -a "$B/truth.md"
     if [ -s "$B/truth.csv" ]; then tail -n +2 "$B/truth_$p.csv" >> "$B/truth.csv"; else cat "$B/truth_$p.csv" > "$B/truth.csv"; fi
 done

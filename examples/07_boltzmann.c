@@ -64,8 +64,8 @@ int main(void)
     options.seed = 2;
     cel_sample_uniform(2, 0, 0, chain);
     check(cel_sample_new(&model, &relations, &options, &sampler, NULL));
-    printf("          within cells, genes 0-1            neighbours, genes 1-2\nstep   moment: seen  drawn   force    moment: seen  "
-           "drawn   force\n");
+    printf("          within cells, genes 0-1            neighbours, genes 1-2\n"
+           "step   moment: seen  drawn   force    moment: seen  drawn   force\n");
     for (step = 0; step <= STEPS; step++) {
         double rate = step < STEPS / 2 ? 1 : 2.0 - 2.0 * step / STEPS; /* falls to 0 in the second half */
         cel_sample_refresh(sampler); /* it reads the forces again */
@@ -81,7 +81,7 @@ int main(void)
             mean[i] += 4.0 / STEPS * (double)model.force.data[i];
     }
     check(cel_likelihood_fit(&relations, observed, NULL, &fitted, NULL, NULL));
-    printf("planted %.2f and %.2f; the last quarter's mean %.2f and %.2f; cel_likelihood_fit %.2f and %.2f\n", 1.5, -0.4,
+    printf("planted 1.50 and -0.40; the last quarter's mean %.2f and %.2f; cel_likelihood_fit %.2f and %.2f\n",
            mean[WITHIN], mean[NEXT], (double)fitted.force.data[WITHIN], (double)fitted.force.data[NEXT]);
     return 0;
 }
