@@ -15907,6 +15907,7 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     double pairs = 0;
     int64_t k, t, r, i, j;
     cel_status status = l->pool.status;
+    if (status) return status;
     for (k = 0; k < batches && !status; k++) {
         cel_mat_fill(l->sum, 0);
         for (t = 0; t < length && !status; t++) {
@@ -15991,6 +15992,7 @@ static cel_status celi_learn_finish(celi_learn *l, int64_t averaged, cel_model *
     int64_t r, j;
     cel_status status = cel_model_new(n, l->relations->count, l->o.field, out);
     if (!status) status = cel_mat_copy(l->mean.force, l->model.force);
+    if (status) return status;
     for (j = 0; j < l->n && l->o.field; j++) l->model.field[j] = l->mean.field[j];
     for (r = 0; r < l->relations->count && !status; r++) {
         status = celi_learn_lift(l, cel_model_force(&l->model, r), 0, cel_model_force(out, r));
