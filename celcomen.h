@@ -16167,8 +16167,8 @@ static cel_status celi_text_field(celi_cursor *t, const char *form, const cel_in
         break;
     case 'V':
         read = celi_text_number(t, &v->value);
-        fits = names->any_value || fabs(v->value) <= 1;
-        *wrong = "a value beyond 1";
+        fits = celi_finite(v->value) && (names->any_value || fabs(v->value) <= 1);
+        *wrong = "a value beyond 1, or not finite";
         break;
     case 'R': read = celi_text_number(t, &v->radius); break;
     case 'P': read = celi_text_place(t, form, v->place); break;
