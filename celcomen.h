@@ -15913,6 +15913,7 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
     double pairs = 0;
     int64_t k, t, r, i, j;
     cel_status status = l->pool.status;
+    if (status) return status;
     for (k = 0; k < batches && !status; k++) {
         cel_mat_fill(l->sum, 0);
         for (t = 0; t < length && !status; t++) {
@@ -15999,6 +16000,7 @@ static cel_status celi_learn_finish(celi_learn *l, int64_t averaged, cel_model *
     int64_t r, j;
     cel_status status = cel_model_new(n, l->relations->count, l->o.field, out);
     if (!status) status = cel_mat_copy(l->mean.force, l->model.force);
+    if (status) return status;
     for (j = 0; j < l->n && l->o.field; j++) l->model.field[j] = l->mean.field[j];
     for (r = 0; r < l->relations->count && !status; r++) {
         status = celi_learn_lift(l, cel_model_force(&l->model, r), 0, cel_model_force(out, r));
@@ -16173,8 +16175,8 @@ static cel_status celi_text_field(celi_cursor *t, const char *form, const cel_in
         break;
     case 'V':
         read = celi_text_number(t, &v->value);
-        fits = names->any_value || fabs(v->value) <= 1;
-        *wrong = "a value beyond 1";
+        fits = celi_finite(v->value) && (names->any_value || fabs(v->value) <= 1);
+        *wrong = "a value beyond 1, or not finite";
         break;
     case 'R': read = celi_text_number(t, &v->radius); break;
     case 'P': read = celi_text_place(t, form, v->place); break;

@@ -524,7 +524,7 @@ static cel_status scenario_large(void)
     cel_mean_field field;
     cel_work work = CEL_ZERO;
     double direction[GENES] = {1, 0, 0, 0}, mean[GENES] = {0.5, 0.5, 0.5, 0.5}, cross[GENES * GENES];
-    double total[CELLS], value;
+    double total[CELLS], value, deviation[GENES], moran[GENES], between[GENES * GENES];
     double trace[32], ess, rhat, gamma[3] = {1, 2, 3}, level = 3;
     int32_t column[GENES], colour[CELLS], colours, gene = 0;
     int64_t i;
@@ -566,6 +566,7 @@ static cel_status scenario_large(void)
     TRY(cel_moments_add_by_label(part, 4, tile, &relations, x, &work));
     for (i = 0; i < 4; i++) TRY(cel_moments_sum(&moments, 1, part + i));
     TRY(cel_moments_cross(&moments, 1, cross));
+    TRY(cel_moments_correlate(&moments, 1, mean, deviation, moran, cross, between));
     cel_model_free(&fitted);
     options.ridge = 0.1;
     TRY(cel_score_fit_moments(part, 4, &options, &fitted, &scores, NULL, &work));
