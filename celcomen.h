@@ -259,9 +259,9 @@
 #define CELCOMEN_H
 
 #define CELCOMEN_VERSION_MAJOR 0
-#define CELCOMEN_VERSION_MINOR 2
+#define CELCOMEN_VERSION_MINOR 3
 #define CELCOMEN_VERSION_PATCH 0
-#define CELCOMEN_VERSION "0.2.0"
+#define CELCOMEN_VERSION "0.3.0"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12401,6 +12401,7 @@ static void celi_shift_confine(const celi_shift_copy *k, cel_mat t)
     }
 }
 
+/* The unknowns of condition c: those of F where c is 0, else of D^c. */
 static cel_mat celi_shift_stack(const celi_shift_copy *k, cel_mat f, int64_t c)
 {
     return cel_mat_block(f, c * k->t.rows, 0, k->t.rows, f.cols);
@@ -12422,6 +12423,8 @@ static void celi_shift_share(const celi_shift_copy *k, cel_mat g, int64_t c, cel
     if (c && !k->sh->apart) cel_mat_axpy(1, g, celi_shift_stack(k, out, 0));
 }
 
+/* Each condition's own quadratic is applied to its total, and what comes out goes to every stack that the total is made
+ * of: the chain rule, so that the sum is symmetric and needs no matrix of all conditions. */
 static cel_status celi_shift_apply(celi_quadratic *q, cel_mat f, cel_mat out)
 {
     const celi_shift_copy *k = (const celi_shift_copy *)q->context;
@@ -12445,6 +12448,8 @@ static celi_subset celi_shift_range(const celi_shift *sh, int64_t c, celi_subset
     return which;
 }
 
+/* Folds and replicates are groups, and a condition takes those of its own: the moments stay apart by condition, so that
+ * nothing has to be summed twice. */
 static cel_status celi_shift_subset(celi_quadratic *q, celi_subset which)
 {
     const celi_shift_copy *k = (const celi_shift_copy *)q->context;
@@ -12501,11 +12506,13 @@ static cel_status celi_shift_copy_open(const celi_shift *sh, cel_work *work, con
     return status;
 }
 
+/* A thread of its own for every condition's problem. */
 static cel_status celi_shift_twin(const celi_quadratic *q, celi_quadratic *out)
 {
     return celi_shift_copy_open(((const celi_shift_copy *)q->context)->sh, NULL, q->act, out);
 }
 
+/* The conditions themselves belong to the celi_shift, which outlives its copies. */
 static void celi_shift_drop(celi_quadratic *q)
 {
     const celi_shift_copy *k = (const celi_shift_copy *)q->context;
@@ -12535,6 +12542,8 @@ static cel_status celi_shift_rate(celi_quadratic *q, celi_subset fold, cel_mat f
     return status;
 }
 
+/* A problem for each condition, and one of all that lends them its scales: the control's forces and a shift must be in
+ * the same units to be added. A shift weighs as its noise, which is least where a condition is half of the cells. */
 static cel_status celi_shift_open(celi_shift *sh, const celi_shift_design *d, const cel_score_options *o,
                                   cel_work *work)
 {
@@ -12568,6 +12577,7 @@ static cel_status celi_shift_open(celi_shift *sh, const celi_shift_design *d, co
     return status ? status : celi_shift_copy_open(sh, work, &celi_shift_actions, &sh->q);
 }
 
+/* Copies first: they lean on the problems of the conditions. */
 static void celi_shift_close(celi_shift *sh)
 {
     int64_t c;
@@ -12980,6 +12990,7 @@ typedef struct celi_count {
     double *share;         /* (R x bins) how much of a bin's covariance is in the moments of N_r; 0: of z itself */
     int32_t *kept;         /* (keep) */
     cel_real *scratch;     /* (lanes x MATS x ROWS x n) */
+    cel_work *products;    /* (lanes) what their products pack in */
 } celi_count;
 
 /* ---- expectation ---- */
@@ -13021,7 +13032,8 @@ static double celi_count_laplace(const celi_count *c, const cel_mat *m, int64_t 
 /* Steps towards the modes of a block of cells of a bin: conjugate gradient, preconditioned by the bin's covariance,
  * which is nearly the inverse curvature, with the cell's own curvature along the direction. m: y, z, h, e, r, d, q
  * (cells x n). */
-static cel_status celi_count_steps(celi_count *c, int64_t bin, const int32_t *list, const cel_mat *m, int64_t steps)
+static cel_status celi_count_steps(celi_count *c, int64_t bin, const int32_t *list, const cel_mat *m, int64_t steps,
+                                   cel_work *work)
 {
     const cel_mat z = m[1], r = m[4], d = m[5], q = m[6];
     const int64_t n = c->genes;
@@ -13030,7 +13042,7 @@ static cel_status celi_count_steps(celi_count *c, int64_t bin, const int32_t *li
     cel_status status = CEL_OK;
     int64_t i, k, step;
     for (step = 0; step < steps && !status; step++) {
-        status = cel_mat_gemm(0, 0, 1, z, law, 0, q, NULL);
+        status = cel_mat_gemm(0, 0, 1, z, law, 0, q, work);
         for (i = 0; i < z.rows; i++) {
             cel_real *e = m[3].data + i * n;
             celi_count_rates(c, c->scaling.cell + list[i], z.data + i * n, e);
@@ -13040,14 +13052,14 @@ static cel_status celi_count_steps(celi_count *c, int64_t bin, const int32_t *li
                 m[3].data[k] *= s * s;
             }
         }
-        if (!status) status = cel_mat_gemm(0, 0, 1, r, cover, 0, q, NULL);
+        if (!status) status = cel_mat_gemm(0, 0, 1, r, cover, 0, q, work);
         for (i = 0; i < z.rows; i++) {
             double now = cel_vec_dot(q.data + i * n, r.data + i * n, n);
             cel_real beta = (cel_real)(step && now < rz[i] ? now / rz[i] : 0.0);
             for (k = i * n; k < (i + 1) * n; k++) d.data[k] = q.data[k] + (step ? beta * d.data[k] : 0);
             rz[i] = now;
         }
-        if (!status) status = cel_mat_gemm(0, 0, 1, d, law, 0, q, NULL);
+        if (!status) status = cel_mat_gemm(0, 0, 1, d, law, 0, q, work);
         for (i = 0; i < z.rows; i++) {
             double slope = cel_vec_dot(d.data + i * n, r.data + i * n, n);
             for (k = i * n; k < (i + 1) * n; k++) q.data[k] += m[3].data[k] * d.data[k];
@@ -13065,10 +13077,12 @@ static cel_status celi_count_steps(celi_count *c, int64_t bin, const int32_t *li
 /* A block of a bin's cells: counts, z and the neighbours' pull (none: alone) are gathered, then steps, sums and, where
  * they are wanted, likelihoods. */
 static cel_status celi_count_block(celi_count *c, int64_t bin, int64_t first, int64_t count, int64_t steps, int alone,
-                                   cel_real *scratch)
+                                   int64_t lane)
 {
     const int64_t n = c->genes;
     const int32_t *list = c->list + first;
+    cel_real *scratch = c->scratch + lane * CELI_COUNT_MATS * CELI_COUNT_ROWS * n;
+    cel_work *work = c->products + lane;
     cel_mat m[CELI_COUNT_MATS];
     cel_status status = CEL_OK;
     int64_t i, k, r;
@@ -13083,11 +13097,11 @@ static cel_status celi_count_block(celi_count *c, int64_t bin, int64_t first, in
     cel_mat_fill(m[2], 0);
     for (r = 1; r < c->relations && !alone && !status; r++) {
         status = cel_csr_mul_rows(1, c->in->relations->at[r].w, list, count, c->x, 0, m[3]);
-        if (!status) status = cel_mat_gemm(0, 0, 1, m[3], cel_mat_block(c->law, r * n, 0, n, n), 1, m[2], NULL);
+        if (!status) status = cel_mat_gemm(0, 0, 1, m[3], cel_mat_block(c->law, r * n, 0, n, n), 1, m[2], work);
     }
-    if (!status) status = celi_count_steps(c, bin, list, m, steps);
-    if (!status && c->each) status = cel_mat_gemm(0, 0, 1, m[1], cel_mat_block(c->law, 0, 0, n, n), 0, m[4], NULL);
-    if (!status && c->each) status = cel_mat_gemm(0, 0, 1, m[2], cel_mat_block(c->before, 0, 0, n, n), 0, m[5], NULL);
+    if (!status) status = celi_count_steps(c, bin, list, m, steps, work);
+    if (!status && c->each) status = cel_mat_gemm(0, 0, 1, m[1], cel_mat_block(c->law, 0, 0, n, n), 0, m[4], work);
+    if (!status && c->each) status = cel_mat_gemm(0, 0, 1, m[2], cel_mat_block(c->before, 0, 0, n, n), 0, m[5], work);
     for (i = 0; i < count && !status; i++) {
         const cel_scaling_cell *cell = c->scaling.cell + list[i];
         const cel_real *z = m[1].data + i * n, *e = m[3].data + i * n;
@@ -13104,6 +13118,13 @@ static cel_status celi_count_block(celi_count *c, int64_t bin, int64_t first, in
     return status;
 }
 
+/* The status of jobs side by side, of which each set the bit of its own: want of memory first, since what follows from
+ * it may look like anything. */
+static cel_status celi_count_failure(int bits)
+{
+    return bits & 1 << CEL_ERR_MEMORY ? CEL_ERR_MEMORY : bits > 1 << CEL_OK ? CEL_ERR_NUMERIC : CEL_OK;
+}
+
 /* z of all cells, rates, and covariances: cover = (L + diag(rate))^-1 of every bin. */
 static cel_status celi_count_expect(celi_count *c, int64_t steps, int alone)
 {
@@ -13115,11 +13136,12 @@ static cel_status celi_count_expect(celi_count *c, int64_t steps, int alone)
     memset(c->rate, 0, (size_t)(c->bins * n) * sizeof *c->rate);
     CELI_OMP(omp parallel for schedule(dynamic) num_threads((int)c->lanes) reduction(| : failed) if (c->lanes > 1))
     for (b = 0; b < c->bins; b++) {
-        cel_real *scratch = c->scratch + (c->lanes > 1 ? celi_thread() : 0) * CELI_COUNT_MATS * CELI_COUNT_ROWS * n;
+        const int64_t lane = c->lanes > 1 ? celi_thread() : 0;
         cel_mat l = cel_mat_block(c->lower, b * n, 0, n, n), v = cel_mat_block(c->cover, b * n, 0, n, n);
         int64_t first = c->start[b], end = c->start[b + 1], k;
+        cel_status solved;
         for (; first < end; first += CELI_COUNT_ROWS)
-            failed |= (int)celi_count_block(c, b, first, celi_min(CELI_COUNT_ROWS, end - first), steps, alone, scratch);
+            failed |= 1 << celi_count_block(c, b, first, celi_min(CELI_COUNT_ROWS, end - first), steps, alone, lane);
         cel_mat_copy(cel_mat_block(c->law, 0, 0, n, n), l);
         cel_mat_fill(v, 0);
         for (k = 0; k < n; k++) {
@@ -13127,11 +13149,13 @@ static cel_status celi_count_expect(celi_count *c, int64_t steps, int alone)
             l.data[k * n + k] += (cel_real)rate;
             v.data[k * n + k] = 1;
         }
-        failed |= cel_mat_cholesky(l) || cel_mat_cholesky_solve(l, v);
+        solved = cel_mat_cholesky(l);
+        if (!solved) solved = cel_mat_cholesky_solve(l, v);
+        failed |= 1 << solved;
     }
     c->x = c->next;
     c->next = swap;
-    return failed ? CEL_ERR_NUMERIC : CEL_OK;
+    return celi_count_failure(failed);
 }
 
 /* Means of z over a level's cells are moved into m, and m is where as many counts are expected as were seen: under the
@@ -13265,6 +13289,7 @@ static void celi_count_mix(celi_count *c)
     celi_count_law(c);
 }
 
+/* One turn of expectation-maximisation, means in between: they must be right before moments about them are taken. */
 static cel_status celi_count_cycle(celi_count *c, int64_t steps)
 {
     cel_status status = celi_count_expect(c, steps, 0);
@@ -13306,12 +13331,16 @@ static cel_status celi_count_room(celi_count *c)
     c->members = (double *)celi_pool_get(p, c->levels, sizeof(double));
     c->share = (double *)celi_pool_get(p, R * c->bins, sizeof(double));
     c->kept = (int32_t *)celi_pool_get(p, c->cells, sizeof(int32_t));
+    c->products = (cel_work *)celi_pool_get(p, c->lanes, sizeof *c->products);
     c->scratch = (cel_real *)celi_pool_get(p, c->lanes * CELI_COUNT_MATS * CELI_COUNT_ROWS * n, sizeof(cel_real));
     return p->status ? p->status : cel_moments_new(n, c->in->relations, &c->moments);
 }
 
+/* Of a replicate only what is its own: what it shares with the fit is in the fit's pool. */
 static void celi_count_close(celi_count *c)
 {
+    int64_t k;
+    for (k = 0; k < c->lanes && c->products; k++) cel_work_free(c->products + k);
     celi_fit_close(&c->sc);
     cel_mat_free(&c->f);
     cel_moments_free(&c->moments);
@@ -13519,7 +13548,7 @@ static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units 
         int failed = 0;
         CELI_OMP(omp parallel for schedule(static, 1) reduction(| : failed) if (lanes > 1))
         for (k = g; k < celi_min(g + lanes, groups); k++)
-            failed |= (int)celi_count_replicate(fit, lane + k - g, k, units,
+            failed |= 1 << celi_count_replicate(fit, lane + k - g, k, units,
                                                 cel_mat_block(out, (k - g) * rows, 0, rows, out.cols));
         for (k = g; k < celi_min(g + lanes, groups); k++)
             for (i = 0; i < count; i++) {
@@ -13527,7 +13556,8 @@ static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units 
                 sum[i] += d;
                 sum[count + i] += d * d;
             }
-        status = failed ? CEL_ERR_NUMERIC : celi_tell(&fit->o.progress, "errors", k, groups, fit->change);
+        status = celi_count_failure(failed);
+        if (!status) status = celi_tell(&fit->o.progress, "errors", k, groups, fit->change);
     }
     for (i = 0; i < count && !status; i++) {
         double v = (sum[count + i] - sum[i] * sum[i] / (double)groups) * (double)(groups - 1) / (double)groups;
@@ -15577,8 +15607,11 @@ typedef struct celi_learn {
     cel_work work;
 } celi_learn;
 
+/* Moments are told apart from their noise over a WINDOW of steps; errors of what is learnt come from BATCHES of the
+ * falling half; the sampler's own step is let go of after ADAPT steps, since a law that chases it never settles. */
 enum { CELI_LEARN_WINDOW = 10, CELI_LEARN_BATCHES = 12, CELI_LEARN_ADAPT = 20, CELI_STREAM_LEARN = 0x6c650001 };
 
+/* Whatever was opened, also half: chains that were never made are NULL. */
 static void celi_learn_close(celi_learn *l)
 {
     int64_t c;
@@ -15600,6 +15633,8 @@ CEL_API_DEF void cel_likelihood_report_free(cel_likelihood_report *report)
     memset(report, 0, sizeof *report);
 }
 
+/* What would end in a wrong law rather than in an error: rows that are not of unit length or, where the size direction
+ * was taken out, still have some of it. */
 static cel_status celi_learn_check(const celi_learn *l, cel_mat x, cel_error *err)
 {
     const cel_likelihood_options *o = &l->o;
@@ -15797,6 +15832,7 @@ static cel_status celi_learn_move(celi_learn *l, double rate)
     const int64_t n = l->n;
     int64_t r, b, i, j;
     cel_status status;
+    /* The ridge is a prior's pull: it stands beside observed less drawn moments, in the unit of their curvature. */
     for (b = 0, r = 0; r < l->relations->count && l->o.ridge > 0; r++)
         for (; b < l->seen.block[r + 1]; b++) {
             const cel_mat f = cel_model_force(&l->model, r);
@@ -15805,6 +15841,8 @@ static cel_status celi_learn_move(celi_learn *l, double rate)
                 l->gap.data[b * n * n + i] -= (cel_real)(l->o.ridge * l->curvature[r] *
                                                          (double)f.data[turned ? i % n * n + i / n : i]);
         }
+    /* A natural step: the gap is turned and scaled by the curvature on both sides, so that genes that hardly vary and
+     * those that vary much arrive together. */
     status = cel_mat_gemm(0, 0, (cel_real)(rate / 2), l->left, l->gap, 0, l->half, &l->work);
     if (!status) status = cel_mat_gemm(0, 0, 1, l->half, l->right, 0, l->step, &l->work);
     for (r = 0; r < l->relations->count && !status; r++) {
@@ -15933,6 +15971,7 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
         }
     }
     for (i = 0; i < R * n * n; i++) all += (double)report->se.data[i];
+    /* Where the chain is slow a batch resembles the one before it, and the mean of all is worth fewer than there are. */
     grow = 1 + (all > 0 && along > 0 ? 2 * along / all : 0);
     /* A step's moments are one sweep's, and the falling rate gives late ones little weight: the average is worth about
      * half as many sweeps as it has steps. */

@@ -276,11 +276,14 @@ static cel_status scenario_count(void)
     cel_count_data data = CEL_ZERO;
     cel_count_options options = CEL_ZERO;
     cel_count_result fit, known;
+    cel_real y[CELLS * GENES];
     double each[CELLS];
     cel_status status;
+    int64_t i;
     memset(&known, 0, sizeof known);
+    for (i = 0; i < CELLS * GENES; i++) y[i] = (cel_real)(1 + (i * i * 7 + i / 3) % 11);
     data.relations = &relations;
-    data.counts = counts;
+    data.counts = cel_mat_view(y, CELLS, GENES);
     options.group = tile;
     status = cel_count_fit(&data, &options, &fit, NULL);
     if (status) return status;
