@@ -1,4 +1,4 @@
-/* celcomen.h - 0.2.0 - forces between genes, within and between the cells of a tissue
+/* celcomen.h - 0.3.0 - forces between genes, within and between the cells of a tissue
  *
  * A single-file C library (C99, C++11) for Celcomen, a maximum-entropy model of spatial
  * transcriptomics: infer the forces from a slide, generate tissue from forces, ask counterfactuals.
@@ -170,6 +170,12 @@
  * A_ab / sqrt(A_aa A_bb), partial correlations, less v c^T + c v^T, which the rows cannot see, for the c that leaves
  * the fewest. Tests come from a second solution at a light ridge. Figures: bench/README.md.
  *
+ * Through the counting (cel_count_fit): y_ik ~ Poisson(l_i exp(m_k + s_k z_ik)), z_i given all others Gaussian with
+ * precision L = -2 A and pull 2 sum_r G_r (W_r z)_i. Expectation: the mode of z by conjugate gradient, its covariance
+ * (L + diag(rate))^-1 from 32 bins of cells. Maximisation: the moment form above on the moments of both.
+ * Likelihood (cel_likelihood_fit): score matching gets each cell's conditional right, and the tissue need not be. The
+ * law with the observed moments has d log P / dF_r = X^T W_r X - E X^T W_r X: persistent chains of section 5 draw the
+ * second term, and F_r += rate / 2 K^-1 (the gap) C^-1, K and C the moment form's curvatures, until it is noise.
  * Conditions: forces F + D^c with sparse shifts D^c, F the control's, a convex problem on all moments (cel_shift_fit):
  * an l1 term selects, differences of the conditions' own fits are tested, genes are ranked as targets.
  *
@@ -338,7 +344,7 @@ typedef struct cel_error {
 /* The text of a status code: a constant string, never NULL. */
 CEL_API const char *cel_strerror(cel_status status);
 
-/* The version of the implementation that was compiled, e.g. "0.2.0". */
+/* The version of the implementation that was compiled, e.g. "0.3.0". */
 CEL_API const char *cel_version(void);
 
 /* Progress of long work: `done` of `total` steps of `stage`, and its current value (a loss, an
@@ -15971,7 +15977,7 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
         }
     }
     for (i = 0; i < R * n * n; i++) all += (double)report->se.data[i];
-    /* Where the chain is slow a batch resembles the one before it, and the mean of all is worth fewer than there are. */
+    /* Where the chain is slow a batch resembles the one before it, and the mean is worth fewer than there are. */
     grow = 1 + (all > 0 && along > 0 ? 2 * along / all : 0);
     /* A step's moments are one sweep's, and the falling rate gives late ones little weight: the average is worth about
      * half as many sweeps as it has steps. */
