@@ -1403,7 +1403,8 @@ typedef struct cel_count_data {
     cel_mat counts;                 /* (S x n) */
     const double *total;            /* (S) over all genes that were measured; NULL: the sums of these */
     const int32_t *level;           /* (S) labels 0, 1, .. of cells with means of their own; NULL: one for all */
-    const uint8_t *seen;            /* (n) 0: the gene's counts are not looked at, as to predict it; NULL: all are */
+    const uint8_t *seen;            /* (n) 0: the gene's counts are not looked at, as to predict it; NULL: all are.
+                                       Under a known law only */
 } cel_count_data;
 
 /* All-zero, or NULL, means the defaults. */
@@ -1737,7 +1738,7 @@ CEL_API cel_status cel_logz_bound(const cel_model *model, const cel_relations *r
  * now, and these a natural step along what observed and drawn moments differ by a cell, D (the blocks of B^T X, manual,
  * section 6): with K = B^T B / S, which is also the normal matrix of score matching, and C = X^T X / S,
  *   T += rate / 2 K^-1 D C^-1.
- * The rate falls to 0 in the second half of the steps, and the forces of the last quarter are averaged. All-zero, or
+ * The rate falls to 0 in the second half of the steps, and the forces of that half are averaged. All-zero, or
  * NULL, means the defaults. */
 typedef struct cel_likelihood_options {
     uint64_t seed;
@@ -9314,9 +9315,9 @@ CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block
         for (b = 0; b < n; b++) { /* variances from rounding alone are none */
             const int64_t at = block * n + b;
             double next = celi_moments_covariance(m, b, b);
-            double near = celi_moments_covariance(m, at, at);
+            double beside = celi_moments_covariance(m, at, at);
             within[a * n + b] = v > 0 && next > 0 ? celi_moments_covariance(m, a, b) / sqrt(v * next) : 0;
-            between[a * n + b] = v > 0 && near > 0 ? celi_moments_covariance(m, a, at) / sqrt(v * near) : 0;
+            between[a * n + b] = v > 0 && beside > 0 ? celi_moments_covariance(m, a, at) / sqrt(v * beside) : 0;
         }
     }
     return CEL_OK;
@@ -12358,6 +12359,7 @@ typedef struct celi_shift_design {
     int64_t *members;          /* (conditions) groups in each */
     double *root;              /* (groups) of the jackknife: G is the members of a group's condition, or the most */
     celi_score_data *data;     /* (1 + conditions) all moments, then each condition's */
+    const int32_t *list;       /* (count) the caller's number of each moment */
     celi_pool pool;
 } celi_shift_design;
 
@@ -12712,13 +12714,19 @@ static cel_status celi_shift_judge(const celi_shift *sh, int64_t c, const int64_
     const int64_t n = all->genes, rows = all->relations * n, row = (c - 1) * rows;
     celi_pool pool = CEL_ZERO;
     double *p = (double *)celi_pool_get(&pool, rows * n, sizeof(double));
-    cel_score_report one = CEL_ZERO;
+    const celi_score_data *side[2] = {sh->of[0].data, sh->of[c].data};
+    cel_score_report one = CEL_ZERO, two = CEL_ZERO;
     cel_mat target_p = cel_mat_block(report->target_p, c - 1, 0, 1, n);
     int64_t g, e, k;
-    cel_status status = pool.status ? pool.status : celi_score_contacts(all->data, &one);
-    for (k = 0; k < all->relations && !status; k++) /* as few groups as the design has will do */
-        if (one.contact_groups[k] >= celi_min(CEL_SCORE_TILES, all->data->parts))
+    cel_status status = pool.status ? pool.status : celi_score_contacts(side[0], &one);
+    if (!status) status = celi_score_contacts(side[1], &two);
+    /* A relation is tested where both conditions have contacts of it: a force that one of them could not have shown is
+     * no shift. As few groups as the design has will do. */
+    for (k = 0; k < all->relations && !status; k++)
+        if (one.contact_groups[k] >= celi_min(CEL_SCORE_TILES, side[0]->parts) &&
+            two.contact_groups[k] >= celi_min(CEL_SCORE_TILES, side[1]->parts))
             one.contact_groups[k] = CEL_SCORE_TILES;
+        else one.contact_groups[k] = 0;
     one.groups = celi_min(groups[0], groups[c]);
     one.se = cel_mat_block(report->se, row, 0, rows, n);
     one.z = cel_mat_block(report->z, row, 0, rows, n);
@@ -12737,6 +12745,8 @@ static cel_status celi_shift_judge(const celi_shift *sh, int64_t c, const int64_
     for (g = 0; g < n && !status; g++) report->target_q.data[(c - 1) * n + g] = (cel_real)p[g];
     celi_free(one.contacts);
     celi_free(one.contact_groups);
+    celi_free(two.contacts);
+    celi_free(two.contact_groups);
     celi_pool_free(&pool);
     return status;
 }
@@ -12880,6 +12890,7 @@ static cel_status celi_shift_arrange(const cel_moments *moments, int64_t count, 
                 most = (double)d->members[c];
         d->root[g] = sqrt((most - 1) / most);
     }
+    d->list = list;
     d->data->part = part;
     d->data->parts = count;
     d->data->slides = 1;
@@ -12905,6 +12916,7 @@ static cel_status celi_shift_given(const cel_moments *moments, int64_t count, co
     if (status) return status;
     o.slide = d->data->part_slide;
     status = celi_score_given_moments(d->data, &o, err);
+    if (status && err && err->offset >= 0 && err->offset < count) err->offset = d->list[err->offset];
     for (c = 0; c < d->conditions && !status; c++) {
         celi_score_data *one = d->data + 1 + c;
         *one = *d->data;
@@ -13321,7 +13333,7 @@ static cel_status celi_count_room(celi_count *c)
 {
     const int64_t n = c->genes, R = c->relations;
     celi_pool *p = &c->pool;
-    c->lanes = celi_min(cel_threads(), c->bins);
+    if (!c->lanes) c->lanes = celi_min(cel_threads(), c->bins);
     c->x = celi_pool_mat(p, c->cells, n);
     c->next = celi_pool_mat(p, c->cells, n);
     c->force = celi_pool_mat(p, R * n, n);
@@ -13547,8 +13559,8 @@ static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units 
     int64_t i, k, g;
     for (k = 0; k < lanes && !status; k++) {
         memcpy(lane + k, fit, offsetof(celi_count, moments)); /* what follows is zeroed */
+        lane[k].lanes = 1; /* side by side already */
         status = celi_count_room(lane + k);
-        lane[k].lanes = 1;
     }
     for (g = 0; g < groups && !status; g += lanes) {
         int failed = 0;
@@ -13634,6 +13646,8 @@ CEL_API_DEF cel_status cel_count_fit(const cel_count_data *data, const cel_count
     if (err) memset(err, 0, sizeof *err);
     if (options) c.o = *options;
     if (!(c.o.ridge >= 0 && c.o.ridge <= DBL_MAX)) return celi_note(err, CEL_ERR_ARG, "the ridge is out of range");
+    if (!c.o.model != !c.o.scaling) return celi_note(err, CEL_ERR_ARG, "a known law is a model and its scaling");
+    if (data->seen && !c.o.model) return celi_note(err, CEL_ERR_ARG, "genes are left unseen under a known law only");
     c.o.ridge = celi_or(c.o.ridge, CELI_COUNT_RIDGE);
     if (c.o.group) status = celi_score_labels(c.o.group, data->counts.rows, 1, &groups, err);
     if (!status && groups == 1) status = celi_note(err, CEL_ERR_DATA, "there is only one group");
@@ -15653,7 +15667,7 @@ static cel_status celi_learn_check(const celi_learn *l, cel_mat x, cel_error *er
         return celi_note(err, CEL_ERR_SHAPE, "expression, relations, start and chains do not fit");
     if (x.cols < 2 || x.rows < 2) what = "fewer than two genes or cells";
     else if (o->steps < 4 || o->sweeps < 1 || o->chains < 1 || !(o->rate > 0 && o->rate <= 2) || !(o->ridge >= 0) ||
-             !(o->l1 >= 0))
+             !(o->l1 >= 0) || !celi_finite(o->ridge + o->l1) || (o->check > 0 && o->check < CELI_LEARN_BATCHES))
         what = "options out of range";
     else if (o->size && (o->l1 > 0 || o->domain.hold || o->domain.orthant))
         what = "without a size direction there is neither l1 nor the orthant, nor can values be held";
@@ -15680,7 +15694,7 @@ static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
 {
     const cel_likelihood_options *o = &l->o;
     cel_score_options how = CEL_ZERO;
-    cel_model own = CEL_ZERO, small = CEL_ZERO;
+    cel_model own = CEL_ZERO, reduced = CEL_ZERO;
     const cel_model *start = o->start;
     cel_status status = CEL_OK;
     int64_t j;
@@ -15696,8 +15710,8 @@ static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
     }
     if (!status && o->size) {
         l->basis = celi_pool_mat(&l->pool, l->genes, l->n);
-        status = l->pool.status ? l->pool.status : cel_model_reduce(start, o->size, l->basis, &small);
-        start = &small;
+        status = l->pool.status ? l->pool.status : cel_model_reduce(start, o->size, l->basis, &reduced);
+        start = &reduced;
     }
     if (!status) status = cel_model_new(l->n, l->relations->count, o->field, &l->model);
     if (!status) status = cel_model_new(l->n, l->relations->count, o->field, &l->mean);
@@ -15705,7 +15719,7 @@ static cel_status celi_learn_start(celi_learn *l, cel_mat x, cel_error *err)
     for (j = 0; j < l->n && !status && o->field && start->field; j++) l->model.field[j] = start->field[j];
     if (!status) cel_model_gauge(&l->model);
     cel_model_free(&own);
-    cel_model_free(&small);
+    cel_model_free(&reduced);
     return status;
 }
 
@@ -15863,7 +15877,7 @@ static cel_status celi_learn_move(celi_learn *l, double rate)
                 f.data[i * f.stride + j] = v;
             }
         if (!l->relations->at[r].wt) cel_mat_symmetrise(f);
-        if (!isfinite(cel_mat_dot(f, f))) status = CEL_ERR_NUMERIC;
+        if (!celi_finite(cel_mat_dot(f, f))) status = CEL_ERR_NUMERIC;
     }
     for (i = 0; i < n && l->o.field; i++) /* cells answer a field together: a fifth of a step */
         for (j = 0; j < n; j++)
@@ -16077,6 +16091,7 @@ CEL_API_DEF cel_status cel_likelihood_fit(const cel_relations *relations, cel_ma
     cel_status status;
     memset(out, 0, sizeof *out);
     if (report) *report = own;
+    if (err) memset(err, 0, sizeof *err);
     if (options) *o = *options;
     o->steps = o->steps ? o->steps : 150;
     o->sweeps = o->sweeps ? o->sweeps : 3;
@@ -16106,10 +16121,9 @@ CEL_API_DEF cel_status cel_likelihood_fit(const cel_relations *relations, cel_ma
     if (!status) status = celi_learn_finish(&l, averaged, out, &own);
     celi_learn_close(&l);
     if (status) cel_model_free(out);
-    if (status == CEL_ERR_MEMORY || status == CEL_ERR_NUMERIC)
-        celi_note(err, status, status == CEL_ERR_MEMORY ? "out of memory"
+    if (status && err && !err->status) /* else it was said where it was found */
+        celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status)
                   : "the steps diverge, or genes or cells repeat each other: a lower rate or fewer genes may do");
-    else if (status == CEL_ERR_STOPPED) celi_note(err, status, "stopped");
     if (status || !report) cel_likelihood_report_free(&own);
     else *report = own;
     return status;

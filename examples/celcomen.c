@@ -3039,15 +3039,20 @@ static int64_t calls_of(const cel_model *m, cel_mat q, int64_t k, int64_t *count
 }
 
 /* The rows of each slide (and type, where relations are between types) in random order: what is left of forces between
- * cells is what chance gives. */
+ * cells is what chance gives. Rows and what was taken out of them become copies: those of the slide stay as they are. */
 static void shuffle_cells(tissue *t, int64_t types)
 {
+    const tissue own = *t;
     int64_t slides = t->slide ? t->slides.count : 1, groups = types ? slides * types : slides, g, i;
     int64_t *start = (int64_t *)get((size_t)groups + 1, sizeof(int64_t));
     int32_t *list = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     int32_t *label = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     size_t bytes = (size_t)t->x.cols * sizeof(cel_real);
     cel_real *row = (cel_real *)get(1, bytes);
+    must(cel_mat_new(own.x.rows, own.x.cols, &t->x), t->file, NULL);
+    must(cel_mat_copy(own.x, t->x), t->file, NULL);
+    t->cell = (cel_scaling_cell *)get((size_t)t->x.rows, sizeof *t->cell);
+    if (own.cell) memcpy(t->cell, own.cell, (size_t)t->x.rows * sizeof *t->cell);
     for (i = 0; i < t->x.rows; i++)
         label[i] = (t->slide ? t->slide[i] : 0) + (types ? t->type[i] * (int32_t)slides : 0);
     must(cel_csr_groups(label, t->x.rows, groups, start, list, NULL), t->file, NULL);
@@ -3082,12 +3087,11 @@ static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fi
     memset(&s.progress, 0, sizeof s.progress);
     s.ridge = 0.01; /* that of the tests: the picked one is not needed */
     s.no_shares = 1;
-    must(cel_mat_new(t->x.rows, t->x.cols, &mixed.x), t->file, NULL);
-    must(cel_mat_copy(t->x, mixed.x), t->file, NULL);
     shuffle_cells(&mixed, f->record.types);
     must(cel_score_fit(r, mixed.x, &s, &m, &done, &err, NULL), t->file, &err);
     for (k = 1; k < r->count; k++) calls[k] = calls_of(&m, done.q, k, &count);
     cel_mat_free(&mixed.x);
+    free(mixed.cell);
     cel_score_report_free(&done);
     cel_model_free(&m);
     return calls;
@@ -3264,15 +3268,18 @@ static void fit_counts(tissue *t, const cel_relations *r, fitted *f, cel_score_r
     f->test = done->test;
     save_own(t, f, &s);
     other = *t;
-    if (done->q.data && r->count > 1) { /* the counts are not needed any more */
+    if (done->q.data && r->count > 1) {
         memset(&s.progress, 0, sizeof s.progress);
         shuffle_cells(&other, 0);
+        other.counts = other.x;
         d = count_data(&other, r);
         clock = seconds();
         must(cel_count_fit(&d, &s, &fit, &err), t->file, &err);
         *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
         for (k = 1; k < r->count; k++) (*calls)[k] = calls_of(&fit.model, fit.report.q, k, &count);
         NUMBERS(report, "seconds_shuffled", seconds() - clock);
+        cel_mat_free(&other.x);
+        free(other.cell);
     }
 }
 
@@ -3303,7 +3310,8 @@ static levels take_levels(const tissue *t, const fitted *f)
     cel_mat y;
     must(cel_mat_new(S, n, &y), "counts", NULL);
     must(cel_mat_new(BINS * LEVELS, n, &l.level), "counts", NULL);
-    must(cel_scaling_values(&f->record.scaling, CEL_UNIT_GIVEN, t->x, t->cell, y), "counts", NULL);
+    if (f->counting) must(cel_mat_copy(t->x, y), "counts", NULL); /* they are as they were counted */
+    else must(cel_scaling_values(&f->record.scaling, CEL_UNIT_GIVEN, t->x, t->cell, y), "counts", NULL);
     for (i = 0; i < S; i++) {
         order[i].a = i;
         order[i].key = t->cell[i].total;
@@ -3755,7 +3763,8 @@ static void command_fit(void)
     if (!f.likelihood) no_effect("steps", "without --method likelihood");
     one_of("q mean-degree");
     if (!o.conditions) no_effect("control replicates", "without --conditions");
-    else if (o.expression || form > 0) no_effect("conditions", "but on rows of counts or intensities");
+    else if (form > 0) no_effect("conditions", "but with --method score");
+    else if (o.expression) no_effect("conditions", "on rows that are already prepared: give --counts");
     else need(o.control, "fit --conditions", "--control NAME");
     t = load_tissue("fit", &f, form > 0 && form < 6);
     f.edges = o.edges != NULL;

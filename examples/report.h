@@ -1740,7 +1740,10 @@ DRAW_API void page_fit(draw_buffer *b, const page_source *p, const char *title)
         draw_put(b, "<p>The published method (CCE). Its objective is linear, hence without a minimum, in most "
                     "directions: this page shows what it gives, without errors, because it has none.</p>\n");
     else {
-        draw_put(b, "<p>Score matching, with a ridge of ");
+        draw_put(b, "<p>%s, with a ridge of ",
+                 strcmp(method, "counts") == 0       ? "Expectation-maximisation through the counting"
+                 : strcmp(method, "likelihood") == 0 ? "Maximum likelihood by sampling, from score matching's forces"
+                                                     : "Score matching");
         page_key(b, p->json, "ridge", 3, 0);
         draw_put(b, f.errors ? "; the errors come from " : "; without errors.</p>\n");
         if (f.errors) page_key(b, p->json, "groups", 6, 0);
