@@ -4470,6 +4470,7 @@ static int64_t wanted_cell(const tissue *t)
     if (!count) die(1, "%s: no cell expresses %s", t->file, o.gene);
     note("--cell best: cell %s, with %.4g of %s, %lld cells next to it and %lld within three steps",
          cell_name(t, t->row[list->cell]), list->level, o.gene, (long long)list->contacts, (long long)list->reach);
+    o.cell = cell_name(t, t->row[list->cell]); /* as results name it */
     row = list->cell;
     free(list);
     return row;
