@@ -68,5 +68,5 @@ what_is_wrong_is_said() {
     bad 2 'no effect' "$tool" fit --expression rows.csv --coords coords.csv --conditions slides.txt --control control
 }
 for t in planted_forces_are_called animals_are_replicates the_main_fit_is_as_without what_is_wrong_is_said; do check $t $t; done
-echo "tool, shifts: $passed passed, $failed failed, $skipped skipped"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
