@@ -263,6 +263,7 @@ static void plane(void)
         CHECK(fabs(mean[0]) < 0.1 && fabs(mean[1]) < 0.1);
     }
     CHECK(r.partial.data && r.within > 0.5);
+    cel_model_free(&fit);
     slide[3] = -1;
     CHECK(cel_likelihood_fit(&relations, x, &o, &fit, NULL, NULL) != CEL_OK && !fit.force.data);
     slide[3] = 0;

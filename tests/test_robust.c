@@ -101,11 +101,11 @@ static void P10_enums_at_the_door(void)
         CHECK(cel_csr_normalise(&graph, (cel_csr_norm)bad) == CEL_ERR_ARG);
         links.weights = (cel_weights)bad;
         CHECK(cel_relations_from_graph(&graph, &links, &made, NULL) == CEL_ERR_ARG);
+        cel_model_free(&m); /* the next two make it anew, or leave nothing */
         form.form = (cel_score_form)bad;
         CHECK(cel_score_fit(&relations, x, &form, &m, NULL, NULL, NULL) == CEL_ERR_ARG);
         field.field = (cel_score_field)bad;
         CHECK(cel_score_fit(&relations, x, &field, &m, NULL, NULL, NULL) == CEL_ERR_ARG);
-        cel_model_free(&m);
         CHECK(cel_model_new(4, 2, 0, &m) == CEL_OK);
         CHECK(cel_score_value(&m, &relations, x, (cel_score_form)bad, &value, NULL, NULL) == CEL_ERR_ARG);
         CHECK(cel_score_check(&m, &relations, x, (cel_score_form)bad, 3, &value, NULL) == CEL_ERR_ARG);
