@@ -2,32 +2,7 @@
 # The command-line tool: the main job on a tissue of its own, every slide of ../shared/data where present, and
 # bad input: exit status, a message that names the file and the place, nothing written.
 set -u
-tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-shared=${CELCOMEN_SHARED:-../shared}
-[ -d "$shared" ] && shared=$(cd "$shared" && pwd)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-ok() { # NAME COMMAND...: exits with 0
-    name=$1
-    shift
-    if "$@" > log 2>&1; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name (exit $?): $*"; tail -5 log; fi
-}
-bad() { # NAME STATUS WORDS COMMAND...: exits with STATUS, says WORDS in one line, writes nothing
-    name=$1 want=$2 words=$3
-    shift 3
-    rm -rf never
-    "$@" > log 2>&1
-    got=$?
-    if [ $got -eq "$want" ] && grep -q -- "$words" log && [ "$(grep -c '^celcomen: ' log)" -eq 1 ] && [ ! -e never ]; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name: exit $got, wanted $want and '$words'"; tail -5 log; [ -e never ] && echo "  something was written"; fi
-}
-holds() { # NAME FILE WORDS
-    if grep -q -- "$3" "$2"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: '$3' not in $2"; fi
-}
-same() { if cmp -s "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: $2 and $3 differ"; fi; }
+. "$(dirname "$0")/harness.sh"
 
 # ---- the main job ----
 ok plant "$tool" plant --n-genes 6 --side 20 --seed 3 --out truth
@@ -414,5 +389,4 @@ EOT
     sed -i '3s/^cell[0-9]*/nobody/' d_xy.tsv
     bad "a cell without a place" 1 "is not there" "$tool" fit --counts d.csv --coords d_xy.tsv --out door_bad
 else echo "skipped: numpy and scipy not installed"; skipped=$((skipped + 1)); fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+done_here

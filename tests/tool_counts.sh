@@ -1,30 +1,7 @@
 #!/bin/sh
 # The tool's --method counts: fit, denoise, score, perturb and bad input, on a tissue of its own seen through counts.
 set -u
-tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-ok() { # NAME COMMAND...: exits with 0
-    name=$1
-    shift
-    if "$@" > log 2>&1; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name (exit $?): $*"; tail -5 log; fi
-}
-bad() { # NAME STATUS WORDS COMMAND...: exits with STATUS, says WORDS in one line, writes nothing
-    name=$1 want=$2 words=$3
-    shift 3
-    rm -rf never
-    "$@" > log 2>&1
-    got=$?
-    if [ $got -eq "$want" ] && grep -q -- "$words" log && [ ! -e never ]; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name: exit $got, wanted $want and '$words'"; tail -5 log; fi
-}
-holds() { # NAME FILE WORDS
-    if grep -q -- "$3" "$2"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: '$3' not in $2"; fi
-}
-same() { if cmp -s "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1: $2 and $3 differ"; fi; }
+. "$(dirname "$0")/harness.sh"
 
 # A grid of 18 x 18 cells and 6 genes, counts by a linear congruence: genes 0 and 1 go together, so do neighbours.
 awk 'BEGIN {
@@ -72,5 +49,4 @@ bad "forces of types" 2 'no effect' "$tool" fit --method counts --types types.tx
 ok "a model of rows" "$tool" fit --counts counts.csv --coords coords.csv --no-errors --out rows
 bad "denoise by it" 1 'not fitted by --method counts' "$tool" denoise --model rows --counts counts.csv --coords coords.csv --out never
 bad "no such gene" 1 "no gene 'gX'" "$tool" denoise --model model --counts counts.csv --coords coords.csv --gene gX --out never
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+done_here

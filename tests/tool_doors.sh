@@ -2,26 +2,7 @@
 # The doors of the tool: one slide in every kind of file people have gives the same pairs; what is printed is what is
 # written, strictly parsed; a run that is killed leaves the old results or the new; show, cells, help, the bridges, the demo.
 set -u
-tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-root=$(cd "$(dirname "$0")/.." && pwd)
-shared=${CELCOMEN_SHARED:-$root/../shared}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-ok() { # NAME COMMAND...: exits with 0
-    name=$1
-    shift
-    if "$@" > log 2>&1; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name (exit $?): $*"; tail -5 log; fi
-}
-says() { # NAME WORDS COMMAND...: exits with 0 and says WORDS
-    name=$1 words=$2
-    shift 2
-    if "$@" > log 2>&1 && grep -q -- "$words" log; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name: '$words' is not said"; tail -5 log; fi
-}
-skip() { echo "  skipped: $*"; skipped=$((skipped + 1)); }
+. "$(dirname "$0")/harness.sh"
 python=
 for p in python3 /usr/bin/python3; do [ -z "$python" ] && "$p" -c 'import numpy, scipy' 2> /dev/null && python=$p; done
 
@@ -197,5 +178,4 @@ says "how well they agree" "model: off the diagonal: Pearson 0.9" cat demo.txt
 says "the gene itself" "^   The gene itself was observed at 0.8[0-9]; runs without the knock-out have it at [0-9.]*, runs with it at 0.00" cat demo.txt
 says "its neighbours, and how sure" "^   1 step away g[0-9] changes most: [-+]0.[0-9]* +- 0.[0-9]*, mean of 6 cells (q [0-9]e-" cat demo.txt
 ok "every command of it can be copied" sh -c "cd demo && rm -rf truth tissue model published knockout && sed -n 's/^   \\$ celcomen/..\/celcomen/p' ../demo.txt > copied && sh -e copied && [ -s knockout/effects.csv ]"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+done_here

@@ -3,33 +3,9 @@
 # every page is well-formed, complete in itself, small, says only numbers of its tables, and its script runs.
 # Usage: tool_draw.sh TOOL
 set -u
-tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-check=$(pwd)/tests/check_drawn.py
-shared=${CELCOMEN_SHARED:-../shared}
-[ -d "$shared" ] && shared=$(cd "$shared" && pwd)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-skip() { echo "  skipped: $*"; skipped=$((skipped + 1)); }
+. "$(dirname "$0")/harness.sh"
+check=$root/tests/check_drawn.py
 has() { command -v "$1" > /dev/null; }
-ok() { # NAME COMMAND...: exits with 0
-    name=$1
-    shift
-    "$@" > log 2>&1
-    got=$?
-    if [ $got -eq 0 ]; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name (exit $got): $*"; head -8 log; fi
-}
-bad() { # NAME STATUS WORDS COMMAND...: exits with STATUS, says WORDS in one line, writes nothing
-    name=$1 want=$2 words=$3
-    shift 3
-    rm -rf never
-    "$@" > log 2>&1
-    got=$?
-    if [ $got -eq "$want" ] && grep -q -- "$words" log && [ "$(grep -c '^celcomen: ' log)" -eq 1 ] && [ ! -e never ]; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name: exit $got, wanted $want and '$words'"; head -5 log; [ -e never ] && echo "  something was written"; fi
-}
 picture() { # WHAT OPTIONS...: drawn, valid, not blank, no label over another
     ok "draw $1" "$tool" draw "$@" --out "$1.svg" --quiet
     valid "$1"
@@ -137,5 +113,4 @@ if has python3 && [ -d "$shared/data/xenium_breast" ]; then
     D=$shared/data/misty_synthetic10 # more cells than are drawn one by one
     picture slide --coords "$D/coords.npy" --types "$D/labels.txt" --slides "$D/slides.txt"
 else skip "slides of ../shared/data, or python3, not there"; fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+done_here

@@ -1,23 +1,7 @@
 #!/bin/sh
 # The law that generates the tissue, by the tool: fit --method likelihood, check, simulated counts, what perturb says.
 set -u
-tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-ok() { # NAME COMMAND...: exits with 0
-    name=$1
-    shift
-    if "$@" > log 2>&1; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name (exit $?): $*"; tail -5 log; fi
-}
-says() { # NAME WORDS COMMAND...: exits with 0 and says WORDS
-    name=$1 words=$2
-    shift 2
-    if "$@" > log 2>&1 && grep -q -- "$words" log; then passed=$((passed + 1)); else
-        failed=$((failed + 1)); echo "FAILED: $name: '$words' is not said"; tail -5 log; fi
-}
+. "$(dirname "$0")/harness.sh"
 no() { # NAME STATUS WORDS COMMAND...: exits with STATUS and says WORDS
     name=$1 status=$2 words=$3
     shift 3
@@ -64,5 +48,4 @@ no "totals of other cells" 1 "totals" "$tool" simulate --model law --coords coor
 ok "a published fit" "$tool" fit $slide --method paper --epochs 5 --quiet --out paper
 no "has no such law" 1 "generator of their own" "$tool" check --model paper $slide --quiet
 no "check needs a model" 2 "--model" "$tool" check $slide
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+done_here

@@ -2,12 +2,8 @@
 # The table of mistakes: each ends with its exit status and one message that names the file or option, the place and the
 # cure, and nothing is written.
 set -u
-tool=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-table=$(cd "$(dirname "$0")" && pwd)/mistakes.txt
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
+. "$(dirname "$0")/harness.sh"
+table=$root/tests/mistakes.txt
 
 # A slide of 200 cells and 8 genes in which all is right.
 awk 'BEGIN {
@@ -134,5 +130,4 @@ while IFS=';' read -r group status file place cure args <&3; do
 done 3< "$table"
 count() { grep -c "^$1 ;" "$table"; }
 echo "  $(grep -c '^[a-z]* ; [12] ;' "$table") mistakes: names and orientation $(count names), compressed files $(count packed), other kinds $(count kind), numbers $(count numbers), the command line $(($(count usage) + $(count bare)))"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+done_here

@@ -1,17 +1,7 @@
 #!/bin/sh
 # The tool where things go wrong around it: full disks, signals, large offsets, large seeds, other locales. $1: the tool.
 set -u
-case $1 in /*) tool=$1 ;; *) tool=$PWD/$1 ;; esac
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-check() {
-    name=$1
-    shift
-    if "$@" > log 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $name"; head -20 log; fi
-}
-skip() { echo "  skipped: $*"; skipped=$((skipped + 1)); }
+. "$(dirname "$0")/harness.sh"
 "$tool" plant --quiet --n-genes 6 --side 20 --out truth || exit 1
 "$tool" simulate --quiet --sweeps 20 --inter truth/inter.npy --intra truth/intra.npy --coords truth/coords.npy --out tissue || exit 1
 fit="--expression tissue/expression.npy"
@@ -71,12 +61,11 @@ decimal_commas() {
     LC_ALL=$de "$tool" fit $fit --coords truth/coords.npy --ridge 0.5 --quiet --out comma &&
         "$tool" fit $fit --coords truth/coords.npy --ridge 0.5 --quiet --out point && cmp comma/inter.npy point/inter.npy
 }
-check "P3 a full disk leaves the old result" P3_a_full_disk_leaves_the_old_result
-if [ -e /dev/full ]; then check "P4 a full standard output is an error" P4_a_full_standard_output_is_an_error; else skip "no /dev/full"; fi
-check "P13 whole numbers stay whole" P13_whole_numbers_stay_whole
-check "F07 an offset does not move neighbours" F07_an_offset_does_not_move_neighbours
-check "Ctrl-C" interrupted INT 130
-check "a terminated run" interrupted TERM 143
-check "decimal commas" decimal_commas
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+ok "P3 a full disk leaves the old result" P3_a_full_disk_leaves_the_old_result
+if [ -e /dev/full ]; then ok "P4 a full standard output is an error" P4_a_full_standard_output_is_an_error; else skip "no /dev/full"; fi
+ok "P13 whole numbers stay whole" P13_whole_numbers_stay_whole
+ok "F07 an offset does not move neighbours" F07_an_offset_does_not_move_neighbours
+ok "Ctrl-C" interrupted INT 130
+ok "a terminated run" interrupted TERM 143
+ok "decimal commas" decimal_commas
+done_here

@@ -1,16 +1,7 @@
 #!/bin/sh
 # fit --conditions: two forces changed in one condition, none in another, over slides of animals. $1: the tool.
 set -u
-case $1 in /*) tool=$1 ;; *) tool=$PWD/$1 ;; esac
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-passed=0 failed=0 skipped=0
-check() {
-    name=$1
-    shift
-    if "$@" > log 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $name"; head -20 log; fi
-}
+. "$(dirname "$0")/harness.sh"
 bad() { # STATUS WORDS COMMAND..: one line that says so, and nothing written
     want=$1 words=$2
     shift 2
@@ -67,6 +58,5 @@ what_is_wrong_is_said() {
     bad 1 "'lonely' has fewer than two tiles" "$tool" $fit --conditions few.txt --control control || return 1
     bad 2 'no effect' "$tool" fit --expression rows.csv --coords coords.csv --conditions slides.txt --control control
 }
-for t in planted_forces_are_called animals_are_replicates the_main_fit_is_as_without what_is_wrong_is_said; do check $t $t; done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+for t in planted_forces_are_called animals_are_replicates the_main_fit_is_as_without what_is_wrong_is_said; do ok $t $t; done
+done_here
