@@ -248,7 +248,7 @@
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
  *     files      cel_file_, cel_npy_, cel_npz_, cel_table_   .npy, .npz, lists of names, tables of every kind
- *     tissue     cel_slide_, cel_scaling_, cel_graph_   from counts to rows and back, tiles, neighbour graphs
+ *     tissue     cel_slide_, cel_scaling_, cel_rows_, cel_graph_   from counts to rows and back, tiles, neighbours
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
  *     solve      celi_               one quadratic problem and its solutions; nothing public
@@ -872,6 +872,57 @@ CEL_API cel_status cel_scaling_values(const cel_scaling *scaling, cel_unit unit,
 CEL_API cel_status cel_scaling_hold(const cel_scaling *scaling, cel_unit unit, int64_t count, const int32_t *gene,
                                     const double *value, cel_real *row, cel_scaling_cell *cell, cel_error *err);
 
+/* Where expression comes from, and how rows are made of it when they are read: nothing need be held dense. A mapped
+ * file (cel_file_open, then cel_npy_parse) may be larger than memory. The arrays stay the caller's. */
+typedef struct cel_rows {
+    int64_t cells, genes;       /* S, n */
+    cel_mat dense;              /* one of three: a matrix, */
+    const cel_csr *sparse;      /* a sparse one, */
+    const cel_npy *array;       /* or an array of two dimensions and any number type */
+    int mapped;                 /* 1: array lies in a file that is mapped (cel_file.mapped): pages are let go of again
+                                   when they have been read, so that memory does not grow with the file */
+    const int32_t *row;         /* (S) rows of that store, or NULL: all in turn. Cells left out, shuffled, a band */
+    const int32_t *gene;        /* (n) columns of that store, all different, or NULL: all */
+    const cel_scaling *scaling; /* NULL: values as stored; else rows are prepared by it and by its cell[i] of cell i */
+} cel_rows;
+
+/* cel_slide_describe, cel_slide_genes (both with scaling left aside): the same results; a sparse store takes time by
+ * its entries. err: cells and genes of rows. CEL_ERR_ARG, CEL_ERR_SHAPE, here and below, for what rows cannot be. */
+CEL_API cel_status cel_rows_describe(const cel_rows *rows, double *total, cel_slide_report *report, cel_error *err);
+CEL_API cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_options *options, int32_t *index,
+                                  int64_t *count, int64_t *cells, double *score, cel_error *err);
+
+/* What centres, scales and the size direction follow from, additive over cells: over chunks, or the ranks of a cluster.
+ * The arrays stand one after another from `cells` on, so that a sum is that of `count` doubles:
+ *     for (i = 0; i < a.count; i++) a.cells[i] += b.cells[i];
+ * Free with cel_scaling_sums_free. */
+typedef struct cel_scaling_sums {
+    int64_t genes, groups;        /* n, G */
+    int64_t count;                /* G (1 + 3 n) */
+    double *cells;                /* (G) cells measured */
+    double *sum, *square, *slope; /* (G x n) of v, of v^2, and of dv / dlog q = q / (1 + q) */
+} cel_scaling_sums;
+
+/* The light pass over rows (scaling left aside): total, group and options as of cel_scaling_fit, group labels below
+ * groups. What depends on all parts must be said: the target of COUNTS (for the median of all, gather the totals), the
+ * size of LOGNORM; else CEL_ERR_ARG. A part may be without cells of a group, or measured by itself. */
+CEL_API cel_status cel_rows_sums(const cel_rows *rows, const double *total, const int32_t *group, int64_t groups,
+                                 const cel_scaling_options *options, cel_scaling_sums *out, cel_error *err);
+CEL_API void cel_scaling_sums_free(cel_scaling_sums *sums);
+/* cel_scaling_fit of rows (scaling left aside), which are not written: total, length and size of every cell are in
+ * out->cell, ready for rows->scaling. Measured on these rows, or as sums (NULL: none) of the same options have it: then
+ * labels are below its groups, and a gene whose deviation is below some 3e-6 of its size counts as not varying. Reads
+ * every row three times: to check and sum it, to measure (not with sums), for its length. */
+CEL_API cel_status cel_rows_scaling(const cel_rows *rows, const double *total, const int32_t *group,
+                                    const cel_scaling_options *options, const cel_scaling_sums *sums, cel_scaling *out,
+                                    cel_error *err);
+/* cel_scaling_apply of rows (scaling left aside), which are not written: cell (S) is what goes with this scaling. */
+CEL_API cel_status cel_rows_apply(const cel_rows *rows, const cel_scaling *scaling, const double *total,
+                                  const int32_t *group, cel_scaling_cell *cell, cel_error *err);
+/* Cells list[first], list[first + 1], .. (NULL: first, first + 1, ..) become the rows of out (count x n): as stored, or
+ * prepared, in the arithmetic of cel_scaling_fit. On error out is zeroed. */
+CEL_API cel_status cel_rows_read(const cel_rows *rows, const int32_t *list, int64_t first, cel_mat out, cel_error *err);
+
 /* Places. coords (S x 2 or 3); slide (S, labels in 0..S-1, or NULL for one slide). CEL_ERR_DATA for a coordinate that
  * is NaN, infinite or beyond 1e150 (err: cell, gene = column). Distances are computed in double. Same result for
  * any number of threads. */
@@ -1145,6 +1196,13 @@ CEL_API cel_status cel_moments_add(cel_moments *m, const cel_relations *relation
 CEL_API cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
                                             const cel_relations *relations, cel_mat x,
                                             cel_work *work);
+/* The same of rows wherever they are; label NULL: all to the one m. A thread reads some 1,024 cells along the
+ * relations' walk, and their neighbours, into a tile, prepares them there and multiplies them: a row is read as often
+ * as tiles hold it, about 1.2 times where cells that are near in space come near each other in the walk. The bits are
+ * those of rows made before and added by label. Scratch besides: a tile a thread, of as many rows as 1,024 cells and
+ * their neighbours may be. */
+CEL_API cel_status cel_moments_add_rows(cel_moments *m, int64_t labels, const int32_t *label,
+                                        const cel_relations *relations, const cel_rows *rows, cel_work *work);
 /* into += scale * from; cells += round(scale) * from's. */
 CEL_API cel_status cel_moments_sum(cel_moments *into, double scale, const cel_moments *from);
 /* The mean row of X, mean (n), zeros for no cells. */
@@ -2033,17 +2091,21 @@ extern int fsync(int fd);
 #endif
 #endif
 
+#if defined(__linux__)
+#if defined(__cplusplus)
+#include <sys/mman.h>
+#else /* by hand, because -std=c99 hides it, and neither speed nor memory should depend on that */
+extern int madvise(void *start, size_t bytes, int advice);
+#endif
+#define CELI_MADV_DONTNEED 4
+#define CELI_MADV_HUGEPAGE 14
+#endif
+
 #if defined(CELCOMEN_MALLOC) && defined(CELCOMEN_REALLOC) && defined(CELCOMEN_FREE)
 #elif !defined(CELCOMEN_MALLOC) && !defined(CELCOMEN_REALLOC) && !defined(CELCOMEN_FREE)
 #include <stdlib.h>
 #if defined(__linux__)
 #define CELI_HUGE_PAGE ((size_t)1 << 21)
-#define CELI_MADV_HUGEPAGE 14
-#if defined(__cplusplus)
-#include <sys/mman.h>
-#else /* by hand, because -std=c99 hides it, and speed should not depend on that */
-extern int madvise(void *start, size_t bytes, int advice);
-#endif
 #endif
 #define CELI_CALLOC(size) calloc(1, size)
 #define CELCOMEN_MALLOC(size) malloc(size)
@@ -4872,6 +4934,39 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
     return celi_fail(err, CEL_ERR_DATA, "an unsigned integer above 2^63 - 1", a->offset, done, -1);
 }
 
+/* Row i of a matrix of any number type: its columns col (count), or the first ones (NULL). What machines write is read
+ * by a loop of its own, what is rare one number at a time. */
+#define CELI_NPY_ROW(type)                                                                                             \
+    for (j = 0; j < count; j++) {                                                                                      \
+        type v;                                                                                                        \
+        memcpy(&v, row + (col ? col[j] : j) * across, sizeof v);                                                       \
+        out[j] = (cel_real)v;                                                                                          \
+    }
+static void celi_npy_row(const cel_npy *a, int64_t i, const int32_t *col, int64_t count, cel_real *out)
+{
+    const int64_t across = a->bytes * (a->fortran ? a->shape[0] : 1);
+    const unsigned char *row = (const unsigned char *)a->data + i * a->bytes * (a->fortran ? 1 : a->shape[1]);
+    const int type = a->bytes > 1 && a->big_endian != celi_host_big_endian() ? 0 : a->kind * 16 + a->bytes;
+    cel_npy one = *a;
+    int64_t j;
+    switch (type) {
+    case 'f' * 16 + 4: CELI_NPY_ROW(float) break;
+    case 'f' * 16 + 8: CELI_NPY_ROW(double) break;
+    case 'u' * 16 + 1: CELI_NPY_ROW(uint8_t) break;
+    case 'u' * 16 + 2: CELI_NPY_ROW(uint16_t) break;
+    case 'u' * 16 + 4: CELI_NPY_ROW(uint32_t) break;
+    case 'i' * 16 + 4: CELI_NPY_ROW(int32_t) break;
+    case 'i' * 16 + 8: CELI_NPY_ROW(int64_t) break;
+    default:
+        one.ndim = 0;
+        one.count = 1;
+        for (j = 0; j < count; j++) {
+            one.data = row + (col ? col[j] : j) * across;
+            (void)celi_npy_convert(&one, out + j, NULL, NULL);
+        }
+    }
+}
+
 CEL_API_DEF cel_npy cel_npy_describe(char kind, int bytes, int ndim, const int64_t *shape, const void *data)
 {
     cel_npy a = CEL_ZERO;
@@ -6776,32 +6871,172 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
 /* tissue                                                                   */
 /* ======================================================================== */
 
-/* The first value, row by row, that is not within low..high; total (S, or NULL) receives the row sums. The pass over
- * all rows asks only whether one has such a value, which compilers vectorise; its column is looked for afterwards, in
- * the first such row, so that the answer is the same for any number of threads. */
-static cel_status celi_scan(cel_mat x, double low, double high, const char *what, double *total, cel_error *err)
+/* Rows of one of three stores, checked and ready. What reads them takes a cell at a time: a dense store's row where it
+ * lies, another's in a scratch row. */
+typedef struct celi_store {
+    cel_rows rows;
+    int32_t *column;   /* which of the genes a column of `sparse` is, or -1; NULL: they are the genes */
+    cel_real *scratch; /* (threads x n), or NULL for a dense store of all columns */
+} celi_store;
+
+static celi_store celi_store_of(cel_mat x)
 {
-    int64_t i, j, first = x.rows;
-    CELI_OMP(omp parallel for schedule(static) reduction(min : first) if (x.rows * x.cols > CELI_FORK))
-    for (i = 0; i < x.rows; i++) {
-        const cel_real *row = x.data + i * x.stride;
+    celi_store s = CEL_ZERO;
+    s.rows.cells = x.rows;
+    s.rows.genes = x.cols;
+    s.rows.dense = x;
+    return s;
+}
+
+/* What a cel_rows says must be true of its store before anything is read. */
+static cel_status celi_store_open(const cel_rows *r, celi_pool *pool, celi_store *s, cel_error *err)
+{
+    int64_t rows = r->sparse ? r->sparse->rows : r->array ? r->array->shape[0] : r->dense.rows, i;
+    int64_t cols = r->sparse ? r->sparse->cols : r->array ? r->array->shape[1] : r->dense.cols;
+    memset(s, 0, sizeof *s);
+    s->rows = *r;
+    if ((r->sparse != NULL) + (r->array != NULL) + (r->dense.data != NULL) != 1 ||
+        (r->array && (r->array->ndim != 2 || !celi_npy_numeric(r->array))))
+        return celi_note(err, CEL_ERR_ARG, "rows need one store: a matrix, a sparse one, or an array of numbers");
+    if ((!r->row && r->cells != rows) || (!r->gene && r->genes != cols) || r->cells > INT32_MAX ||
+        (r->scaling && (r->scaling->genes != r->genes || r->scaling->cells != r->cells)))
+        return celi_note(err, CEL_ERR_SHAPE, "rows of other cells or genes than their store or scaling has");
+    for (i = 0; i < r->cells && r->row; i++)
+        if (r->row[i] < 0 || r->row[i] >= rows) return celi_fail(err, CEL_ERR_ARG, "no such row", -1, i, -1);
+    for (i = 0; i < r->genes && r->gene; i++)
+        if (r->gene[i] < 0 || r->gene[i] >= cols) return celi_fail(err, CEL_ERR_ARG, "no such column", -1, -1, i);
+    if (!r->dense.data || r->gene)
+        s->scratch = (cel_real *)celi_pool_get(pool, cel_threads() * r->genes, sizeof(cel_real));
+    if (r->sparse && r->gene) s->column = (int32_t *)celi_pool_get(pool, cols, sizeof *s->column);
+    if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "rows");
+    for (i = 0; i < cols && s->column; i++) s->column[i] = -1;
+    for (i = 0; i < r->genes && s->column; i++) s->column[r->gene[i]] = (int32_t)i;
+    return CEL_OK;
+}
+
+/* A cell's values as they are stored: where they lie, or in row (n). */
+static const cel_real *celi_store_row(const celi_store *s, int64_t cell, cel_real *row)
+{
+    const cel_rows *r = &s->rows;
+    const int64_t at = r->row ? r->row[cell] : cell;
+    int64_t j;
+    if (r->sparse) {
+        memset(row, 0, (size_t)r->genes * sizeof *row);
+        for (j = r->sparse->start[at]; j < r->sparse->start[at + 1]; j++) {
+            int32_t k = s->column ? s->column[r->sparse->index[j]] : r->sparse->index[j];
+            if (k >= 0) row[k] = r->sparse->value[j];
+        }
+    } else if (r->array) {
+        celi_npy_row(r->array, at, r->gene, r->genes, row);
+    } else if (!r->gene) {
+        return r->dense.data + at * r->dense.stride;
+    } else {
+        for (j = 0; j < r->genes; j++) row[j] = r->dense.data[at * r->dense.stride + r->gene[j]];
+    }
+    return row;
+}
+
+/* The scratch row of a thread in a parallel loop. */
+static cel_real *celi_store_scratch(const celi_store *s)
+{
+    return s->scratch ? s->scratch + celi_thread() * s->rows.genes : NULL;
+}
+
+/* The count values of a cell that may differ from 0, in the order of its genes: of a sparse store, those it has. */
+static const cel_real *celi_store_values(const celi_store *s, int64_t cell, cel_real *row, int64_t *count)
+{
+    const int64_t at = s->rows.row ? s->rows.row[cell] : cell;
+    *count = s->rows.genes;
+    if (!s->rows.sparse || s->column) return celi_store_row(s, cell, row);
+    *count = s->rows.sparse->start[at + 1] - s->rows.sparse->start[at];
+    return s->rows.sparse->value + s->rows.sparse->start[at];
+}
+
+/* Lets go of the pages of a mapped file: they are the system's again, and read anew when they are asked for. Called
+ * every so many cells, so that memory does not grow with the file. */
+enum { CELI_PAGES = 1024 };
+static void celi_store_release(const celi_store *s, int64_t cell)
+{
+#if defined(CELI_MADV_DONTNEED)
+    const uintptr_t page = 65536; /* a multiple of every size of a page */
+    const cel_npy *a = s->rows.mapped && (cell + 1) % CELI_PAGES == 0 ? s->rows.array : NULL;
+    uintptr_t from = a ? ((uintptr_t)a->data + page - 1) / page * page : 0;
+    uintptr_t to = a ? ((uintptr_t)a->data + (uintptr_t)(a->count * a->bytes)) / page * page : 0;
+    if (to > from) (void)madvise((void *)from, (size_t)(to - from), CELI_MADV_DONTNEED);
+#else
+    (void)s;
+    (void)cell;
+#endif
+}
+
+static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_real *row, cel_scaling_cell *cell,
+                             double *v);
+
+/* Cells list[first], .. (NULL: first, ..) as rows of out, prepared where there is a scaling: v is then scratch of
+ * celi_store_doubles. Shares of the tile are a thread's, or all of them the caller's. */
+enum { CELI_SHARES_OF_TILE = 16 };
+static int64_t celi_store_doubles(const celi_store *s)
+{
+    return s->rows.scaling ? (CELI_SHARES_OF_TILE + 1) * s->rows.genes : 0;
+}
+static void celi_store_tile(const celi_store *s, const int32_t *list, int64_t first, cel_mat out, double *v)
+{
+    const cel_scaling *scaling = s->rows.scaling;
+    const int64_t n = s->rows.genes;
+    double *inverse = v + CELI_SHARES_OF_TILE * n;
+    int64_t j, share;
+    for (j = 0; v && scaling && scaling->scale && j < n; j++) inverse[j] = 1 / scaling->scale[j];
+    CELI_OMP(omp parallel for schedule(static) if (out.rows * n > CELI_FORK))
+    for (share = 0; share < CELI_SHARES_OF_TILE; share++) {
+        int64_t i, end = out.rows * (share + 1) / CELI_SHARES_OF_TILE;
+        for (i = out.rows * share / CELI_SHARES_OF_TILE; i < end; i++) {
+            const int64_t cell = list ? list[first + i] : first + i;
+            cel_real *row = out.data + i * out.stride;
+            const cel_real *from = celi_store_row(s, cell, row);
+            if (from != row) memcpy(row, from, (size_t)n * sizeof *row);
+            if (v && scaling) {
+                cel_scaling_cell own = scaling->cell[cell];
+                celi_scaling_row(scaling, inverse, row, &own, v + share * n);
+            }
+        }
+    }
+    celi_store_release(s, CELI_PAGES - 1);
+}
+
+/* The first value, row by row, that is not within low..high, which has 0; total (S, or NULL) receives the row sums. The
+ * pass over all rows asks only whether one has such a value, which compilers vectorise; its column is looked for
+ * afterwards, in the first such row, so that the answer is the same for any number of threads. */
+static cel_status celi_store_scan(const celi_store *s, double low, double high, const char *what, double *total,
+                                  cel_error *err)
+{
+    int64_t i, j, cells = s->rows.cells, genes = s->rows.genes, first = cells;
+    const cel_real *found;
+    CELI_OMP(omp parallel for schedule(static) reduction(min : first) if (cells * genes > CELI_FORK))
+    for (i = 0; i < cells; i++) {
+        int64_t c, count;
+        const cel_real *row = celi_store_values(s, i, celi_store_scratch(s), &count);
         double sum[2] = {0, 0}; /* two, so that an addition need not wait for the one before */
-        int64_t c;
         int good = 1;
-        for (c = 0; c < x.cols; c++) good &= (double)row[c] >= low && (double)row[c] <= high;
+        for (c = 0; c < count; c++) good &= (double)row[c] >= low && (double)row[c] <= high;
         if (!good && i < first) first = i;
-        for (c = 1; total && c < x.cols; c += 2) {
+        for (c = 1; total && c < count; c += 2) {
             sum[0] += (double)row[c - 1];
             sum[1] += (double)row[c];
         }
-        if (total) total[i] = sum[0] + sum[1] + (c == x.cols ? (double)row[c - 1] : 0);
+        if (total) total[i] = sum[0] + sum[1] + (c == count ? (double)row[c - 1] : 0);
+        celi_store_release(s, i);
     }
-    if (first == x.rows) return CEL_OK;
-    for (j = 0; j + 1 < x.cols; j++) {
-        double v = (double)x.data[first * x.stride + j];
-        if (!(v >= low && v <= high)) break;
-    }
+    if (first == cells) return CEL_OK;
+    found = celi_store_row(s, first, s->scratch);
+    for (j = 0; j + 1 < genes; j++)
+        if (!((double)found[j] >= low && (double)found[j] <= high)) break;
     return celi_fail(err, CEL_ERR_DATA, what, -1, first, j);
+}
+
+static cel_status celi_scan(cel_mat x, double low, double high, const char *what, double *total, cel_error *err)
+{
+    const celi_store s = celi_store_of(x);
+    return celi_store_scan(&s, low, high, what, total, err);
 }
 
 /* Sums and squares of values up to here stay within a double, and so do quotients by totals from CELI_TINY up. */
@@ -6932,21 +7167,27 @@ static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
     for (j = 0; j < 3; j++) counts[j]--;
 }
 
-CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err)
+/* Values that a sparse store leaves out are zeros, which are whole numbers. */
+static cel_status celi_store_describe(const celi_store *s, double *total, cel_slide_report *report, cel_error *err)
 {
     enum { CELI_SAMPLE = 1000 };
-    double low = HUGE_VAL, high = -HUGE_VAL, values = (double)x.rows * (double)x.cols;
-    int64_t i, whole = 0, zeros = 0, empty = 0, counts[3] = {0, 0, 0};
-    cel_status status = celi_scan(x, -DBL_MAX, DBL_MAX, "a value is not finite", total, err);
+    const int64_t cells = s->rows.cells, genes = s->rows.genes, sample = celi_min(cells, CELI_SAMPLE);
+    double low = HUGE_VAL, high = -HUGE_VAL, values = (double)cells * (double)genes;
+    int64_t i, count, whole = 0, zeros = 0, empty = 0, counts[3] = {0, 0, 0};
+    cel_status status = celi_store_scan(s, -DBL_MAX, DBL_MAX, "a value is not finite", total, err);
     memset(report, 0, sizeof *report);
-    if (status && total) memset(total, 0, (size_t)x.rows * sizeof *total);
+    if (status && total) memset(total, 0, (size_t)cells * sizeof *total);
     if (status || !(values > 0)) return status;
     CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty) reduction(min : low) \
              reduction(max : high) if (values > (double)CELI_FORK))
-    for (i = 0; i < x.rows; i++) {
-        const cel_real *row = x.data + i * x.stride;
-        int64_t j, none = 0;
-        for (j = 0; j < x.cols; j++) {
+    for (i = 0; i < cells; i++) {
+        int64_t j, none, here;
+        const cel_real *row = celi_store_values(s, i, celi_store_scratch(s), &here);
+        none = genes - here;
+        whole += none;
+        if (none && low > 0) low = 0;
+        if (none && high < 0) high = 0;
+        for (j = 0; j < here; j++) {
             double v = (double)row[j];
             none += !(v > 0 || v < 0);
             whole += !(v > floor(v));
@@ -6954,11 +7195,15 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
             if (v > high) high = v;
         }
         zeros += none;
-        empty += none == x.cols;
+        empty += none == genes;
+        celi_store_release(s, i);
     }
     /* Cells spread evenly over the slide: neighbours in memory may be of one kind. */
-    for (i = 0; i < celi_min(x.rows, CELI_SAMPLE); i++)
-        celi_multiples(x.data + x.rows * i / celi_min(x.rows, CELI_SAMPLE) * x.stride, x.cols, counts);
+    for (i = 0; i < sample; i++) {
+        const cel_real *row = celi_store_values(s, cells * i / sample, s->scratch, &count);
+        celi_multiples(row, count, counts);
+    }
+    celi_store_release(s, CELI_PAGES - 1);
     report->whole = (double)whole / values;
     report->zeros = (double)zeros / values;
     report->lowest = low;
@@ -6973,6 +7218,12 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
     return CEL_OK;
 }
 
+CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_report *report, cel_error *err)
+{
+    const celi_store s = celi_store_of(x);
+    return celi_store_describe(&s, total, report, err);
+}
+
 /* Sums over the cells of columns from..to-1: how many express a gene, the sum of X; for VARIABLE also log(1 + mean)
  * and log(variance / mean) of q, -infinity for a gene that varies by no more than rounding. The sums are of
  * differences to the first cell, so that little cancels. */
@@ -6981,32 +7232,100 @@ typedef struct celi_genes {
     int64_t *cells;                          /* (n) */
 } celi_genes;
 
-/* A strip of genes over all cells, in their order, is one thread's: the same bits for any number of them. */
-static void celi_genes_add(const celi_genes *g, cel_mat x, const cel_genes_options *o, int64_t from, int64_t to)
+/* What VARIABLE looks at, q: counts at 1e4 a cell, by this scale of its cell; or from logarithms. */
+static double celi_genes_scale(const cel_genes_options *o, int64_t cell)
+{
+    return o->total && o->total[cell] > 0 ? 1e4 / o->total[cell] : 1;
+}
+static double celi_genes_q(const cel_genes_options *o, double scale, double v)
+{
+    return o->total ? v * scale : v > 0 ? expm1(v) : 0;
+}
+
+/* Rows of cells from `first` on. A strip of genes over all cells, in their order, is one thread's: the same bits for
+ * any number of them. */
+static void celi_genes_add(const celi_genes *g, cel_mat x, int64_t first, const cel_genes_options *o, int64_t from,
+                           int64_t to)
 {
     int64_t i, j;
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
-        double scale = o->total && o->total[i] > 0 ? 1e4 / o->total[i] : 1;
+        const double scale = celi_genes_scale(o, first + i);
         for (j = from; j < to; j++) {
             g->cells[j] += row[j] > 0 || row[j] < 0;
             g->sum[j] += (double)row[j];
         }
         for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
-            double q = o->total ? (double)row[j] * scale : row[j] > 0 ? expm1((double)row[j]) : 0, d;
-            if (i == 0) g->first[j] = q;
+            double q = celi_genes_q(o, scale, (double)row[j]), d;
+            if (first + i == 0) g->first[j] = q;
             d = q - g->first[j];
             g->mean[j] += d;
             g->dispersion[j] += d * d;
         }
     }
-    for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
-        double s = (double)x.rows, d = g->mean[j] / s, m = g->first[j] + d;
+}
+
+/* The same of a sparse store, at the cost of what it has: a cell whose value is left out has the difference -first. */
+static void celi_genes_sparse(const celi_genes *g, const celi_store *s, const cel_genes_options *o)
+{
+    const cel_csr *a = s->rows.sparse;
+    int64_t i, j, e;
+    for (i = 0; i < s->rows.cells; i++) {
+        const int64_t at = s->rows.row ? s->rows.row[i] : i;
+        const double scale = celi_genes_scale(o, i);
+        for (e = a->start[at]; e < a->start[at + 1]; e++) {
+            const double v = (double)a->value[e];
+            double d;
+            j = a->index[e];
+            if (!(v > 0 || v < 0)) continue;
+            g->cells[j]++;
+            g->sum[j] += v;
+            if (o->by != CEL_GENES_VARIABLE) continue;
+            d = celi_genes_q(o, scale, v);
+            if (i == 0) g->first[j] = d;
+            d -= g->first[j];
+            g->mean[j] += d;
+            g->dispersion[j] += d * d;
+        }
+    }
+    for (j = 0; o->by == CEL_GENES_VARIABLE && j < a->cols; j++) {
+        double none = (double)(s->rows.cells - g->cells[j]);
+        g->mean[j] -= none * g->first[j];
+        g->dispersion[j] += none * g->first[j] * g->first[j];
+    }
+}
+
+/* Sums become the logarithms that VARIABLE wants. */
+static void celi_genes_end(const celi_genes *g, int64_t cells, int64_t genes)
+{
+    int64_t j;
+    for (j = 0; j < genes; j++) {
+        double s = (double)cells, d = g->mean[j] / s, m = g->first[j] + d;
         double variance = (g->dispersion[j] - g->mean[j] * d) / (s - 1);
         if (!(m > 1e-12)) m = 1e-12;
         g->dispersion[j] = variance > 1e-20 * m * m ? log(variance / m) : -HUGE_VAL;
         g->mean[j] = log1p(m);
     }
+}
+
+/* All cells of a store, a tile of them at a time where they are not dense already. */
+static void celi_genes_sum(const celi_genes *g, const celi_store *s, const cel_genes_options *o, celi_pool *pool)
+{
+    const int64_t cells = s->rows.cells, genes = s->rows.genes, strips = (genes + 63) / 64;
+    const int copied = s->scratch || s->rows.row, sparse = s->rows.sparse && !s->column;
+    const int64_t tile = copied ? celi_min(cells, CELI_PAGES) : cells;
+    cel_mat x = s->rows.dense;
+    int64_t first, strip;
+    if (sparse) celi_genes_sparse(g, s, o);
+    else if (copied) x = celi_pool_mat(pool, tile, genes);
+    for (first = 0; first < cells && !sparse && !pool->status; first += tile) {
+        x.rows = celi_min(tile, cells - first);
+        if (copied) celi_store_tile(s, NULL, first, x, NULL);
+        CELI_OMP(omp parallel for schedule(static) if (x.rows * genes > CELI_FORK))
+        for (strip = 0; strip < strips; strip++)
+            celi_genes_add(g, x, first, o, strip * 64, celi_min(strip * 64 + 64, genes));
+    }
+    if (o->by == CEL_GENES_VARIABLE) celi_genes_end(g, cells, genes);
 }
 
 /* Log dispersions become scores: standardised within 20 bins of the mean, right edges included, because dispersion
@@ -7041,37 +7360,39 @@ static void celi_standardise(int64_t genes, const double *mean, double *dispersi
     }
 }
 
-CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *options, int32_t *index, int64_t *count,
-                                       int64_t *cells, double *score, cel_error *err)
+static cel_status celi_store_genes(const celi_store *s, const cel_genes_options *options, int32_t *index,
+                                   int64_t *count, int64_t *cells, double *score, cel_error *err)
 {
     const cel_genes_options all = CEL_ZERO, *o = options ? options : &all;
     const int variable = o->by == CEL_GENES_VARIABLE;
-    int64_t j, strip, passed = 0, *order, strips = (x.cols + 63) / 64;
+    const int64_t genes = s->rows.genes;
+    int64_t j, passed = 0, *order;
     celi_pool pool = CEL_ZERO;
     celi_genes g;
     cel_status status;
     *count = 0;
-    if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > x.cols || x.cols > INT32_MAX || x.rows < 2)
+    if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > genes || genes > INT32_MAX ||
+        s->rows.cells < 2)
         return celi_note(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells");
-    status = celi_scan(x, variable ? 0 : -CELI_LARGE, variable && !o->total ? 700 : CELI_LARGE,
-                       variable && !o->total ? "negative, not finite, or above 700 and so not log data"
-                       : variable ? celi_count_wrong : "a value is not finite, or beyond 1e150", NULL, err);
+    status = celi_store_scan(s, variable ? 0 : -CELI_LARGE, variable && !o->total ? 700 : CELI_LARGE,
+                             variable && !o->total ? "negative, not finite, or above 700 and so not log data"
+                             : variable ? celi_count_wrong : "a value is not finite, or beyond 1e150", NULL, err);
     if (status) return status;
-    g.sum = (double *)celi_pool_get(&pool, x.cols * 4, sizeof(double));
-    g.cells = (int64_t *)celi_pool_get(&pool, x.cols, sizeof(int64_t));
-    order = (int64_t *)celi_pool_get(&pool, x.cols, sizeof *order);
+    g.sum = (double *)celi_pool_get(&pool, genes * 4, sizeof(double));
+    g.cells = (int64_t *)celi_pool_get(&pool, genes, sizeof(int64_t));
+    order = (int64_t *)celi_pool_get(&pool, genes, sizeof *order);
+    if (!pool.status) {
+        g.mean = g.sum + genes;
+        g.dispersion = g.mean + genes;
+        g.first = g.dispersion + genes;
+        celi_genes_sum(&g, s, o, &pool);
+    }
     if (pool.status) {
         celi_pool_free(&pool);
         return celi_note(err, CEL_ERR_MEMORY, "genes to keep");
     }
-    g.mean = g.sum + x.cols;
-    g.dispersion = g.mean + x.cols;
-    g.first = g.dispersion + x.cols;
-    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
-    for (strip = 0; strip < strips; strip++)
-        celi_genes_add(&g, x, o, strip * 64, celi_min(strip * 64 + 64, x.cols));
-    for (j = 0; j < x.cols; j++) {
-        if (!variable) g.dispersion[j] = g.sum[j] / (double)x.rows;
+    for (j = 0; j < genes; j++) {
+        if (!variable) g.dispersion[j] = g.sum[j] / (double)s->rows.cells;
         if (g.cells[j] >= o->min_cells) {
             order[passed++] = j;
             continue;
@@ -7079,18 +7400,25 @@ CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *optio
         g.mean[j] = (double)NAN;
         g.dispersion[j] = -HUGE_VAL;
     }
-    if (variable) celi_standardise(x.cols, g.mean, g.dispersion);
-    for (j = 0; j < x.cols; j++) {
+    if (variable) celi_standardise(genes, g.mean, g.dispersion);
+    for (j = 0; j < genes; j++) {
         if (cells) cells[j] = g.cells[j];
         if (score) score[j] = g.dispersion[j];
         g.sum[j] = -g.dispersion[j];
     }
     celi_sort_by(g.sum, order, passed);
     for (j = 0; j < passed && (!o->top || j < o->top); j++) g.cells[order[j]] = -1; /* chosen */
-    for (j = 0; j < x.cols; j++)
+    for (j = 0; j < genes; j++)
         if (g.cells[j] < 0) index[(*count)++] = (int32_t)j;
     celi_pool_free(&pool);
     return CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_slide_genes(cel_mat x, const cel_genes_options *options, int32_t *index, int64_t *count,
+                                       int64_t *cells, double *score, cel_error *err)
+{
+    const celi_store s = celi_store_of(x);
+    return celi_store_genes(&s, options, index, count, cells, score, err);
 }
 
 /* A cell's place, or any key, with its number. */
@@ -7147,25 +7475,25 @@ static double celi_median(celi_point *point, int64_t count)
     return count % 2 ? above : below + (above - below) / 2;
 }
 
-/* Checks X and its labels (below groups), and fills cell with totals and groups; cells of no use get a negative
+/* Checks X and its labels (below s->groups), and fills cell with totals and groups; cells of no use get a negative
  * group. A total may be below the sum by what rounding to float explains; the values that have a logarithm of 1 + v end
  * just above -1. */
-static cel_status celi_scaling_cells(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
-                                     int64_t groups, cel_scaling_cell *cell, cel_error *err)
+static cel_status celi_scaling_cells(const cel_scaling *s, const celi_store *x, const double *total,
+                                     const int32_t *group, cel_scaling_cell *cell, cel_error *err)
 {
-    double *sum = (double *)celi_alloc((size_t)x.rows, sizeof *sum);
+    double *sum = (double *)celi_alloc((size_t)x->rows.cells, sizeof *sum);
     int counts = s->kind == CEL_KIND_COUNTS;
     double low = counts ? 0 : s->log && s->kind == CEL_KIND_INTENSITY ? DBL_EPSILON - 1 : -CELI_LARGE;
     int64_t i;
     cel_status status = sum ? CEL_OK : celi_note(err, CEL_ERR_MEMORY, "a scaling");
     if (!status)
-        status = celi_scan(x, low, CELI_LARGE, counts ? celi_count_wrong : "a value is not finite, beyond 1e150, or "
-                           "-1 or less and has no logarithm", sum, err);
-    for (i = 0; !status && i < x.rows; i++) {
+        status = celi_store_scan(x, low, CELI_LARGE, counts ? celi_count_wrong : "a value is not finite, beyond 1e150, "
+                                 "or -1 or less and has no logarithm", sum, err);
+    for (i = 0; !status && i < x->rows.cells; i++) {
         cel_scaling_cell *c = cell + i;
         c->total = total && counts ? total[i] : sum[i];
         c->group = group ? group[i] : 0;
-        if (c->group >= groups) status = celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
+        if (c->group >= s->groups) status = celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (counts && !(c->total >= sum[i] * (1 - 1e-5) && c->total <= DBL_MAX))
             status = celi_fail(err, CEL_ERR_DATA, "a cell's total is below the sum of its genes", -1, i, -1);
         if (counts && c->total > 0 && c->total < CELI_TINY)
@@ -7186,12 +7514,12 @@ typedef struct celi_span {
     double *sums;            /* (5 x n) */
 } celi_span;
 
-static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *list, const celi_span *b)
+static void celi_scaling_span(const cel_scaling *s, const celi_store *x, const int32_t *list, const celi_span *b)
 {
     int64_t i, j, n = s->genes;
     double *first = b->sums, *sum = first + n, *square = sum + n, *slope = square + n, *v = slope + n;
     for (i = b->from; i < b->to; i++) {
-        const cel_real *row = x.data + list[i] * x.stride;
+        const cel_real *row = celi_store_row(x, list[i], celi_store_scratch(x));
         celi_logs l;
         celi_logs_at(&l, s, s->cell[list[i]].total);
         for (j = 0; j < n; j++) v[j] = celi_log(&l, (double)row[j]);
@@ -7206,30 +7534,42 @@ static void celi_scaling_span(const cel_scaling *s, cel_mat x, const int32_t *li
             else slope[j] += s->log ? 1 - 1 / (1 + l.factor * (double)row[j]) : v[j];
         }
     }
+    celi_store_release(x, CELI_PAGES - 1);
 }
 
 /* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. When
  * `here` cells of mean m join `seen` ones, the mean moves by its share of the gap `off` between the two, and squares
- * about the new mean are those about the old ones plus off^2 seen here / (seen + here). Then the scales, of all groups
- * together, and the size direction: z is v in units of the scale, so the slope of v becomes that of z by the same
- * division. */
-static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, int64_t blocks, cel_error *err)
+ * about the new mean are those about the old ones plus off^2 seen here / (seen + here). cells (groups, or NULL: then
+ * squares and slopes are of all groups together) receives how many each has. Returns the number of all. */
+static double celi_scaling_merge(cel_scaling *s, const celi_span *block, int64_t blocks, double *cells)
 {
-    double seen = 0, all = 0, length = 0; /* seen: cells of this group so far */
+    double seen = 0, all = 0; /* seen: cells of this group so far */
     int64_t b, j, n = s->genes;
     for (b = 0; b < blocks; b++) {
         const double *first = block[b].sums, *sum = first + n, *square = sum + n, *slope = square + n;
         double *centre = s->centre + block[b].group * n, here = (double)(block[b].to - block[b].from);
+        double *scale = s->scale + (cells ? block[b].group * n : 0), *size = s->size;
+        if (size && cells) size += block[b].group * n;
         if (b == 0 || block[b].group != block[b - 1].group) seen = 0;
         for (j = 0; j < n; j++) {
             double d = sum[j] / here, off = first[j] + d - centre[j];
             centre[j] += off * (here / (seen + here));
-            s->scale[j] += square[j] - sum[j] * d + off * off * (seen * here / (seen + here));
-            if (s->size) s->size[j] += slope[j];
+            scale[j] += square[j] - sum[j] * d + off * off * (seen * here / (seen + here));
+            if (size) size[j] += slope[j];
         }
         seen += here;
         all += here;
+        if (cells) cells[block[b].group] = seen;
     }
+    return all;
+}
+
+/* From squares about the means, of all groups together, to the scales; from slopes to the size direction: z is v in
+ * units of the scale, so the slope of v becomes that of z by the same division. */
+static cel_status celi_scaling_finish(cel_scaling *s, double all, cel_error *err)
+{
+    double length = 0;
+    int64_t j, n = s->genes;
     /* A gene that is alike everywhere has no scale. It would be noise of rounding blown up to full size. */
     for (j = 0; j < n; j++) {
         s->scale[j] = sqrt(s->scale[j] / all);
@@ -7246,34 +7586,36 @@ static cel_status celi_scaling_finish(cel_scaling *s, const celi_span *block, in
 #define CELI_SCALING_LOW 4.0 /* standard deviations below its mean at which a latent gene counts as held at 0 */
 enum { CELI_SPAN = 1024 }; /* cells of a block, whose sums are one thread's */
 
-/* Centres, scales and the size direction of the cells in groups, in blocks of one group each. Which cells make a block
- * depends on the labels only, and blocks are merged in turn: the same bits for any number of threads. */
-static cel_status celi_scaling_measure(cel_scaling *s, cel_mat x, cel_error *err)
+/* What centres, scales and the size direction follow from, summed over the cells in groups, in blocks of one group
+ * each. Which cells make a block depends on the labels only, and blocks are merged in turn: the same bits for any
+ * number of threads. cells as in celi_scaling_merge; *all is the number of cells. */
+static cel_status celi_scaling_measure(cel_scaling *s, const celi_store *x, double *cells, double *all, cel_error *err)
 {
     celi_pool pool = CEL_ZERO;
-    int64_t i, g, b, n = s->genes, most = x.rows / CELI_SPAN + s->groups, blocks = 0;
-    int32_t *label = (int32_t *)celi_pool_get(&pool, x.rows, sizeof *label);
-    int32_t *list = (int32_t *)celi_pool_get(&pool, x.rows, sizeof *list);
+    const int64_t count = x->rows.cells;
+    int64_t i, g, b, n = s->genes, most = count / CELI_SPAN + s->groups, blocks = 0;
+    int32_t *label = (int32_t *)celi_pool_get(&pool, count, sizeof *label);
+    int32_t *list = (int32_t *)celi_pool_get(&pool, count, sizeof *list);
     int64_t *start = (int64_t *)celi_pool_get(&pool, s->groups + 1, sizeof *start);
     celi_span *block = (celi_span *)celi_pool_get(&pool, most, sizeof *block);
     double *sums;
     cel_status status = pool.status;
-    for (i = 0; !status && i < x.rows; i++) label[i] = s->cell[i].group;
-    if (!status) celi_group(label, NULL, x.rows, s->groups, start, list);
+    for (i = 0; !status && i < count; i++) label[i] = s->cell[i].group;
+    if (!status) celi_group(label, NULL, count, s->groups, start, list);
     for (g = 0; !status && g < s->groups; g++)
         for (i = start[g]; i < start[g + 1]; i += CELI_SPAN, blocks++) {
             block[blocks].from = i;
             block[blocks].to = celi_min(i + CELI_SPAN, start[g + 1]);
             block[blocks].group = g;
         }
-    if (!status && blocks == 0) status = celi_note(err, CEL_ERR_DATA, "no cell has counts and a group");
+    if (!status && blocks == 0 && !cells) status = celi_note(err, CEL_ERR_DATA, "no cell has counts and a group");
     sums = status ? NULL : (double *)celi_pool_get(&pool, blocks * 5 * n, sizeof *sums);
     for (b = 0; sums && b < blocks; b++) block[b].sums = sums + b * 5 * n;
     if (pool.status) status = celi_note(err, pool.status, "a scaling");
     if (!status) {
-        CELI_OMP(omp parallel for schedule(dynamic) if (x.rows * x.cols > CELI_FORK))
+        CELI_OMP(omp parallel for schedule(dynamic) if (count * n > CELI_FORK))
         for (b = 0; b < blocks; b++) celi_scaling_span(s, x, list, block + b);
-        status = celi_scaling_finish(s, block, blocks, err);
+        *all = celi_scaling_merge(s, block, blocks, cells);
     }
     celi_pool_free(&pool);
     return status;
@@ -7302,39 +7644,47 @@ static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_re
     for (j = 0; j < n; j++) row[j] = 0;
 }
 
-static cel_status celi_scaling_rows(const cel_scaling *s, cel_mat x, cel_scaling_cell *cell, cel_error *err)
+/* What is taken out of every cell; `write`: the rows of a dense store become those of the fit, where they lie. */
+static cel_status celi_scaling_rows(const cel_scaling *s, const celi_store *x, int write, cel_scaling_cell *cell,
+                                    cel_error *err)
 {
-    int64_t b, j, n = s->genes, blocks = (x.rows + CELI_SPAN - 1) / CELI_SPAN;
-    double *v = (double *)celi_alloc((size_t)((blocks + 1) * n), sizeof *v), *inverse;
-    if (!v) return celi_note(err, CEL_ERR_MEMORY, "a scaling");
-    inverse = v + blocks * n;
-    for (j = 0; s->scale && j < n; j++) inverse[j] = 1 / s->scale[j];
-    CELI_OMP(omp parallel for schedule(static) if (x.rows * x.cols > CELI_FORK))
-    for (b = 0; b < blocks; b++) {
-        int64_t i;
-        for (i = b * CELI_SPAN; i < celi_min((b + 1) * CELI_SPAN, x.rows); i++)
-            celi_scaling_row(s, inverse, x.data + i * x.stride, cell + i, v + b * n);
+    const int64_t cells = x->rows.cells, lanes = cel_threads();
+    int64_t i, j, n = s->genes;
+    double *v = (double *)celi_alloc((size_t)((lanes + 1) * n), sizeof *v), *inverse;
+    cel_real *copy = write ? NULL : (cel_real *)celi_alloc((size_t)(lanes * n), sizeof *copy);
+    cel_status status = v && (write || copy) ? CEL_OK : celi_note(err, CEL_ERR_MEMORY, "a scaling");
+    inverse = status ? NULL : v + lanes * n;
+    for (j = 0; s->scale && inverse && j < n; j++) inverse[j] = 1 / s->scale[j];
+    CELI_OMP(omp parallel for schedule(static) if (cells * n > CELI_FORK))
+    for (i = 0; i < (status ? 0 : cells); i++) {
+        cel_real *row = write ? x->rows.dense.data + i * x->rows.dense.stride : copy + celi_thread() * n;
+        const cel_real *from = write ? row : celi_store_row(x, i, row);
+        if (from != row) memcpy(row, from, (size_t)n * sizeof *row);
+        celi_scaling_row(s, inverse, row, cell + i, v + celi_thread() * n);
+        celi_store_release(x, i);
     }
+    celi_free(copy);
     celi_free(v);
-    return CEL_OK;
+    return status;
 }
 
 /* The options completed, and room for what will be measured. Log data get a size direction only where they look like
  * logarithms of counts: others may be negative, or have no q to speak of. */
-static cel_status celi_scaling_open(const cel_scaling_options *o, cel_mat x, int64_t groups, cel_scaling *s)
+static cel_status celi_scaling_open(const cel_scaling_options *o, const celi_store *x, int64_t groups, cel_scaling *s)
 {
+    const int64_t n = x->rows.genes;
     int plain = o->plain || o->kind == CEL_KIND_UNIT, counts = o->kind == CEL_KIND_COUNTS, size = o->size > 0;
     s->kind = o->kind;
     s->log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (counts && o->log == 0);
-    s->genes = x.cols;
+    s->genes = n;
     s->groups = groups;
-    s->cells = x.rows;
+    s->cells = x->rows.cells;
     if (o->size == 0) size = counts || o->kind == CEL_KIND_LOGNORM;
-    if (size && !o->size && !counts) size = !celi_scan(x, 0, 30, "", NULL, NULL); /* as logarithms of counts are */
-    s->cell = (cel_scaling_cell *)celi_alloc((size_t)x.rows, sizeof *s->cell);
-    if (!plain) s->centre = (double *)celi_alloc((size_t)groups * (size_t)x.cols, sizeof *s->centre);
-    if (!plain) s->scale = (double *)celi_alloc((size_t)x.cols, sizeof *s->scale);
-    if (!plain && size) s->size = (double *)celi_alloc((size_t)x.cols, sizeof *s->size);
+    if (size && !o->size && !counts) size = !celi_store_scan(x, 0, 30, "", NULL, NULL); /* as logs of counts are */
+    s->cell = (cel_scaling_cell *)celi_alloc((size_t)s->cells, sizeof *s->cell);
+    if (!plain) s->centre = (double *)celi_alloc((size_t)groups * (size_t)n, sizeof *s->centre);
+    if (!plain) s->scale = (double *)celi_alloc((size_t)n, sizeof *s->scale);
+    if (!plain && size) s->size = (double *)celi_alloc((size_t)n, sizeof *s->size);
     return s->cell && (plain || (s->centre && s->scale && (s->size || !size))) ? CEL_OK : CEL_ERR_MEMORY;
 }
 
@@ -7351,45 +7701,81 @@ static cel_status celi_scaling_target(cel_scaling *s)
     return CEL_OK;
 }
 
+/* Sums of v, of its square and slope, as others than these cells may have added to, in place of what is measured. */
+static double celi_scaling_known(cel_scaling *s, const cel_scaling_sums *sums)
+{
+    double all = 0;
+    int64_t g, j, n = s->genes;
+    for (g = 0; g < sums->groups; g++) {
+        all += sums->cells[g];
+        for (j = 0; j < n && sums->cells[g] > 0; j++) {
+            const double sum = sums->sum[g * n + j], square = sums->square[g * n + j], mean = sum / sums->cells[g];
+            s->centre[g * n + j] = mean;
+            if (square - sum * mean > 1e-11 * square) s->scale[j] += square - sum * mean; /* else rounding */
+            if (s->size) s->size[j] += sums->slope[g * n + j];
+        }
+    }
+    return all;
+}
+
 /* The steps in turn. A label is below the number of cells, so that one by mistake cannot ask for all memory. */
-CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
-                                       const cel_scaling_options *options, cel_scaling *out, cel_error *err)
+static cel_status celi_scaling_make(const celi_store *x, const double *total, const int32_t *group,
+                                    const cel_scaling_options *options, const cel_scaling_sums *sums, int write,
+                                    cel_scaling *out, cel_error *err)
 {
     const cel_scaling_options standard = CEL_ZERO, *o = options ? options : &standard;
+    const int64_t cells = x->rows.cells;
     cel_scaling s = CEL_ZERO; /* X is written last, when nothing but memory for scratch can fail, and that is first */
-    int64_t i, groups = 1;
+    int64_t i, groups = sums ? sums->groups : 1;
+    double all = 0;
     cel_status status;
     memset(out, 0, sizeof *out);
     if ((int)o->kind < 0 || o->kind > CEL_KIND_UNIT || !(o->target <= DBL_MAX))
         return celi_note(err, CEL_ERR_ARG, "a scaling of an unknown kind or target");
-    if (x.rows < 1 || x.cols < 1 || x.rows > INT32_MAX || x.cols > INT32_MAX)
+    if (cells < 1 || x->rows.genes < 1 || cells > INT32_MAX || x->rows.genes > INT32_MAX)
         return celi_note(err, CEL_ERR_ARG, "a scaling of no cells or genes, or too many");
-    for (i = 0; group && i < x.rows; i++) {
-        if (group[i] >= x.rows) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
+    for (i = 0; group && !sums && i < cells; i++) {
+        if (group[i] >= cells) return celi_fail(err, CEL_ERR_DATA, "a group label is out of range", -1, i, -1);
         if (group[i] >= groups) groups = group[i] + 1;
     }
     status = celi_note(err, celi_scaling_open(o, x, groups, &s), "a scaling");
-    if (!status) status = celi_scaling_cells(&s, x, total, group, groups, s.cell, err);
+    if (!status) status = celi_scaling_cells(&s, x, total, group, s.cell, err);
     if (o->target > 0) s.target = o->target;
     if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0))
         status = celi_note(err, celi_scaling_target(&s), "a scaling");
-    if (!status && s.centre) status = celi_scaling_measure(&s, x, err);
-    if (!status) status = celi_scaling_rows(&s, x, s.cell, err);
+    if (!status && s.centre && sums) all = celi_scaling_known(&s, sums);
+    if (!status && s.centre && !sums) status = celi_scaling_measure(&s, x, NULL, &all, err);
+    if (!status && s.centre) status = celi_scaling_finish(&s, all, err);
+    if (!status) status = celi_scaling_rows(&s, x, write, s.cell, err);
     if (status) cel_scaling_free(&s);
     *out = s;
+    return status;
+}
+
+CEL_API_DEF cel_status cel_scaling_fit(cel_mat x, const double *total, const int32_t *group,
+                                       const cel_scaling_options *options, cel_scaling *out, cel_error *err)
+{
+    const celi_store s = celi_store_of(x);
+    return celi_scaling_make(&s, total, group, options, NULL, 1, out, err);
+}
+
+static cel_status celi_scaling_same(const cel_scaling *s, const celi_store *x, int write, const double *total,
+                                    const int32_t *group, cel_scaling_cell *cell, cel_error *err)
+{
+    cel_status status = celi_note(err, x->rows.genes == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
+    if (!status && s->log == CEL_LOG_LATENT)
+        status = celi_note(err, CEL_ERR_ARG, "rows of a latent field are inferred, not scaled");
+    if (!status) status = celi_scaling_cells(s, x, total, group, cell, err);
+    if (!status) status = celi_scaling_rows(s, x, write, cell, err);
+    if (status) memset(cell, 0, (size_t)x->rows.cells * sizeof *cell);
     return status;
 }
 
 CEL_API_DEF cel_status cel_scaling_apply(const cel_scaling *s, cel_mat x, const double *total, const int32_t *group,
                                          cel_scaling_cell *cell, cel_error *err)
 {
-    cel_status status = celi_note(err, x.cols == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
-    if (!status && s->log == CEL_LOG_LATENT)
-        status = celi_note(err, CEL_ERR_ARG, "rows of a latent field are inferred, not scaled");
-    if (!status) status = celi_scaling_cells(s, x, total, group, s->groups, cell, err);
-    if (!status) status = celi_scaling_rows(s, x, cell, err);
-    if (status) memset(cell, 0, (size_t)x.rows * sizeof *cell);
-    return status;
+    const celi_store store = celi_store_of(x);
+    return celi_scaling_same(s, &store, 1, total, group, cell, err);
 }
 
 CEL_API_DEF void cel_scaling_free(cel_scaling *s)
@@ -7501,6 +7887,140 @@ CEL_API_DEF cel_status cel_scaling_hold(const cel_scaling *s, cel_unit unit, int
     cell->size += shift;
     cell->length *= celi_unit_row(row, s->genes);
     return CEL_OK;
+}
+
+/* ---- rows of any store ---- */
+
+CEL_API_DEF cel_status cel_rows_describe(const cel_rows *rows, double *total, cel_slide_report *report, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_store s;
+    cel_status status = celi_store_open(rows, &pool, &s, err);
+    memset(report, 0, sizeof *report);
+    if (!status) status = celi_store_describe(&s, total, report, err);
+    celi_pool_free(&pool);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_options *options, int32_t *index,
+                                      int64_t *count, int64_t *cells, double *score, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_store s;
+    cel_status status = celi_store_open(rows, &pool, &s, err);
+    *count = 0;
+    if (!status) status = celi_store_genes(&s, options, index, count, cells, score, err);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* Measured as a scaling is, but that squares and slopes are kept by group; then from squares about the means to those
+ * about 0, which add up whatever the means of the others are. */
+CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, const int32_t *group, int64_t groups,
+                                     const cel_scaling_options *options, cel_scaling_sums *out, cel_error *err)
+{
+    const cel_scaling_options standard = CEL_ZERO, *o = options ? options : &standard;
+    const int64_t n = rows->genes;
+    celi_pool pool = CEL_ZERO;
+    celi_store x;
+    cel_scaling s = CEL_ZERO;
+    cel_scaling_sums a = CEL_ZERO;
+    double all = 0;
+    int64_t i;
+    cel_status status = celi_store_open(rows, &pool, &x, err);
+    memset(out, 0, sizeof *out);
+    if (!status && (groups < 1 || n < 1 || groups > INT32_MAX / n || (int)o->kind < 0 || o->kind > CEL_KIND_INTENSITY ||
+                    o->plain || (o->kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) ||
+                    (o->kind == CEL_KIND_LOGNORM && !o->size)))
+        status = celi_note(err, CEL_ERR_ARG, "sums of parts need groups, and a target and size that do not depend on "
+                           "the part");
+    if (!status) {
+        a.genes = n;
+        a.groups = groups;
+        a.count = groups * (1 + 3 * n);
+        a.cells = (double *)celi_alloc((size_t)a.count, sizeof(double));
+        s.cell = (cel_scaling_cell *)celi_alloc((size_t)rows->cells, sizeof *s.cell);
+        if (!a.cells || !s.cell) status = celi_note(err, CEL_ERR_MEMORY, "sums");
+    }
+    if (!status) {
+        s.kind = o->kind;
+        s.log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (o->kind == CEL_KIND_COUNTS && o->log == 0);
+        s.genes = n;
+        s.groups = groups;
+        s.cells = rows->cells;
+        s.target = o->target > 0 ? o->target : 0;
+        s.centre = a.sum = a.cells + groups;
+        s.scale = a.square = a.sum + groups * n;
+        s.size = a.slope = a.square + groups * n;
+        status = celi_scaling_cells(&s, &x, total, group, s.cell, err);
+    }
+    if (!status) status = celi_scaling_measure(&s, &x, a.cells, &all, err);
+    for (i = 0; i < groups * n && !status; i++) {
+        a.square[i] += a.cells[i / n] * a.sum[i] * a.sum[i];
+        a.sum[i] *= a.cells[i / n];
+    }
+    if (status) cel_scaling_sums_free(&a);
+    *out = a;
+    celi_free(s.cell);
+    celi_pool_free(&pool);
+    return status;
+}
+
+CEL_API_DEF void cel_scaling_sums_free(cel_scaling_sums *sums)
+{
+    celi_free(sums->cells);
+    memset(sums, 0, sizeof *sums);
+}
+
+CEL_API_DEF cel_status cel_rows_scaling(const cel_rows *rows, const double *total, const int32_t *group,
+                                        const cel_scaling_options *options, const cel_scaling_sums *sums,
+                                        cel_scaling *out, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_store s;
+    cel_status status = celi_store_open(rows, &pool, &s, err);
+    memset(out, 0, sizeof *out);
+    if (!status && sums && (sums->genes != rows->genes || !options ||
+                            (options->kind == CEL_KIND_COUNTS && !(options->target > 0 || options->target < 0)) ||
+                            (options->kind == CEL_KIND_LOGNORM && !options->size)))
+        status = celi_note(err, CEL_ERR_ARG, "sums of other genes, or options that sums cannot have");
+    if (!status) status = celi_scaling_make(&s, total, group, options, sums, 0, out, err);
+    celi_pool_free(&pool);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_rows_apply(const cel_rows *rows, const cel_scaling *scaling, const double *total,
+                                      const int32_t *group, cel_scaling_cell *cell, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_store s;
+    cel_status status = celi_store_open(rows, &pool, &s, err);
+    memset(cell, 0, (size_t)rows->cells * sizeof *cell);
+    if (!status) status = celi_scaling_same(scaling, &s, 0, total, group, cell, err);
+    celi_pool_free(&pool);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_rows_read(const cel_rows *rows, const int32_t *list, int64_t first, cel_mat out,
+                                     cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    celi_store s;
+    double *v;
+    int64_t i;
+    cel_status status = celi_store_open(rows, &pool, &s, err);
+    if (!status && out.cols != rows->genes) status = celi_note(err, CEL_ERR_SHAPE, "a tile of other genes");
+    for (i = 0; i < out.rows && !status; i++) {
+        int64_t cell = list ? list[first + i] : first + i;
+        if (cell < 0 || cell >= rows->cells) status = celi_fail(err, CEL_ERR_ARG, "no such cell", -1, cell, -1);
+    }
+    v = status ? NULL : (double *)celi_pool_get(&pool, celi_store_doubles(&s), sizeof *v);
+    if (!status) status = celi_note(err, pool.status, "rows");
+    if (!status) celi_store_tile(&s, list, first, out, v);
+    for (i = 0; i < out.rows && status; i++)
+        memset(out.data + i * out.stride, 0, (size_t)out.cols * sizeof *out.data);
+    celi_pool_free(&pool);
+    return status;
 }
 
 /* A balanced k-d tree over the points of one slide. Node j of level d holds the points
@@ -9124,26 +9644,149 @@ CEL_API_DEF void cel_moments_free(cel_moments *m)
 #define CELI_MOMENTS_BLOCK 1024
 #define CELI_MOMENTS_FLUSH 4
 
-/* Rows first .. first + count of B into b: of cells list[..], or of all in turn. */
-static cel_status celi_moments_rows(const cel_relations *relations, cel_mat x, const int32_t *list,
-                                    int64_t first, int64_t count, cel_mat b)
+/* What moments are summed of: the cells in list, or all; X, or where the rows are not as they are wanted, a store. */
+typedef struct celi_moments_input {
+    const cel_relations *relations;
+    cel_mat x;
+    const celi_store *store; /* or NULL */
+    const int32_t *list;     /* or NULL */
+} celi_moments_input;
+
+/* The number of cell k of those. */
+static int64_t celi_moments_cell(const celi_moments_input *in, int64_t k) { return in->list ? in->list[k] : k; }
+
+/* The cells that a block of rows of B needs, its own and their neighbours, read into a tile of X, and a relation's rows
+ * with their columns in it. Where a cell is in the tile is found by hashing, so that nothing here grows with S. */
+typedef struct celi_patch {
+    int64_t cells, mask; /* of the tile; slots - 1 */
+    int32_t *slot, *cell; /* (mask + 1) places in the tile, or -1; (cells) which they are */
+    int64_t *start;      /* (block + 1) a relation's rows */
+    int32_t *index;
+    cel_real *value, *data; /* data (cells x n) */
+    double *v;
+} celi_patch;
+
+/* Where a cell is in the tile; one that is not there is added. */
+static int32_t celi_patch_find(celi_patch *t, int32_t cell)
 {
+    int64_t at = (int64_t)((uint32_t)cell * 2654435761u >> 7) & t->mask;
+    while (t->slot[at] >= 0 && t->cell[t->slot[at]] != cell) at = (at + 1) & t->mask;
+    if (t->slot[at] < 0) {
+        t->slot[at] = (int32_t)t->cells;
+        t->cell[t->cells++] = cell;
+    }
+    return t->slot[at];
+}
+
+/* W's rows of cells first .. first + count - 1, in t. */
+static cel_csr celi_patch_rows(celi_patch *t, const celi_moments_input *in, const cel_csr *w, int64_t first,
+                               int64_t count)
+{
+    cel_csr rows = CEL_ZERO;
+    int64_t i, e, n = 0;
+    t->start[0] = 0;
+    for (i = 0; i < count; i++) {
+        const int64_t cell = celi_moments_cell(in, first + i);
+        for (e = w->start[cell]; e < w->start[cell + 1]; e++) {
+            t->index[n] = celi_patch_find(t, w->index[e]);
+            t->value[n++] = w->value[e];
+        }
+        t->start[i + 1] = n;
+    }
+    rows.rows = count;
+    rows.cols = t->cells;
+    rows.start = t->start;
+    rows.index = t->index;
+    rows.value = t->value;
+    return rows;
+}
+
+/* Reads the tile of cells first .. first + count - 1. */
+static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int64_t first, int64_t count)
+{
+    cel_mat x;
+    int64_t r, i;
+    memset(t->slot, -1, (size_t)(t->mask + 1) * sizeof *t->slot);
+    t->cells = 0;
+    for (i = 0; i < count; i++) (void)celi_patch_find(t, (int32_t)celi_moments_cell(in, first + i));
+    for (r = 0; r < in->relations->count; r++) {
+        if (in->relations->at[r].w) (void)celi_patch_rows(t, in, in->relations->at[r].w, first, count);
+        if (in->relations->at[r].wt) (void)celi_patch_rows(t, in, in->relations->at[r].wt, first, count);
+    }
+    x = cel_mat_view(t->data, t->cells, in->store->rows.genes);
+    celi_store_tile(in->store, t->cell, 0, x, t->v);
+    return x;
+}
+
+/* The most cells, and the most contacts of one relation, that a block needs. */
+static void celi_patch_most(const celi_moments_input *in, int64_t count, int64_t *cells, int64_t *contacts)
+{
+    const cel_relations *relations = in->relations;
+    int64_t first, r, i;
+    *cells = *contacts = 0;
+    for (first = 0; first < count; first += CELI_MOMENTS_BLOCK) {
+        int64_t end = celi_min(count, first + CELI_MOMENTS_BLOCK), all = end - first;
+        for (r = 0; r < 2 * relations->count; r++) {
+            const cel_csr *w = r % 2 ? relations->at[r / 2].wt : relations->at[r / 2].w;
+            int64_t here = 0;
+            for (i = first; i < end && w; i++) {
+                int64_t cell = celi_moments_cell(in, i);
+                here += w->start[cell + 1] - w->start[cell];
+            }
+            if (here > *contacts) *contacts = here;
+            all += here;
+        }
+        if (all > *cells) *cells = all;
+    }
+    *cells = celi_min(*cells, relations->cells);
+}
+
+/* A tile of at most so many cells and contacts, all of it in work. */
+static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_t cells, int64_t contacts,
+                                  cel_work *work)
+{
+    int64_t genes = store->rows.genes, slots = 1024, doubles = celi_store_doubles(store);
+    while (slots < 2 * cells) slots *= 2;
+    memset(t, 0, sizeof *t);
+    t->mask = slots - 1;
+    /* longest first, so that each is aligned */
+    t->start = (int64_t *)cel_work_get(work, (size_t)(CELI_MOMENTS_BLOCK + 1) * sizeof *t->start +
+                                       (size_t)doubles * sizeof *t->v + (size_t)(slots + cells + contacts) * 4 +
+                                       (size_t)(cells * genes + contacts) * sizeof(cel_real));
+    if (!t->start) return CEL_ERR_MEMORY;
+    t->v = (double *)(t->start + CELI_MOMENTS_BLOCK + 1);
+    t->data = (cel_real *)(t->v + doubles);
+    t->value = t->data + cells * genes;
+    t->slot = (int32_t *)(t->value + contacts);
+    t->cell = t->slot + slots;
+    t->index = t->cell + cells;
+    return CEL_OK;
+}
+
+/* Rows first .. first + count - 1 of B into b: by way of a tile, or where X is there, NULL. */
+static cel_status celi_moments_rows(const celi_moments_input *in, celi_patch *tile, int64_t first, int64_t count,
+                                    cel_mat b)
+{
+    const cel_mat x = tile ? celi_patch_read(tile, in, first, count) : in->x;
+    const int32_t *list = in->list && !tile ? in->list + first : NULL;
     int64_t genes = x.cols, r, side, i, col = genes;
     cel_status status = CEL_OK;
     CELI_OMP(omp parallel for schedule(static) if (count * genes > CELI_FORK))
     for (i = 0; i < count; i++) {
         cel_real *row = b.data + i * b.stride;
-        memcpy(row, x.data + (list ? list[first + i] : first + i) * x.stride, (size_t)genes * sizeof(cel_real));
+        int64_t cell = celi_moments_cell(in, first + i);
+        if (tile) cell = celi_patch_find(tile, (int32_t)cell);
+        memcpy(row, x.data + cell * x.stride, (size_t)genes * sizeof(cel_real));
         row[b.cols - 1] = (cel_real)0.5;
     }
-    for (r = 0; r < relations->count; r++)
+    for (r = 0; r < in->relations->count; r++)
         for (side = 0; side < 2 && !status; side++) {
-            const cel_csr *w = side ? relations->at[r].wt : relations->at[r].w;
+            const cel_csr *w = side ? in->relations->at[r].wt : in->relations->at[r].w;
             cel_mat to = cel_mat_block(b, 0, col, count, genes);
             cel_csr rows;
             if (!w) continue;
-            rows = list ? *w : celi_csr_rows(w, first, count);
-            status = cel_csr_mul_rows(1, &rows, list ? list + first : NULL, count, x, 0, to);
+            rows = tile ? celi_patch_rows(tile, in, w, first, count) : list ? *w : celi_csr_rows(w, first, count);
+            status = cel_csr_mul_rows(1, &rows, list, count, x, 0, to);
             col += genes;
         }
     return status;
@@ -9173,65 +9816,64 @@ static void celi_moments_flush(cel_moments *m, cel_mat product)
 }
 
 /* The lower triangle of B^T B of cells first .. first + count - 1, block after block in the rows of b. */
-static cel_status celi_moments_group(const cel_relations *relations, cel_mat x, const int32_t *list,
-                                     int64_t first, int64_t count, cel_mat product, cel_mat b, cel_work *work)
+static cel_status celi_moments_group(const celi_moments_input *in, celi_patch *tile, int64_t first, int64_t count,
+                                     cel_mat product, cel_mat b, cel_work *work)
 {
     const int64_t block = b.rows;
     int64_t at;
     cel_status status = CEL_OK;
     for (at = 0; at < count && !status; at += block) {
         b.rows = celi_min(block, count - at);
-        status = celi_moments_rows(relations, x, list, first + at, b.rows, b);
+        status = celi_moments_rows(in, tile, first + at, b.rows, b);
         if (!status) status = celi_syrk_lower(1, 1, b, at > 0 ? 1 : 0, product, work);
     }
     return status;
 }
 
-CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *relations, cel_mat x,
-                                       const int32_t *list, int64_t count, cel_work *work)
+/* The work of lane t: two links of a chain, for its products and for its tile. */
+static cel_work *celi_moments_lane(cel_work *work, int64_t t)
+{
+    for (work = work->inner; t > 0; t--) work = work->inner->inner;
+    return work;
+}
+
+/* The count cells that `in` lists, or all; each has been found to exist. */
+static cel_status celi_moments_add(cel_moments *m, const celi_moments_input *in, int64_t count, cel_work *work)
 {
     const int64_t side = celi_moments_side(m), stride = celi_round_up(side, 16);
     const int64_t block = CELI_MOMENTS_BLOCK;
-    int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride, group;
-    cel_status status = celi_relations_fit(relations, NULL, x.rows);
+    int64_t first, i, j, lanes = cel_threads(), each = (side + block) * stride, group, cells = 0, contacts = 0;
+    cel_status status = CEL_OK;
     cel_work temporary = CEL_ZERO, *inner;
     cel_real *data;
-    if (!list) {
-        count = x.rows;
-        if (!status) list = celi_relation_walk(relations);
-    }
-    if (x.cols != m->genes || !celi_moments_of(m, relations)) status = CEL_ERR_SHAPE;
-    for (i = 0; i < count && list && !status; i++)
-        if (list[i] < 0 || list[i] >= x.rows) status = CEL_ERR_ARG;
-    if (status) return status;
     /* Threads take whole groups where there are enough, and their sums are small; else they share each product. */
     group = count < 8 * block * CELI_MOMENTS_FLUSH ? block : block * CELI_MOMENTS_FLUSH;
     if (side > 1024 || count < 2 * lanes * group) lanes = 1;
     if (!work) work = &temporary;
     data = (cel_real *)cel_work_get(work, (size_t)(lanes * each) * sizeof *data);
-    for (i = 0, inner = work; i < lanes && data; i++) /* one for the products of each thread, in a chain */
+    for (i = 0, inner = work; i < 2 * lanes && data; i++)
         if ((inner = celi_work_inner(inner)) == NULL) data = NULL;
     if (!data) status = CEL_ERR_MEMORY;
+    if (in->store) celi_patch_most(in, count, &cells, &contacts);
     /* Lanes add to the gram in the order of the groups, whoever is done first: the same bits for any number of them. */
     CELI_OMP(omp parallel for ordered schedule(dynamic) num_threads((int)lanes) if (lanes > 1))
     for (first = 0; first < (data ? count : 0); first += group) {
-        const int64_t lane = lanes > 1 ? celi_thread() : 0, cells = celi_min(group, count - first);
+        const int64_t lane = lanes > 1 ? celi_thread() : 0, here = celi_min(group, count - first);
         cel_mat product = cel_mat_view(data + lane * each, side, side), b;
-        cel_work *own = work->inner;
-        cel_status here;
-        int64_t t;
+        cel_work *own = celi_moments_lane(work, lane);
+        celi_patch tile;
+        cel_status failed = in->store ? celi_patch_open(&tile, in->store, cells, contacts, own->inner) : CEL_OK;
         product.stride = stride;
         b = product;
         b.data += side * stride;
         b.rows = block;
-        for (t = 0; t < lane; t++) own = own->inner;
-        here = celi_moments_group(relations, x, list, first, cells, product, b, own);
+        if (!failed) failed = celi_moments_group(in, in->store ? &tile : NULL, first, here, product, b, own);
         CELI_OMP(omp ordered)
         {
-            if (here) status = here;
+            if (failed) status = failed;
             if (!status) {
                 celi_moments_flush(m, product);
-                m->cells += cells;
+                m->cells += here;
             }
         }
     }
@@ -9241,26 +9883,69 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     return status;
 }
 
-CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
-                                                const cel_relations *relations, cel_mat x, cel_work *work)
+CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *relations, cel_mat x,
+                                       const int32_t *list, int64_t count, cel_work *work)
 {
+    celi_moments_input in = CEL_ZERO;
+    int64_t i;
+    if (celi_relations_fit(relations, NULL, x.rows) || x.cols != m->genes || !celi_moments_of(m, relations))
+        return CEL_ERR_SHAPE;
+    for (i = 0; i < count && list; i++)
+        if (list[i] < 0 || list[i] >= x.rows) return CEL_ERR_ARG;
+    in.relations = relations;
+    in.x = x;
+    in.list = list ? list : celi_relation_walk(relations);
+    return celi_moments_add(m, &in, list ? count : x.rows, work);
+}
+
+/* The cells of each label, in turn. */
+static cel_status celi_moments_labels(cel_moments *m, int64_t labels, const int32_t *label, celi_moments_input *in,
+                                      int64_t genes, cel_work *work)
+{
+    const int64_t cells = in->relations->cells;
     int64_t i, l, *start;
     int32_t *list;
     cel_work temporary = CEL_ZERO;
     cel_status status = CEL_OK;
     for (l = 0; l < labels; l++)
-        if (m[l].genes != x.cols || !celi_moments_of(m + l, relations)) return CEL_ERR_SHAPE;
-    for (i = 0; i < x.rows; i++)
+        if (m[l].genes != genes || !celi_moments_of(m + l, in->relations)) return CEL_ERR_SHAPE;
+    for (i = 0; i < cells && label; i++)
         if (label[i] >= labels) return CEL_ERR_ARG;
     if (!work) work = &temporary;
-    start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)x.rows * sizeof *list);
+    start = (int64_t *)cel_work_get(work, (size_t)(labels + 1) * sizeof *start + (size_t)cells * sizeof *list);
     if (!start) return CEL_ERR_MEMORY;
     list = (int32_t *)(start + labels + 1);
-    celi_group(label, celi_relation_walk(relations), x.rows, labels, start, list);
-    for (l = 0; l < labels && !status; l++)
-        status = cel_moments_add(m + l, relations, x, list + start[l], start[l + 1] - start[l],
-                                 celi_work_inner(work));
+    celi_group(label, celi_relation_walk(in->relations), cells, labels, start, list);
+    for (l = 0; l < labels && !status; l++) {
+        in->list = list + start[l];
+        status = celi_moments_add(m + l, in, start[l + 1] - start[l], celi_work_inner(work));
+    }
     cel_work_free(&temporary);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_moments_add_by_label(cel_moments *m, int64_t labels, const int32_t *label,
+                                                const cel_relations *relations, cel_mat x, cel_work *work)
+{
+    celi_moments_input in = CEL_ZERO;
+    in.relations = relations;
+    in.x = x;
+    return relations->cells == x.rows ? celi_moments_labels(m, labels, label, &in, x.cols, work) : CEL_ERR_SHAPE;
+}
+
+CEL_API_DEF cel_status cel_moments_add_rows(cel_moments *m, int64_t labels, const int32_t *label,
+                                            const cel_relations *relations, const cel_rows *rows, cel_work *work)
+{
+    celi_moments_input in = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    celi_store store;
+    cel_status status = celi_store_open(rows, &pool, &store, NULL);
+    if (!status && (relations->cells != rows->cells || (!label && labels != 1))) status = CEL_ERR_SHAPE;
+    in.relations = relations;
+    in.x = rows->dense;
+    if (!rows->dense.data || rows->row || rows->gene || rows->scaling) in.store = &store;
+    if (!status) status = celi_moments_labels(m, labels, label, &in, rows->genes, work);
+    celi_pool_free(&pool);
     return status;
 }
 
@@ -10807,10 +11492,14 @@ static cel_status celi_cells_fill(celi_cells *c, const int32_t *list)
     int64_t S = d->x.rows, n = sc->genes, first, b;
     celi_pool pool = CEL_ZERO;
     cel_mat rows = celi_pool_mat(&pool, CELI_MOMENTS_BLOCK, sc->w);
+    celi_moments_input in = CEL_ZERO;
     cel_status status = pool.status;
+    in.relations = d->relations;
+    in.x = d->x;
+    in.list = list;
     for (first = 0; first < S && !status; first += rows.rows) {
         rows.rows = celi_min(CELI_MOMENTS_BLOCK, S - first);
-        status = celi_moments_rows(d->relations, d->x, list, first, rows.rows, rows);
+        status = celi_moments_rows(&in, NULL, first, rows.rows, rows);
         for (b = 0; b < sc->blocks && !status; b++)
             status = cel_mat_gemm(0, 0, (cel_real)sc->factor[b], cel_mat_block(rows, 0, b * n, rows.rows, n), sc->turn,
                                   0, cel_mat_block(c->z, first, b * sc->side, rows.rows, sc->side), c->base.work);
@@ -13396,6 +14085,7 @@ static void celi_count_keep(celi_count *c, int64_t without)
 static cel_status celi_count_open(celi_count *c, const cel_count_data *in, int64_t levels, cel_error *err)
 {
     const cel_scaling_options how = CEL_ZERO;
+    const celi_store store = celi_store_of(in->counts);
     const int64_t S = in->counts.rows;
     int64_t i, *order;
     double *total;
@@ -13417,9 +14107,9 @@ static cel_status celi_count_open(celi_count *c, const cel_count_data *in, int64
     total = (double *)celi_pool_get(&c->pool, S, sizeof *total);
     order = (int64_t *)celi_pool_get(&c->pool, S, sizeof *order);
     status = celi_count_room(c);
-    if (!status) status = celi_scaling_open(&how, in->counts, levels, &c->scaling);
+    if (!status) status = celi_scaling_open(&how, &store, levels, &c->scaling);
     if (!status)
-        status = celi_scaling_cells(&c->scaling, in->counts, in->total, in->level, levels, c->scaling.cell, err);
+        status = celi_scaling_cells(&c->scaling, &store, in->total, in->level, c->scaling.cell, err);
     if (!status) status = celi_scaling_target(&c->scaling);
     if (status) return status;
     c->scaling.log = CEL_LOG_LATENT;

@@ -185,6 +185,57 @@ done:
     return status;
 }
 
+/* Expression that is not dense. */
+static cel_status scenario_rows(void)
+{
+    cel_csr sparse = {0};
+    cel_rows rows = CEL_ZERO;
+    cel_scaling scaling = CEL_ZERO;
+    cel_scaling_options how = CEL_ZERO;
+    cel_scaling_sums sums = CEL_ZERO;
+    cel_slide_report report;
+    cel_moments part[4] = {{0}};
+    cel_mat tile_rows = CEL_ZERO;
+    cel_npy array;
+    int64_t row[CELLS * GENES], col[CELLS * GENES], shape[2] = {CELLS, GENES}, i, many;
+    int32_t top[GENES], gene[GENES];
+    double total[CELLS];
+    cel_status status;
+    for (i = 0; i < CELLS * GENES; i++) row[i] = i / GENES, col[i] = i % GENES;
+    for (i = 0; i < GENES; i++) gene[i] = (int32_t)i;
+    TRY(cel_csr_from_edges(CELLS, GENES, CELLS * GENES, row, col, counts.data, &sparse, NULL));
+    rows.cells = CELLS;
+    rows.genes = GENES;
+    rows.sparse = &sparse;
+    rows.gene = gene;
+    how.target = 10;
+    TRY(cel_rows_describe(&rows, total, &report, NULL));
+    TRY(cel_rows_genes(&rows, NULL, top, &many, NULL, NULL, NULL));
+    TRY(cel_rows_sums(&rows, NULL, tile, tiles, &how, &sums, NULL));
+    TRY(cel_rows_scaling(&rows, NULL, tile, &how, &sums, &scaling, NULL));
+    cel_scaling_free(&scaling);
+    TRY(cel_rows_scaling(&rows, NULL, tile, NULL, NULL, &scaling, NULL));
+    TRY(cel_rows_apply(&rows, &scaling, NULL, tile, scaling.cell, NULL));
+    rows.scaling = &scaling;
+    TRY(cel_mat_new(CELLS, GENES, &tile_rows));
+    TRY(cel_rows_read(&rows, NULL, 0, tile_rows, NULL));
+    for (i = 0; i < tiles; i++) TRY(cel_moments_new(GENES, &relations, part + i));
+    TRY(cel_moments_add_rows(part, tiles, tile, &relations, &rows, NULL));
+    array = cel_npy_describe('f', (int)sizeof(cel_real), 2, shape, counts.data);
+    rows.sparse = NULL;
+    rows.array = &array;
+    TRY(cel_moments_add_rows(part, tiles, tile, &relations, &rows, NULL));
+    rows.scaling = NULL;
+    TRY(cel_rows_genes(&rows, NULL, top, &many, NULL, NULL, NULL));
+done:
+    for (i = 0; i < 4; i++) cel_moments_free(part + i);
+    cel_scaling_sums_free(&sums);
+    cel_scaling_free(&scaling);
+    cel_mat_free(&tile_rows);
+    cel_csr_free(&sparse);
+    return status;
+}
+
 /* Cells in random order, enough of them for a walk. */
 static cel_status scenario_walk(void)
 {
@@ -618,7 +669,7 @@ int main(void)
         const char *name;
         cel_status (*run)(void);
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
-                    {"tissue", scenario_tissue}, {"walk", scenario_walk},      {"paper", scenario_paper},
+                    {"tissue", scenario_tissue}, {"rows", scenario_rows}, {"walk", scenario_walk}, {"paper", scenario_paper},
                     {"score", scenario_score},   {"count", scenario_count},    {"sample", scenario_sample},
                     {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood},
                   {"shift", scenario_shift}, {"small", scenario_small},   {"large", scenario_large}};

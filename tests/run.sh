@@ -48,7 +48,7 @@ one_processor() {
     tally "float, ASan and UBSan" "$B/tests_san" --brief
     built "float, ASan and UBSan of clang" "$B/tests_clang" --brief
     if command -v valgrind > /dev/null; then
-        OMP_NUM_THREADS=1 tally "float, valgrind" valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite "$B/tests_float" --suites "base sparse tissue model moments published" --brief
+        OMP_NUM_THREADS=1 tally "float, valgrind" valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite "$B/tests_float" --suites "base sparse tissue model moments rows published" --brief
     else skip "valgrind not installed"; fi
 }
 one_processor > "$dir/report" 2>&1 &
