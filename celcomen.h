@@ -1262,7 +1262,8 @@ typedef struct cel_score_options {
     double ridge;          /* 0: none; CEL_SCORE_PICKED, or a weight */
     double l1;             /* 0: none; CEL_SCORE_PICKED, or a weight; only one of the two can be PICKED */
     int together;          /* 1: all relations of a pair of genes enter or leave together */
-    int64_t folds;         /* 0: 5; or 2 or more, of consecutive groups, for what is picked; at most the groups */
+    int64_t folds;         /* 0: 5, of which 2 are tried beyond 1,000 genes; or 2 or more, of consecutive groups, for
+                              what is picked; at most the groups */
     double tolerance;      /* 0: 1e-5; residual at which the iteration ends, relative to the right-hand side */
     int64_t iterations;    /* 0: 500 (with l1: 5,000); at most so many steps a solution */
     int no_errors;         /* 1: no jackknife */
@@ -10542,20 +10543,22 @@ typedef struct celi_path {
     celi_solve how;   /* the weight to pick is how.ridge or, pick_l1, how.l1 */
     int pick_l1;
     int64_t folds;    /* of consecutive parts */
+    int64_t rated;    /* the first so many of them are tried */
+    const int64_t *edge; /* (folds + 1) the parts where they begin, or NULL: about equal numbers of parts */
     celi_rate rate;   /* NULL: the objective */
     void *rater;
-    cel_mat trail;    /* (folds stacks side x side) each fold's solution, the next weight's start */
+    cel_mat trail;    /* (rated stacks side x side) each fold's solution, the next weight's start */
     const cel_progress *progress; /* of stage "pick" */
     int64_t total;    /* solutions announced */
     int64_t done;
     double sum, tested;
 } celi_path;
 
-static celi_subset celi_fold(int64_t parts, int64_t folds, int64_t k, int inside)
+static celi_subset celi_fold(const celi_path *p, int64_t parts, int64_t k, int inside)
 {
     celi_subset s;
-    s.first = k * parts / folds;
-    s.end = (k + 1) * parts / folds;
+    s.first = p->edge ? p->edge[k] : k * parts / p->folds;
+    s.end = p->edge ? p->edge[k + 1] : (k + 1) * parts / p->folds;
     s.inside = inside;
     s.keep = k;
     return s;
@@ -10566,9 +10569,9 @@ static cel_status celi_path_fold(celi_quadratic *q, int64_t k, void *arg)
     const celi_path *p = (const celi_path *)arg;
     int64_t rows = q->stacks * q->side;
     celi_solve how = p->how;
-    celi_subset fold = celi_fold(q->parts, p->folds, k, 1);
+    celi_subset fold = celi_fold(p, q->parts, k, 1);
     cel_mat f = cel_mat_block(p->trail, k * rows, 0, rows, q->side);
-    cel_status status = q->act->subset(q, celi_fold(q->parts, p->folds, k, 0));
+    cel_status status = q->act->subset(q, celi_fold(p, q->parts, k, 0));
     if (!status) status = celi_solve_from(q, f, &how);
     if (!status && p->rate) return p->rate(q, fold, f, p->rater, &q->value);
     if (!status) status = q->act->subset(q, fold);
@@ -10589,7 +10592,7 @@ static cel_status celi_path_value(celi_team *team, celi_path *p, double *value)
 {
     cel_status status;
     p->sum = p->tested = 0;
-    status = celi_team_run(team, p->folds, celi_path_fold, celi_path_add, p);
+    status = celi_team_run(team, p->rated, celi_path_fold, celi_path_add, p);
     *value = p->sum / p->tested;
     return status;
 }
@@ -10602,7 +10605,7 @@ static cel_status celi_path_pick(celi_team *team, celi_path *p, int64_t steps, c
     double *target = p->pick_l1 ? &p->how.l1 : &p->how.ridge;
     cel_status status = CEL_OK;
     int64_t k;
-    p->total = steps * p->folds;
+    p->total = steps * p->rated;
     for (*best = 0, k = 0; k < steps && k <= *best + rises && !status; k++) {
         *target = weight[k];
         status = celi_path_value(team, p, value + k);
@@ -10730,6 +10733,10 @@ CEL_API_DEF void cel_score_report_free(cel_score_report *report)
  * Two backends stand behind the solver: the sums (MOMENT: all from the moments) and the cells (the other two). */
 #define CELI_SCORE_ROWS 256 /* cells a product */
 #define CELI_SCORE_FOLDS 5
+/* Beyond so many unknowns a side a fold takes minutes, and what it says of a weight, a mean over as many genes, differs
+ * from another's by far less than weights do: of the folds so many are tried, and the path ends at the first rise. */
+#define CELI_SCORE_LARGE 1000
+#define CELI_SCORE_RATED 2
 #define CELI_SCORE_MANY 30 /* genes from which on AUTO is MOMENT */
 #define CELI_SCORE_TOLERANCE 1e-5
 #define CELI_SCORE_STEPS 500
@@ -10772,6 +10779,7 @@ typedef struct celi_score_data {
     const int32_t *slide, *group;   /* (S), or NULL: one slide, no groups */
     int64_t slides, groups, cells;
     double *slide_cells;            /* (slides) */
+    int64_t *edge;                  /* (folds + 1) parts where folds begin, where parts are not groups; or NULL */
     int negative;                   /* some entry is */
     double zeros;                   /* share of the entries */
     const cel_moments *part;        /* (parts) */
@@ -11127,7 +11135,12 @@ static cel_status celi_sums_apply(celi_quadratic *q, cel_mat f, cel_mat out)
     celi_sums *u = (celi_sums *)q->context;
     cel_mat t, g = u->base.sc->plain ? out : u->base.g;
     cel_status status = celi_backend_embed(&u->base, f, &t);
-    if (!status) status = cel_mat_gemm(0, 0, 1, u->now.gram, t, 0, g, u->base.work);
+    /* Without forces between cells the rest is zeros, and not asked for. */
+    const int64_t rows = u->base.sc->only == CELI_OWN ? t.cols : t.rows;
+    if (!status)
+        status = cel_mat_gemm(0, 0, 1, cel_mat_block(u->now.gram, 0, 0, rows, rows),
+                              cel_mat_block(t, 0, 0, rows, t.cols), 0, cel_mat_block(g, 0, 0, rows, t.cols),
+                              u->base.work);
     return status ? status : celi_backend_project(&u->base, g, out);
 }
 
@@ -11697,9 +11710,15 @@ static void celi_fit_close(celi_score *sc)
     memset(sc, 0, sizeof *sc);
 }
 
-static int64_t celi_fit_folds(const celi_score *sc)
+static int64_t celi_score_folds(const cel_score_options *o, int64_t groups)
 {
-    return celi_min(sc->o.folds > 0 ? sc->o.folds : CELI_SCORE_FOLDS, sc->q.parts);
+    return celi_min(o->folds > 0 ? o->folds : CELI_SCORE_FOLDS, groups);
+}
+
+/* How many of them are tried. */
+static int64_t celi_score_rated(const cel_score_options *o, int64_t folds, int64_t side)
+{
+    return o->folds > 0 || side <= CELI_SCORE_LARGE ? folds : celi_min(folds, CELI_SCORE_RATED);
 }
 
 /* The largest row sum of the gram matrix bounds A: D is at most the identity, a subset's A at most the whole's. */
@@ -12015,11 +12034,13 @@ typedef struct celi_walk {
 static cel_status celi_walk_open(celi_score *sc, celi_rate rate, void *rater, int64_t most, celi_walk *walk)
 {
     celi_path *path = &walk->path;
-    int64_t k, rows = sc->relations * sc->side, folds = celi_fit_folds(sc);
+    int64_t k, rows = sc->relations * sc->side, folds;
     cel_status status;
     memset(walk, 0, sizeof *walk);
     path->how = celi_fit_how(sc);
-    path->folds = folds;
+    path->folds = celi_score_folds(&sc->o, sc->data->edge ? sc->data->groups : sc->q.parts);
+    path->rated = folds = celi_score_rated(&sc->o, path->folds, sc->side);
+    path->edge = sc->data->edge;
     path->rate = rate;
     path->rater = rater;
     path->progress = &sc->o.progress;
@@ -12072,8 +12093,9 @@ static cel_status celi_fit_pick(celi_score *sc, cel_score_report *report)
     }
     steps = celi_fit_weights(sc, pick_l1, top, report->path_weight);
     if (!status)
-        status = celi_path_pick(&walk.team, path, steps, report->path_weight, CELI_SCORE_RISES,
-                                report->path_value, &report->path, &best);
+        status = celi_path_pick(&walk.team, path, steps, report->path_weight,
+                                path->rated < path->folds ? 1 : CELI_SCORE_RISES, report->path_value, &report->path,
+                                &best);
     for (k = report->path; k < steps; k++) report->path_weight[k] = 0;
     report->held_out = report->path_value[best];
     report->path_end = best == 0 ? 1 : best == steps - 1 ? -1 : 0;
@@ -12088,7 +12110,8 @@ static cel_status celi_fit_pick(celi_score *sc, cel_score_report *report)
 static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
 {
     static const int order[3] = {CELI_OWN, CELI_SAME, CELI_ALL};
-    const int64_t n = sc->genes, folds = celi_fit_folds(sc);
+    const int64_t n = sc->genes;
+    const int64_t folds = celi_score_rated(&sc->o, celi_score_folds(&sc->o, sc->data->groups), sc->side);
     celi_pool pool = CEL_ZERO;
     double *share = (double *)celi_pool_get(&pool, folds * 4 * n, sizeof(double));
     celi_walk walk;
@@ -12096,7 +12119,7 @@ static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
     int row;
     cel_status status = celi_walk_open(sc, celi_score_nodewise, share, INT64_MAX, &walk);
     walk.path.progress = NULL;
-    walk.path.how.tolerance = 1e-6;
+    walk.path.how.tolerance = 1e-4;
     if (!status) status = pool.status ? pool.status : cel_mat_new(3, n, &report->share);
     for (row = 0; row < 3 && !status; row++) {
         sc->only = order[row];
@@ -12287,7 +12310,7 @@ static cel_status celi_fit_choose(celi_score *form, cel_score_report *report, in
         status = celi_fit_pick(form + k, one + k);
         if (status) break;
         status = celi_walk_open(form + k, celi_fit_judge, form + 1, 1, &walk);
-        walk.path.total = walk.path.folds;
+        walk.path.total = walk.path.rated;
         if (!status) status = celi_path_value(&walk.team, &walk.path, value + k);
         celi_walk_close(form + k, &walk);
     }
@@ -12531,23 +12554,48 @@ static cel_status celi_score_reduce(celi_score_data *d, cel_work *work)
     return status;
 }
 
-/* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
-static cel_status celi_score_sum_up(celi_score_data *d, int by_group, cel_error *err, cel_work *work)
+/* What part each group is (groups): one of its own, or, where no group is deleted by itself, those of a fold and slide
+ * that follow each other together, so that there are no more moments than are asked for. */
+static void celi_score_merge(celi_score_data *d, const cel_score_options *o, const int32_t *slide, int32_t *part)
 {
-    const int32_t *label = !by_group ? NULL : d->group ? d->group : d->slide;
+    const int64_t folds = celi_score_folds(o, d->groups);
+    int64_t g, k = 0;
+    d->edge = o->no_errors && o->measured ? (int64_t *)celi_pool_get(&d->pool, folds + 1, sizeof *d->edge) : NULL;
+    for (d->parts = 0, g = 0; g < d->groups; g++) {
+        const int begins = k < folds && g == k * d->groups / folds;
+        if (begins && d->edge) d->edge[k] = d->parts;
+        k += begins;
+        d->parts += begins || !d->edge || slide[g] != slide[g - 1];
+        part[g] = (int32_t)(d->parts - 1);
+    }
+    if (d->edge) d->edge[folds] = d->parts;
+}
+
+/* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
+static cel_status celi_score_sum_up(celi_score_data *d, const cel_score_options *o, cel_error *err, cel_work *work)
+{
+    const int by_group = o->form == CEL_SCORE_MOMENT && d->group;
+    const int64_t labels = by_group ? d->groups : d->slides;
+    const int32_t *label = o->form != CEL_SCORE_MOMENT ? NULL : d->group ? d->group : d->slide;
+    int32_t *part = (int32_t *)celi_pool_get(&d->pool, labels, sizeof *part);
+    int32_t *slide = (int32_t *)celi_pool_get(&d->pool, labels, sizeof *slide), *of, *at;
     int64_t i;
-    int32_t *part_slide;
-    cel_status status = CEL_OK;
-    d->parts = !label ? 1 : d->group ? d->groups : d->slides;
-    d->part = d->own = (cel_moments *)celi_pool_get(&d->pool, d->parts, sizeof *d->own);
-    d->part_slide = part_slide = (int32_t *)celi_pool_get(&d->pool, d->parts, sizeof *part_slide);
-    status = d->pool.status;
-    for (i = 0; i < d->parts && !status; i++) status = cel_moments_new(d->x.cols, d->relations, d->own + i);
-    for (i = 0; i < d->cells && label && d->slide && !status; i++) part_slide[label[i]] = d->slide[i];
+    cel_status status = d->pool.status;
+    for (i = 0; i < d->cells && label && d->slide && !status; i++) slide[label[i]] = d->slide[i];
     for (i = 0; i < d->cells && label && d->slide && !status; i++)
-        if (part_slide[label[i]] != d->slide[i])
+        if (slide[label[i]] != d->slide[i])
             return celi_fail(err, CEL_ERR_DATA, "a group crosses slides, which have fields of their own", -1, i, -1);
-    if (!status && label) status = cel_moments_add_by_label(d->own, d->parts, label, d->relations, d->x, work);
+    d->parts = label ? labels : 1;
+    if (by_group && !status) celi_score_merge(d, o, slide, part);
+    d->part = d->own = (cel_moments *)celi_pool_get(&d->pool, d->parts, sizeof *d->own);
+    d->part_slide = of = (int32_t *)celi_pool_get(&d->pool, d->parts, sizeof *of);
+    at = d->edge ? (int32_t *)celi_pool_get(&d->pool, d->cells, sizeof *at) : NULL;
+    if (!status) status = d->pool.status;
+    for (i = 0; i < d->parts && !status; i++) status = cel_moments_new(d->x.cols, d->relations, d->own + i);
+    for (i = 0; i < labels && label && !status; i++) of[by_group ? part[i] : i] = slide[i];
+    for (i = 0; i < d->cells && at && !status; i++) at[i] = part[label[i]];
+    if (!status && label)
+        status = cel_moments_add_by_label(d->own, d->parts, at ? at : label, d->relations, d->x, work);
     if (!status && !label) status = cel_moments_add(d->own, d->relations, d->x, NULL, 0, work);
     return status;
 }
@@ -12611,7 +12659,7 @@ static cel_status celi_score_all(celi_score_data *d, const cel_score_options *op
     o.form = d->relations ? celi_score_form_used(&o, genes) : CEL_SCORE_MOMENT;
     if (!status && d->relations && celi_score_confined(&o) && d->x.rows < genes - 1)
         status = celi_score_reduce(d, work);
-    if (!status && d->relations) status = celi_score_sum_up(d, o.form == CEL_SCORE_MOMENT, err, work);
+    if (!status && d->relations) status = celi_score_sum_up(d, &o, err, work);
     if (!status) status = cel_model_new(genes, d->part->relations, o.field != CEL_SCORE_FIELD_NONE, out);
     if (!status) status = celi_fit_open(form, d, &o, work);
     o.form = CEL_SCORE_ORTHANT;
@@ -12700,7 +12748,9 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     fields = o.field == CEL_SCORE_FIELD_SLIDE && slides > 1 ? (double)slides : 1;
     by_group = celi_score_form_used(&o, genes) == CEL_SCORE_MOMENT;
     parts = !by_group ? 1 : groups > 0 ? (double)groups : fields;
-    folds = (double)celi_min(o.folds > 0 ? o.folds : CELI_SCORE_FOLDS, groups > 0 ? groups : 1);
+    folds = (double)celi_score_rated(&o, celi_score_folds(&o, groups > 0 ? groups : 1), (int64_t)k);
+    if (o.measured && o.no_errors && groups > 0)
+        parts = celi_min(groups, celi_score_folds(&o, groups) + (fields > 1 ? (int64_t)fields : 0));
     /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
     moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
     if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
@@ -13313,7 +13363,7 @@ static cel_status celi_shift_select(celi_shift *sh, double l1, cel_mat f, cel_sh
     if (l1 < 0 && !status) {
         path.how.tolerance = CELI_SHIFT_ROUGH;
         path.pick_l1 = 1;
-        path.folds = celi_min(all->o.folds > 0 ? all->o.folds : CELI_SCORE_FOLDS, sh->groups);
+        path.rated = path.folds = celi_score_folds(&all->o, sh->groups);
         path.rate = celi_shift_rate;
         path.progress = &all->o.progress;
         path.trail = celi_pool_mat(&pool, path.folds * f.rows, n);

@@ -1431,11 +1431,62 @@ static void measured_from_moments(void)
     CHECK(!memcmp(a.partial.data, b.partial.data, (size_t)(2 * n * n) * sizeof(cel_real)));
     CHECK(!memcmp(a.se.data, b.se.data, (size_t)(2 * n * n) * sizeof(cel_real)));
     CHECK(b.contact_groups[1] == 32 && a.field.rows == 2);
+    /* Without error bars no more moments are kept than folds and slides ask for: nothing else changes. */
+    cel_model_free(&other);
+    cel_score_report_free(&b);
+    o.slide = c.slide;
+    o.no_errors = 1;
+    OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &other, &b, NULL, NULL));
+    NEAR(a.ridge, b.ridge, 0);
+    CHECK(a.path == b.path && !b.groups && !b.se.data && b.contact_groups[1] == 32 && b.field.rows == 2);
+    for (i = 0; i < a.path; i++) NEAR(a.path_value[i], b.path_value[i], 1e-5);
+    for (i = 0; i < 3; i++) NEAR(a.log_residual[i], b.log_residual[i], 1e-5);
+    for (i = 0; i < 2 * n * n; i++) NEAR(a.partial.data[i], b.partial.data[i], 1e-5);
     for (i = 0; i < 32; i++) cel_moments_free(part + i);
     cel_model_free(&m);
     cel_model_free(&other);
     cel_score_report_free(&a);
     cel_score_report_free(&b);
+    counted_free(&c);
+}
+
+static int count_picks(void *user, const char *stage, int64_t done, int64_t total, double value)
+{
+    int64_t *picks = (int64_t *)user;
+    if (!strcmp(stage, "pick")) {
+        picks[0] = done;
+        picks[1] = total;
+    }
+    return value < -1e300;
+}
+
+/* Beyond 1,000 genes two folds of five are tried, and the path ends once it rises. */
+static void measured_with_many_genes(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+    const int sanitized = 1; /* clang builds the tests for that alone */
+#else
+    const int sanitized = 0;
+#endif
+    counted c;
+    cel_score_options o;
+    cel_score_report report;
+    cel_model m;
+    int64_t picks[2] = {0, 0}, n = 1003, k;
+    if (sizeof(cel_real) == 8 || cel_level_get() < CEL_LEVEL_AVX2 || sanitized) SKIP("takes long here");
+    if (!counted_make(&c, n, 34, 1)) return;
+    o = cel_score_measured(c.size);
+    o.group = c.tile;
+    o.no_errors = 1;
+    o.no_shares = 1;
+    o.progress.fn = count_picks;
+    o.progress.user = picks;
+    OK_OR_RETURN(cel_score_fit(&c.relations, c.x, &o, &m, &report, NULL, NULL));
+    CHECK(report.converged && picks[0] == 2 * report.path && picks[1] % 2 == 0);
+    for (k = 0; k + 1 < report.path; k++)
+        CHECK((report.path_value[k + 1] < report.path_value[k]) == (k + 2 < report.path || report.path_end < 0));
+    cel_model_free(&m);
+    cel_score_report_free(&report);
     counted_free(&c);
 }
 
@@ -1647,6 +1698,7 @@ void suite_score(void)
     RUN(slide_in_one_call);
     RUN(measured_fit);
     RUN(measured_from_moments);
+    RUN(measured_with_many_genes);
     RUN(pairs_of_the_gauge_are_not_called);
     RUN(shares_are_those_of_what_was_fitted);
     RUN(slide_without_cells);
