@@ -1215,6 +1215,40 @@ CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double
 CEL_API cel_status cel_moments_correlate(const cel_moments *m, int64_t block, double *mean, double *deviation,
                                          double *moran, double *within, double *between);
 
+/* The moments of a tissue in parts, and all that must be known of them to fit, and to add those of other slides or of
+ * the other cells of these. Grams add up where the rows behind them were made alike: unit length is no linear step, so
+ * that genes, scale, size direction and target must be those of all, while each slide has means of its own. */
+typedef struct cel_moments_record {
+    cel_model_record about; /* names of genes, relations, slides (1 or more) and types; how relations and rows were made,
+                               by groups with names where they are centred; no forces */
+    int real;               /* bytes of the cel_real they were summed in; 0: this one's */
+    int unnamed;            /* 1: the one slide bears the name of its file */
+    int64_t parts;          /* P */
+    cel_moments *part;      /* (P) tiles, cut where their slides are cut: what cel_score_fit_moments takes */
+    cel_moments *shuffled;  /* (P) the same of a control whose cells changed places, or NULL */
+    int32_t *slide, *tile;  /* (P) each part's slide, and its number, by which parts of one slide find each other */
+    int64_t *contacts;      /* (R) entries of W_r in the rows of these cells */
+    int64_t *slide_cells;   /* (slides) the cells of each whole slide */
+    int64_t spans, *span;   /* (spans x 3) which are in here: slide, first, last + 1, in an order common to its files */
+    void *owned;
+} cel_moments_record;
+
+#if !defined(CELCOMEN_NO_STDIO)
+/* Writes such a record as an archive of arrays that NumPy reads (manual, section 8), the grams by their lower triangles,
+ * with a checksum over all of it. CEL_ERR_ARG beyond 4 GiB. Allocates the triangles. */
+CEL_API cel_status cel_moments_write(const char *path, const cel_moments_record *record, cel_error *err);
+/* Reads one. CEL_ERR_FORMAT: none, damaged, changed since it was written, or its arrays do not fit each other;
+ * CEL_ERR_UNSUPPORTED: of another version. */
+CEL_API cel_status cel_moments_read(const char *path, cel_moments_record *out, cel_error *err);
+/* Adds to `into` what another has: slides that it has not, with their centres, and other cells of slides that it has,
+ * which add up part by part. CEL_ERR_DATA where rows or relations were made otherwise (err: what, gene) or cells are
+ * in both (err->cell: the slide's number in `from`); into is then untouched. */
+CEL_API cel_status cel_moments_merge(cel_moments_record *into, const cel_moments_record *from, cel_error *err);
+#endif
+/* How many cells of its slides are in no span, and the first slide that lacks some. Fit when there are none. */
+CEL_API int64_t cel_moments_missing(const cel_moments_record *record, int64_t *slide);
+CEL_API void cel_moments_record_free(cel_moments_record *record);
+
 /* ======================================================================== */
 /* solve: one quadratic problem; no public names                            */
 /* ======================================================================== */
@@ -9316,13 +9350,21 @@ CEL_API_DEF cel_status cel_model_logz(const cel_model *m, cel_sphere sphere, dou
 typedef struct celi_figure {
     size_t at; /* where it stands in the record */
     char kind; /* i int64_t, e an int or enum, d double */
+    const char *other; /* said where two that must be prepared alike differ in it; NULL: they may */
 } celi_figure;
-#define CELI_FIGURE(kind, member) {offsetof(cel_model_record, member), kind}
+#define CELI_FIGURE(kind, member, other) {offsetof(cel_model_record, member), kind, other}
 static const celi_figure celi_figures[] = {
-    CELI_FIGURE('i', hops),          CELI_FIGURE('e', weights),        CELI_FIGURE('i', graph.k),
-    CELI_FIGURE('d', graph.inner),   CELI_FIGURE('d', graph.radius),   CELI_FIGURE('d', graph.decay),
-    CELI_FIGURE('i', scaling.genes), CELI_FIGURE('i', scaling.groups), CELI_FIGURE('e', scaling.kind),
-    CELI_FIGURE('e', scaling.log),   CELI_FIGURE('d', scaling.target)};
+    CELI_FIGURE('i', hops, "another number of hops"),
+    CELI_FIGURE('e', weights, "other weights of the neighbours"),
+    CELI_FIGURE('i', graph.k, "another number of neighbours"),
+    CELI_FIGURE('d', graph.inner, "another inner radius of the neighbours"),
+    CELI_FIGURE('d', graph.radius, "another radius of the neighbours"),
+    CELI_FIGURE('d', graph.decay, "another decay of the neighbours"),
+    CELI_FIGURE('i', scaling.genes, NULL),
+    CELI_FIGURE('i', scaling.groups, NULL),
+    CELI_FIGURE('e', scaling.kind, "another kind of numbers"),
+    CELI_FIGURE('e', scaling.log, "another logarithm"),
+    CELI_FIGURE('d', scaling.target, "another target total")};
 
 /* Arrays and texts, each under its name; what the record has not is left out, and NULL when read. Names come first,
  * because they tell how long arrays behind them are. */
@@ -9330,26 +9372,27 @@ typedef struct celi_member {
     const char *name, *lengths; /* a letter for each dimension: see celi_record_length */
     char kind;                  /* m cel_mat, r cel_real *, d double *, l names, t text */
     size_t at;
+    const char *other;          /* as of a figure */
 } celi_member;
-#define CELI_MEMBER(name, lengths, kind, member) {name, lengths, kind, offsetof(cel_model_record, member)}
+#define CELI_MEMBER(name, lengths, kind, member, other) {name, lengths, kind, offsetof(cel_model_record, member), other}
 static const celi_member celi_members[] = {
-    CELI_MEMBER("genes", "n", 'l', gene),
-    CELI_MEMBER("relations", "R", 'l', relation),
-    CELI_MEMBER("types", "T", 'l', type),
-    CELI_MEMBER("slides", "S", 'l', slide),
-    CELI_MEMBER("groups", "G", 'l', group),
-    CELI_MEMBER("note", "", 't', note),
-    CELI_MEMBER("force", "Rnn", 'm', model.force),
-    CELI_MEMBER("field", "n", 'r', model.field),
-    CELI_MEMBER("slide_field", "Sn", 'm', slide_field),
-    CELI_MEMBER("se", "Rnn", 'm', se),
-    CELI_MEMBER("z", "Rnn", 'm', z),
-    CELI_MEMBER("p", "Rnn", 'm', p),
-    CELI_MEMBER("q", "Rnn", 'm', q),
-    CELI_MEMBER("partial", "Rnn", 'm', partial),
-    CELI_MEMBER("centre", "Gn", 'd', scaling.centre),
-    CELI_MEMBER("scale", "n", 'd', scaling.scale),
-    CELI_MEMBER("size", "n", 'd', scaling.size)};
+    CELI_MEMBER("genes", "n", 'l', gene, "other genes"),
+    CELI_MEMBER("relations", "R", 'l', relation, "other relations"),
+    CELI_MEMBER("types", "T", 'l', type, "other types"),
+    CELI_MEMBER("slides", "S", 'l', slide, NULL),
+    CELI_MEMBER("groups", "G", 'l', group, NULL),
+    CELI_MEMBER("note", "", 't', note, "another note on how they were made"),
+    CELI_MEMBER("force", "Rnn", 'm', model.force, NULL),
+    CELI_MEMBER("field", "n", 'r', model.field, NULL),
+    CELI_MEMBER("slide_field", "Sn", 'm', slide_field, NULL),
+    CELI_MEMBER("se", "Rnn", 'm', se, NULL),
+    CELI_MEMBER("z", "Rnn", 'm', z, NULL),
+    CELI_MEMBER("p", "Rnn", 'm', p, NULL),
+    CELI_MEMBER("q", "Rnn", 'm', q, NULL),
+    CELI_MEMBER("partial", "Rnn", 'm', partial, NULL),
+    CELI_MEMBER("centre", "Gn", 'd', scaling.centre, NULL),
+    CELI_MEMBER("scale", "n", 'd', scaling.scale, "another scale"),
+    CELI_MEMBER("size", "n", 'd', scaling.size, "another direction of library size")};
 enum {
     CELI_MODEL_FORMAT = 1,
     CELI_FIGURES = sizeof celi_figures / sizeof celi_figures[0],
@@ -9408,28 +9451,49 @@ static cel_status celi_record_put(cel_model_record *record, const celi_member *m
     return status;
 }
 
-/* A copy of the record's struct, so that what walks its members may point into it. */
+/* What writes a record: its members for the archive, and what they point at. */
+typedef struct celi_record_sink {
+    cel_model_record r; /* a copy, so that what walks its members may point into it */
+    int64_t numbers, count;
+    double number[1 + CELI_FIGURES];
+    char *text[CELI_MEMBERS];
+    cel_npz_member member[CELI_MEMBERS + 16]; /* with room for what others add */
+} celi_record_sink;
+
+/* Describes all that a record has. Free with celi_record_end. */
+static cel_status celi_record_describe(const cel_model_record *record, celi_record_sink *s, cel_error *err)
+{
+    int64_t k;
+    cel_status status = CEL_OK;
+    memset(s, 0, sizeof *s);
+    s->r = *record;
+    s->numbers = 1 + CELI_FIGURES;
+    if (s->r.scaling.genes && s->r.scaling.genes != s->r.model.genes)
+        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
+    s->number[0] = CELI_MODEL_FORMAT;
+    for (k = 0; k < CELI_FIGURES; k++) s->number[1 + k] = celi_record_number(&s->r, k, NULL);
+    s->member[s->count].name = "celcomen_model";
+    s->member[s->count++].array = cel_npy_describe('f', 8, 1, &s->numbers, s->number);
+    s->member[s->count++] = cel_npz_text("version", CELCOMEN_VERSION);
+    for (k = 0; k < CELI_MEMBERS && !status; k++) {
+        status = celi_record_put(&s->r, celi_members + k, s->text + k, s->member + s->count, err);
+        s->count += s->member[s->count].name != NULL;
+    }
+    return status;
+}
+
+static void celi_record_end(celi_record_sink *s)
+{
+    int64_t k;
+    for (k = 0; k < CELI_MEMBERS; k++) cel_file_free(s->text[k]);
+}
+
 CEL_API_DEF cel_status cel_model_write(const char *path, const cel_model_record *record, cel_error *err)
 {
-    const int64_t numbers = 1 + CELI_FIGURES;
-    cel_model_record r = *record;
-    cel_npz_member member[CELI_MEMBERS + 2];
-    char *text[CELI_MEMBERS] = {NULL};
-    double number[1 + CELI_FIGURES] = {CELI_MODEL_FORMAT};
-    int64_t k, count = 0;
-    cel_status status = CEL_OK;
-    if (r.scaling.genes && r.scaling.genes != r.model.genes)
-        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
-    for (k = 0; k < CELI_FIGURES; k++) number[1 + k] = celi_record_number(&r, k, NULL);
-    member[count].name = "celcomen_model";
-    member[count++].array = cel_npy_describe('f', 8, 1, &numbers, number);
-    member[count++] = cel_npz_text("version", CELCOMEN_VERSION);
-    for (k = 0; k < CELI_MEMBERS && !status; k++) {
-        status = celi_record_put(&r, celi_members + k, text + k, member + count, err);
-        count += member[count].name != NULL;
-    }
-    if (!status) status = cel_npz_write(path, member, count, err);
-    for (k = 0; k < CELI_MEMBERS; k++) cel_file_free(text[k]);
+    celi_record_sink s;
+    cel_status status = celi_record_describe(record, &s, err);
+    if (!status) status = cel_npz_write(path, s.member, s.count, err);
+    celi_record_end(&s);
     return status;
 }
 
@@ -9489,17 +9553,18 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
     return status;
 }
 
-/* What the archive must be, and the numbers of the record. The shape of `force` says how many genes and relations there
- * are, which all other members have to fit; how many types and slides, -1, their names will tell. */
-static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_error *err)
+/* What the archive must be, and the numbers of the record. How many genes and relations there are the shape of `force`
+ * says, which all other members have to fit, or, -1, their names will tell, as those of types and slides do. */
+static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, int forces, cel_error *err)
 {
     cel_npy force, number;
     double v[1 + CELI_FIGURES];
     int64_t k;
-    if (cel_npz_get(archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 || force.shape[1] < 1 ||
-        force.shape[1] != force.shape[2] || cel_npz_get(archive, "celcomen_model", &number, NULL) ||
+    if ((forces && (cel_npz_get(archive, "force", &force, NULL) || force.ndim != 3 || force.shape[0] < 1 ||
+                    force.shape[1] < 1 || force.shape[1] != force.shape[2])) ||
+        cel_npz_get(archive, "celcomen_model", &number, NULL) ||
         number.kind != 'f' || number.bytes != 8 || number.big_endian != celi_host_big_endian() || number.count < 1)
-        return celi_note(err, CEL_ERR_FORMAT, "an archive, but not of a model");
+        return celi_note(err, CEL_ERR_FORMAT, forces ? "an archive, but not of a model" : "an archive, but not of moments");
     memset(v, 0, sizeof v);
     memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_FIGURES) * sizeof *v);
     if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
@@ -9511,12 +9576,27 @@ static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, cel_e
         (void)celi_record_number(r, k, v + 1 + k);
     }
     if (r->weights > CEL_WEIGHTS_ADJACENCY) return celi_note(err, CEL_ERR_FORMAT, "weights of no known kind");
-    r->model.genes = force.shape[1];
-    r->model.relations = force.shape[0];
+    r->model.genes = forces ? force.shape[1] : -1;
+    r->model.relations = forces ? force.shape[0] : -1;
     r->types = r->slides = -1;
+    return CEL_OK;
+}
+
+/* The record of an archive, which has forces or has none; on failure what is in the pool is still to be freed. */
+static cel_status celi_record_take(cel_npz *archive, int forces, cel_model_record *r, celi_pool *pool, cel_error *err)
+{
+    int64_t k;
+    cel_status status = celi_record_begin(r, archive, forces, err);
+    for (k = 0; k < CELI_MEMBERS && !status; k++)
+        status = celi_record_get(r, celi_members + k, archive, pool, err);
+    if (status) return status;
+    if (!r->scaling.centre != !r->scaling.scale)
+        return celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
     if (r->scaling.genes && (r->scaling.genes != r->model.genes || r->scaling.groups < 1 || (int)r->scaling.kind < 0 ||
                              r->scaling.kind > CEL_KIND_UNIT))
         return celi_note(err, CEL_ERR_FORMAT, "a scaling of no known kind");
+    if (r->types < 0) r->types = 0;
+    if (r->slides < 0) r->slides = 0;
     return CEL_OK;
 }
 
@@ -9526,24 +9606,51 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
     celi_pool pool = CEL_ZERO;
     cel_npz archive;
     cel_file file;
-    int64_t k;
     cel_status status = cel_file_open(path, 0, &file, err);
     memset(out, 0, sizeof *out);
     if (status) return status;
     status = cel_npz_parse(file.bytes, file.size, &archive, err);
-    if (!status) status = celi_record_begin(&r, &archive, err);
-    for (k = 0; k < CELI_MEMBERS && !status; k++)
-        status = celi_record_get(&r, celi_members + k, &archive, &pool, err);
-    if (!status && !r.scaling.centre != !r.scaling.scale)
-        status = celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
+    if (!status) status = celi_record_take(&archive, 1, &r, &pool, err);
     cel_npz_free(&archive);
     cel_file_close(&file);
-    if (r.types < 0) r.types = 0;
-    if (r.slides < 0) r.slides = 0;
     r.owned = pool.last;
     if (status) cel_model_record_free(&r);
     *out = r;
     return status;
+}
+
+/* Numbers of records prepared alike may differ by what another kind of processor rounds otherwise. */
+static int celi_record_near(double a, double b) { return fabs(a - b) <= 1e-6 * (fabs(a) + fabs(b)); }
+
+/* 1 where member m of two records differs; *gene: the first gene of a's, or -1. */
+static int celi_record_differs(cel_model_record *a, cel_model_record *b, const celi_member *m, int64_t *gene)
+{
+    void *p, *q;
+    int64_t i = 0, had[3], has[3];
+    memcpy(&p, (char *)a + m->at, sizeof p);
+    memcpy(&q, (char *)b + m->at, sizeof q);
+    *gene = -1;
+    if (!p || !q) return p || q;
+    if (m->kind == 't') return strcmp((char *)p, (char *)q) != 0;
+    (void)celi_record_shape(a, m, had);
+    (void)celi_record_shape(b, m, has);
+    while (i < had[0] && i < has[0] && (m->kind == 'l' ? !strcmp(((char **)p)[i], ((char **)q)[i])
+                                                       : celi_record_near(((double *)p)[i], ((double *)q)[i]))) i++;
+    if (m->lengths[0] == 'n' && i < had[0]) *gene = i;
+    return i < had[0] || i < has[0];
+}
+
+/* What two records that must be prepared alike differ in, or NULL. */
+static const char *celi_record_other(cel_model_record *a, cel_model_record *b, int64_t *gene)
+{
+    int64_t k;
+    for (k = 0; k < CELI_MEMBERS; k++)
+        if (celi_members[k].other && celi_record_differs(a, b, celi_members + k, gene)) return celi_members[k].other;
+    *gene = -1;
+    for (k = 0; k < CELI_FIGURES; k++)
+        if (celi_figures[k].other && !celi_record_near(celi_record_number(a, k, NULL), celi_record_number(b, k, NULL)))
+            return celi_figures[k].other;
+    return NULL;
 }
 
 #endif
@@ -10007,6 +10114,458 @@ CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block
         }
     }
     return CEL_OK;
+}
+
+/* ---- the moments file ---- */
+
+#if !defined(CELCOMEN_NO_STDIO)
+
+/* The format is raised whenever the file's arrays, or what their numbers mean, change. */
+enum { CELI_MOMENTS_FORMAT = 1, CELI_MOMENTS_MEMBERS = 64 };
+
+/* Entries of the lower triangle of a gram. */
+static int64_t celi_moments_triangle(const cel_moments *m)
+{
+    const int64_t side = celi_moments_side(m);
+    return side * (side + 1) / 2;
+}
+
+/* The lower triangle of a gram, row after row. Returns the end of it. */
+static double *celi_moments_pack(const cel_moments *m, double *to)
+{
+    const int64_t side = celi_moments_side(m);
+    int64_t i;
+    for (i = 0; i < side; to += ++i) memcpy(to, m->gram + i * side, (size_t)(i + 1) * sizeof *to);
+    return to;
+}
+
+/* CRC-32 over the names and the arrays' bytes of members in turn; the checksum itself is left out. */
+static uint32_t celi_moments_crc(uint32_t crc, const char *name, const cel_npy *a)
+{
+    if (!strcmp(name, "checksum")) return crc;
+    return celi_crc(celi_crc(crc, name, strlen(name)), a->data, (size_t)a->count * (size_t)a->bytes);
+}
+
+/* What is wrong with a record, or NULL. */
+static const char *celi_moments_wrong(const cel_moments_record *r)
+{
+    const cel_model_record *a = &r->about;
+    int64_t p, k;
+    if (a->model.genes < 1 || a->model.relations < 1 || a->slides < 1 || !a->gene || !a->relation || !a->slide ||
+        !r->slide_cells || !r->contacts || (a->scaling.centre && !a->group) || r->parts < 1 || !r->part || !r->slide ||
+        !r->tile || r->spans < 1 || !r->span)
+        return "moments without some of their names and numbers";
+    for (p = 0; p < r->parts; p++) {
+        const cel_moments *m = r->part + p, *s = r->shuffled ? r->shuffled + p : m;
+        if (m->genes != a->model.genes || m->relations != a->model.relations || !celi_moments_alike(m, r->part) ||
+            !celi_moments_alike(s, m) || s->cells != m->cells || m->cells < 0)
+            return "moments that are not of these genes and relations";
+        if (r->slide[p] < 0 || r->slide[p] >= a->slides) return "moments of a slide that has no name";
+    }
+    for (k = 0; k < r->spans; k++) {
+        const int64_t *s = r->span + 3 * k;
+        if (s[0] < 0 || s[0] >= a->slides || s[1] < 0 || s[2] <= s[1] || s[2] > r->slide_cells[s[0]])
+            return "moments of cells that a slide has not";
+    }
+    return NULL;
+}
+
+/* One more member of what is to be written. */
+static void celi_moments_put(celi_record_sink *s, const char *name, char kind, int64_t rows, int64_t cols,
+                             const void *data)
+{
+    int64_t shape[2];
+    shape[0] = rows;
+    shape[1] = cols;
+    s->member[s->count].name = name;
+    s->member[s->count++].array = cel_npy_describe(kind, 8, cols ? 2 : 1, shape, data);
+}
+
+CEL_API_DEF cel_status cel_moments_write(const char *path, const cel_moments_record *record, cel_error *err)
+{
+    const int64_t P = record->parts, R = record->about.model.relations;
+    const char *wrong = celi_moments_wrong(record);
+    const int kinds = record->shuffled ? 2 : 1;
+    double number[3] = {CELI_MOMENTS_FORMAT}, *gram, *to;
+    celi_pool pool = CEL_ZERO;
+    celi_record_sink s;
+    int64_t triangle, p, sum, *part, *block;
+    uint32_t crc = 0;
+    cel_status status;
+    if (wrong) return celi_note(err, CEL_ERR_ARG, wrong);
+    triangle = celi_moments_triangle(record->part);
+    if (8.0 * kinds * (double)P * (double)triangle > 4e9)
+        return celi_note(err, CEL_ERR_ARG, "moments of more than 4 GiB: fewer tiles or genes, or no shuffled control");
+    number[1] = record->real ? record->real : (int)sizeof(cel_real);
+    number[2] = record->unnamed;
+    to = gram = (double *)celi_pool_get(&pool, kinds * P * triangle, sizeof *gram);
+    part = (int64_t *)celi_pool_get(&pool, 3 * P, sizeof *part);
+    block = (int64_t *)celi_pool_get(&pool, R + 1, sizeof *block);
+    status = celi_record_describe(&record->about, &s, err);
+    if (!status) status = celi_note(err, pool.status, "writing moments");
+    for (p = 0; p < kinds * P && !status; p++)
+        to = celi_moments_pack(p < P ? record->part + p : record->shuffled + (p - P), to);
+    for (p = 0; p < P && !status; p++) {
+        part[3 * p] = record->slide[p];
+        part[3 * p + 1] = record->tile[p];
+        part[3 * p + 2] = record->part[p].cells;
+    }
+    for (p = 0; p <= R && !status; p++) block[p] = record->part->block[p];
+    if (!status) {
+        celi_moments_put(&s, "celcomen_moments", 'f', 3, 0, number);
+        celi_moments_put(&s, "slide_cells", 'i', record->about.slides, 0, record->slide_cells);
+        celi_moments_put(&s, "spans", 'i', record->spans, 3, record->span);
+        celi_moments_put(&s, "contacts", 'i', R, 0, record->contacts);
+        celi_moments_put(&s, "blocks", 'i', R + 1, 0, block);
+        celi_moments_put(&s, "parts", 'i', P, 3, part);
+        celi_moments_put(&s, "gram", 'f', P, triangle, gram);
+        if (kinds > 1) celi_moments_put(&s, "gram_shuffled", 'f', P, triangle, gram + P * triangle);
+        for (p = 0; p < s.count; p++) crc = celi_moments_crc(crc, s.member[p].name, &s.member[p].array);
+        sum = crc;
+        celi_moments_put(&s, "checksum", 'i', 1, 0, &sum);
+        status = cel_npz_write(path, s.member, s.count, err);
+    }
+    celi_record_end(&s);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* Whole numbers of a member with so many rows (-1: as it has, which *rows receives) and columns (0: one dimension); NULL
+ * where there are none such. */
+static int64_t *celi_moments_whole(cel_npz *archive, const char *name, int64_t *rows, int64_t cols, celi_pool *pool)
+{
+    int64_t *out;
+    cel_npy a;
+    if (pool->status || cel_npz_get(archive, name, &a, NULL) || a.ndim != (cols ? 2 : 1) || a.shape[0] < 1 ||
+        (*rows >= 0 && a.shape[0] != *rows) || (cols && a.shape[1] != cols)) return NULL;
+    *rows = a.shape[0];
+    out = (int64_t *)celi_pool_get(pool, a.count, sizeof *out);
+    return out && cel_npy_to_int64(&a, out, NULL) == CEL_OK ? out : NULL;
+}
+
+/* The grams of one kind; NULL where they are none, are not finite or not of so many cells. */
+static cel_moments *celi_moments_grams(cel_npz *archive, const char *name, const cel_moments *like,
+                                       const int64_t *part, int64_t parts, celi_pool *pool)
+{
+    const int64_t side = celi_moments_side(like), triangle = celi_moments_triangle(like);
+    const char *from;
+    cel_moments *m;
+    double *gram;
+    int64_t p, i;
+    cel_npy a;
+    if (cel_npz_get(archive, name, &a, NULL) || a.kind != 'f' || a.bytes != 8 || a.ndim != 2 || a.fortran ||
+        a.big_endian != celi_host_big_endian() || a.shape[0] != parts || a.shape[1] != triangle) return NULL;
+    m = (cel_moments *)celi_pool_get(pool, parts, sizeof *m);
+    gram = (double *)celi_pool_get(pool, parts * side, (size_t)side * sizeof *gram);
+    if (pool->status) return NULL;
+    from = (const char *)a.data;
+    for (p = 0; p < parts; p++) {
+        m[p] = *like;
+        m[p].cells = part[3 * p + 2];
+        m[p].gram = gram + p * side * side;
+        for (i = 0; i < side; i++) { /* the archive's bytes may stand anywhere */
+            double *row = m[p].gram + i * side;
+            int64_t j;
+            memcpy(row, from, (size_t)(i + 1) * sizeof *row);
+            from += (size_t)(i + 1) * sizeof *row;
+            for (j = 0; j <= i; j++) {
+                if (!(fabs(row[j]) <= DBL_MAX)) return NULL;
+                m[p].gram[j * side + i] = row[j];
+            }
+        }
+        if (!(fabs(4 * m[p].gram[side * side - 1] / (double)m[p].cells - 1) <= 1e-6)) return NULL;
+    }
+    return m;
+}
+
+/* That the content is what was written, and of this format. */
+static cel_status celi_moments_begin(cel_moments_record *r, cel_npz *archive, cel_error *err)
+{
+    cel_npy a;
+    double number[3];
+    int64_t k, sum;
+    uint32_t crc = 0;
+    char name[64];
+    cel_status status;
+    if (archive->count > CELI_MOMENTS_MEMBERS || cel_npz_get(archive, "celcomen_moments", &a, NULL) || a.kind != 'f' ||
+        a.bytes != 8 || a.count < 3 || a.big_endian != celi_host_big_endian())
+        return celi_note(err, CEL_ERR_FORMAT, "an archive, but not of moments, or damaged");
+    memcpy(number, a.data, sizeof number);
+    if (!(fabs(number[0] - (double)CELI_MOMENTS_FORMAT) < 0.5))
+        return celi_note(err, CEL_ERR_UNSUPPORTED, "moments of another version: make them again, or use that version");
+    for (k = 0; k < archive->count; k++) {
+        if (cel_npz_name(archive, k, name, sizeof name) >= sizeof name || strlen(name) < 1)
+            return celi_note(err, CEL_ERR_FORMAT, "moments with an array of no known name");
+        status = cel_npz_get(archive, name, &a, err);
+        if (status) return status;
+        crc = celi_moments_crc(crc, name, &a);
+    }
+    if (cel_npz_get(archive, "checksum", &a, NULL) || a.count != 1 || cel_npy_to_int64(&a, &sum, NULL) || sum != crc)
+        return celi_note(err, CEL_ERR_FORMAT, "moments that have been changed or damaged: the checksum is another");
+    if (!(number[1] > 3.5 && number[1] < 8.5)) return celi_note(err, CEL_ERR_FORMAT, "moments of no known number type");
+    r->real = (int)number[1];
+    r->unnamed = number[2] > 0.5;
+    return CEL_OK;
+}
+
+/* All that stands beside the record of names. What is not there, or not as it must be, stays NULL. */
+static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, celi_pool *pool, cel_error *err)
+{
+    const int64_t n = r->about.model.genes;
+    int64_t R = r->about.model.relations, ends = R + 1, k, *part, *block;
+    const char *wrong = "moments with arrays that are missing or do not fit each other";
+    cel_moments like = CEL_ZERO;
+    cel_npy a;
+    if (R < 1 || n < 1) return celi_note(err, CEL_ERR_FORMAT, wrong);
+    r->parts = r->spans = -1;
+    r->slide_cells = celi_moments_whole(archive, "slide_cells", &r->about.slides, 0, pool);
+    r->span = celi_moments_whole(archive, "spans", &r->spans, 3, pool);
+    r->contacts = celi_moments_whole(archive, "contacts", &R, 0, pool);
+    block = celi_moments_whole(archive, "blocks", &ends, 0, pool);
+    part = celi_moments_whole(archive, "parts", &r->parts, 3, pool);
+    if (pool->status) return celi_note(err, pool->status, "reading moments");
+    if (!r->slide_cells || !r->span || !r->contacts || !block || !part) return celi_note(err, CEL_ERR_FORMAT, wrong);
+    like.block = (int32_t *)celi_pool_get(pool, ends, sizeof *like.block);
+    r->slide = (int32_t *)celi_pool_get(pool, r->parts, sizeof *r->slide);
+    r->tile = (int32_t *)celi_pool_get(pool, r->parts, sizeof *r->tile);
+    if (pool->status) return celi_note(err, pool->status, "reading moments");
+    for (k = 0; k <= R; k++) { /* one block of the identity, one or two of every other */
+        const int64_t wide = k ? block[k] - block[k - 1] : block[0] + 1;
+        if (wide < 1 || wide > 1 + (k > 1) || block[k] > INT32_MAX / n) return celi_note(err, CEL_ERR_FORMAT, wrong);
+        like.block[k] = (int32_t)block[k];
+    }
+    for (k = 0; k < r->parts; k++) {
+        const int64_t *is = part + 3 * k;
+        if (is[0] < 0 || is[0] >= r->about.slides || is[1] < 0 || is[1] > INT32_MAX || is[2] < 1)
+            return celi_note(err, CEL_ERR_FORMAT, wrong);
+        r->slide[k] = (int32_t)is[0];
+        r->tile[k] = (int32_t)is[1];
+    }
+    like.genes = n;
+    like.relations = R;
+    like.blocks = block[R];
+    r->part = celi_moments_grams(archive, "gram", &like, part, r->parts, pool);
+    if (r->part && cel_npz_get(archive, "gram_shuffled", &a, NULL) == CEL_OK &&
+        !(r->shuffled = celi_moments_grams(archive, "gram_shuffled", &like, part, r->parts, pool))) r->part = NULL;
+    if (pool->status) return celi_note(err, pool->status, "reading moments");
+    if (r->part) wrong = celi_moments_wrong(r);
+    return wrong ? celi_note(err, CEL_ERR_FORMAT, wrong) : CEL_OK;
+}
+
+CEL_API_DEF cel_status cel_moments_read(const char *path, cel_moments_record *out, cel_error *err)
+{
+    cel_moments_record r = CEL_ZERO;
+    celi_pool pool = CEL_ZERO;
+    cel_npz archive = CEL_ZERO;
+    cel_file file;
+    cel_status status = cel_file_open(path, 1, &file, err);
+    memset(out, 0, sizeof *out);
+    if (status) return status;
+    status = cel_npz_parse(file.bytes, file.size, &archive, err);
+    if (!status) status = celi_moments_begin(&r, &archive, err);
+    if (!status) status = celi_record_take(&archive, 0, &r.about, &pool, err);
+    if (!status) status = celi_moments_take(&r, &archive, &pool, err);
+    cel_npz_free(&archive);
+    cel_file_close(&file);
+    if (status) {
+        celi_pool_free(&pool);
+        return status;
+    }
+    r.owned = pool.last;
+    *out = r;
+    return CEL_OK;
+}
+
+/* The names of both, those that a has not behind a's; to (nb) says where b's came. */
+static char **celi_merge_names(char *const *a, int64_t na, char *const *b, int64_t nb, int64_t *to, int64_t *count,
+                               celi_pool *pool)
+{
+    char **out = (char **)celi_pool_get(pool, na + nb, sizeof *out);
+    int64_t i, k;
+    *count = na;
+    for (i = 0; i < na && out; i++) out[i] = a[i];
+    for (k = 0; k < nb && out; k++) {
+        const size_t bytes = strlen(b[k]) + 1;
+        for (i = 0; i < na && strcmp(a[i], b[k]); i++) {}
+        to[k] = i < na ? i : (*count)++;
+        if (i < na) continue;
+        out[to[k]] = (char *)celi_pool_get(pool, (int64_t)bytes, 1);
+        if (!out[to[k]]) return NULL;
+        memcpy(out[to[k]], b[k], bytes);
+    }
+    return out;
+}
+
+/* Slides and their spans of cells: to (slides of from) becomes their numbers in r. */
+static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_record *from, int64_t *to, celi_pool *pool,
+                                    cel_error *err)
+{
+    const int64_t had = r->about.slides, spans = r->spans, *old = r->span, *cells = r->slide_cells;
+    int64_t k, j, *s;
+    r->about.slide = celi_merge_names(r->about.slide, had, from->about.slide, from->about.slides, to,
+                                      &r->about.slides, pool);
+    r->slide_cells = (int64_t *)celi_pool_get(pool, r->about.slides, sizeof *r->slide_cells);
+    r->span = s = (int64_t *)celi_pool_get(pool, spans + from->spans, 3 * sizeof *s);
+    if (pool->status) return celi_note(err, pool->status, "merging moments");
+    memcpy(r->slide_cells, cells, (size_t)had * sizeof *cells);
+    memcpy(s, old, (size_t)(3 * spans) * sizeof *s);
+    for (k = 0; k < from->about.slides; k++) {
+        if (to[k] < had && cells[to[k]] != from->slide_cells[k])
+            return celi_fail(err, CEL_ERR_DATA, "another number of cells of a slide", -1, k, -1);
+        r->slide_cells[to[k]] = from->slide_cells[k];
+    }
+    for (k = 0; k < from->spans; k++) { /* each to its place, and to what it continues */
+        const int64_t *f = from->span + 3 * k, slide = to[f[0]];
+        for (j = r->spans; j > 0 && (s[3 * j - 3] > slide || (s[3 * j - 3] == slide && s[3 * j - 2] >= f[2])); j--) {}
+        if (j > 0 && s[3 * j - 3] == slide && s[3 * j - 1] > f[1])
+            return celi_fail(err, CEL_ERR_DATA, "cells that are there already: the same slide twice?", -1, f[0], -1);
+        memmove(s + 3 * j + 3, s + 3 * j, (size_t)(3 * (r->spans - j)) * sizeof *s);
+        s[3 * j] = slide;
+        s[3 * j + 1] = f[1];
+        s[3 * j + 2] = f[2];
+        r->spans++;
+    }
+    for (k = j = 1; k < r->spans; k++) {
+        if (s[3 * k] == s[3 * j - 3] && s[3 * k + 1] == s[3 * j - 1]) s[3 * j - 1] = s[3 * k + 2];
+        else memmove(s + 3 * j++, s + 3 * k, 3 * sizeof *s);
+    }
+    r->spans = j;
+    return CEL_OK;
+}
+
+/* The means of what was centred apart; of groups in both they must be the same. */
+static cel_status celi_merge_centres(cel_moments_record *r, const cel_moments_record *from, celi_pool *pool,
+                                     cel_error *err)
+{
+    cel_scaling *s = &r->about.scaling;
+    const cel_scaling *f = &from->about.scaling;
+    const int64_t n = s->genes, had = s->groups;
+    const double *centre = s->centre;
+    int64_t g, k, *to;
+    if (!centre) return CEL_OK;
+    to = (int64_t *)celi_pool_get(pool, f->groups, sizeof *to);
+    if (to) r->about.group = celi_merge_names(r->about.group, had, from->about.group, f->groups, to, &s->groups, pool);
+    s->centre = (double *)celi_pool_get(pool, s->groups * n, sizeof *centre);
+    if (pool->status) return celi_note(err, pool->status, "merging moments");
+    memcpy(s->centre, centre, (size_t)(had * n) * sizeof *centre);
+    for (g = 0; g < f->groups; g++) {
+        for (k = 0; k < n && to[g] < had; k++) {
+            const double a = centre[to[g] * n + k], b = f->centre[g * n + k];
+            if (!(fabs(a - b) <= 1e-6 * (fabs(a) + fabs(b) + s->scale[k])))
+                return celi_fail(err, CEL_ERR_DATA, "another mean in the same slide or type", -1, -1, k);
+        }
+        if (to[g] >= had) memcpy(s->centre + to[g] * n, f->centre + g * n, (size_t)n * sizeof *centre);
+    }
+    return CEL_OK;
+}
+
+/* The parts of both. at (parts of from) becomes the place in r of those that add to another, -1 of those that are new:
+ * copies of them. */
+static cel_status celi_merge_parts(cel_moments_record *r, const cel_moments_record *from, const int64_t *slide,
+                                   int64_t *at, celi_pool *pool, cel_error *err)
+{
+    const int64_t had = r->parts, side = celi_moments_side(r->part), kinds = r->shuffled ? 2 : 1;
+    const cel_moments *old[2], *add[2];
+    cel_moments *out[2] = {NULL, NULL};
+    int32_t *of[2];
+    double *gram;
+    int64_t p, k, c, fresh = 0;
+    old[0] = r->part;
+    old[1] = r->shuffled;
+    add[0] = from->part;
+    add[1] = from->shuffled;
+    for (p = 0; p < from->parts; p++) {
+        at[p] = -1;
+        for (k = 0; k < had && at[p] < 0; k++)
+            if (r->slide[k] == slide[from->slide[p]] && r->tile[k] == from->tile[p]) at[p] = k;
+        fresh += at[p] < 0;
+    }
+    for (c = 0; c < 2; c++) of[c] = (int32_t *)celi_pool_get(pool, had + fresh, sizeof *of[c]);
+    for (c = 0; c < kinds; c++) out[c] = (cel_moments *)celi_pool_get(pool, had + fresh, sizeof *out[c]);
+    gram = (double *)celi_pool_get(pool, kinds * fresh * side, (size_t)side * sizeof *gram);
+    if (pool->status) return celi_note(err, pool->status, "merging moments");
+    memcpy(of[0], r->slide, (size_t)had * sizeof *of[0]);
+    memcpy(of[1], r->tile, (size_t)had * sizeof *of[1]);
+    for (c = 0; c < kinds; c++) {
+        memcpy(out[c], old[c], (size_t)had * sizeof *out[c]);
+        for (p = 0, k = had; p < from->parts; p++) {
+            if (at[p] >= 0) continue;
+            out[c][k] = add[c][p];
+            out[c][k].block = old[0]->block;
+            out[c][k].gram = gram;
+            memcpy(gram, add[c][p].gram, (size_t)(side * side) * sizeof *gram);
+            gram += side * side;
+            of[0][k] = (int32_t)slide[from->slide[p]];
+            of[1][k++] = from->tile[p];
+        }
+    }
+    r->part = out[0];
+    r->shuffled = out[1];
+    r->slide = of[0];
+    r->tile = of[1];
+    r->parts = had + fresh;
+    return CEL_OK;
+}
+
+/* All is made beside `into`, which changes when nothing can fail any more. */
+CEL_API_DEF cel_status cel_moments_merge(cel_moments_record *into, const cel_moments_record *from, cel_error *err)
+{
+    cel_moments_record r = *into, f = *from;
+    celi_pool pool = CEL_ZERO;
+    int64_t p, gene = -1, *to, *at;
+    const char *wrong = celi_moments_wrong(into);
+    void **first;
+    cel_status status;
+    if (!wrong) wrong = celi_moments_wrong(from);
+    if (wrong) return celi_note(err, CEL_ERR_ARG, wrong);
+    wrong = celi_record_other(&r.about, &f.about, &gene);
+    if (!wrong && !celi_moments_alike(r.part, f.part)) wrong = "relations that are symmetric in only one of them";
+    if (!wrong && (r.real ? r.real : (int)sizeof(cel_real)) != (f.real ? f.real : (int)sizeof(cel_real))) wrong = "another number type: one of float, one of double";
+    if (!wrong && !r.shuffled != !f.shuffled) wrong = "only one with a shuffled control";
+    if (wrong) return celi_fail(err, CEL_ERR_DATA, wrong, -1, -1, gene);
+    to = (int64_t *)celi_pool_get(&pool, f.about.slides, sizeof *to);
+    at = (int64_t *)celi_pool_get(&pool, f.parts, sizeof *at);
+    status = pool.status ? celi_note(err, pool.status, "merging moments") : CEL_OK;
+    if (!status) status = celi_merge_slides(&r, &f, to, &pool, err);
+    if (!status) status = celi_merge_centres(&r, &f, &pool, err);
+    if (!status) status = celi_merge_parts(&r, &f, to, at, &pool, err);
+    if (status) {
+        celi_pool_free(&pool);
+        return status;
+    }
+    for (p = 0; p < f.parts; p++) {
+        if (at[p] >= 0) (void)cel_moments_sum(r.part + at[p], 1, f.part + p);
+        if (at[p] >= 0 && r.shuffled) (void)cel_moments_sum(r.shuffled + at[p], 1, f.shuffled + p);
+    }
+    for (p = 0; p < r.about.model.relations; p++) r.contacts[p] += f.contacts[p];
+    r.unnamed = r.unnamed && f.unnamed && r.about.slides == 1;
+    for (first = (void **)pool.last; *first; first = (void **)*first) {}
+    *first = into->owned;
+    r.owned = pool.last;
+    *into = r;
+    return CEL_OK;
+}
+
+#endif
+
+CEL_API_DEF int64_t cel_moments_missing(const cel_moments_record *record, int64_t *slide)
+{
+    int64_t s, k, missing = 0;
+    *slide = -1;
+    for (s = 0; s < record->about.slides; s++) {
+        int64_t cells = record->slide_cells[s];
+        for (k = 0; k < record->spans; k++)
+            if (record->span[3 * k] == s) cells -= record->span[3 * k + 2] - record->span[3 * k + 1];
+        if (cells && *slide < 0) *slide = s;
+        missing += cells;
+    }
+    return missing;
+}
+
+CEL_API_DEF void cel_moments_record_free(cel_moments_record *record)
+{
+    celi_chain_free(record->owned);
+    memset(record, 0, sizeof *record);
 }
 
 /* ======================================================================== */

@@ -253,6 +253,339 @@ static void moments_errors(void)
     sample_free(&s);
 }
 
+/* ---- the moments file ---- */
+
+/* Moments of a slide of 60 cells and 3 genes in 4 tiles, with all that a file holds. */
+enum { HELD_CELLS = 60, HELD_GENES = 3, HELD_TILES = 4 };
+typedef struct held {
+    sample s;
+    cel_moments part[HELD_TILES], shuffled[HELD_TILES];
+    int32_t slide[HELD_TILES], tile[HELD_TILES];
+    double centre[HELD_GENES], scale[HELD_GENES], size[HELD_GENES];
+    int64_t contacts[2], cells, span[3];
+    char *gene[HELD_GENES], *relation[2], *name[1];
+    cel_moments_record r;
+} held;
+
+static void held_free(held *h)
+{
+    int p;
+    for (p = 0; p < HELD_TILES; p++) {
+        cel_moments_free(h->part + p);
+        cel_moments_free(h->shuffled + p);
+    }
+    sample_free(&h->s);
+}
+
+/* Of the cells first .. last - 1 of the slide, which go to tiles in turn. */
+static int held_new(const char *slide, int64_t first, int64_t last, held *h)
+{
+    static const char *const gene[] = {"A", "B", "C"}, *const relation[] = {"intra", "inter"};
+    int32_t label[HELD_CELLS];
+    int64_t i, p;
+    int ok;
+    memset(h, 0, sizeof *h);
+    if (!sample_new(HELD_CELLS, HELD_GENES, &h->s)) return 0;
+    for (i = 0; i < HELD_CELLS; i++) label[i] = i < first || i >= last ? -1 : (int32_t)(i % HELD_TILES);
+    for (p = 0, ok = 1; p < HELD_TILES; p++) {
+        ok = ok && cel_moments_new(HELD_GENES, &h->s.ties[1], h->part + p) == CEL_OK &&
+             cel_moments_new(HELD_GENES, &h->s.ties[1], h->shuffled + p) == CEL_OK;
+        h->tile[p] = (int32_t)p;
+    }
+    ok = ok && cel_moments_add_by_label(h->part, HELD_TILES, label, &h->s.ties[1], h->s.x, NULL) == CEL_OK &&
+         cel_moments_add_by_label(h->shuffled, HELD_TILES, label, &h->s.ties[1], h->s.x, NULL) == CEL_OK;
+    for (p = 0; p < HELD_GENES; p++) {
+        h->gene[p] = (char *)gene[p];
+        h->centre[p] = 0.5 + (double)p;
+        h->scale[p] = 1 + (double)p;
+        h->size[p] = 0.577;
+    }
+    h->relation[0] = (char *)relation[0];
+    h->relation[1] = (char *)relation[1];
+    h->name[0] = (char *)slide;
+    h->contacts[1] = h->s.sym.start[last] - h->s.sym.start[first];
+    h->cells = HELD_CELLS;
+    h->span[1] = first;
+    h->span[2] = last;
+    h->r.about.model.genes = h->r.about.scaling.genes = HELD_GENES;
+    h->r.about.model.relations = 2;
+    h->r.about.gene = h->gene;
+    h->r.about.relation = h->relation;
+    h->r.about.slide = h->r.about.group = h->name;
+    h->r.about.slides = h->r.about.scaling.groups = 1;
+    h->r.about.hops = 1;
+    h->r.about.graph.k = 6;
+    h->r.about.scaling.log = 1;
+    h->r.about.scaling.target = 150;
+    h->r.about.scaling.centre = h->centre;
+    h->r.about.scaling.scale = h->scale;
+    h->r.about.scaling.size = h->size;
+    h->r.parts = HELD_TILES;
+    h->r.part = h->part;
+    h->r.shuffled = h->shuffled;
+    h->r.slide = h->slide;
+    h->r.tile = h->tile;
+    h->r.contacts = h->contacts;
+    h->r.slide_cells = &h->cells;
+    h->r.spans = 1;
+    h->r.span = h->span;
+    if (!CHECK(ok)) held_free(h);
+    return ok;
+}
+
+static int same_doubles(const double *a, const double *b, int64_t count)
+{
+    return (!a && !b) || (a && b && memcmp(a, b, (size_t)count * sizeof *a) == 0);
+}
+
+/* 1 where two records hold the same. */
+static int same_moments(const cel_moments_record *a, const cel_moments_record *b)
+{
+    const cel_model_record *x = &a->about, *y = &b->about;
+    int64_t p, k, side;
+    if (x->model.genes != y->model.genes || x->model.relations != y->model.relations || x->slides != y->slides ||
+        x->types != y->types || x->scaling.groups != y->scaling.groups || x->hops != y->hops ||
+        x->weights != y->weights || x->graph.k != y->graph.k || x->scaling.kind != y->scaling.kind ||
+        x->scaling.log != y->scaling.log || !same_doubles(&x->scaling.target, &y->scaling.target, 1) ||
+        !same_doubles(&x->graph.radius, &y->graph.radius, 1) || !same_doubles(&x->graph.inner, &y->graph.inner, 1) ||
+        !same_doubles(&x->graph.decay, &y->graph.decay, 1) || a->unnamed != b->unnamed || a->parts != b->parts ||
+        a->spans != b->spans || !a->shuffled != !b->shuffled) return 0;
+    for (k = 0; k < x->model.genes; k++)
+        if (strcmp(x->gene[k], y->gene[k])) return 0;
+    for (k = 0; k < x->model.relations; k++)
+        if (strcmp(x->relation[k], y->relation[k]) || a->contacts[k] != b->contacts[k]) return 0;
+    for (k = 0; k < x->slides; k++)
+        if (strcmp(x->slide[k], y->slide[k]) || a->slide_cells[k] != b->slide_cells[k]) return 0;
+    for (k = 0; k < x->scaling.groups; k++)
+        if (strcmp(x->group[k], y->group[k])) return 0;
+    if (memcmp(a->span, b->span, (size_t)a->spans * 3 * sizeof *a->span) ||
+        !same_doubles(x->scaling.centre, y->scaling.centre, x->scaling.groups * x->model.genes) ||
+        !same_doubles(x->scaling.scale, y->scaling.scale, x->model.genes) ||
+        !same_doubles(x->scaling.size, y->scaling.size, x->model.genes)) return 0;
+    for (p = 0; p < a->parts; p++) {
+        side = a->part[p].blocks * a->part[p].genes + 1;
+        if (a->slide[p] != b->slide[p] || a->tile[p] != b->tile[p] || a->part[p].cells != b->part[p].cells ||
+            a->part[p].blocks != b->part[p].blocks || !same_doubles(a->part[p].gram, b->part[p].gram, side * side) ||
+            (a->shuffled && !same_doubles(a->shuffled[p].gram, b->shuffled[p].gram, side * side))) return 0;
+    }
+    return 1;
+}
+
+/* The written bytes, in memory; they are the caller's to free. */
+static unsigned char *held_bytes(const held *h, const char *path, size_t *size)
+{
+    cel_file file;
+    cel_error err;
+    unsigned char *out;
+    if (!CHECK(cel_moments_write(path, &h->r, &err) == CEL_OK) || !CHECK(cel_file_open(path, 0, &file, &err) == CEL_OK))
+        return NULL;
+    out = (unsigned char *)malloc(file.size);
+    if (out) memcpy(out, file.bytes, file.size);
+    *size = file.size;
+    cel_file_close(&file);
+    return out;
+}
+
+static void put_bytes(const char *path, const unsigned char *bytes, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fwrite(bytes, 1, size, f) == size && fclose(f) == 0);
+}
+
+static void moments_file(void)
+{
+    held h;
+    cel_moments_record r;
+    cel_model_record model;
+    cel_error err;
+    char path[600];
+    snprintf(path, sizeof path, "%s/moments.npz", test_tmp());
+    if (!held_new("one", 0, HELD_CELLS, &h)) return;
+    OK_OR_RETURN(cel_moments_write(path, &h.r, &err));
+    if (!CHECK(cel_moments_read(path, &r, &err) == CEL_OK)) printf("  %s\n", err.what);
+    CHECK(same_moments(&h.r, &r) && r.real == (int)sizeof(cel_real) && !r.about.note);
+    cel_moments_record_free(&r);
+    CHECK(!r.part && cel_model_read(path, &model, &err) == CEL_ERR_FORMAT);
+    h.r.shuffled = NULL; /* and without what may be absent */
+    h.r.unnamed = 1;
+    h.r.about.note = (char *)"made for a test";
+    memset(&h.r.about.scaling, 0, sizeof h.r.about.scaling);
+    h.r.about.group = NULL;
+    OK_OR_RETURN(cel_moments_write(path, &h.r, &err));
+    OK_OR_RETURN(cel_moments_read(path, &r, &err));
+    CHECK(same_moments(&h.r, &r) && !r.shuffled && !strcmp(r.about.note, "made for a test"));
+    cel_moments_record_free(&r);
+    h.r.slide[2] = 1;
+    CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG);
+    h.r.slide[2] = 0;
+    h.span[2]++;
+    CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && err.what);
+    held_free(&h);
+}
+
+/* Every byte of a file changed in some ways, and every length: refused, or the same content. */
+static void moments_file_damaged(void)
+{
+    static const unsigned char change[] = {0x01, 0x20, 0x80, 0xff};
+    held h;
+    cel_moments_record r;
+    cel_error err;
+    unsigned char *bytes;
+    size_t size, i, k, step = test_brief ? 37 : 1, refused = 0, same = 0;
+    char path[600], other[600];
+    snprintf(path, sizeof path, "%s/whole.npz", test_tmp());
+    snprintf(other, sizeof other, "%s/damaged.npz", test_tmp());
+    if (!held_new("one", 0, HELD_CELLS, &h) || (bytes = held_bytes(&h, path, &size)) == NULL) return;
+    for (i = 0; i < size; i += step)
+        for (k = 0; k < sizeof change; k++) {
+            bytes[i] ^= change[k];
+            put_bytes(other, bytes, size);
+            bytes[i] ^= change[k];
+            if (cel_moments_read(other, &r, &err) == CEL_OK) {
+                same++;
+                CHECK(same_moments(&h.r, &r));
+            } else {
+                refused++;
+                CHECK(err.what && err.what[0] && !r.part && !r.owned);
+            }
+            cel_moments_record_free(&r);
+        }
+    CHECK(refused > same && same > 0); /* what numpy would not look at either: dates, flags of local headers */
+    for (i = 0; i < size; i += step) {
+        put_bytes(other, bytes, i);
+        CHECK(cel_moments_read(other, &r, &err) != CEL_OK && err.what && !r.part);
+    }
+    free(bytes);
+    held_free(&h);
+}
+
+/* A member renumbered so that its CRC fits: a format of tomorrow. */
+static void moments_file_of_another_version(void)
+{
+    const int64_t shape = 3;
+    const double number[3] = {2, sizeof(cel_real), 0};
+    cel_npz_member member;
+    cel_moments_record r;
+    cel_error err;
+    char path[600];
+    snprintf(path, sizeof path, "%s/tomorrow.npz", test_tmp());
+    member.name = "celcomen_moments";
+    member.array = cel_npy_describe('f', 8, 1, &shape, number);
+    OK_OR_RETURN(cel_npz_write(path, &member, 1, &err));
+    CHECK(cel_moments_read(path, &r, &err) == CEL_ERR_UNSUPPORTED && strstr(err.what, "version"));
+}
+
+/* What was read of a file that `h` is written to. */
+static int held_read(const held *h, cel_moments_record *r)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/merge.npz", test_tmp());
+    return CHECK(cel_moments_write(path, &h->r, NULL) == CEL_OK && cel_moments_read(path, r, NULL) == CEL_OK);
+}
+
+/* Bands of a slide add up to it; another slide stands behind it; the order of the files does not matter. */
+static void moments_merged(void)
+{
+    static const int64_t cut[][2] = {{0, 20}, {40, 60}, {20, 40}};
+    const double allowed = sizeof(cel_real) == 8 ? 1e-12 : 1e-4;
+    held whole, band, second;
+    cel_moments_record r = CEL_ZERO, from;
+    cel_error err;
+    int64_t p, i, slide, k;
+    if (!held_new("one", 0, HELD_CELLS, &whole) || !held_new("two", 0, HELD_CELLS, &second)) return;
+    for (k = 0; k < 3; k++) {
+        if (!held_new("one", cut[k][0], cut[k][1], &band) || !held_read(&band, k ? &from : &r)) return;
+        if (k) OK_OR_RETURN(cel_moments_merge(&r, &from, &err));
+        if (k == 1) CHECK(r.spans == 2 && cel_moments_missing(&r, &slide) == 20 && slide == 0);
+        if (k == 1) { /* the same band once more: nothing is changed */
+            CHECK(cel_moments_merge(&r, &from, &err) == CEL_ERR_DATA && err.cell == 0 && strstr(err.what, "twice"));
+            CHECK(r.spans == 2 && r.part[0].cells == 10);
+        }
+        if (k) cel_moments_record_free(&from);
+        held_free(&band);
+    }
+    CHECK(r.spans == 1 && r.span[1] == 0 && r.span[2] == HELD_CELLS && cel_moments_missing(&r, &slide) == 0);
+    CHECK(r.parts == HELD_TILES && r.contacts[1] == whole.contacts[1] && r.about.slides == 1);
+    OK_OR_RETURN(cel_moments_merge(&r, &second.r, &err));
+    CHECK(r.parts == 2 * HELD_TILES && r.about.slides == 2 && !strcmp(r.about.slide[1], "two") && r.spans == 2);
+    CHECK(r.about.scaling.groups == 2 && !strcmp(r.about.group[1], "two") && r.slide[HELD_TILES] == 1);
+    for (p = 0; p < r.parts; p++)
+        for (i = 0; i < 49; i++) {
+            NEAR(r.part[p].gram[i], whole.part[p % HELD_TILES].gram[i], allowed);
+            NEAR(r.shuffled[p].gram[i], whole.part[p % HELD_TILES].gram[i], allowed);
+        }
+    NEAR(r.about.scaling.centre[4], whole.centre[1], 0);
+    cel_moments_record_free(&r);
+    held_free(&whole);
+    held_free(&second);
+}
+
+/* What was prepared otherwise is named. */
+static void refuse_merge(const held *a, const held *b, const char *word, int64_t gene)
+{
+    cel_moments_record r, copy;
+    cel_error err;
+    if (!held_read(a, &r) || !held_read(a, &copy)) return;
+    CHECK(cel_moments_merge(&r, &b->r, &err) == CEL_ERR_DATA && err.gene == gene);
+    if (!CHECK(strstr(err.what, word))) printf("  '%s' is not '%s'\n", err.what, word);
+    CHECK(same_moments(&r, &copy));
+    cel_moments_record_free(&r);
+    cel_moments_record_free(&copy);
+}
+
+static void moments_not_merged(void)
+{
+    held a, b;
+    cel_model_record *m = &b.r.about;
+    if (!held_new("one", 0, 30, &a) || !held_new("one", 30, HELD_CELLS, &b)) return;
+    b.gene[1] = (char *)"X";
+    refuse_merge(&a, &b, "other genes", 1);
+    b.gene[1] = a.gene[1];
+    b.relation[1] = (char *)"outer";
+    refuse_merge(&a, &b, "other relations", -1);
+    b.relation[1] = a.relation[1];
+    b.scale[2] *= 1.0001;
+    refuse_merge(&a, &b, "scale", 2);
+    b.scale[2] = a.scale[2] * (1 + 1e-9); /* as another processor rounds */
+    b.size[0] = -b.size[0];
+    refuse_merge(&a, &b, "library size", 0);
+    b.size[0] = a.size[0];
+    m->scaling.size = NULL;
+    refuse_merge(&a, &b, "library size", -1);
+    m->scaling.size = b.size;
+    m->scaling.target++;
+    refuse_merge(&a, &b, "target", -1);
+    m->scaling.target--;
+    m->scaling.kind = CEL_KIND_LOGNORM;
+    refuse_merge(&a, &b, "kind of numbers", -1);
+    m->scaling.kind = CEL_KIND_COUNTS;
+    m->graph.k = 5;
+    refuse_merge(&a, &b, "number of neighbours", -1);
+    m->graph.k = 6;
+    m->weights = CEL_WEIGHTS_GCN;
+    refuse_merge(&a, &b, "weights", -1);
+    m->weights = CEL_WEIGHTS_MEAN;
+    m->note = (char *)"edges";
+    refuse_merge(&a, &b, "note", -1);
+    m->note = NULL;
+    b.r.real = 12 - (int)sizeof(cel_real);
+    refuse_merge(&a, &b, "number type", -1);
+    b.r.real = 0;
+    b.r.shuffled = NULL;
+    refuse_merge(&a, &b, "shuffled", -1);
+    b.r.shuffled = b.shuffled;
+    b.cells++;
+    refuse_merge(&a, &b, "number of cells", -1);
+    b.cells--;
+    b.centre[1] += 0.01;
+    refuse_merge(&a, &b, "another mean", 1);
+    b.centre[1] = a.centre[1];
+    b.span[1]--;
+    refuse_merge(&a, &b, "already", -1);
+    held_free(&a);
+    held_free(&b);
+}
+
 void suite_moments(void);
 
 void suite_moments(void)
@@ -262,4 +595,9 @@ void suite_moments(void)
     RUN(moments_of_a_million_cells);
     RUN(moments_same_bits_any_threads);
     RUN(moments_errors);
+    RUN(moments_file);
+    RUN(moments_file_damaged);
+    RUN(moments_file_of_another_version);
+    RUN(moments_merged);
+    RUN(moments_not_merged);
 }
