@@ -207,6 +207,15 @@
  *            numbers are a function of (seed, stream, cell, sweep); sums are cut in fixed blocks.
  * Precision  cel_real is float (double with CELCOMEN_DOUBLE); sums over cells are kept in double.
  * Files      Writers write to a temporary name in the same folder and rename: never half a file.
+ * Moments    A moments file is an .npz; whole numbers are int64, others float64 of this byte order. Of R relations, P
+ *            parts (tiles), n genes: celcomen_moments [format 1, bytes of cel_real, 1 if the slide has no name of its
+ *            own]; genes, relations, slides, groups, types: lines of text; celcomen_model, centre (groups x n), scale,
+ *            size as in model.npz; slide_cells (slides); spans (., 3), ascending: a slide, the first and last + 1 of
+ *            its cells in here; contacts (R); blocks (R + 1); parts (P x 3): slide, tile, cells; gram, gram_shuffled
+ *            (P x s (s + 1) / 2): lower triangles of the moments, row after row, s their side; checksum: CRC-32 over
+ *            name, bytes, name, bytes .. of all other arrays in the file's order. Files add up (cel_moments_merge,
+ *            examples/add_moments.py) where rows were made alike: a row of unit length is no linear function of its
+ *            counts, so that moments of another scale, target or gene are moments of something else.
  * Kernels    scalar, AVX2+FMA, AVX-512, NEON, chosen when the program first needs one. The environment
  *            variable CELCOMEN_LEVEL (scalar, neon, avx2, avx512; else: scalar) caps it, as cel_level_cap does.
  *            -ffast-math is refused: NaN must stay NaN.
@@ -1219,8 +1228,8 @@ CEL_API cel_status cel_moments_correlate(const cel_moments *m, int64_t block, do
  * the other cells of these. Grams add up where the rows behind them were made alike: unit length is no linear step, so
  * that genes, scale, size direction and target must be those of all, while each slide has means of its own. */
 typedef struct cel_moments_record {
-    cel_model_record about; /* names of genes, relations, slides (1 or more) and types; how relations and rows were made,
-                               by groups with names where they are centred; no forces */
+    cel_model_record about; /* names of genes, relations, slides (1 or more), types and, where rows are centred, groups;
+                               how relations and rows were made; no forces */
     int real;               /* bytes of the cel_real they were summed in; 0: this one's */
     int unnamed;            /* 1: the one slide bears the name of its file */
     int64_t parts;          /* P */
@@ -1229,24 +1238,26 @@ typedef struct cel_moments_record {
     int32_t *slide, *tile;  /* (P) each part's slide, and its number, by which parts of one slide find each other */
     int64_t *contacts;      /* (R) entries of W_r in the rows of these cells */
     int64_t *slide_cells;   /* (slides) the cells of each whole slide */
-    int64_t spans, *span;   /* (spans x 3) which are in here: slide, first, last + 1, in an order common to its files */
+    int64_t spans, *span;   /* (spans x 3) ascending: a slide, the first and the last + 1 of its cells in here */
     void *owned;
 } cel_moments_record;
 
 #if !defined(CELCOMEN_NO_STDIO)
-/* Writes such a record as an archive of arrays that NumPy reads (manual, section 8), the grams by their lower triangles,
- * with a checksum over all of it. CEL_ERR_ARG beyond 4 GiB. Allocates the triangles. */
+/* Writes such a record as an archive of arrays that NumPy reads (manual, section 8), with a checksum over all of it.
+ * CEL_ERR_ARG: names or numbers are missing or do not fit, or it is longer than 4 GiB. Allocates half of the grams. */
 CEL_API cel_status cel_moments_write(const char *path, const cel_moments_record *record, cel_error *err);
-/* Reads one. CEL_ERR_FORMAT: none, damaged, changed since it was written, or its arrays do not fit each other;
- * CEL_ERR_UNSUPPORTED: of another version. */
-CEL_API cel_status cel_moments_read(const char *path, cel_moments_record *out, cel_error *err);
+/* Reads one; bare 1: without its grams, part and shuffled NULL. CEL_ERR_FORMAT: none, damaged, changed since it was
+ * written, or its arrays do not fit each other; CEL_ERR_UNSUPPORTED: of another version. */
+CEL_API cel_status cel_moments_read(const char *path, int bare, cel_moments_record *out, cel_error *err);
 /* Adds to `into` what another has: slides that it has not, with their centres, and other cells of slides that it has,
- * which add up part by part. CEL_ERR_DATA where rows or relations were made otherwise (err: what, gene) or cells are
- * in both (err->cell: the slide's number in `from`); into is then untouched. */
+ * which add up part by part, in the memory that into has; parts are then sorted by slide and tile. CEL_ERR_DATA where
+ * rows or relations were made otherwise (err: what, gene), or where cells are in both (err->cell: the slide's number in
+ * from). On error into is as it was. */
 CEL_API cel_status cel_moments_merge(cel_moments_record *into, const cel_moments_record *from, cel_error *err);
 #endif
-/* How many cells of its slides are in no span, and the first slide that lacks some. Fit when there are none. */
+/* How many cells of its slides are in no span; *slide: the first that lacks some, or -1. Fit when there are none. */
 CEL_API int64_t cel_moments_missing(const cel_moments_record *record, int64_t *slide);
+/* Frees what cel_moments_read and cel_moments_merge made; all-zero afterwards. */
 CEL_API void cel_moments_record_free(cel_moments_record *record);
 
 /* ======================================================================== */
@@ -9451,7 +9462,8 @@ static cel_status celi_record_put(cel_model_record *record, const celi_member *m
     return status;
 }
 
-/* What writes a record: its members for the archive, and what they point at. */
+/* What writes a record: its members for the archive, and what they point at. It is as long-lived as the writing, and on
+ * the stack: its arrays are few and short. */
 typedef struct celi_record_sink {
     cel_model_record r; /* a copy, so that what walks its members may point into it */
     int64_t numbers, count;
@@ -9564,7 +9576,8 @@ static cel_status celi_record_begin(cel_model_record *r, cel_npz *archive, int f
                     force.shape[1] < 1 || force.shape[1] != force.shape[2])) ||
         cel_npz_get(archive, "celcomen_model", &number, NULL) ||
         number.kind != 'f' || number.bytes != 8 || number.big_endian != celi_host_big_endian() || number.count < 1)
-        return celi_note(err, CEL_ERR_FORMAT, forces ? "an archive, but not of a model" : "an archive, but not of moments");
+        return celi_note(err, CEL_ERR_FORMAT,
+                         forces ? "an archive, but not of a model" : "an archive, but not of moments");
     memset(v, 0, sizeof v);
     memcpy(v, number.data, (size_t)celi_min(number.count, 1 + CELI_FIGURES) * sizeof *v);
     if (!(fabs(v[0] - (double)CELI_MODEL_FORMAT) < 0.5))
@@ -9622,7 +9635,8 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
 /* Numbers of records prepared alike may differ by what another kind of processor rounds otherwise. */
 static int celi_record_near(double a, double b) { return fabs(a - b) <= 1e-6 * (fabs(a) + fabs(b)); }
 
-/* 1 where member m of two records differs; *gene: the first gene of a's, or -1. */
+/* 1 where member m of two records differs; *gene: the first gene of a's, or -1. Lists are compared in order, because
+ * arrays stand in that order. */
 static int celi_record_differs(cel_model_record *a, cel_model_record *b, const celi_member *m, int64_t *gene)
 {
     void *p, *q;
@@ -9640,7 +9654,8 @@ static int celi_record_differs(cel_model_record *a, cel_model_record *b, const c
     return i < had[0] || i < has[0];
 }
 
-/* What two records that must be prepared alike differ in, or NULL. */
+/* What two records that must be prepared alike differ in, or NULL. Arrays come first: of other genes all else differs
+ * too, and the genes are what should be told. */
 static const char *celi_record_other(cel_model_record *a, cel_model_record *b, int64_t *gene)
 {
     int64_t k;
@@ -10120,7 +10135,13 @@ CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block
 
 #if !defined(CELCOMEN_NO_STDIO)
 
-/* The format is raised whenever the file's arrays, or what their numbers mean, change. */
+/* The file is made of the record of names and settings that a model has, too, and of arrays beside it. A gram is nearly
+ * all of it, and symmetric, so that its lower triangle is kept. Whoever adds files without this library, in NumPy, can
+ * make the checksum: that is why it is over names and plain bytes and not over the archive, whose layout is its
+ * writer's. What it covers beyond the CRC-32 that each member has: that none is missing, renamed or from elsewhere.
+ *
+ * The format is raised whenever the arrays, or what their numbers mean, change: sums that mean something else must not
+ * be added. The limit of members keeps a hostile directory from costing time. */
 enum { CELI_MOMENTS_FORMAT = 1, CELI_MOMENTS_MEMBERS = 64 };
 
 /* Entries of the lower triangle of a gram. */
@@ -10130,7 +10151,8 @@ static int64_t celi_moments_triangle(const cel_moments *m)
     return side * (side + 1) / 2;
 }
 
-/* The lower triangle of a gram, row after row. Returns the end of it. */
+/* The lower triangle of a gram, row after row: in NumPy g[numpy.tril_indices(side)] = .. undoes it. Returns the end of
+ * it. */
 static double *celi_moments_pack(const cel_moments *m, double *to)
 {
     const int64_t side = celi_moments_side(m);
@@ -10146,7 +10168,8 @@ static uint32_t celi_moments_crc(uint32_t crc, const char *name, const cel_npy *
     return celi_crc(celi_crc(crc, name, strlen(name)), a->data, (size_t)a->count * (size_t)a->bytes);
 }
 
-/* What is wrong with a record, or NULL. */
+/* What is wrong with a record, or NULL: asked before one is written or merged, and of what a file says. Later steps
+ * rely on it. */
 static const char *celi_moments_wrong(const cel_moments_record *r)
 {
     const cel_model_record *a = &r->about;
@@ -10166,11 +10189,12 @@ static const char *celi_moments_wrong(const cel_moments_record *r)
         const int64_t *s = r->span + 3 * k;
         if (s[0] < 0 || s[0] >= a->slides || s[1] < 0 || s[2] <= s[1] || s[2] > r->slide_cells[s[0]])
             return "moments of cells that a slide has not";
+        if (k && (s[-3] > s[0] || (s[-3] == s[0] && s[-1] > s[1]))) return "moments with spans out of order, or twice";
     }
     return NULL;
 }
 
-/* One more member of what is to be written. */
+/* One more member of what is to be written: all have 8 bytes an entry. */
 static void celi_moments_put(celi_record_sink *s, const char *name, char kind, int64_t rows, int64_t cols,
                              const void *data)
 {
@@ -10230,8 +10254,8 @@ CEL_API_DEF cel_status cel_moments_write(const char *path, const cel_moments_rec
     return status;
 }
 
-/* Whole numbers of a member with so many rows (-1: as it has, which *rows receives) and columns (0: one dimension); NULL
- * where there are none such. */
+/* Whole numbers of a member with so many rows (-1: as it has, which *rows receives) and columns (0: one dimension).
+ * NULL where there are none such, or no memory. */
 static int64_t *celi_moments_whole(cel_npz *archive, const char *name, int64_t *rows, int64_t cols, celi_pool *pool)
 {
     int64_t *out;
@@ -10243,7 +10267,8 @@ static int64_t *celi_moments_whole(cel_npz *archive, const char *name, int64_t *
     return out && cel_npy_to_int64(&a, out, NULL) == CEL_OK ? out : NULL;
 }
 
-/* The grams of one kind; NULL where they are none, are not finite or not of so many cells. */
+/* The grams of one kind; NULL where they are none, are not finite or not of so many cells: the last entry is a quarter
+ * of the number, whoever summed. */
 static cel_moments *celi_moments_grams(cel_npz *archive, const char *name, const cel_moments *like,
                                        const int64_t *part, int64_t parts, celi_pool *pool)
 {
@@ -10278,7 +10303,8 @@ static cel_moments *celi_moments_grams(cel_npz *archive, const char *name, const
     return m;
 }
 
-/* That the content is what was written, and of this format. */
+/* That the content is what was written, and of this format. The format comes first: a later one may have another
+ * checksum. */
 static cel_status celi_moments_begin(cel_moments_record *r, cel_npz *archive, cel_error *err)
 {
     cel_npy a;
@@ -10308,8 +10334,9 @@ static cel_status celi_moments_begin(cel_moments_record *r, cel_npz *archive, ce
     return CEL_OK;
 }
 
-/* All that stands beside the record of names. What is not there, or not as it must be, stays NULL. */
-static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, celi_pool *pool, cel_error *err)
+/* All that stands beside the record of names, once that is known. Each number is within bounds before anything is
+ * reached by it; moments share one array of blocks. */
+static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, int bare, celi_pool *pool, cel_error *err)
 {
     const int64_t n = r->about.model.genes;
     int64_t R = r->about.model.relations, ends = R + 1, k, *part, *block;
@@ -10344,6 +10371,7 @@ static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, cel
     like.genes = n;
     like.relations = R;
     like.blocks = block[R];
+    if (bare) return CEL_OK;
     r->part = celi_moments_grams(archive, "gram", &like, part, r->parts, pool);
     if (r->part && cel_npz_get(archive, "gram_shuffled", &a, NULL) == CEL_OK &&
         !(r->shuffled = celi_moments_grams(archive, "gram_shuffled", &like, part, r->parts, pool))) r->part = NULL;
@@ -10352,7 +10380,7 @@ static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, cel
     return wrong ? celi_note(err, CEL_ERR_FORMAT, wrong) : CEL_OK;
 }
 
-CEL_API_DEF cel_status cel_moments_read(const char *path, cel_moments_record *out, cel_error *err)
+CEL_API_DEF cel_status cel_moments_read(const char *path, int bare, cel_moments_record *out, cel_error *err)
 {
     cel_moments_record r = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
@@ -10364,7 +10392,7 @@ CEL_API_DEF cel_status cel_moments_read(const char *path, cel_moments_record *ou
     status = cel_npz_parse(file.bytes, file.size, &archive, err);
     if (!status) status = celi_moments_begin(&r, &archive, err);
     if (!status) status = celi_record_take(&archive, 0, &r.about, &pool, err);
-    if (!status) status = celi_moments_take(&r, &archive, &pool, err);
+    if (!status) status = celi_moments_take(&r, &archive, bare, &pool, err);
     cel_npz_free(&archive);
     cel_file_close(&file);
     if (status) {
@@ -10376,7 +10404,8 @@ CEL_API_DEF cel_status cel_moments_read(const char *path, cel_moments_record *ou
     return CEL_OK;
 }
 
-/* The names of both, those that a has not behind a's; to (nb) says where b's came. */
+/* The names of both, those that a has not behind a's; to (nb) says where b's came. Names of a stay where they are,
+ * those of b are copied: its record may end before the sum. */
 static char **celi_merge_names(char *const *a, int64_t na, char *const *b, int64_t nb, int64_t *to, int64_t *count,
                                celi_pool *pool)
 {
@@ -10396,7 +10425,9 @@ static char **celi_merge_names(char *const *a, int64_t na, char *const *b, int64
     return out;
 }
 
-/* Slides and their spans of cells: to (slides of from) becomes their numbers in r. */
+/* Slides and their spans of cells: to (slides of from) becomes their numbers in r. A slide is known by its name, its
+ * cells by their numbers in an order that all files of a slide share: a cell that is in both says that a file was given
+ * twice, which no sum would show. */
 static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_record *from, int64_t *to, celi_pool *pool,
                                     cel_error *err)
 {
@@ -10414,7 +10445,7 @@ static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_rec
             return celi_fail(err, CEL_ERR_DATA, "another number of cells of a slide", -1, k, -1);
         r->slide_cells[to[k]] = from->slide_cells[k];
     }
-    for (k = 0; k < from->spans; k++) { /* each to its place, and to what it continues */
+    for (k = 0; k < from->spans; k++) { /* each to its place; behind it nothing begins before it ends */
         const int64_t *f = from->span + 3 * k, slide = to[f[0]];
         for (j = r->spans; j > 0 && (s[3 * j - 3] > slide || (s[3 * j - 3] == slide && s[3 * j - 2] >= f[2])); j--) {}
         if (j > 0 && s[3 * j - 3] == slide && s[3 * j - 1] > f[1])
@@ -10425,7 +10456,7 @@ static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_rec
         s[3 * j + 2] = f[2];
         r->spans++;
     }
-    for (k = j = 1; k < r->spans; k++) {
+    for (k = j = 1; k < r->spans; k++) { /* what continues the one before becomes one with it */
         if (s[3 * k] == s[3 * j - 3] && s[3 * k + 1] == s[3 * j - 1]) s[3 * j - 1] = s[3 * k + 2];
         else memmove(s + 3 * j++, s + 3 * k, 3 * sizeof *s);
     }
@@ -10433,7 +10464,8 @@ static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_rec
     return CEL_OK;
 }
 
-/* The means of what was centred apart; of groups in both they must be the same. */
+/* The means of what was centred apart; of groups in both they must be the same, or the rows of a slide's two bands
+ * would be rows of two tissues. The scale says what is small. */
 static cel_status celi_merge_centres(cel_moments_record *r, const cel_moments_record *from, celi_pool *pool,
                                      cel_error *err)
 {
@@ -10459,87 +10491,105 @@ static cel_status celi_merge_centres(cel_moments_record *r, const cel_moments_re
     return CEL_OK;
 }
 
-/* The parts of both. at (parts of from) becomes the place in r of those that add to another, -1 of those that are new:
- * copies of them. */
-static cel_status celi_merge_parts(cel_moments_record *r, const cel_moments_record *from, const int64_t *slide,
-                                   int64_t *at, celi_pool *pool, cel_error *err)
+/* A part on its way into the sum. */
+typedef struct celi_merge_part {
+    int64_t slide, tile, fresh; /* fresh: it comes from the other record */
+    const cel_moments *m[2];    /* its moments, and the shuffled ones or NULL */
+} celi_merge_part;
+
+/* All parts by slide and tile, so that folds of them do not depend on the order of the files; the older of two of one
+ * tile comes first. Both lists are nearly in order: each part looks for its place from behind. */
+static void celi_merge_sort(celi_merge_part *list, int64_t count)
 {
-    const int64_t had = r->parts, side = celi_moments_side(r->part), kinds = r->shuffled ? 2 : 1;
-    const cel_moments *old[2], *add[2];
+    int64_t p, k;
+    for (p = 1; p < count; p++) {
+        const celi_merge_part part = list[p];
+        for (k = p; k > 0 && (list[k - 1].slide > part.slide ||
+                              (list[k - 1].slide == part.slide && list[k - 1].tile > part.tile)); k--)
+            list[k] = list[k - 1];
+        list[k] = part;
+    }
+}
+
+/* The parts of both: those of one tile add up, in the memory of r, others of `from` are copied. The last step, since
+ * it changes sums: all memory is there before the first is touched. to says which slides of r those of from are. */
+static cel_status celi_merge_parts(cel_moments_record *r, const cel_moments_record *from, const int64_t *to,
+                                   celi_pool *pool, cel_error *err)
+{
+    const int64_t had = r->parts, all = had + from->parts, side = celi_moments_side(r->part);
+    celi_merge_part *list = (celi_merge_part *)celi_pool_get(pool, all, sizeof *list);
     cel_moments *out[2] = {NULL, NULL};
+    int64_t p, c, fresh = 0, kinds = r->shuffled ? 2 : 1;
     int32_t *of[2];
     double *gram;
-    int64_t p, k, c, fresh = 0;
-    old[0] = r->part;
-    old[1] = r->shuffled;
-    add[0] = from->part;
-    add[1] = from->shuffled;
-    for (p = 0; p < from->parts; p++) {
-        at[p] = -1;
-        for (k = 0; k < had && at[p] < 0; k++)
-            if (r->slide[k] == slide[from->slide[p]] && r->tile[k] == from->tile[p]) at[p] = k;
-        fresh += at[p] < 0;
+    for (p = 0; p < all && list; p++) {
+        const cel_moments_record *is = p < had ? r : from;
+        const int64_t k = p < had ? p : p - had;
+        list[p].slide = p < had ? is->slide[k] : to[is->slide[k]];
+        list[p].tile = is->tile[k];
+        list[p].fresh = p >= had;
+        list[p].m[0] = is->part + k;
+        list[p].m[1] = is->shuffled ? is->shuffled + k : NULL;
     }
-    for (c = 0; c < 2; c++) of[c] = (int32_t *)celi_pool_get(pool, had + fresh, sizeof *of[c]);
-    for (c = 0; c < kinds; c++) out[c] = (cel_moments *)celi_pool_get(pool, had + fresh, sizeof *out[c]);
+    if (list) celi_merge_sort(list, all);
+    for (p = 0; p < all && list; p++) /* what joins the part before it needs no memory */
+        if (p && list[p].slide == list[p - 1].slide && list[p].tile == list[p - 1].tile) list[p].fresh = -1;
+        else fresh += list[p].fresh;
+    for (c = 0; c < 2; c++) of[c] = (int32_t *)celi_pool_get(pool, all, sizeof *of[c]);
+    for (c = 0; c < kinds; c++) out[c] = (cel_moments *)celi_pool_get(pool, all, sizeof *out[c]);
     gram = (double *)celi_pool_get(pool, kinds * fresh * side, (size_t)side * sizeof *gram);
     if (pool->status) return celi_note(err, pool->status, "merging moments");
-    memcpy(of[0], r->slide, (size_t)had * sizeof *of[0]);
-    memcpy(of[1], r->tile, (size_t)had * sizeof *of[1]);
-    for (c = 0; c < kinds; c++) {
-        memcpy(out[c], old[c], (size_t)had * sizeof *out[c]);
-        for (p = 0, k = had; p < from->parts; p++) {
-            if (at[p] >= 0) continue;
-            out[c][k] = add[c][p];
-            out[c][k].block = old[0]->block;
-            out[c][k].gram = gram;
-            memcpy(gram, add[c][p].gram, (size_t)(side * side) * sizeof *gram);
+    for (p = 0, r->parts = 0; p < all; p++) {
+        const int64_t at = r->parts - (list[p].fresh < 0);
+        for (c = 0; c < kinds; c++) {
+            if (list[p].fresh < 0) (void)cel_moments_sum(out[c] + at, 1, list[p].m[c]);
+            else out[c][at] = *list[p].m[c];
+            if (list[p].fresh < 1) continue;
+            out[c][at].block = r->part->block;
+            out[c][at].gram = (double *)memcpy(gram, list[p].m[c]->gram, (size_t)(side * side) * sizeof *gram);
             gram += side * side;
-            of[0][k] = (int32_t)slide[from->slide[p]];
-            of[1][k++] = from->tile[p];
         }
+        of[0][at] = (int32_t)list[p].slide;
+        of[1][at] = (int32_t)list[p].tile;
+        r->parts = at + 1;
     }
     r->part = out[0];
     r->shuffled = out[1];
     r->slide = of[0];
     r->tile = of[1];
-    r->parts = had + fresh;
     return CEL_OK;
 }
 
-/* All is made beside `into`, which changes when nothing can fail any more. */
+/* What may be refused comes first, and works on a copy of the struct; its old arrays are left alone but for sums. */
 CEL_API_DEF cel_status cel_moments_merge(cel_moments_record *into, const cel_moments_record *from, cel_error *err)
 {
     cel_moments_record r = *into, f = *from;
     celi_pool pool = CEL_ZERO;
-    int64_t p, gene = -1, *to, *at;
+    int64_t k, gene = -1, *to;
     const char *wrong = celi_moments_wrong(into);
     void **first;
-    cel_status status;
+    cel_status status = CEL_OK;
     if (!wrong) wrong = celi_moments_wrong(from);
     if (wrong) return celi_note(err, CEL_ERR_ARG, wrong);
+    if (!r.real) r.real = (int)sizeof(cel_real);
+    if (!f.real) f.real = (int)sizeof(cel_real);
     wrong = celi_record_other(&r.about, &f.about, &gene);
     if (!wrong && !celi_moments_alike(r.part, f.part)) wrong = "relations that are symmetric in only one of them";
-    if (!wrong && (r.real ? r.real : (int)sizeof(cel_real)) != (f.real ? f.real : (int)sizeof(cel_real))) wrong = "another number type: one of float, one of double";
+    if (!wrong && r.real != f.real) wrong = "another number type: one of float, one of double";
     if (!wrong && !r.shuffled != !f.shuffled) wrong = "only one with a shuffled control";
     if (wrong) return celi_fail(err, CEL_ERR_DATA, wrong, -1, -1, gene);
     to = (int64_t *)celi_pool_get(&pool, f.about.slides, sizeof *to);
-    at = (int64_t *)celi_pool_get(&pool, f.parts, sizeof *at);
-    status = pool.status ? celi_note(err, pool.status, "merging moments") : CEL_OK;
+    if (!to) status = celi_note(err, CEL_ERR_MEMORY, "merging moments");
     if (!status) status = celi_merge_slides(&r, &f, to, &pool, err);
     if (!status) status = celi_merge_centres(&r, &f, &pool, err);
-    if (!status) status = celi_merge_parts(&r, &f, to, at, &pool, err);
+    if (!status) status = celi_merge_parts(&r, &f, to, &pool, err);
     if (status) {
         celi_pool_free(&pool);
         return status;
     }
-    for (p = 0; p < f.parts; p++) {
-        if (at[p] >= 0) (void)cel_moments_sum(r.part + at[p], 1, f.part + p);
-        if (at[p] >= 0 && r.shuffled) (void)cel_moments_sum(r.shuffled + at[p], 1, f.shuffled + p);
-    }
-    for (p = 0; p < r.about.model.relations; p++) r.contacts[p] += f.contacts[p];
+    for (k = 0; k < r.about.model.relations; k++) r.contacts[k] += f.contacts[k];
     r.unnamed = r.unnamed && f.unnamed && r.about.slides == 1;
-    for (first = (void **)pool.last; *first; first = (void **)*first) {}
+    for (first = (void **)pool.last; *first; first = (void **)*first) {} /* the older memory hangs on behind */
     *first = into->owned;
     r.owned = pool.last;
     *into = r;

@@ -295,10 +295,11 @@ static int compare_pairs(const void *x, const void *y)
 static struct {
     /* the slide */
     const char *counts, *expression, *kind, *total, *centre_by, *coords, *genes, *genes_are, *slides, *types, *edges;
+    const char *moments, *band, *slide_name;
     const char *genes_by;
     double radius, decay, target_sum;
     int64_t k, hops, top_genes, min_cells;
-    int allow_isolated;
+    int allow_isolated, no_shuffled;
     /* the fit */
     const char *method, *optimizer, *inter0, *intra0, *weights, *ridge, *l1, *group, *field, *sphere;
     const char *conditions, *control, *replicates;
@@ -342,17 +343,28 @@ typedef struct option {
 
 /* Commands that prepare a slide's rows, that read a slide, that read at least places, that join neighbours, and that
  * write a folder. */
-#define PREPARED "fit perturb score check cells denoise"
+#define PREPARED "fit moments perturb score check cells denoise"
 #define SLIDE PREPARED " draw"
 #define PLACED SLIDE " simulate logz"
 #define JOINED PREPARED " simulate logz"
 #define WRITERS "fit simulate perturb check disentangle denoise plant"
-#define EVERY PLACED " disentangle plant show compare"
+#define EVERY PLACED " disentangle plant show compare merge"
 #define METHODS "score score-exact score-moments score-orthant score-pick paper counts likelihood"
 
 static const option options[] = {
     {"model", "simulate perturb score check disentangle denoise logz", WORD, &o.model, 0, 0, "DIR", NULL,
      "a folder that fit wrote"},
+    {"moments", "fit", FILE_NAME, &o.moments, 0, 0, "FILE ..", NULL,
+     "moments of slides, or of all bands of one, as 'celcomen moments' wrote them (instead of --counts and --coords)"},
+    {"like", "moments", WORD, &o.model, 0, 0, "FILE ..", "measured anew",
+     "genes, scale, size direction, target and neighbours are those of other moments, or of a folder that fit wrote: "
+     "moments of slides that are to be fitted together must be prepared alike. Of several files: their mean by cells"},
+    {"band", "moments", WORD, &o.band, 0, 0, "I/N", "all cells",
+     "moments of the I-th of N bands of each slide's cells only, I from 1; the other bands are other runs"},
+    {"slide-name", "moments", WORD, &o.slide_name, 0, 0, "NAME", "the file of --counts",
+     "what the slide is called, where there is one: moments of two slides of one name are refused"},
+    {"no-shuffled", "moments", FLAG, &o.no_shuffled, 0, 0, NULL, NULL,
+     "without the moments of shuffled positions, the control of fit: half of the time and of the file"},
     {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
      "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz "
      "(SciPy's, also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x "
@@ -380,11 +392,11 @@ static const option options[] = {
      "the slide of each cell: one a line, or FILE:COLUMN of a CSV; no neighbours across slides"},
     {"types", PLACED, FILE_NAME, &o.types, 0, 0, "FILE", NULL,
      "the type of each cell: one a line, or FILE:COLUMN of a CSV; fit: a between-cell force per pair of types"},
-    {"top-genes", "fit", WHOLE, &o.top_genes, 2, 0, "N", "all", "keep N genes only"},
-    {"genes-by", "fit", CHOICE, &o.genes_by, 0, 0, "mean variable", "mean",
+    {"top-genes", "fit moments", WHOLE, &o.top_genes, 2, 0, "N", "all", "keep N genes only"},
+    {"genes-by", "fit moments", CHOICE, &o.genes_by, 0, 0, "mean variable", "mean",
      "which: mean (the most expressed, of which counts say most) or variable (Seurat's flavour, dispersion beside "
      "genes of like mean, which prefers rare genes)"},
-    {"min-cells", "fit", WHOLE, &o.min_cells, 0, 0, "N",
+    {"min-cells", "fit moments", WHOLE, &o.min_cells, 0, 0, "N",
      "10, or a tenth of fewer than 100; --expression: 1; --method paper: 0",
      "leave out genes that fewer cells express"},
     {"target-sum", SLIDE, POSITIVE, &o.target_sum, 0, 0, "X", "the median; --method paper and score-*: 10000",
@@ -397,7 +409,8 @@ static const option options[] = {
      "neighbours: .npy of (2 x E) integers, sources then targets, or .npz of a SciPy sparse matrix (cells x "
      "cells): row i's entries are cell i's neighbours, whatever their value"},
     {"allow-isolated", JOINED, FLAG, &o.allow_isolated, 0, 0, NULL, NULL, "cells without neighbours are no error"},
-    {"hops", "fit", WHOLE, &o.hops, 1, 0, "N", "1", "a between-cell force for neighbours at 1, .., N steps each"},
+    {"hops", "fit moments", WHOLE, &o.hops, 1, 0, "N", "1",
+     "a between-cell force for neighbours at 1, .., N steps each"},
     {"method", "fit", CHOICE, &o.method, 0, 0, METHODS, "score",
      "how: score (score matching on rows that were measured); score-exact, score-moments, score-orthant, "
      "score-pick (its forms on rows as published); paper (the published estimator); counts (through "
@@ -416,8 +429,8 @@ static const option options[] = {
      "score-*: l1 penalty on a pair's forces of all relations together"},
     {"field", "fit", CHOICE, &o.field, 0, 0, "none shared slide", "slide; of --expression and score-*: none",
      "score: a mean expression beside the forces: none, shared, or slide (one for every slide)"},
-    {"tiles", "fit", WHOLE, &o.tiles, 2, 0, "N", "6, fewer for several slides",
-     "score: N x N tiles a slide for the error bars"},
+    {"tiles", "fit moments", WHOLE, &o.tiles, 2, 0, "N", "6, fewer for several slides",
+     "score: N x N tiles a slide for the error bars; a moments file grows with their number"},
     {"no-errors", "fit", FLAG, &o.no_errors, 0, 0, NULL, NULL, "score: forces only"},
     {"conditions", "fit", FILE_NAME, &o.conditions, 0, 0, "FILE", NULL,
      "the condition of each cell: one a line, or FILE:COLUMN of a CSV; which forces differ from those of --control, in "
@@ -496,8 +509,10 @@ static const option options[] = {
     {"report", "fit perturb", WORD, &o.report, 0, 0, "FILE.html", NULL,
      "a page for the browser, complete in itself: what was run, how far to trust it, pictures, tables"},
     {"out", "draw", WORD, &o.out, 0, 0, "FILE.svg", NULL, "the picture"},
+    {"out", "moments merge", WORD, &o.out, 0, 0, "FILE.npz", NULL,
+     "the moments; what was there stays until all is written"},
     {"rows", "show cells", WHOLE, &o.rows, 1, 0, "N", "10", "how many rows to list"},
-    {"seed", "fit simulate perturb check disentangle logz plant", SEED, &o.seed, 0, 0, "N", "0",
+    {"seed", "fit moments simulate perturb check disentangle logz plant", SEED, &o.seed, 0, 0, "N", "0",
      "of everything random, 64 bits"},
     {"format", WRITERS, CHOICE, &o.format, 0, 0, "npy csv", "npy",
      "of arrays: npy, or csv with the names of genes and cells (model.npz is always written)"},
@@ -2188,6 +2203,15 @@ static void settle_order(tissue *t)
     free(order);
 }
 
+/* Moments know their slides by name, be there only one. */
+static void name_slide(tissue *t)
+{
+    if (o.slides) no_effect("slide-name", "with --slides, which has the names");
+    if (o.slides) return;
+    t->slide = (int32_t *)get((size_t)t->rows, sizeof(int32_t));
+    add_name(&t->slides, o.slide_name ? o.slide_name : t->file);
+}
+
 /* Reads what the options name and prepares it, as f has it: that of a model, or of a fit, empty yet. plain: rows as
  * published. */
 static tissue load_tissue(const char *command, fitted *f, int plain)
@@ -2211,13 +2235,14 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
     read_places(command, &t, t.cells);
+    if (!strcmp(command, "moments")) name_slide(&t);
     input.genes = t.genes = read_genes(&t, genes);
     look_at(&t, kind);
     take_level(&t);
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
-    if (!strcmp(command, "fit")) settle_order(&t);
+    if (!strcmp(command, "fit") || !strcmp(command, "moments")) settle_order(&t);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
     build_graph(&t);
@@ -2416,6 +2441,7 @@ static void save_model(fitted *f, const tissue *t)
     int64_t k, n = m->genes;
     add(&kept, "method %s\nedges %d\n", method_word(f), f->edges);
     if (f->paper) add(&kept, "q %.17g\n", f->q);
+    if (o.moments) add(&kept, "moments 1\n");
     f->record.gene = t->genes.name;
     f->record.graph.k = o.k;
     f->record.graph.radius = o.radius;
@@ -3075,25 +3101,30 @@ static void shuffle_cells(tissue *t, int64_t types)
     free(row);
 }
 
-/* Of each relation, the calls that remain with the cells shuffled. */
-static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fitted *f, const cel_score_options *fit)
+/* Of each relation, the calls that remain with the cells shuffled: of the slide, or of the moments m. */
+static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fitted *f, const cel_moments_record *m,
+                               const cel_score_options *fit)
 {
     cel_score_options s = *fit;
     cel_score_report done;
     tissue mixed = *t;
-    cel_model m;
+    cel_model law;
     cel_error err;
     int64_t k, count, *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
     memset(&s.progress, 0, sizeof s.progress);
     s.ridge = 0.01; /* that of the tests: the picked one is not needed */
     s.no_shares = 1;
-    shuffle_cells(&mixed, f->record.types);
-    must(cel_score_fit(r, mixed.x, &s, &m, &done, &err, NULL), t->file, &err);
-    for (k = 1; k < r->count; k++) calls[k] = calls_of(&m, done.q, k, &count);
-    cel_mat_free(&mixed.x);
-    free(mixed.cell);
+    if (m) {
+        must(cel_score_fit_moments(m->shuffled, m->parts, &s, &law, &done, &err, NULL), t->file, &err);
+    } else {
+        shuffle_cells(&mixed, f->record.types);
+        must(cel_score_fit(r, mixed.x, &s, &law, &done, &err, NULL), t->file, &err);
+        cel_mat_free(&mixed.x);
+        free(mixed.cell);
+    }
+    for (k = 1; k < r->count; k++) calls[k] = calls_of(&law, done.q, k, &count);
     cel_score_report_free(&done);
-    cel_model_free(&m);
+    cel_model_free(&law);
     return calls;
 }
 
@@ -3172,21 +3203,25 @@ static void warn_of_fit(const cel_score_report *done, int64_t relations)
              "cells are noise, or the coordinates are in another order than the cells");
 }
 
-/* calls (R) becomes what is left of each relation's calls with the cells shuffled, or NULL. */
-static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_report *done, int64_t **calls,
-                      text *report)
+/* Of the slide, or of the moments m. calls (R) becomes what is left of each relation's calls with the cells shuffled,
+ * or NULL. */
+static void fit_score(tissue *t, const cel_relations *r, fitted *f, const cel_moments_record *m,
+                      cel_score_report *done, int64_t **calls, text *report)
 {
     cel_error err;
     cel_status status;
-    int32_t *group = make_groups(t);
+    int32_t *group = m ? NULL : make_groups(t);
     cel_score_options s = score_options(t, f, group);
     double clock = seconds();
+    int64_t k;
     one_of("l1 group");
-    status = cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL);
+    status = m ? cel_score_fit_moments(m->part, m->parts, &s, &f->record.model, done, &err, NULL)
+               : cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL);
     if (status == CEL_ERR_NUMERIC)
         die(1, "%s: no finite forces: there are too few cells for so many genes, or genes and neighbours that "
             "determine each other. Fewer genes (--top-genes) or a heavy ridge (--ridge 1) help", t->file);
-    must(status, t->file, &err);
+    must_at(status, t->file, &err, m ? "part" : "offset", "gene");
+    for (k = 0; k < r->count && m && done->contacts; k++) done->contacts[k] = m->contacts[k];
     f->record.se = done->se;
     f->record.z = done->z;
     f->record.p = done->p;
@@ -3201,7 +3236,7 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, cel_score_re
          (long long)done->groups, seconds() - clock);
     warn_of_fit(done, r->count);
     clock = seconds();
-    if (s.measured && done->q.data && r->count > 1) *calls = shuffled_calls(t, r, f, &s);
+    if (s.measured && done->q.data && r->count > 1 && (!m || m->shuffled)) *calls = shuffled_calls(t, r, f, m, &s);
     if (*calls) NUMBERS(report, "seconds_shuffled", seconds() - clock);
     free(group);
 }
@@ -3741,6 +3776,295 @@ static void print_conditions(const conditions *c, const fitted *f)
     }
 }
 
+/* The relations of a slide that is new, with what the record says of them. */
+static cel_relations relate(const tissue *t, fitted *f)
+{
+    cel_relations r;
+    f->record.hops = o.hops ? o.hops : 1;
+    f->record.types = t->types.count > 1 ? t->types.count : 0;
+    f->record.type = t->types.count > 1 ? t->types.name : NULL;
+    r = make_relations(t, f);
+    f->record.relation = r.name;
+    return r;
+}
+
+/* ---- moments in files ---- */
+
+#define SLIDE_FIT "counts expression kind total centre-by coords genes genes-are slides types genes-by radius decay " \
+    "target-sum k hops top-genes min-cells edges allow-isolated tiles method conditions control replicates seed " \
+    "length-unit"
+
+static cel_moments_record read_moments(const char *path, int bare)
+{
+    cel_moments_record m;
+    cel_error err;
+    must(cel_moments_read(path, bare, &m, &err), path, &err);
+    return m;
+}
+
+/* Those of `path` and of the other files of the command line, added. */
+static cel_moments_record merged_moments(const char *path, int from)
+{
+    cel_moments_record sum = read_moments(path, 0);
+    int k;
+    for (k = from; k < o.files; k++) {
+        cel_moments_record m = read_moments(o.file[k], 0);
+        cel_error err;
+        cel_status status = cel_moments_merge(&sum, &m, &err);
+        if (status && err.gene >= 0 && err.gene < m.about.model.genes)
+            die(1, "%s beside %s: %s, gene %lld (%s; %s). Moments add up where they were prepared alike: celcomen "
+                "moments --like", o.file[k], path, err.what, (long long)err.gene, m.about.gene[err.gene],
+                sum.about.gene[err.gene]);
+        if (status && err.cell >= 0)
+            die(1, "%s beside %s: %s Slide %s", o.file[k], path, err.what, m.about.slide[err.cell]);
+        if (status) die(1, "%s beside %s: %s", o.file[k], path, err.what);
+        cel_moments_record_free(&m);
+    }
+    return sum;
+}
+
+static int64_t cells_of(const cel_moments_record *m)
+{
+    int64_t k, cells = 0;
+    for (k = 0; k < m->spans; k++) cells += m->span[3 * k + 2] - m->span[3 * k + 1];
+    return cells;
+}
+
+/* A group's name behind that of its slide, which is only the name of a file; NULL: there is nothing behind it. */
+static char *without_slide(char *group, const char *slide)
+{
+    size_t n = strlen(slide);
+    return !strncmp(group, slide, n) && !strncmp(group + n, " | ", 3) ? group + n + 3 : NULL;
+}
+
+/* What a fit needs beside the sums: a tissue that has names, but no cells. */
+static tissue take_moments(cel_moments_record *m, fitted *f, cel_relations *r)
+{
+    cel_model_record *a = &m->about;
+    tissue t = CEL_ZERO;
+    int64_t slide, k, missing;
+    *m = merged_moments(o.moments, 0);
+    missing = cel_moments_missing(m, &slide);
+    if (missing)
+        die(1, "%s: %lld cells are missing, the first of slide %s: give the moments of all bands", o.moments,
+            (long long)missing, a->slide[slide]);
+    f->record = *a;
+    f->edges = noted(f, "edges ") > 0;
+    t.file = o.moments;
+    t.genes.name = a->gene;
+    t.genes.count = t.x.cols = a->model.genes;
+    t.slides.name = a->slide;
+    t.slides.count = a->slides;
+    t.slide = m->slide;
+    t.x.rows = t.rows = cells_of(m);
+    t.mean_degree = NAN;
+    if (m->unnamed) { /* as of a fit of the slide itself */
+        t.slide = NULL;
+        f->record.slides = 0;
+        f->record.slide = NULL;
+        for (k = 0; k < a->scaling.groups && a->group; k++) a->group[k] = without_slide(a->group[k], a->slide[0]);
+        if (a->group && !a->group[0]) f->record.group = NULL;
+    }
+    o.k = a->graph.k;
+    o.radius = a->graph.radius;
+    o.decay = a->graph.decay;
+    memset(r, 0, sizeof *r);
+    r->cells = t.x.rows;
+    r->count = a->model.relations;
+    r->name = a->relation;
+    if (!m->shuffled) note("%s: without a shuffled control", o.moments);
+    note("%s: moments of %lld cells, %lld genes, %lld slide%s in %lld parts", o.moments, (long long)t.x.rows,
+         (long long)t.x.cols, (long long)a->slides, a->slides > 1 ? "s" : "", (long long)m->parts);
+    return t;
+}
+
+/* The preparation of --like: of a folder that fit wrote, of moments, or of several, whose target, scales and size
+ * direction are averaged by their cells: slides then have centres of their own. */
+static fitted load_like(void)
+{
+    fitted f = CEL_ZERO;
+    cel_moments_record first;
+    cel_scaling *s = &f.record.scaling;
+    struct stat is;
+    int64_t j;
+    double weight, whole, length = 0;
+    int k;
+    if (stat(o.model, &is)) die(1, "%s: %s", o.model, strerror(errno));
+    if (S_ISDIR(is.st_mode)) {
+        f = load_model(o.model);
+        if (f.counting || f.paper) die(1, "%s: a model of --method score is wanted", o.model);
+        if (o.files) die(2, "--like takes one folder, or files of moments");
+        return f;
+    }
+    first = read_moments(o.model, 1);
+    f.record = first.about;
+    f.edges = noted(&f, "edges ") > 0;
+    whole = (double)cells_of(&first);
+    for (k = 0; k < o.files; k++) {
+        cel_moments_record next = read_moments(o.file[k], 1);
+        const cel_scaling *n = &next.about.scaling;
+        if (n->genes != s->genes || n->kind != s->kind || !n->scale != !s->scale || !n->size != !s->size)
+            die(1, "%s beside %s: other genes, or another kind of numbers", o.file[k], o.model);
+        weight = (double)cells_of(&next) / (whole += (double)cells_of(&next));
+        s->target += weight * (n->target - s->target);
+        for (j = 0; j < s->genes; j++) {
+            if (strcmp(first.about.gene[j], next.about.gene[j]))
+                die(1, "%s beside %s: gene %lld is %s, not %s", o.file[k], o.model, (long long)j, next.about.gene[j],
+                    first.about.gene[j]);
+            if (s->scale) s->scale[j] = sqrt(s->scale[j] * s->scale[j] * (1 - weight) + n->scale[j] * n->scale[j] * weight);
+            if (s->size) s->size[j] += weight * (n->size[j] - s->size[j]);
+        }
+        if (s->centre) s->groups = 0;
+        cel_moments_record_free(&next);
+    }
+    for (j = 0; j < s->genes && s->size; j++) length += s->size[j] * s->size[j];
+    for (j = 0; j < s->genes && s->size && o.files; j++) s->size[j] /= sqrt(length);
+    if (!o.k && !(o.radius > 0) && !o.edges) {
+        if (f.edges) die(1, "%s: moments on neighbours of --edges: give this tissue's", o.model);
+        o.k = f.record.graph.k;
+        o.radius = f.record.graph.radius;
+        o.decay = f.record.graph.decay;
+    }
+    return f;
+}
+
+/* The band of --band among how many; all cells are one band. */
+static int64_t band_of(int64_t *bands)
+{
+    char *end;
+    const char *slash = o.band ? strchr(o.band, '/') : NULL;
+    int64_t band;
+    *bands = 1;
+    if (!o.band) return 0;
+    if (!slash) die(2, "--band: '%s' is not I/N", o.band);
+    band = strtoll(o.band, &end, 10);
+    *bands = parse_whole("band", slash + 1);
+    if (end != slash || band < 1 || band > *bands) die(2, "--band %s: I is a whole number from 1 to N", o.band);
+    return band - 1;
+}
+
+/* Which of m's parts each cell is added to, -1 where it is of another band; parts are the tiles that have cells. */
+static int32_t *parts_of(const tissue *t, cel_moments_record *m)
+{
+    int32_t *tile = make_groups(t), *label = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    int32_t *part = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    int64_t *seen = (int64_t *)get((size_t)t->slides.count, sizeof(int64_t)), i, bands, band = band_of(&bands);
+    m->slide_cells = (int64_t *)get((size_t)t->slides.count, sizeof(int64_t));
+    m->span = (int64_t *)get((size_t)t->slides.count, 3 * sizeof(int64_t));
+    m->slide = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    m->tile = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    for (i = 0; i < t->x.rows; i++) m->slide_cells[t->slide[i]]++;
+    for (i = 0; i < t->slides.count; i++) {
+        int64_t *s = m->span + 3 * m->spans;
+        s[0] = i;
+        s[1] = band * m->slide_cells[i] / bands;
+        s[2] = (band + 1) * m->slide_cells[i] / bands;
+        m->spans += s[1] < s[2];
+    }
+    for (i = 0; i < t->x.rows; i++) {
+        const int64_t of = m->slide_cells[t->slide[i]], at = seen[t->slide[i]]++;
+        label[i] = at < band * of / bands || at >= (band + 1) * of / bands ? -1 : tile[i];
+        if (label[i] < 0) continue;
+        if (part[tile[i]] && part[tile[i]] != 1 + t->slide[i])
+            die(1, "%s: tiles across slides: give --coords", t->file);
+        part[tile[i]] = 1 + t->slide[i];
+    }
+    for (i = 0; i < t->x.rows; i++) { /* tiles are fewer than cells */
+        if (!part[i]) continue;
+        m->slide[m->parts] = part[i] - 1;
+        m->tile[m->parts] = (int32_t)i;
+        part[i] = (int32_t)m->parts++;
+    }
+    for (i = 0; i < t->x.rows; i++)
+        if (label[i] >= 0) label[i] = part[label[i]];
+    if (!m->parts) die(1, "--band %s: there are fewer cells than bands", o.band);
+    free(seen);
+    free(part);
+    free(tile);
+    return label;
+}
+
+static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_t *label, int64_t parts)
+{
+    cel_moments *m = (cel_moments *)get((size_t)parts, sizeof *m);
+    int64_t k;
+    for (k = 0; k < parts; k++) must(cel_moments_new(t->x.cols, r, m + k), t->file, NULL);
+    must(cel_moments_add_by_label(m, parts, label, r, t->x, NULL), t->file, NULL);
+    return m;
+}
+
+static void write_moments(const cel_moments_record *m)
+{
+    cel_error err;
+    int64_t slide, missing = cel_moments_missing(m, &slide);
+    must(cel_moments_write(o.out, m, &err), o.out, &err);
+    note("%s: moments of %lld cells in %lld parts%s", o.out, (long long)cells_of(m), (long long)m->parts,
+         missing ? format_text("; %lld are still to come, the first of slide %s", (long long)missing,
+                               m->about.slide[slide]) : "");
+}
+
+static void command_moments(void)
+{
+    fitted f = CEL_ZERO;
+    tissue t, mixed;
+    cel_relations r;
+    cel_moments_record m = CEL_ZERO;
+    cel_model_record *a = &m.about;
+    int32_t *label;
+    int64_t k, i;
+    double clock;
+    need(o.out, "moments", "--out FILE.npz");
+    check_file("out", o.out);
+    (void)band_of(&k);
+    if (o.model) no_effect("top-genes genes-by min-cells hops", "with --like, which knows them");
+    else if (o.files) die(2, "moments: '%s' is not an option; see celcomen moments --help", o.file[0]);
+    if (o.model) f = load_like();
+    t = load_tissue("moments", &f, 0);
+    r = o.model ? model_relations(&f, &t, o.model) : relate(&t, &f);
+    clock = seconds();
+    label = parts_of(&t, &m);
+    a->model.genes = t.x.cols;
+    a->model.relations = r.count;
+    a->gene = t.genes.name;
+    a->relation = r.name;
+    a->types = f.record.types;
+    a->type = f.record.type;
+    a->slides = t.slides.count;
+    a->slide = t.slides.name;
+    a->hops = f.record.hops;
+    a->graph.k = o.k;
+    a->graph.radius = o.radius;
+    a->graph.decay = o.decay;
+    a->scaling = f.record.scaling;
+    a->group = a->scaling.centre ? t.groups.name : NULL;
+    a->note = format_text("edges %d\n", o.edges != NULL);
+    m.unnamed = !o.slides && !o.slide_name;
+    m.contacts = (int64_t *)get((size_t)r.count, sizeof(int64_t));
+    for (k = 1; k < r.count; k++)
+        for (i = 0; i < t.x.rows; i++)
+            if (label[i] >= 0) m.contacts[k] += r.at[k].w->start[i + 1] - r.at[k].w->start[i];
+    m.part = sum_up(&t, &r, label, m.parts);
+    if (!o.no_shuffled && r.count > 1 && a->scaling.centre) {
+        mixed = t;
+        shuffle_cells(&mixed, a->types);
+        m.shuffled = sum_up(&mixed, &r, label, m.parts);
+    }
+    note("moments: %lld parts%s (%.2f s)", (long long)m.parts, m.shuffled ? ", and those of shuffled positions" : "",
+         seconds() - clock);
+    write_moments(&m);
+}
+
+static void command_merge(void)
+{
+    cel_moments_record m;
+    if (!o.files) die(2, "merge needs files of moments; see celcomen merge --help");
+    need(o.out, "merge", "--out FILE.npz");
+    check_file("out", o.out);
+    m = merged_moments(o.file[0], 1);
+    write_moments(&m);
+    cel_moments_record_free(&m);
+}
+
 static void command_fit(void)
 {
     fitted f = CEL_ZERO;
@@ -3752,6 +4076,9 @@ static void command_fit(void)
     int form = choice("method");
     draw_buffer page = CEL_ZERO;
     conditions shifts = CEL_ZERO;
+    cel_moments_record sums, *added = o.moments ? &sums : NULL;
+    if (o.files && !added) die(2, "fit: '%s' is not an option; see celcomen fit --help", o.file[0]);
+    if (added) no_effect(SLIDE_FIT, "with --moments, which are made already");
     check_output("fit");
     check_page();
     f.paper = form == 5;
@@ -3766,16 +4093,16 @@ static void command_fit(void)
     else if (form > 0) no_effect("conditions", "but with --method score");
     else if (o.expression) no_effect("conditions", "on rows that are already prepared: give --counts");
     else need(o.control, "fit --conditions", "--control NAME");
-    t = load_tissue("fit", &f, form > 0 && form < 6);
-    f.edges = o.edges != NULL;
-    f.record.hops = o.hops ? o.hops : 1;
-    f.record.types = t.types.count > 1 ? t.types.count : 0;
-    f.record.type = t.types.count > 1 ? t.types.name : NULL;
-    f.record.slides = t.slides.count;
-    f.record.slide = t.slide ? t.slides.name : NULL;
-    if (f.paper) f.record.weights = weights_option();
-    r = make_relations(&t, &f);
-    f.record.relation = r.name;
+    if (added) {
+        t = take_moments(added, &f, &r);
+    } else {
+        t = load_tissue("fit", &f, form > 0 && form < 6);
+        f.edges = o.edges != NULL;
+        f.record.slides = t.slides.count;
+        f.record.slide = t.slide ? t.slides.name : NULL;
+        if (f.paper) f.record.weights = weights_option();
+        r = relate(&t, &f);
+    }
     report = report_head("fit");
     report_tissue(&report, &t, &f);
     json_text(&report, "method", method_word(&f));
@@ -3783,7 +4110,7 @@ static void command_fit(void)
     if (o.conditions) shifts = fit_conditions(&t, &r, &f); /* the other fit leaves the rows in another order */
     if (f.paper) fit_paper(&t, &r, &f, &report);
     else if (f.counting) fit_counts(&t, &r, &f, &done, &calls, &report);
-    else fit_score(&t, &r, &f, &done, &calls, &report);
+    else fit_score(&t, &r, &f, added, &done, &calls, &report);
     if (f.likelihood) fit_likelihood(&t, &r, &f, &report);
     if (o.conditions)
         NUMBERS(&report, "conditions shift_l1 shift_replicates", (double)shifts.name.count, shifts.found.l1,
@@ -3798,11 +4125,11 @@ static void command_fit(void)
         if (k + 1 == r.count) add(&report, "]");
     }
     save_model(&f, &t);
-    if (has_levels(&f)) write_levels(&t, &f);
+    if (!added && has_levels(&f)) write_levels(&t, &f);
     write_pairs(&f);
     write_genes(&f, &done);
     if (o.conditions) write_conditions(&shifts, &f);
-    write_cells(&t);
+    if (!added) write_cells(&t);
     page = o.report ? fit_page(&t, &f, report.data) : page;
     finish_output(&report);
     if (o.report) write_page(&page);
@@ -4011,7 +4338,9 @@ static void generate_sample(fitted *f, int ascent)
     NUMBERS(&report, "seconds", seconds() - clock);
     change_basis(basis, 1, &x);
     write_rows("expression.npy", x, &t, &names_of);
-    if (o.model && has_levels(f)) write_counts(f, &t, x, &names_of);
+    if (o.model && noted(f, "moments ") > 0)
+        note("%s was fitted from moments, which know no counts: none are drawn", o.model);
+    else if (o.model && has_levels(f)) write_counts(f, &t, x, &names_of);
     else no_effect("total", "without a --model of counts");
     write_cells(&t);
     write_doubles("energy.npy", trace, sweeps);
@@ -5728,8 +6057,13 @@ static void command_draw(void)
 
 static const verb commands[] = {
     {"fit", NULL, "forces from a slide, with error bars",
-     "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model", NULL, 0,
-     command_fit},
+     "celcomen fit --counts counts.npy --coords coords.npy --genes genes.txt --top-genes 100 --out model", NULL,
+     10000, command_fit},
+    {"moments", NULL, "the sums that a fit needs, of a slide or of a band of one: to be added and fitted elsewhere",
+     "celcomen moments --counts s1.npy --coords s1_coords.npy --genes genes.txt --top-genes 100 --out s1.npz", NULL,
+     10000, command_moments},
+    {"merge", NULL, "adds moments of slides, or of the bands of one", "celcomen merge s1.npz s2.npz --out both.npz",
+     "FILE ..", 10000, command_merge},
     {"perturb", "knockout", "what if: genes held, cells added or removed, with a sham control",
      "celcomen perturb --model model --counts counts.npy --coords coords.npy --genes genes.txt --cell best --gene "
      "ERBB2 --out ko", NULL, 0, command_perturb},

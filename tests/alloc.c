@@ -663,6 +663,46 @@ done:
     return status;
 }
 
+/* Moments to a file, back, and added: once as another band of the slide, once as another slide. */
+static cel_status scenario_moments(void)
+{
+    static const char path[] = "/tmp/celcomen_alloc_moments.npz";
+    char *gene[] = {(char *)"A", (char *)"B", (char *)"C", (char *)"D"}, *slide[] = {(char *)"s"}, *other[] = {(char *)"t"};
+    int32_t of[1] = {0};
+    int64_t contacts[2] = {0, 1}, cells = 2 * CELLS, span[3] = {0, 0, CELLS};
+    double one[GENES] = {1, 1, 1, 1};
+    cel_moments m = CEL_ZERO;
+    cel_moments_record r = CEL_ZERO, read = CEL_ZERO;
+    cel_error err;
+    cel_status status;
+    TRY(cel_moments_new(GENES, &relations, &m));
+    TRY(cel_moments_add(&m, &relations, x, NULL, 0, NULL));
+    r.about.model.genes = r.about.scaling.genes = GENES;
+    r.about.model.relations = 2;
+    r.about.gene = gene;
+    r.about.relation = relations.name;
+    r.about.slide = r.about.group = slide;
+    r.about.slides = r.about.scaling.groups = r.parts = r.spans = 1;
+    r.about.scaling.centre = r.about.scaling.scale = one;
+    r.part = r.shuffled = &m;
+    r.slide = r.tile = of;
+    r.contacts = contacts;
+    r.slide_cells = &cells;
+    r.span = span;
+    TRY(cel_moments_write(path, &r, &err));
+    TRY(cel_moments_read(path, 0, &read, &err));
+    span[1] = CELLS;
+    span[2] = cells;
+    TRY(cel_moments_merge(&read, &r, &err));
+    r.about.slide = r.about.group = other;
+    TRY(cel_moments_merge(&read, &r, &err));
+done:
+    cel_moments_free(&m);
+    cel_moments_record_free(&read);
+    remove(path);
+    return status;
+}
+
 int main(void)
 {
     static const struct {
@@ -671,7 +711,7 @@ int main(void)
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
                     {"tissue", scenario_tissue}, {"rows", scenario_rows}, {"walk", scenario_walk}, {"paper", scenario_paper},
                     {"score", scenario_score},   {"count", scenario_count},    {"sample", scenario_sample},
-                    {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood},
+                    {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood}, {"moments", scenario_moments},
                   {"shift", scenario_shift}, {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;
     int64_t i;

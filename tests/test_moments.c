@@ -402,7 +402,7 @@ static void moments_file(void)
     snprintf(path, sizeof path, "%s/moments.npz", test_tmp());
     if (!held_new("one", 0, HELD_CELLS, &h)) return;
     OK_OR_RETURN(cel_moments_write(path, &h.r, &err));
-    if (!CHECK(cel_moments_read(path, &r, &err) == CEL_OK)) printf("  %s\n", err.what);
+    if (!CHECK(cel_moments_read(path, 0, &r, &err) == CEL_OK)) printf("  %s\n", err.what);
     CHECK(same_moments(&h.r, &r) && r.real == (int)sizeof(cel_real) && !r.about.note);
     cel_moments_record_free(&r);
     CHECK(!r.part && cel_model_read(path, &model, &err) == CEL_ERR_FORMAT);
@@ -412,7 +412,7 @@ static void moments_file(void)
     memset(&h.r.about.scaling, 0, sizeof h.r.about.scaling);
     h.r.about.group = NULL;
     OK_OR_RETURN(cel_moments_write(path, &h.r, &err));
-    OK_OR_RETURN(cel_moments_read(path, &r, &err));
+    OK_OR_RETURN(cel_moments_read(path, 0, &r, &err));
     CHECK(same_moments(&h.r, &r) && !r.shuffled && !strcmp(r.about.note, "made for a test"));
     cel_moments_record_free(&r);
     h.r.slide[2] = 1;
@@ -441,7 +441,7 @@ static void moments_file_damaged(void)
             bytes[i] ^= change[k];
             put_bytes(other, bytes, size);
             bytes[i] ^= change[k];
-            if (cel_moments_read(other, &r, &err) == CEL_OK) {
+            if (cel_moments_read(other, 0, &r, &err) == CEL_OK) {
                 same++;
                 CHECK(same_moments(&h.r, &r));
             } else {
@@ -453,7 +453,7 @@ static void moments_file_damaged(void)
     CHECK(refused > same && same > 0); /* what numpy would not look at either: dates, flags of local headers */
     for (i = 0; i < size; i += step) {
         put_bytes(other, bytes, i);
-        CHECK(cel_moments_read(other, &r, &err) != CEL_OK && err.what && !r.part);
+        CHECK(cel_moments_read(other, 0, &r, &err) != CEL_OK && err.what && !r.part);
     }
     free(bytes);
     held_free(&h);
@@ -472,7 +472,7 @@ static void moments_file_of_another_version(void)
     member.name = "celcomen_moments";
     member.array = cel_npy_describe('f', 8, 1, &shape, number);
     OK_OR_RETURN(cel_npz_write(path, &member, 1, &err));
-    CHECK(cel_moments_read(path, &r, &err) == CEL_ERR_UNSUPPORTED && strstr(err.what, "version"));
+    CHECK(cel_moments_read(path, 0, &r, &err) == CEL_ERR_UNSUPPORTED && strstr(err.what, "version"));
 }
 
 /* What was read of a file that `h` is written to. */
@@ -480,7 +480,7 @@ static int held_read(const held *h, cel_moments_record *r)
 {
     char path[600];
     snprintf(path, sizeof path, "%s/merge.npz", test_tmp());
-    return CHECK(cel_moments_write(path, &h->r, NULL) == CEL_OK && cel_moments_read(path, r, NULL) == CEL_OK);
+    return CHECK(cel_moments_write(path, &h->r, NULL) == CEL_OK && cel_moments_read(path, 0, r, NULL) == CEL_OK);
 }
 
 /* Bands of a slide add up to it; another slide stands behind it; the order of the files does not matter. */
