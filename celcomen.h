@@ -9632,7 +9632,10 @@ CEL_API_DEF cel_status cel_model_read(const char *path, cel_model_record *out, c
     return status;
 }
 
-/* Numbers of records prepared alike may differ by what another kind of processor rounds otherwise. */
+/* Numbers of records prepared alike may differ by what another kind of processor rounds otherwise: scales are means
+ * over many cells of what is rounded in float, and come far nearer than this; another preparation is far larger. What
+ * such a difference would do to the forces is less than what sums in float lose.
+ * A number that is none is not near to any. */
 static int celi_record_near(double a, double b) { return fabs(a - b) <= 1e-6 * (fabs(a) + fabs(b)); }
 
 /* 1 where member m of two records differs; *gene: the first gene of a's, or -1. Lists are compared in order, because
@@ -10205,6 +10208,9 @@ static void celi_moments_put(celi_record_sink *s, const char *name, char kind, i
     s->member[s->count++].array = cel_npy_describe(kind, 8, cols ? 2 : 1, shape, data);
 }
 
+/* The triangles are one array, and the members point at it and at the record's own arrays: what is written is read once
+ * for the checksum, and twice by the archive's writer. The few numbers of parts and blocks are brought into the one
+ * type that the file has for whole numbers. */
 CEL_API_DEF cel_status cel_moments_write(const char *path, const cel_moments_record *record, cel_error *err)
 {
     const int64_t P = record->parts, R = record->about.model.relations;
@@ -10380,6 +10386,8 @@ static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, int
     return wrong ? celi_note(err, CEL_ERR_FORMAT, wrong) : CEL_OK;
 }
 
+/* The file is mapped, so that the grams are copied once, from it. All memory is in one pool, which the record keeps: a
+ * part's gram is a place in it, never to be freed by itself. */
 CEL_API_DEF cel_status cel_moments_read(const char *path, int bare, cel_moments_record *out, cel_error *err)
 {
     cel_moments_record r = CEL_ZERO;
@@ -10491,7 +10499,9 @@ static cel_status celi_merge_centres(cel_moments_record *r, const cel_moments_re
     return CEL_OK;
 }
 
-/* A part on its way into the sum. */
+/* A part on its way into the sum: its slide is the number in the sum, whichever record it comes from, so that parts
+ * of one tile stand beside each other when they are sorted.
+ * A list of them is as long as both records. */
 typedef struct celi_merge_part {
     int64_t slide, tile, fresh; /* fresh: it comes from the other record */
     const cel_moments *m[2];    /* its moments, and the shuffled ones or NULL */
@@ -10598,6 +10608,8 @@ CEL_API_DEF cel_status cel_moments_merge(cel_moments_record *into, const cel_mom
 
 #endif
 
+/* Spans of a slide never overlap, which writing, reading and merging see to, so that lengths tell. A fit with cells
+ * missing would take the tiles that lack them for whole ones. */
 CEL_API_DEF int64_t cel_moments_missing(const cel_moments_record *record, int64_t *slide)
 {
     int64_t s, k, missing = 0;
