@@ -7,6 +7,7 @@
 First every case of the suites runs once with gcov, so that a mutant is shown only to the cases that reach its line, the
 quick ones first, until one fails; a line that no case reaches survives. Killed: a case fails, crashes or hangs. Not
 counted: what does not compile, and what compiles to the same machine code (equivalent for certain). tests/mutants.txt
+Who survives is shown to the same cases once more under ASan and UBSan, as `make test` does. tests/mutants.txt
 holds those argued to be equivalent, by the text of the line and what was put in its place. Which mutants are drawn
 depends on the text of their function alone, and verdicts are kept in build/mutants: a run may be stopped and goes on,
 and after a change only what it can have touched is tried again. The last lines are the tally.
@@ -15,6 +16,7 @@ import argparse, concurrent.futures, glob, hashlib, json, os, re, resource, shut
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(os.environ.get("BUILD", os.path.join(ROOT, "build")), "mutants")
+SAN = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FLAGS = ["-O1", "-std=gnu99", "-I" + ROOT + "/tests"]
 KERNELS = ("kernels", "dense", "sparse")  # their text has a scalar and a vector form
 FLIPS = [(r" < ", [" <= ", " > "]), (r" <= ", [" < "]), (r" > ", [" >= ", " < "]), (r" >= ", [" > "]), (r" \+ ", [" - "]),
@@ -103,31 +105,36 @@ def level_of(room):
 
 
 def cover(stamp):
-    """{case: {"sec": seconds, "lines": [..]}} of the best level and the scalar one; kept for this header and these tests."""
-    kept = WORK + "/cover.json"
+    """{case: {"sec": seconds, "lines": [..], "suite": name}} of the best level and the scalar one. Kept: of a suite that has
+    not changed, nor the header, nothing is run again."""
+    kept, cases, todo = WORK + "/cover.json", {}, dict(stamp)
     if os.path.exists(kept):
         old = json.load(open(kept))
-        if old["stamp"] == stamp:
-            return old["cases"]
-    folder, cases = tempfile.mkdtemp(), {}
+        if old["stamp"].get("header") == stamp["header"]:
+            todo = {s: h for s, h in stamp.items() if old["stamp"].get(s) != h}
+            cases = {c: v for c, v in old["cases"].items() if v["suite"] not in todo}
+    if not todo:
+        return cases
+    folder = tempfile.mkdtemp()
     compile_(ROOT + "/celcomen.h", folder + "/impl.o", ["--coverage"])
     subprocess.run(["gcc", "--coverage", folder + "/impl.o"] + test_objects(["-DTEST_COVER"], folder) + ["-o", folder + "/t", "-lm"], check=True)
-    for level in ["", "scalar"]:
-        env = dict(os.environ, OMP_NUM_THREADS="1", TEST_COVER=folder + "/of")
-        command = [folder + "/t"] + (["--level", level, "--suites", "base dense sparse moments"] if level else [])
-        log = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode(errors="replace")
-        for name, sec in re.findall(r"^case (\w+) ([0-9.]+)$", log, re.M):
-            data = "%s/of/%s%s/impl.gcda" % (folder, name, folder)
-            if not os.path.exists(data):
-                continue
-            shutil.move(data, folder + "/impl.gcda")
-            found = json.loads(subprocess.run(["gcov", "-j", "-t", "impl.gcda"], cwd=folder, stdout=subprocess.PIPE).stdout)
-            lines = {l["line_number"] for f in found["files"] if f["file"].endswith("celcomen.h") for l in f["lines"] if l["count"]}
-            case = cases.setdefault(name, {"sec": 0, "lines": []})
-            case["sec"], case["lines"] = max(case["sec"], float(sec)), sorted(lines | set(case["lines"]))
-    known = {l["line_number"] for f in found["files"] if f["file"].endswith("celcomen.h") for l in f["lines"]}
+    for suite in [s for s in todo if s != "header"]:
+        for level in ["", "scalar"] if suite in ("base", "dense", "sparse", "moments") else [""]:
+            env = dict(os.environ, OMP_NUM_THREADS="1", TEST_COVER=folder + "/of")
+            command = [folder + "/t", "--suites", suite] + (["--level", level] if level else [])
+            log = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode(errors="replace")
+            for name, sec in re.findall(r"^case (\w+) ([0-9.]+)$", log, re.M):
+                data = "%s/of/%s%s/impl.gcda" % (folder, name, folder)
+                if not os.path.exists(data):
+                    continue
+                shutil.move(data, folder + "/impl.gcda")
+                found = json.loads(subprocess.run(["gcov", "-j", "-t", "impl.gcda"], cwd=folder, stdout=subprocess.PIPE).stdout)
+                found = [l for f in found["files"] if f["file"].endswith("celcomen.h") for l in f["lines"]]
+                case = cases.setdefault(name, {"sec": 0, "lines": [], "suite": suite})
+                case["sec"] = max(case["sec"], float(sec))
+                case["lines"] = sorted({l["line_number"] for l in found if l["count"]} | set(case["lines"]))
+                cases[""] = {"sec": 0, "lines": sorted({l["line_number"] for l in found}), "suite": "header"}
     shutil.rmtree(folder)
-    cases[""] = {"sec": 0, "lines": sorted(known)}
     json.dump({"stamp": stamp, "cases": cases}, open(kept, "w"))
     return cases
 
@@ -142,6 +149,32 @@ def reaching(place, cases, kernel_cases):
     return sorted((c for c in cases if c and line in cases[c]["set"]), key=lambda c: cases[c]["sec"])
 
 
+def noticed(folder, objects, flags, place, names, sec, most=0.5):
+    """Whether one of the cases fails: a first half second of quick ones, then the slower ones, a process for each part."""
+    subprocess.run(["gcc"] + flags + [folder + "/impl.o", "-o", folder + "/t"] + objects + ["-lm"], check=True, stderr=subprocess.DEVNULL)
+    env, batch, total = dict(os.environ, OMP_NUM_THREADS="1", TMPDIR=folder), [], 0
+    for k, name in enumerate(names):
+        batch.append(name)
+        total += sec[name]
+        if total < most and k + 1 < len(names):
+            continue
+        for level in level_of(place["room"]):
+            command = [folder + "/t", "--stop", "--cases", " ".join(batch)] + (["--level", level] if level else []) + (["--brief"] if flags else [])
+            try:
+                done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      timeout=30 + (100 if flags else 15) * total, preexec_fn=None if flags else limit)
+            except subprocess.TimeoutExpired:
+                return True
+            if done.returncode:
+                return True
+        batch, total, most = [], 0, most * 3
+    return False
+
+
+def limit():
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+
+
 def trial(job):
     text, place, tests, names, sec, base = job
     if not names:
@@ -153,30 +186,20 @@ def trial(job):
     try:
         with open(folder + "/celcomen.h", "w") as f:
             f.write("\n".join(lines))
-        try:
+        try: # most fall to a quick case, for which a quick compilation is best
+            compile_(folder + "/celcomen.h", folder + "/impl.o", ["-O0"])
+            quick = [c for k, c in enumerate(names) if sum(sec[q] for q in names[:k + 1]) < 0.2]
+            if quick and noticed(folder, tests[0], [], place, quick, sec):
+                return place, "killed"
             compile_(folder + "/celcomen.h", folder + "/impl.o")
         except subprocess.SubprocessError:
             return place, "does not compile"
         if open(folder + "/impl.o", "rb").read() == base:
             return place, "same code"
-        subprocess.run(["gcc", folder + "/impl.o", "-o", folder + "/t"] + tests + ["-lm"], check=True, stderr=subprocess.DEVNULL)
-        env, batch, total, most = dict(os.environ, OMP_NUM_THREADS="1", TMPDIR=folder), [], 0, 0.5
-        for k, name in enumerate(names):
-            batch.append(name)
-            total += sec[name]
-            if total < most and k + 1 < len(names):
-                continue
-            for level in level_of(place["room"]):
-                command = [folder + "/t", "--stop", "--cases", " ".join(batch)] + (["--level", level] if level else [])
-                try:
-                    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20 + 10 * total,
-                                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)))
-                except subprocess.TimeoutExpired:
-                    return place, "killed"
-                if done.returncode:
-                    return place, "killed"
-            batch, total, most = [], 0, most * 3
-        return place, "survived"
+        if noticed(folder, tests[0], [], place, names, sec):
+            return place, "killed"
+        compile_(folder + "/celcomen.h", folder + "/impl.o", SAN)
+        return place, "killed" if noticed(folder, tests[1], SAN, place, names, sec) else "survived"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -200,7 +223,7 @@ def main():
         spans = [tuple(int(x) for x in (s.split("-") * 2)[:2]) for s in o.lines.split(",")]
         all_ = [m for m in all_ if any(lo <= m["line"] + 1 <= hi for lo, hi in spans)]
     all_.sort(key=lambda m: sha(str(o.seed), m["key"]))
-    cases = cover(sha(text, *suites))
+    cases = cover(dict({os.path.basename(f)[5:-2]: sha(open(f).read()) for f in glob.glob(ROOT + "/tests/test_*.c")}, header=sha(text)))
     for c in cases.values():
         c["set"] = set(c["lines"])
     kernel = {n for f in ("base", "dense", "sparse") for n in re.findall(r"RUN\((\w+)\)", open(ROOT + "/tests/test_%s.c" % f).read())}
@@ -217,7 +240,8 @@ def main():
         if of == stamp or verdict not in ("survived", "not reached"):
             kept[key] = verdict
     folder = tempfile.mkdtemp()
-    tests = test_objects([], folder)
+    os.mkdir(folder + "/san")
+    tests = test_objects([], folder), test_objects(SAN, folder + "/san")
     compile_(ROOT + "/celcomen.h", folder + "/impl.o")
     base = open(folder + "/impl.o", "rb").read()
     n = {}

@@ -44,9 +44,10 @@ const char *test_shared(void)
 
 const char *test_tmp(void)
 {
-    static char dir[64] = "";
+    static char dir[96] = "";
     if (!*dir) {
-        strcpy(dir, "/tmp/celcomen_test_XXXXXX");
+        const char *in = getenv("TMPDIR");
+        snprintf(dir, sizeof dir, "%s/celcomen_test_XXXXXX", in && strlen(in) < 60 ? in : "/tmp");
         if (!mkdtemp(dir)) {
             perror("mkdtemp");
             exit(1);
