@@ -216,8 +216,9 @@
  *            name, bytes, name, bytes .. of all other arrays in the file's order. Files add up (cel_moments_merge,
  *            examples/add_moments.py) where rows were made alike: a row of unit length is no linear function of its
  *            counts, so that moments of another scale, target or gene are moments of something else.
- * Kernels    scalar, AVX2+FMA, AVX-512, NEON, chosen when the program first needs one. The environment
- *            variable CELCOMEN_LEVEL (scalar, neon, avx2, avx512; else: scalar) caps it, as cel_level_cap does.
+ * Kernels    scalar, AVX2+FMA, AVX-512, NEON, WebAssembly's simd128 (-msimd128), chosen when the program first needs
+ *            one. The environment variable CELCOMEN_LEVEL (scalar, neon, simd128, avx2, avx512; else: scalar) caps it,
+ *            as cel_level_cap does.
  *            -ffast-math is refused: NaN must stay NaN.
  * Extremes   What comes in                       scaling, unit rows          graphs        fits and what follows
  *            NaN, infinity                       DATA, cell and gene         DATA          DATA
@@ -423,19 +424,20 @@ CEL_API int64_t cel_compact(const uint8_t *keep, int64_t count, void *items, siz
 /* The kernels that can be chosen at run time, slowest first. */
 typedef enum cel_level {
     CEL_LEVEL_SCALAR = 0,
-    CEL_LEVEL_NEON = 1,
+    CEL_LEVEL_NEON = 1,    /* 16 bytes, as has WebAssembly: */
+    CEL_LEVEL_SIMD128 = 1, /* without fused products, so of other bits */
     CEL_LEVEL_AVX2 = 2,   /* with FMA */
     CEL_LEVEL_AVX512 = 3  /* F, DQ, VL, BW */
 } cel_level;
 
 /* The level in use: the best that the machine has, capped by the environment variable CELCOMEN_LEVEL (scalar, neon,
- * avx2, avx512) and by cel_level_cap. The variable is read once, when a kernel is first needed; a name that is none of
+ * simd128, avx2, avx512) and by cel_level_cap. The variable is read once, when a kernel is first needed; a name that is none of
  * these means scalar, so that a misspelling is seen here and not obeyed by chance. */
 CEL_API cel_level cel_level_get(void);
 /* Use at most this level from now on (not while other threads compute); a number that is no level changes nothing.
  * Returns the level in use. */
 CEL_API cel_level cel_level_cap(cel_level cap);
-/* "scalar", "neon", "avx2", "avx512"; "unknown" for what is no level. A constant string. */
+/* "scalar", "neon" (in WebAssembly "simd128"), "avx2", "avx512"; "unknown" for what is no level. A constant string. */
 CEL_API const char *cel_level_name(cel_level level);
 
 /* y += alpha x (count). */
@@ -2174,6 +2176,9 @@ extern int madvise(void *start, size_t bytes, int advice);
 #define CELI_NEON
 #include <arm_neon.h>
 #include <stdlib.h>
+#elif !defined(CELCOMEN_NO_SIMD) && defined(__wasm_simd128__)
+#define CELI_WASM
+#include <stdlib.h>
 #endif
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -2741,7 +2746,7 @@ typedef uint32_t celi_bits;
 #define CELI_TWO_PI ((cel_real)6.283185307179586476925)
 #define CELI_TWO_OVER_PI ((cel_real)0.63661977236758134308)
 
-#if defined(CELI_X86) || defined(CELI_NEON)
+#if defined(CELI_X86) || defined(CELI_NEON) || defined(CELI_WASM)
 #define CELI_PASTE_(a, b, c) a##b##c
 #define CELI_PASTE(a, b, c) CELI_PASTE_(a, b, c)
 #define CELI_INLINE static inline CEL_UNUSED __attribute__((always_inline))
@@ -2787,6 +2792,11 @@ CELI_VECTOR(CELI_AVX2, celi_avx2, 32)
 CELI_X86_OPS(CELI_AVX2, celi_avx2, _mm256, _mm, __m256i)
 CELI_VECTOR(CELI_AVX512, celi_avx512, 64)
 CELI_X86_OPS(CELI_AVX512, celi_avx512, _mm512, _mm256, __m512i)
+#elif defined(CELI_WASM) /* products are not fused, so that the elementary functions, which rely on it, stay libm's */
+CELI_VECTOR(, celi_wasm, 16)
+CELI_INLINE celi_wasm_d celi_wasm_dfma(celi_wasm_d a, celi_wasm_d b, celi_wasm_d c) { return a * b + c; }
+CELI_INLINE celi_wasm_v celi_wasm_fma(celi_wasm_v a, celi_wasm_v b, celi_wasm_v c) { return a * b + c; }
+CELI_INLINE celi_wasm_d celi_wasm_dload(const cel_real *p) { celi_wasm_d d = {p[0], p[1]}; return d; }
 #else
 CELI_VECTOR(, celi_neon, 16)
 CELI_INLINE celi_neon_d celi_neon_dfma(celi_neon_d a, celi_neon_d b, celi_neon_d c)
@@ -3114,7 +3124,7 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
             S##_store(out + 16 + g, u * s);                                                                           \
         }                                                                                                             \
     }
-#endif /* CELI_X86 or CELI_NEON */
+#endif /* CELI_X86, CELI_NEON or CELI_WASM */
 
 /* ---- The scalar twins: the same in plain C, for every machine and as the reference of the tests ---- */
 
@@ -3245,6 +3255,10 @@ CELI_KERNELS(CELI_AVX2, celi_avx2, CELI_ROWS6, 6)
 CELI_KERNELS(CELI_AVX512, celi_avx512, CELI_ROWS8, 8)
 #elif defined(CELI_NEON)
 CELI_KERNELS(, celi_neon, CELI_ROWS12, 12)
+#elif defined(CELI_WASM)
+CELI_TILE(, celi_wasm, CELI_ROWS6, 6) CELI_VECTORS(, celi_wasm) CELI_CSR_ROW(, celi_wasm) CELI_EIGEN(, celi_wasm)
+#define celi_wasm_sincos celi_scalar_sincos
+#define celi_wasm_normals celi_scalar_normals
 #endif
 #if defined(CELI_X86) && !defined(__clang__)
 #pragma GCC diagnostic pop
@@ -3279,6 +3293,8 @@ static const celi_kernels celi_tables[] = {
     CELI_TABLE(celi_avx512, CEL_LEVEL_AVX512, 8, CELI_LANES(128), CELI_LANES(2048), 384, 4096),
 #elif defined(CELI_NEON)
     CELI_TABLE(celi_neon, CEL_LEVEL_NEON, 12, CELI_LANES(32), 256, 120, 4096),
+#elif defined(CELI_WASM)
+    CELI_TABLE(celi_wasm, CEL_LEVEL_SIMD128, 6, CELI_LANES(32), 256, 120, 4096),
 #endif
 };
 
@@ -3324,7 +3340,7 @@ static struct celi_level_state {
 static int celi_level_wish(void)
 {
     int level = CEL_LEVEL_AVX512;
-#if defined(CELI_X86) || defined(CELI_NEON)
+#if defined(CELI_X86) || defined(CELI_NEON) || defined(CELI_WASM)
     const char *name = getenv("CELCOMEN_LEVEL");
     if (!name || !*name) return level;
     while (level > CEL_LEVEL_SCALAR && strcmp(name, cel_level_name((cel_level)level))) level--;
@@ -3365,7 +3381,11 @@ CEL_API_DEF const char *cel_level_name(cel_level level)
 {
     switch (level) {
     case CEL_LEVEL_SCALAR: return "scalar";
+#if defined(CELI_WASM)
+    case CEL_LEVEL_SIMD128: return "simd128";
+#else
     case CEL_LEVEL_NEON: return "neon";
+#endif
     case CEL_LEVEL_AVX2: return "avx2";
     case CEL_LEVEL_AVX512: return "avx512";
     }

@@ -1,31 +1,72 @@
 #!/bin/sh
 # The README's table: every check of the file's robustness, short or long, and what it counted.
-#     sh tests/reliability.sh BUILD [long]        a step's log stays in BUILD/reliability
+#     sh tests/reliability.sh BUILD [short|long [STEPS]]
+# A step's log stays in BUILD/reliability with the state of celcomen.h that it looked at. Without STEPS all are run; with
+# them only those, and the table is made of the logs that there are: a row of another state says so. The table goes to
+# standard output and between its two marks into README.md, so that nobody writes it by hand.
 set -u
-B=$1 how=${2:-short} seconds=5 mutants=40
+B=$1 how=${2:-short}
+all="portability cases allocations sanitizers fuzz mutants coverage analysers"
+steps=${3-$all} seconds=5 mutants=60
 [ "$how" = short ] || { seconds=600 mutants=200; }
 logs=$B/reliability
 mkdir -p "$logs"
+state=$(cksum < celcomen.h | tr ' ' '-')
+wanted() { case " $steps " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 run() { # NAME COMMAND...: its log, kept
     name=$1
     shift
+    wanted "$name" || return 0
     echo "== $name" >&2
-    "$@" > "$logs/$name" 2>&1
+    echo "state $state $how" > "$logs/$name.new"
+    "$@" >> "$logs/$name.new" 2>&1
+    mv "$logs/$name.new" "$logs/$name"
+    tally "$name" >&2
 }
-tally() { grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/$1" | tail -1; }
+tally() { grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/$1" 2> /dev/null | tail -1; }
+of() { sed -n "s/^$2: //p" "$logs/$1" 2> /dev/null | tail -1; }
+allocations() { make -s "$B/alloc" && "$B/alloc"; }
+row() { # NAME TITLE MEASURED
+    if [ ! -f "$logs/$1" ]; then echo "| $2 | not run |"; return; fi
+    [ "$(sed -n '1s/^state \([^ ]*\).*/\1/p' "$logs/$1")" = "$state" ] && of= || of=", of an earlier state of the file"
+    echo "| $2 | $3$of |"
+}
+# BUILD/fuzz/ledger.txt: state, target, seconds, runs, exit status of every run so far
+fuzzed() {
+    awk -v state="$state" '
+        { t[$2] += $3; runs += $4; bad += $5 != 0 } $1 == state { now[$2] += $3; here += $4; wrong += $5 != 0 }
+        END {
+            for (k in t) { n++; if (least == "" || now[k] + 0 < least) least = now[k] + 0; if (now[k] + 0 > most) most = now[k] + 0; all += t[k] }
+            printf "%d targets, %d to %d s each, %.1f million runs, %d findings; with earlier states %.0f CPU-minutes, %.0f million runs", n, least, most, here / 1e6, wrong, all / 60, runs / 1e6
+        }' "$B/fuzz/ledger.txt" 2> /dev/null
+}
 run portability sh tests/portability.sh "$how"
-run allocations make -s "$B/alloc"
-run allocations "$B/alloc"
+if wanted cases; then make -s tool; fi
+run cases bash tests/cases.sh "$B/celcomen"
+run allocations allocations
+run sanitizers sh tests/sanitize.sh "$B" "$how"
 run fuzz sh tests/fuzz.sh "$B" $seconds
 run mutants python3 tests/mutate.py --count $mutants
 if [ "$how" = short ]; then run coverage sh tests/coverage.sh "$B" brief; else run coverage sh tests/coverage.sh "$B"; fi
 run analysers sh tests/analyse.sh "$how"
-echo "| what | measured |"
-echo "|---|---|"
-echo "| compilers, machines, switches | $(tally portability) |"
-echo "| suites on other machines | $(sed -n 's/^portability: //p' "$logs/portability") |"
-echo "| allocations refused, one at a time | $(awk '/ allocations$/ { n += $(NF - 1) } END { print n + 0 }' "$logs/allocations"), $(tally allocations) |"
-echo "| fuzzing, $seconds s a target | $(awk '/ runs$/ { n += $(NF - 1) } END { print n + 0 }' "$logs/fuzz") runs, $(tally fuzz) |"
-echo "| changed operators noticed | $(sed -n 's/^mutants: //p' "$logs/mutants") |"
-echo "| coverage of celcomen.h | $(sed -n 's/^coverage: //p' "$logs/coverage") |"
-echo "| clang --analyze, cppcheck, clang-tidy | $(sed -n 's/^analysers: //p' "$logs/analysers") |"
+{
+    echo "| what | measured |"
+    echo "|---|---|"
+    row portability "compilers, machines, switches" "$(tally portability); $(of portability portability)"
+    sed -n 's/^  ok: \(.*\): \([0-9]* suites, \)\([0-9]* passed\), 0 failed, \([0-9]*\) skipped/| \&nbsp; \1 | \2\3, \4 skipped |/p' "$logs/portability" 2> /dev/null | sed 's/ -DCELCOMEN_FLOAT//; s/ -DCELCOMEN_DOUBLE/, double/'
+    row cases "faults reported of such tools" "$(of cases cases)"
+    row allocations "allocations refused, one at a time" "$(awk '/ allocations$/ { n += $(NF - 1) } END { print n + 0 }' "$logs/allocations" 2> /dev/null) in scenarios that call every function that can fail: $(tally allocations)"
+    row sanitizers "MSan, TSan, helgrind, valgrind" "$(sed -n 's/^  \([^:]*\): 0 findings, exit status 0.*/\1/p' "$logs/sanitizers" 2> /dev/null | awk '{ s = s (NR > 1 ? "; " : "") $0 } END { print s }'): nothing; $(of sanitizers sanitizers)"
+    row fuzz "fuzzing" "$(fuzzed)"
+    row mutants "changed operators noticed by a test" "$(of mutants mutants)"
+    row coverage "coverage of celcomen.h" "$(of coverage coverage)"
+    row analysers "clang --analyze, cppcheck, clang-tidy" "$(of analysers analysers)"
+} > "$logs/table.md"
+cat "$logs/table.md"
+if grep -q '^<!-- reliability -->' README.md; then
+    awk -v table="$logs/table.md" '/^<!-- \/reliability -->/ { inside = 0 } !inside { print }
+        /^<!-- reliability -->/ { inside = 1; while ((getline line < table) > 0) print line }' README.md > "$logs/README.md" && cat "$logs/README.md" > README.md
+fi
+failed=$(cat "$logs"/[a-z]* | grep -cE '^[0-9]+ passed, [1-9][0-9]* failed')
+echo "$failed steps have failures"
+[ "$failed" -eq 0 ]

@@ -1,5 +1,5 @@
 /* Runs every suite and prints the tally. Usage: run [--level NAME] [--only TEXT]
- *     [--suites "base dense"] [--brief]
+ *     [--suites "base dense"] [--brief] [--cases "names"] [--stop]
  * SPDX-License-Identifier: MIT */
 #include "test.h"
 
@@ -14,13 +14,13 @@ test_state test_now;
 /* --brief: for runs under valgrind, where loops of statistics would take hours. */
 int test_brief;
 
-static int wanted(const char *suites, const char *name)
+int test_listed(const char *list, const char *name)
 {
     size_t n = strlen(name);
-    const char *p = suites;
-    if (!suites) return 1;
+    const char *p = list;
+    if (!list) return 1;
     while ((p = strstr(p, name)) != NULL) {
-        if ((p == suites || p[-1] == ' ') && (p[n] == 0 || p[n] == ' ')) return 1;
+        if ((p == list || p[-1] == ' ') && (p[n] == 0 || p[n] == ' ')) return 1;
         p += n;
     }
     return 0;
@@ -44,9 +44,10 @@ const char *test_shared(void)
 
 const char *test_tmp(void)
 {
-    static char dir[64] = "";
+    static char dir[96] = "";
     if (!*dir) {
-        strcpy(dir, "/tmp/celcomen_test_XXXXXX");
+        const char *in = getenv("TMPDIR");
+        snprintf(dir, sizeof dir, "%s/celcomen_test_XXXXXX", in && strlen(in) < 60 ? in : "/tmp");
         if (!mkdtemp(dir)) {
             perror("mkdtemp");
             exit(1);
@@ -54,6 +55,21 @@ const char *test_tmp(void)
     }
     return dir;
 }
+
+/* -DTEST_COVER: the lines that a case reached go to a folder of its name, its seconds to standard output. */
+#if defined(TEST_COVER)
+void __gcov_dump(void);
+void __gcov_reset(void);
+static void cover_case(double sec)
+{
+    char folder[2048];
+    snprintf(folder, sizeof folder, "%s/%s", getenv("TEST_COVER"), test_now.name);
+    setenv("GCOV_PREFIX", folder, 1);
+    __gcov_dump();
+    __gcov_reset();
+    printf("case %s %.3f\n", test_now.name, sec);
+}
+#endif
 
 int main(int argc, char **argv)
 {
@@ -64,10 +80,12 @@ int main(int argc, char **argv)
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--level") && i + 1 < argc) level = argv[++i];
         else if (!strcmp(argv[i], "--only") && i + 1 < argc) test_now.only = argv[++i];
+        else if (!strcmp(argv[i], "--cases") && i + 1 < argc) test_now.cases = argv[++i];
+        else if (!strcmp(argv[i], "--stop")) test_now.stop = 1;
         else if (!strcmp(argv[i], "--suites") && i + 1 < argc) suites = argv[++i];
         else if (!strcmp(argv[i], "--brief")) test_brief = 1;
         else {
-            fprintf(stderr, "usage: %s [--level NAME] [--only TEXT] [--suites NAMES] [--brief]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--level NAME] [--only TEXT] [--suites NAMES] [--brief] [--cases NAMES] [--stop]\n", argv[0]);
             return 2;
         }
     }
@@ -89,7 +107,10 @@ int main(int argc, char **argv)
     }
     printf("celcomen %s, %s, kernels %s, %d threads\n", cel_version(), sizeof(cel_real) == 8 ? "double" : "float",
            cel_level_name(cel_level_get()), cel_threads());
-#define SUITE_RUN(name) if (wanted(suites, #name)) suite_##name();
+#if defined(TEST_COVER)
+    test_now.after = cover_case;
+#endif
+#define SUITE_RUN(name) if (test_listed(suites, #name)) suite_##name();
     SUITES(SUITE_RUN)
     snprintf(command, sizeof command, "rm -rf %s", test_tmp());
     status = system(command);

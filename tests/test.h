@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "celcomen.h"
 
 typedef struct test_state {
-    const char *name, *only; /* the running case; run only cases whose name holds `only` */
+    const char *name, *only;   /* the running case; run only cases whose name holds `only` */
+    const char *cases;         /* only those named here, with spaces between; NULL: all */
+    int stop;                  /* the first case that fails is the last */
+    void (*after)(double sec); /* told of every case that has run, for tests/mutate.py */
     int failed_checks, skipped_case;
     int passed, failed, skipped;
 } test_state;
@@ -20,6 +24,9 @@ extern int test_brief;        /* run under valgrind: shorten loops of statistics
 
 /* Where the golden cases, slides and corpus are: $CELCOMEN_SHARED, else ../shared. NULL where absent. */
 const char *test_shared(void);
+
+/* 1 where `name` is one of the words of `list`, or list is NULL. */
+int test_listed(const char *list, const char *name);
 
 /* A scratch directory of this run, removed at its end. */
 const char *test_tmp(void);
@@ -82,7 +89,9 @@ static inline int test_relations(cel_relations *r, int64_t cells, const cel_csr 
 
 static inline void test_run(const char *name, void (*fn)(void))
 {
-    if (test_now.only && !strstr(name, test_now.only)) return;
+    const clock_t start = clock();
+    if ((test_now.only && !strstr(name, test_now.only)) || !test_listed(test_now.cases, name)) return;
+    if (test_now.stop && test_now.failed) return;
     test_now.name = name;
     test_now.failed_checks = test_now.skipped_case = 0;
     fn();
@@ -94,6 +103,7 @@ static inline void test_run(const char *name, void (*fn)(void))
     } else {
         test_now.passed++;
     }
+    if (test_now.after) test_now.after((double)(clock() - start) / CLOCKS_PER_SEC);
 }
 
 #endif

@@ -363,6 +363,52 @@ static void bad_interventions(void)
     chain_free(&c);
 }
 
+/* A list of cells is what it is one cell at a time: the same preparation, to the bit, for values, profiles and removal;
+ * a cell of the list that is not there is named. */
+static void list_of_cells(void)
+{
+    static const int32_t few[3] = {1, 7, 4}, outside[2] = {3, 10};
+    static const cel_do what[3] = {CEL_DO_HOLD, CEL_DO_ROW, CEL_DO_REMOVE};
+    chain c;
+    cel_intervention whole, each[3];
+    cel_perturb a, b;
+    cel_error err;
+    int k, i;
+    if (!CHECK(chain_new(10, 3, 0.5, 1, &c))) return;
+    for (k = 0; k < 3; k++) {
+        size_t reals;
+        whole = other(what[k], 9, 2, 0, 0);
+        whole.gene = 1;
+        whole.value = 0.25;
+        for (i = 0; i < 3; i++) {
+            each[i] = whole;
+            each[i].cell = few[i];
+        }
+        whole.cells = few;
+        whole.count = 3;
+        OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &whole, 1, NULL, &a, NULL));
+        OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, each, 3, NULL, &b, NULL));
+        CHECK(a.cells == b.cells && a.cells == 10 && a.relations[1].count == b.relations[1].count);
+        reals = sizeof(cel_real) * 3 * (size_t)a.cells;
+        CHECK(!memcmp(a.hop, b.hop, 4 * (size_t)a.cells) && !memcmp(a.hold, b.hold, 3 * (size_t)a.cells));
+        CHECK(!memcmp(a.start[1].data, b.start[1].data, reals) && !memcmp(a.start[0].data, c.x.data, reals));
+        for (i = 0; i < 10; i++) {
+            int listed = i == 1 || i == 4 || i == 7;
+            CHECK((a.hop[i] == 0) == listed && a.present[1][i] == !(listed && what[k] == CEL_DO_REMOVE));
+            CHECK(a.hold[3 * i + 1] == (listed && what[k] != CEL_DO_REMOVE) && a.hold[3 * i] == (listed && what[k] == CEL_DO_ROW));
+        }
+        cel_perturb_free(&a);
+        cel_perturb_free(&b);
+    }
+    whole.cells = outside;
+    whole.count = 2;
+    memset(&err, 0, sizeof err);
+    CHECK(cel_perturb_new(&c.model, &c.tissue, &whole, 1, NULL, &a, &err) == CEL_ERR_ARG && err.cell == 10);
+    whole.count = 0;
+    CHECK(cel_perturb_new(&c.model, &c.tissue, &whole, 1, NULL, &a, &err) == CEL_ERR_DATA);
+    chain_free(&c);
+}
+
 /* Hops, ids, who moves, where the arms start: a chain of 10, reach 2. */
 static void preparing(void)
 {
@@ -884,6 +930,7 @@ void suite_perturb(void)
     RUN(parse_forms);
     RUN(parse_refuses);
     RUN(bad_interventions);
+    RUN(list_of_cells);
     RUN(preparing);
     RUN(held_in_the_users_units);
     RUN(effects_are_exact);
