@@ -360,7 +360,7 @@ static const option options[] = {
      "genes, scale, size direction, target and neighbours are those of other moments, or of a folder that fit wrote: "
      "moments of slides that are to be fitted together must be prepared alike. Of several files: their mean by cells"},
     {"band", "moments", WORD, &o.band, 0, 0, "I/N", "all cells",
-     "moments of the I-th of N bands of each slide's cells only, I from 1; the other bands are other runs"},
+     "moments of the I-th of N bands of each slide's tiles only, I from 1; the other bands are other runs"},
     {"slide-name", "moments", WORD, &o.slide_name, 0, 0, "NAME", "the file of --counts",
      "what the slide is called, where there is one: moments of two slides of one name are refused"},
     {"no-shuffled", "moments", FLAG, &o.no_shuffled, 0, 0, NULL, NULL,
@@ -3943,44 +3943,49 @@ static int64_t band_of(int64_t *bands)
     return band - 1;
 }
 
-/* Which of m's parts each cell is added to, -1 where it is of another band; parts are the tiles that have cells. */
+/* Which of m's parts each cell is added to, -1 where it is of another band. Parts are tiles, and bands are of whole
+ * tiles, so that each sum is made in one place, whatever the bands: those of all together are the whole, to the bit. The
+ * spans count cells tile by tile. */
 static int32_t *parts_of(const tissue *t, cel_moments_record *m)
 {
-    int32_t *tile = make_groups(t), *label = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    int32_t *label = make_groups(t), *slide = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
+    int64_t *cells = (int64_t *)get((size_t)t->x.rows, sizeof(int64_t)), tiles = 0, s, k, i, bands, band = band_of(&bands);
     int32_t *part = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
-    int64_t *seen = (int64_t *)get((size_t)t->slides.count, sizeof(int64_t)), i, bands, band = band_of(&bands);
     m->slide_cells = (int64_t *)get((size_t)t->slides.count, sizeof(int64_t));
     m->span = (int64_t *)get((size_t)t->slides.count, 3 * sizeof(int64_t));
     m->slide = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     m->tile = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
-    for (i = 0; i < t->x.rows; i++) m->slide_cells[t->slide[i]]++;
-    for (i = 0; i < t->slides.count; i++) {
-        int64_t *s = m->span + 3 * m->spans;
-        s[0] = i;
-        s[1] = band * m->slide_cells[i] / bands;
-        s[2] = (band + 1) * m->slide_cells[i] / bands;
-        m->spans += s[1] < s[2];
-    }
     for (i = 0; i < t->x.rows; i++) {
-        const int64_t of = m->slide_cells[t->slide[i]], at = seen[t->slide[i]]++;
-        label[i] = at < band * of / bands || at >= (band + 1) * of / bands ? -1 : tile[i];
-        if (label[i] < 0) continue;
-        if (part[tile[i]] && part[tile[i]] != 1 + t->slide[i])
-            die(1, "%s: tiles across slides: give --coords", t->file);
-        part[tile[i]] = 1 + t->slide[i];
+        const int32_t tile = label[i];
+        if (cells[tile]++ && slide[tile] != t->slide[i]) die(1, "%s: tiles across slides: give --coords", t->file);
+        slide[tile] = t->slide[i];
+        if (tile >= tiles) tiles = tile + 1;
     }
-    for (i = 0; i < t->x.rows; i++) { /* tiles are fewer than cells */
-        if (!part[i]) continue;
-        m->slide[m->parts] = part[i] - 1;
-        m->tile[m->parts] = (int32_t)i;
-        part[i] = (int32_t)m->parts++;
+    for (s = 0; s < t->slides.count; s++) {
+        int64_t *span = m->span + 3 * m->spans, of = 0, at = 0;
+        for (k = 0; k < tiles; k++) of += cells[k] && slide[k] == s;
+        span[0] = s;
+        span[1] = span[2] = -1;
+        for (k = 0; k < tiles; k++) {
+            if (!cells[k] || slide[k] != s) continue;
+            part[k] = -1;
+            if (at >= band * of / bands && at < (band + 1) * of / bands) {
+                if (span[1] < 0) span[1] = m->slide_cells[s];
+                span[2] = m->slide_cells[s] + cells[k];
+                m->slide[m->parts] = (int32_t)s;
+                m->tile[m->parts] = (int32_t)k;
+                part[k] = (int32_t)m->parts++;
+            }
+            m->slide_cells[s] += cells[k];
+            at++;
+        }
+        m->spans += span[1] >= 0;
     }
-    for (i = 0; i < t->x.rows; i++)
-        if (label[i] >= 0) label[i] = part[label[i]];
-    if (!m->parts) die(1, "--band %s: there are fewer cells than bands", o.band);
-    free(seen);
+    if (!m->parts) die(1, "--band %s: there are fewer tiles than bands (--tiles)", o.band);
+    for (i = 0; i < t->x.rows; i++) label[i] = part[label[i]];
     free(part);
-    free(tile);
+    free(cells);
+    free(slide);
     return label;
 }
 
