@@ -60,6 +60,7 @@ tally "embedding" sh tests/embed/run.sh "$B"
 tally "examples" sh tests/examples.sh "$B"
 tally "course" sh tests/course.sh "$B"
 tally "sparse shifts" sh tests/svae.sh "$B"
+tally "ranks of a cluster" sh tests/mpi.sh "$B"
 tally "tool" sh tests/test_tool.sh "$B/celcomen"
 for part in tests/tool_*.sh; do # the tool's larger parts, a script each
     [ ! -f "$part" ] || tally "tool, $(basename "$part" .sh | sed 's/^tool_//')" sh "$part" "$B/celcomen"
