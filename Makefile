@@ -21,7 +21,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage reliability warn bench pictures recovery truth shifts svae install uninstall clean
+.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage sanitizers cases reliability warn bench pictures recovery truth shifts svae install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -85,7 +85,8 @@ san: $(B)/tests_san $(B)/alloc $(B)/tests_clang $(B)/alloc_clang
 	for t in $^; do [ ! -x $$t ] || $$t || exit 1; done
 
 # What is installed of other compilers and machines; the parsers and rooms fed by a fuzzer, seconds or minutes a target;
-# whether the tests notice a changed operator; which lines they reach; and all of that in one table.
+# whether the tests notice a changed operator; which lines they reach; MSan, TSan, helgrind; the faults that users of such
+# tools reported; and all of that in one table, which goes into the README.
 portability:
 	sh tests/portability.sh short
 portability-long:
@@ -96,6 +97,10 @@ fuzz-long: | $(B)
 	sh tests/fuzz.sh $(B) 600
 mutants:
 	python3 tests/mutate.py
+sanitizers: | $(B)
+	sh tests/sanitize.sh $(B)
+cases: tool
+	bash tests/cases.sh $(B)/celcomen
 coverage: | $(B)
 	sh tests/coverage.sh $(B)
 reliability: | $(B)

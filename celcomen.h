@@ -424,15 +424,15 @@ CEL_API int64_t cel_compact(const uint8_t *keep, int64_t count, void *items, siz
 /* The kernels that can be chosen at run time, slowest first. */
 typedef enum cel_level {
     CEL_LEVEL_SCALAR = 0,
-    CEL_LEVEL_NEON = 1,    /* 16 bytes, as has WebAssembly: */
-    CEL_LEVEL_SIMD128 = 1, /* without fused products, so of other bits */
+    CEL_LEVEL_NEON = 1,
+    CEL_LEVEL_SIMD128 = 1, /* of WebAssembly, as wide as NEON, without its fused products */
     CEL_LEVEL_AVX2 = 2,   /* with FMA */
     CEL_LEVEL_AVX512 = 3  /* F, DQ, VL, BW */
 } cel_level;
 
 /* The level in use: the best that the machine has, capped by the environment variable CELCOMEN_LEVEL (scalar, neon,
- * simd128, avx2, avx512) and by cel_level_cap. The variable is read once, when a kernel is first needed; a name that is none of
- * these means scalar, so that a misspelling is seen here and not obeyed by chance. */
+ * simd128, avx2, avx512) and by cel_level_cap. The variable is read once, when a kernel is first needed; a name that is
+ * none of these means scalar, so that a misspelling is seen here and not obeyed by chance. */
 CEL_API cel_level cel_level_get(void);
 /* Use at most this level from now on (not while other threads compute); a number that is no level changes nothing.
  * Returns the level in use. */
@@ -2792,7 +2792,9 @@ CELI_VECTOR(CELI_AVX2, celi_avx2, 32)
 CELI_X86_OPS(CELI_AVX2, celi_avx2, _mm256, _mm, __m256i)
 CELI_VECTOR(CELI_AVX512, celi_avx512, 64)
 CELI_X86_OPS(CELI_AVX512, celi_avx512, _mm512, _mm256, __m512i)
-#elif defined(CELI_WASM) /* products are not fused, so that the elementary functions, which rely on it, stay libm's */
+#elif defined(CELI_WASM)
+/* Products are not fused, so that the elementary functions, whose reduction of angles is exact only where they are,
+ * stay libm's. What an optimiser makes of the scalar twins has less than a third of these kernels' speed. */
 CELI_VECTOR(, celi_wasm, 16)
 CELI_INLINE celi_wasm_d celi_wasm_dfma(celi_wasm_d a, celi_wasm_d b, celi_wasm_d c) { return a * b + c; }
 CELI_INLINE celi_wasm_v celi_wasm_fma(celi_wasm_v a, celi_wasm_v b, celi_wasm_v c) { return a * b + c; }
