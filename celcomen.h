@@ -10434,7 +10434,12 @@ CEL_API_DEF cel_status cel_moments_read(const char *path, int bare, cel_moments_
     return CEL_OK;
 }
 
-/* The names of both, those that a has not behind a's; to (nb) says where b's came. Names of a stay where they are,
+/* ---- adding records ---- */
+
+/* Names, spans, centres and parts in turn are made anew, with room for both, in one pool: a sum is asked for once in
+ * the life of its parts, so that nothing is gained by growing in place, and until the end the old ones are whole.
+ *
+ * The names of both, those that a has not behind a's; to (nb) says where b's came. Names of a stay where they are,
  * those of b are copied: its record may end before the sum. */
 static char **celi_merge_names(char *const *a, int64_t na, char *const *b, int64_t nb, int64_t *to, int64_t *count,
                                celi_pool *pool)

@@ -4002,6 +4002,7 @@ static void write_moments(const cel_moments_record *m)
 {
     cel_error err;
     int64_t slide, missing = cel_moments_missing(m, &slide);
+    end_if_stopped();
     must(cel_moments_write(o.out, m, &err), o.out, &err);
     note("%s: moments of %lld cells in %lld parts%s", o.out, (long long)cells_of(m), (long long)m->parts,
          missing ? format_text("; %lld are still to come, the first of slide %s", (long long)missing,

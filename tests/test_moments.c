@@ -399,6 +399,7 @@ static void moments_file(void)
     cel_model_record model;
     cel_error err;
     char path[600];
+    int p;
     snprintf(path, sizeof path, "%s/moments.npz", test_tmp());
     if (!held_new("one", 0, HELD_CELLS, &h)) return;
     OK_OR_RETURN(cel_moments_write(path, &h.r, &err));
@@ -420,13 +421,16 @@ static void moments_file(void)
     h.r.slide[2] = 0;
     h.span[2]++;
     CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && err.what);
+    h.span[2]--;
+    for (p = 0; p < HELD_TILES; p++) h.part[p].genes = 30000; /* a file longer than an archive can be: before any work */
+    h.r.about.model.genes = 30000;
+    CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && strstr(err.what, "4 GiB"));
     held_free(&h);
 }
 
-/* Every byte of a file changed in some ways, and every length: refused, or the same content. */
+/* Every byte of a file with one of its bits turned and with all of them, and every length: refused, or the same. */
 static void moments_file_damaged(void)
 {
-    static const unsigned char change[] = {0x01, 0x20, 0x80, 0xff};
     held h;
     cel_moments_record r;
     cel_error err;
@@ -437,10 +441,11 @@ static void moments_file_damaged(void)
     snprintf(other, sizeof other, "%s/damaged.npz", test_tmp());
     if (!held_new("one", 0, HELD_CELLS, &h) || (bytes = held_bytes(&h, path, &size)) == NULL) return;
     for (i = 0; i < size; i += step)
-        for (k = 0; k < sizeof change; k++) {
-            bytes[i] ^= change[k];
+        for (k = 0; k < 2; k++) {
+            const unsigned char change = (unsigned char)(k ? 255 : 1 << i % 8);
+            bytes[i] ^= change;
             put_bytes(other, bytes, size);
-            bytes[i] ^= change[k];
+            bytes[i] ^= change;
             if (cel_moments_read(other, 0, &r, &err) == CEL_OK) {
                 same++;
                 CHECK(same_moments(&h.r, &r));
