@@ -5599,6 +5599,25 @@ static cel_status celi_csr_expand(const int64_t *start, int64_t rows, int64_t co
     return CEL_OK;
 }
 
+/* A CSR matrix whose arrays are as they should be is taken as it is: without this it would pass through three times its
+ * own memory. 0, with out empty, for one that needs sorting or has something wrong. */
+static int celi_csr_direct(const cel_npy *major, const cel_npy *minor, const cel_npy *data, const int64_t *size,
+                           cel_csr *out)
+{
+    int64_t i, e, count = data->count;
+    int good = minor->kind == 'i' && minor->bytes == 4 && minor->big_endian == celi_host_big_endian() &&
+               celi_npy_numeric(data) && celi_csr_new(size[0], size[1], count, out) == CEL_OK;
+    if (good) good = cel_npy_to_int64(major, out->start, NULL) == CEL_OK && out->start[0] == 0 && out->start[size[0]] == count;
+    for (i = 0; i < size[0] && good; i++) good = out->start[i] <= out->start[i + 1];
+    if (good && count) memcpy(out->index, minor->data, (size_t)count * sizeof *out->index);
+    for (i = 0; i < size[0] && good; i++)
+        for (e = out->start[i]; e < out->start[i + 1]; e++)
+            good &= out->index[e] > (e > out->start[i] ? out->index[e - 1] : -1) && out->index[e] < size[1];
+    if (good) celi_npy_row(data, 0, NULL, count, out->value);
+    if (!good) cel_csr_free(out);
+    return good;
+}
+
 CEL_API_DEF cel_status cel_npz_to_csr(cel_npz *z, cel_csr *out, cel_error *err)
 {
     cel_npy format, shape, data, major, minor;
@@ -5630,6 +5649,7 @@ CEL_API_DEF cel_status cel_npz_to_csr(cel_npz *z, cel_csr *out, cel_error *err)
         return celi_bad(err, CEL_ERR_FORMAT, "the lengths of a sparse matrix's arrays do not fit", shape.offset);
     status = celi_limited((uint64_t)(size[0] + size[1]), 8, z->limit, err);
     if (status) return status;
+    if (!csc && !coo && celi_csr_direct(&major, &minor, &data, size, out)) return CEL_OK;
     /* Each count is at most the number of bytes that are there: no lie about lengths asks for much memory. */
     start = (int64_t *)celi_pool_get(&pool, coo ? 0 : major.count, sizeof *start);
     place[0] = (int64_t *)celi_pool_get(&pool, count, sizeof *place[0]);
@@ -6943,37 +6963,42 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
  * lies, another's in a scratch row. */
 typedef struct celi_store {
     cel_rows rows;
+    cel_mat there;     /* the dense store, or an array of the library's own numbers; data NULL for others */
     int32_t *column;   /* which of the genes a column of `sparse` is, or -1; NULL: they are the genes */
-    cel_real *scratch; /* (threads x n), or NULL for a dense store of all columns */
+    cel_real *scratch; /* (threads x n), or NULL where rows are read where they lie */
 } celi_store;
 
 static celi_store celi_store_of(cel_mat x)
 {
     celi_store s = CEL_ZERO;
+    s.there = x;
     s.rows.cells = x.rows;
     s.rows.genes = x.cols;
     s.rows.dense = x;
     return s;
 }
 
-/* What a cel_rows says must be true of its store before anything is read. */
-static cel_status celi_store_open(const cel_rows *r, celi_pool *pool, celi_store *s, cel_error *err)
+/* What a cel_rows says must be true of its store before anything is read; of its cells, unless only some are wanted. */
+static cel_status celi_store_open(const cel_rows *r, int some, celi_pool *pool, celi_store *s, cel_error *err)
 {
     int64_t rows = r->sparse ? r->sparse->rows : r->array ? r->array->shape[0] : r->dense.rows, i;
     int64_t cols = r->sparse ? r->sparse->cols : r->array ? r->array->shape[1] : r->dense.cols;
     memset(s, 0, sizeof *s);
     s->rows = *r;
+    s->there = r->dense;
     if ((r->sparse != NULL) + (r->array != NULL) + (r->dense.data != NULL) != 1 ||
         (r->array && (r->array->ndim != 2 || !celi_npy_numeric(r->array))))
         return celi_note(err, CEL_ERR_ARG, "rows need one store: a matrix, a sparse one, or an array of numbers");
     if ((!r->row && r->cells != rows) || (!r->gene && r->genes != cols) || r->cells > INT32_MAX ||
         (r->scaling && (r->scaling->genes != r->genes || r->scaling->cells != r->cells)))
         return celi_note(err, CEL_ERR_SHAPE, "rows of other cells or genes than their store or scaling has");
-    for (i = 0; i < r->cells && r->row; i++)
+    for (i = 0; i < r->cells && r->row && !some; i++)
         if (r->row[i] < 0 || r->row[i] >= rows) return celi_fail(err, CEL_ERR_ARG, "no such row", -1, i, -1);
     for (i = 0; i < r->genes && r->gene; i++)
         if (r->gene[i] < 0 || r->gene[i] >= cols) return celi_fail(err, CEL_ERR_ARG, "no such column", -1, -1, i);
-    if (!r->dense.data || r->gene)
+    if (r->array && celi_npy_is_real(r->array) && (uintptr_t)r->array->data % sizeof(cel_real) == 0)
+        s->there = cel_mat_view((const cel_real *)r->array->data, rows, cols);
+    if (!s->there.data || r->gene)
         s->scratch = (cel_real *)celi_pool_get(pool, cel_threads() * r->genes, sizeof(cel_real));
     if (r->sparse && r->gene) s->column = (int32_t *)celi_pool_get(pool, cols, sizeof *s->column);
     if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "rows");
@@ -6988,18 +7013,17 @@ static const cel_real *celi_store_row(const celi_store *s, int64_t cell, cel_rea
     const cel_rows *r = &s->rows;
     const int64_t at = r->row ? r->row[cell] : cell;
     int64_t j;
+    if (s->there.data && !r->gene) return s->there.data + at * s->there.stride;
     if (r->sparse) {
         memset(row, 0, (size_t)r->genes * sizeof *row);
         for (j = r->sparse->start[at]; j < r->sparse->start[at + 1]; j++) {
             int32_t k = s->column ? s->column[r->sparse->index[j]] : r->sparse->index[j];
             if (k >= 0) row[k] = r->sparse->value[j];
         }
-    } else if (r->array) {
-        celi_npy_row(r->array, at, r->gene, r->genes, row);
-    } else if (!r->gene) {
-        return r->dense.data + at * r->dense.stride;
+    } else if (s->there.data) {
+        for (j = 0; j < r->genes; j++) row[j] = s->there.data[at * s->there.stride + r->gene[j]];
     } else {
-        for (j = 0; j < r->genes; j++) row[j] = r->dense.data[at * r->dense.stride + r->gene[j]];
+        celi_npy_row(r->array, at, r->gene, r->genes, row);
     }
     return row;
 }
@@ -7020,21 +7044,34 @@ static const cel_real *celi_store_values(const celi_store *s, int64_t cell, cel_
     return s->rows.sparse->value + s->rows.sparse->start[at];
 }
 
-/* Lets go of the pages of a mapped file: they are the system's again, and read anew when they are asked for. Called
- * every so many cells, so that memory does not grow with the file. */
-enum { CELI_PAGES = 1024 };
-static void celi_store_release(const celi_store *s, int64_t cell)
+/* Lets go of the pages of a mapped file: they are the system's again, and read anew when they are asked for. Of cells
+ * from..to - 1 of a pass that have been read: it happens every so many, so that memory does not grow with the file. */
+enum { CELI_PAGES = 4096 };
+static void celi_store_release(const celi_store *s, int64_t from, int64_t to)
 {
 #if defined(CELI_MADV_DONTNEED)
     const uintptr_t page = 65536; /* a multiple of every size of a page */
-    const cel_npy *a = s->rows.mapped && (cell + 1) % CELI_PAGES == 0 ? s->rows.array : NULL;
-    uintptr_t from = a ? ((uintptr_t)a->data + page - 1) / page * page : 0;
-    uintptr_t to = a ? ((uintptr_t)a->data + (uintptr_t)(a->count * a->bytes)) / page * page : 0;
-    if (to > from) (void)madvise((void *)from, (size_t)(to - from), CELI_MADV_DONTNEED);
+    const cel_npy *a = s->rows.mapped && from / CELI_PAGES != to / CELI_PAGES ? s->rows.array : NULL;
+    uintptr_t low = a ? ((uintptr_t)a->data + page - 1) / page * page : 0;
+    uintptr_t high = a ? ((uintptr_t)a->data + (uintptr_t)(a->count * a->bytes)) / page * page : 0;
+    if (high > low) (void)madvise((void *)low, (size_t)(high - low), CELI_MADV_DONTNEED);
 #else
     (void)s;
-    (void)cell;
+    (void)from;
+    (void)to;
 #endif
+}
+
+/* The sum of a row. Two sums, so that an addition need not wait for the one before. */
+static double celi_sum_of(const cel_real *row, int64_t count)
+{
+    double sum[2] = {0, 0};
+    int64_t c;
+    for (c = 1; c < count; c += 2) {
+        sum[0] += (double)row[c - 1];
+        sum[1] += (double)row[c];
+    }
+    return sum[0] + sum[1] + (c == count ? (double)row[c - 1] : 0);
 }
 
 static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_real *row, cel_scaling_cell *cell,
@@ -7068,7 +7105,6 @@ static void celi_store_tile(const celi_store *s, const int32_t *list, int64_t fi
             }
         }
     }
-    celi_store_release(s, CELI_PAGES - 1);
 }
 
 /* The first value, row by row, that is not within low..high, which has 0; total (S, or NULL) receives the row sums. The
@@ -7083,16 +7119,11 @@ static cel_status celi_store_scan(const celi_store *s, double low, double high, 
     for (i = 0; i < cells; i++) {
         int64_t c, count;
         const cel_real *row = celi_store_values(s, i, celi_store_scratch(s), &count);
-        double sum[2] = {0, 0}; /* two, so that an addition need not wait for the one before */
         int good = 1;
         for (c = 0; c < count; c++) good &= (double)row[c] >= low && (double)row[c] <= high;
         if (!good && i < first) first = i;
-        for (c = 1; total && c < count; c += 2) {
-            sum[0] += (double)row[c - 1];
-            sum[1] += (double)row[c];
-        }
-        if (total) total[i] = sum[0] + sum[1] + (c == count ? (double)row[c - 1] : 0);
-        celi_store_release(s, i);
+        if (total) total[i] = celi_sum_of(row, count);
+        celi_store_release(s, i, i + 1);
     }
     if (first == cells) return CEL_OK;
     found = celi_store_row(s, first, s->scratch);
@@ -7241,37 +7272,43 @@ static cel_status celi_store_describe(const celi_store *s, double *total, cel_sl
     enum { CELI_SAMPLE = 1000 };
     const int64_t cells = s->rows.cells, genes = s->rows.genes, sample = celi_min(cells, CELI_SAMPLE);
     double low = HUGE_VAL, high = -HUGE_VAL, values = (double)cells * (double)genes;
-    int64_t i, count, whole = 0, zeros = 0, empty = 0, counts[3] = {0, 0, 0};
-    cel_status status = celi_store_scan(s, -DBL_MAX, DBL_MAX, "a value is not finite", total, err);
+    int64_t i, count, whole = 0, zeros = 0, empty = 0, bad = 0, counts[3] = {0, 0, 0};
     memset(report, 0, sizeof *report);
-    if (status && total) memset(total, 0, (size_t)cells * sizeof *total);
-    if (status || !(values > 0)) return status;
-    CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty) reduction(min : low) \
+    CELI_OMP(omp parallel for schedule(static) reduction(+ : whole, zeros, empty, bad) reduction(min : low) \
              reduction(max : high) if (values > (double)CELI_FORK))
     for (i = 0; i < cells; i++) {
         int64_t j, none, here;
         const cel_real *row = celi_store_values(s, i, celi_store_scratch(s), &here);
         none = genes - here;
-        whole += none;
-        if (none && low > 0) low = 0;
-        if (none && high < 0) high = 0;
         for (j = 0; j < here; j++) {
             double v = (double)row[j];
-            none += !(v > 0 || v < 0);
+            if (!(fabs(v) > 0)) { /* NaN, too, which is bad, and then nothing else counts */
+                none++;
+                bad += !(v >= 0);
+                continue;
+            }
+            bad += fabs(v) > DBL_MAX;
             whole += !(v > floor(v));
             if (v < low) low = v;
             if (v > high) high = v;
         }
+        if (none && low > 0) low = 0;
+        if (none && high < 0) high = 0;
+        whole += none;
         zeros += none;
         empty += none == genes;
-        celi_store_release(s, i);
+        if (total) total[i] = celi_sum_of(row, here);
+        celi_store_release(s, i, i + 1);
     }
+    if (bad && total) memset(total, 0, (size_t)cells * sizeof *total);
+    if (bad) return celi_store_scan(s, -DBL_MAX, DBL_MAX, "a value is not finite", NULL, err);
+    if (!(values > 0)) return CEL_OK;
     /* Cells spread evenly over the slide: neighbours in memory may be of one kind. */
     for (i = 0; i < sample; i++) {
         const cel_real *row = celi_store_values(s, cells * i / sample, s->scratch, &count);
         celi_multiples(row, count, counts);
     }
-    celi_store_release(s, CELI_PAGES - 1);
+    celi_store_release(s, 0, CELI_PAGES);
     report->whole = (double)whole / values;
     report->zeros = (double)zeros / values;
     report->lowest = low;
@@ -7298,6 +7335,7 @@ CEL_API_DEF cel_status cel_slide_describe(cel_mat x, double *total, cel_slide_re
 typedef struct celi_genes {
     double *sum, *mean, *dispersion, *first; /* (n) each */
     int64_t *cells;                          /* (n) */
+    double low, high;                        /* what values may be */
 } celi_genes;
 
 /* What VARIABLE looks at, q: counts at 1e4 a cell, by this scale of its cell; or from logarithms. */
@@ -7310,18 +7348,20 @@ static double celi_genes_q(const cel_genes_options *o, double scale, double v)
     return o->total ? v * scale : v > 0 ? expm1(v) : 0;
 }
 
-/* Rows of cells from `first` on. A strip of genes over all cells, in their order, is one thread's: the same bits for
+/* Rows of cells from `first` on; 1 where a value is not within the limits of g. A strip of genes over all cells, in their order, is one thread's: the same bits for
  * any number of them. */
-static void celi_genes_add(const celi_genes *g, cel_mat x, int64_t first, const cel_genes_options *o, int64_t from,
-                           int64_t to)
+static int celi_genes_add(const celi_genes *g, cel_mat x, int64_t first, const cel_genes_options *o, int64_t from,
+                          int64_t to)
 {
     int64_t i, j;
+    int good = 1;
     for (i = 0; i < x.rows; i++) {
         const cel_real *row = x.data + i * x.stride;
         const double scale = celi_genes_scale(o, first + i);
         for (j = from; j < to; j++) {
             g->cells[j] += row[j] > 0 || row[j] < 0;
             g->sum[j] += (double)row[j];
+            good &= (double)row[j] >= g->low && (double)row[j] <= g->high;
         }
         for (j = from; o->by == CEL_GENES_VARIABLE && j < to; j++) {
             double q = celi_genes_q(o, scale, (double)row[j]), d;
@@ -7331,13 +7371,15 @@ static void celi_genes_add(const celi_genes *g, cel_mat x, int64_t first, const 
             g->dispersion[j] += d * d;
         }
     }
+    return !good;
 }
 
 /* The same of a sparse store, at the cost of what it has: a cell whose value is left out has the difference -first. */
-static void celi_genes_sparse(const celi_genes *g, const celi_store *s, const cel_genes_options *o)
+static int celi_genes_sparse(const celi_genes *g, const celi_store *s, const cel_genes_options *o)
 {
     const cel_csr *a = s->rows.sparse;
     int64_t i, j, e;
+    int good = 1;
     for (i = 0; i < s->rows.cells; i++) {
         const int64_t at = s->rows.row ? s->rows.row[i] : i;
         const double scale = celi_genes_scale(o, i);
@@ -7345,6 +7387,7 @@ static void celi_genes_sparse(const celi_genes *g, const celi_store *s, const ce
             const double v = (double)a->value[e];
             double d;
             j = a->index[e];
+            good &= v >= g->low && v <= g->high;
             if (!(v > 0 || v < 0)) continue;
             g->cells[j]++;
             g->sum[j] += v;
@@ -7361,6 +7404,7 @@ static void celi_genes_sparse(const celi_genes *g, const celi_store *s, const ce
         g->mean[j] -= none * g->first[j];
         g->dispersion[j] += none * g->first[j] * g->first[j];
     }
+    return !good;
 }
 
 /* Sums become the logarithms that VARIABLE wants. */
@@ -7376,24 +7420,28 @@ static void celi_genes_end(const celi_genes *g, int64_t cells, int64_t genes)
     }
 }
 
-/* All cells of a store, a tile of them at a time where they are not dense already. */
-static void celi_genes_sum(const celi_genes *g, const celi_store *s, const cel_genes_options *o, celi_pool *pool)
+/* All cells of a store; of a file, or where rows are picked, a tile of them at a time. Returns whether a value is wrong. */
+static int celi_genes_sum(const celi_genes *g, const celi_store *s, const cel_genes_options *o, celi_pool *pool)
 {
     const int64_t cells = s->rows.cells, genes = s->rows.genes, strips = (genes + 63) / 64;
-    const int copied = s->scratch || s->rows.row, sparse = s->rows.sparse && !s->column;
-    const int64_t tile = copied ? celi_min(cells, CELI_PAGES) : cells;
-    cel_mat x = s->rows.dense;
+    const int copied = !s->there.data || s->rows.gene || s->rows.row, sparse = s->rows.sparse && !s->column;
+    const int64_t tile = copied || s->rows.mapped ? celi_min(cells, CELI_PAGES / 4) : cells;
+    cel_mat x = CEL_ZERO;
     int64_t first, strip;
-    if (sparse) celi_genes_sparse(g, s, o);
+    int wrong = 0;
+    if (sparse) wrong = celi_genes_sparse(g, s, o);
     else if (copied) x = celi_pool_mat(pool, tile, genes);
     for (first = 0; first < cells && !sparse && !pool->status; first += tile) {
-        x.rows = celi_min(tile, cells - first);
+        const int64_t count = celi_min(tile, cells - first);
+        x = copied ? cel_mat_block(x, 0, 0, count, genes) : cel_mat_block(s->there, first, 0, count, genes);
         if (copied) celi_store_tile(s, NULL, first, x, NULL);
-        CELI_OMP(omp parallel for schedule(static) if (x.rows * genes > CELI_FORK))
+        CELI_OMP(omp parallel for schedule(static) reduction(| : wrong) if (count * genes > CELI_FORK))
         for (strip = 0; strip < strips; strip++)
-            celi_genes_add(g, x, first, o, strip * 64, celi_min(strip * 64 + 64, genes));
+            wrong |= celi_genes_add(g, x, first, o, strip * 64, celi_min(strip * 64 + 64, genes));
+        celi_store_release(s, first, first + tile);
     }
     if (o->by == CEL_GENES_VARIABLE) celi_genes_end(g, cells, genes);
+    return wrong;
 }
 
 /* Log dispersions become scores: standardised within 20 bins of the mean, right edges included, because dispersion
@@ -7435,6 +7483,7 @@ static cel_status celi_store_genes(const celi_store *s, const cel_genes_options 
     const int variable = o->by == CEL_GENES_VARIABLE;
     const int64_t genes = s->rows.genes;
     int64_t j, passed = 0, *order;
+    int wrong = 0;
     celi_pool pool = CEL_ZERO;
     celi_genes g;
     cel_status status;
@@ -7442,10 +7491,8 @@ static cel_status celi_store_genes(const celi_store *s, const cel_genes_options 
     if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > genes || genes > INT32_MAX ||
         s->rows.cells < 2)
         return celi_note(err, CEL_ERR_ARG, "genes to keep: no such way, more than there are, or not two cells");
-    status = celi_store_scan(s, variable ? 0 : -CELI_LARGE, variable && !o->total ? 700 : CELI_LARGE,
-                             variable && !o->total ? "negative, not finite, or above 700 and so not log data"
-                             : variable ? celi_count_wrong : "a value is not finite, or beyond 1e150", NULL, err);
-    if (status) return status;
+    g.low = variable ? 0 : -CELI_LARGE;
+    g.high = variable && !o->total ? 700 : CELI_LARGE;
     g.sum = (double *)celi_pool_get(&pool, genes * 4, sizeof(double));
     g.cells = (int64_t *)celi_pool_get(&pool, genes, sizeof(int64_t));
     order = (int64_t *)celi_pool_get(&pool, genes, sizeof *order);
@@ -7453,11 +7500,16 @@ static cel_status celi_store_genes(const celi_store *s, const cel_genes_options 
         g.mean = g.sum + genes;
         g.dispersion = g.mean + genes;
         g.first = g.dispersion + genes;
-        celi_genes_sum(&g, s, o, &pool);
+        wrong = celi_genes_sum(&g, s, o, &pool);
     }
-    if (pool.status) {
+    status = celi_note(err, pool.status, "genes to keep");
+    if (wrong)
+        status = celi_store_scan(s, g.low, g.high, !variable ? "a value is not finite, or beyond 1e150" : o->total
+                                 ? celi_count_wrong : "negative, not finite, or above 700 and so not log data", NULL,
+                                 err);
+    if (status) {
         celi_pool_free(&pool);
-        return celi_note(err, CEL_ERR_MEMORY, "genes to keep");
+        return status;
     }
     for (j = 0; j < genes; j++) {
         if (!variable) g.dispersion[j] = g.sum[j] / (double)s->rows.cells;
@@ -7590,7 +7642,7 @@ static void celi_scaling_span(const cel_scaling *s, const celi_store *x, const i
         const cel_real *row = celi_store_row(x, list[i], celi_store_scratch(x));
         celi_logs l;
         celi_logs_at(&l, s, s->cell[list[i]].total);
-        for (j = 0; j < n; j++) v[j] = celi_log(&l, (double)row[j]);
+        for (j = 0; j < n; j++) v[j] = row[j] > 0 || row[j] < 0 ? celi_log(&l, (double)row[j]) : 0;
         if (i == b->from) memcpy(first, v, (size_t)n * sizeof *v);
         for (j = 0; j < n; j++) {
             double d = v[j] - first[j];
@@ -7602,7 +7654,7 @@ static void celi_scaling_span(const cel_scaling *s, const celi_store *x, const i
             else slope[j] += s->log ? 1 - 1 / (1 + l.factor * (double)row[j]) : v[j];
         }
     }
-    celi_store_release(x, CELI_PAGES - 1);
+    celi_store_release(x, b->from, b->to);
 }
 
 /* Merges the blocks in their order: means of groups, squares about them (Chan, Golub and LeVeque 1979), slopes. When
@@ -7695,17 +7747,21 @@ static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_re
                              double *v)
 {
     int64_t j, n = s->genes;
-    double size[2] = {0, 0};
+    double even = 0, odd = 0, along;
     celi_logs l;
     celi_logs_at(&l, s, cell->total);
-    for (j = 0; j < n; j++) v[j] = cell->group < 0 ? 0 : celi_log(&l, (double)row[j]);
+    for (j = 0; j < n; j++) v[j] = cell->group >= 0 && (row[j] > 0 || row[j] < 0) ? celi_log(&l, (double)row[j]) : 0;
     if (s->centre && cell->group >= 0) {
         const double *centre = s->centre + cell->group * n;
         for (j = 0; j < n; j++) v[j] = (v[j] - centre[j]) * inverse[j];
     }
-    for (j = 0; s->size && j < n; j++) size[j & 1] += s->size[j] * v[j];
-    cell->size = size[0] + size[1];
-    for (j = 0; j < n; j++) row[j] = (cel_real)(s->size ? v[j] - cell->size * s->size[j] : v[j]);
+    for (j = 1; s->size && j < n; j += 2) {
+        even += s->size[j - 1] * v[j - 1];
+        odd += s->size[j] * v[j];
+    }
+    if (s->size && n % 2) even += s->size[n - 1] * v[n - 1];
+    cell->size = along = even + odd;
+    for (j = 0; j < n; j++) row[j] = (cel_real)(s->size ? v[j] - along * s->size[j] : v[j]);
     cell->length = celi_unit_row(row, n);
     if (cell->length > 1e-12 * fabs(cell->size)) return;
     cell->length = 0;
@@ -7729,7 +7785,7 @@ static cel_status celi_scaling_rows(const cel_scaling *s, const celi_store *x, i
         const cel_real *from = write ? row : celi_store_row(x, i, row);
         if (from != row) memcpy(row, from, (size_t)n * sizeof *row);
         celi_scaling_row(s, inverse, row, cell + i, v + celi_thread() * n);
-        celi_store_release(x, i);
+        celi_store_release(x, i, i + 1);
     }
     celi_free(copy);
     celi_free(v);
@@ -7963,7 +8019,7 @@ CEL_API_DEF cel_status cel_rows_describe(const cel_rows *rows, double *total, ce
 {
     celi_pool pool = CEL_ZERO;
     celi_store s;
-    cel_status status = celi_store_open(rows, &pool, &s, err);
+    cel_status status = celi_store_open(rows, 0, &pool, &s, err);
     memset(report, 0, sizeof *report);
     if (!status) status = celi_store_describe(&s, total, report, err);
     celi_pool_free(&pool);
@@ -7975,7 +8031,7 @@ CEL_API_DEF cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_opti
 {
     celi_pool pool = CEL_ZERO;
     celi_store s;
-    cel_status status = celi_store_open(rows, &pool, &s, err);
+    cel_status status = celi_store_open(rows, 0, &pool, &s, err);
     *count = 0;
     if (!status) status = celi_store_genes(&s, options, index, count, cells, score, err);
     celi_pool_free(&pool);
@@ -7995,7 +8051,7 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
     cel_scaling_sums a = CEL_ZERO;
     double all = 0;
     int64_t i;
-    cel_status status = celi_store_open(rows, &pool, &x, err);
+    cel_status status = celi_store_open(rows, 0, &pool, &x, err);
     memset(out, 0, sizeof *out);
     if (!status && (groups < 1 || n < 1 || groups > INT32_MAX / n || (int)o->kind < 0 || o->kind > CEL_KIND_INTENSITY ||
                     o->plain || (o->kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) ||
@@ -8046,7 +8102,7 @@ CEL_API_DEF cel_status cel_rows_scaling(const cel_rows *rows, const double *tota
 {
     celi_pool pool = CEL_ZERO;
     celi_store s;
-    cel_status status = celi_store_open(rows, &pool, &s, err);
+    cel_status status = celi_store_open(rows, 0, &pool, &s, err);
     memset(out, 0, sizeof *out);
     if (!status && sums && (sums->genes != rows->genes || !options ||
                             (options->kind == CEL_KIND_COUNTS && !(options->target > 0 || options->target < 0)) ||
@@ -8062,7 +8118,7 @@ CEL_API_DEF cel_status cel_rows_apply(const cel_rows *rows, const cel_scaling *s
 {
     celi_pool pool = CEL_ZERO;
     celi_store s;
-    cel_status status = celi_store_open(rows, &pool, &s, err);
+    cel_status status = celi_store_open(rows, 0, &pool, &s, err);
     memset(cell, 0, (size_t)rows->cells * sizeof *cell);
     if (!status) status = celi_scaling_same(scaling, &s, 0, total, group, cell, err);
     celi_pool_free(&pool);
@@ -8076,15 +8132,19 @@ CEL_API_DEF cel_status cel_rows_read(const cel_rows *rows, const int32_t *list, 
     celi_store s;
     double *v;
     int64_t i;
-    cel_status status = celi_store_open(rows, &pool, &s, err);
+    cel_status status = celi_store_open(rows, 1, &pool, &s, err);
+    const int64_t stored = rows->sparse ? rows->sparse->rows : rows->array ? rows->array->shape[0] : rows->dense.rows;
     if (!status && out.cols != rows->genes) status = celi_note(err, CEL_ERR_SHAPE, "a tile of other genes");
     for (i = 0; i < out.rows && !status; i++) {
         int64_t cell = list ? list[first + i] : first + i;
         if (cell < 0 || cell >= rows->cells) status = celi_fail(err, CEL_ERR_ARG, "no such cell", -1, cell, -1);
+        else if (rows->row && (rows->row[cell] < 0 || rows->row[cell] >= stored))
+            status = celi_fail(err, CEL_ERR_ARG, "no such row", -1, cell, -1);
     }
     v = status ? NULL : (double *)celi_pool_get(&pool, celi_store_doubles(&s), sizeof *v);
     if (!status) status = celi_note(err, pool.status, "rows");
     if (!status) celi_store_tile(&s, list, first, out, v);
+    celi_store_release(&s, first, list ? first + CELI_PAGES : first + out.rows);
     for (i = 0; i < out.rows && status; i++)
         memset(out.data + i * out.stride, 0, (size_t)out.cols * sizeof *out.data);
     celi_pool_free(&pool);
@@ -9975,6 +10035,7 @@ static cel_status celi_moments_group(const celi_moments_input *in, celi_patch *t
         status = celi_moments_rows(in, tile, first + at, b.rows, b);
         if (!status) status = celi_syrk_lower(1, 1, b, at > 0 ? 1 : 0, product, work);
     }
+    if (in->store) celi_store_release(in->store, 0, CELI_PAGES);
     return status;
 }
 
@@ -10087,7 +10148,7 @@ CEL_API_DEF cel_status cel_moments_add_rows(cel_moments *m, int64_t labels, cons
     celi_moments_input in = CEL_ZERO;
     celi_pool pool = CEL_ZERO;
     celi_store store;
-    cel_status status = celi_store_open(rows, &pool, &store, NULL);
+    cel_status status = celi_store_open(rows, 0, &pool, &store, NULL);
     if (!status && (relations->cells != rows->cells || (!label && labels != 1))) status = CEL_ERR_SHAPE;
     in.relations = relations;
     in.x = rows->dense;

@@ -1265,7 +1265,8 @@ static void finish_output(text *report)
 /* ---- a slide: expression, names, neighbours ---- */
 
 typedef struct tissue {
-    cel_mat x;      /* (cells x genes), unit rows */
+    cel_mat x;      /* (cells x genes), unit rows; without data where they are read from their store when needed */
+    cel_rows from;  /* that store, and what is kept of it; or x as it came */
     cel_mat coords; /* (cells x 2 or 3), or data NULL */
     double shift[3]; /* what a file's coordinates are more than these */
     names genes, slides, types, groups;
@@ -1409,6 +1410,45 @@ static cel_table parse_table(const source *s, cel_table_options how)
     how.dense = 1;
     must_table(cel_table_parse(s->bytes, s->size, &how, &table, &err), s->path, &err);
     return table;
+}
+
+/* The expression as it is stored: an array of numbers in its file, which is mapped, a sparse matrix, or else x. */
+static void read_expression(tissue *t, names *genes)
+{
+    size_t n = strlen(t->file);
+    cel_table_options how = CEL_ZERO;
+    cel_table table = CEL_ZERO;
+    cel_file file;
+    cel_error err;
+    cel_npy *a = (cel_npy *)get(1, sizeof *a);
+    cel_csr *sparse = (cel_csr *)get(1, sizeof *sparse);
+    int npy = n > 4 && strcmp(t->file + n - 4, ".npy") == 0 && !choice("genes-are");
+    how.genes_are_rows = choice("genes-are");
+    if (npy && !cel_file_open(t->file, 1, &file, NULL)) {
+        if (file.mapped && !cel_npy_parse(file.bytes, file.size, a, NULL) && a->ndim == 2 && a->kind != 'S' &&
+            !a->fortran && !a->trailing && a->count) {
+            t->from.array = a;
+            t->from.mapped = 1;
+            t->x.rows = a->shape[0];
+            t->x.cols = a->shape[1];
+        } else {
+            cel_file_close(&file);
+        }
+    }
+    if (npy && !t->from.array) must(cel_npy_matrix(t->file, &t->x, &err), t->file, &err);
+    if (!npy) {
+        must_table(cel_table_read(t->file, &how, &table, &err), t->file, &err);
+        if (table.row) t->cells.name = table.row, t->cells.count = table.rows;
+        if (table.col) genes->name = table.col, genes->count = table.cols;
+        *sparse = table.sparse;
+        t->x = table.x;
+        t->x.rows = table.rows;
+        t->x.cols = table.cols;
+    }
+    if (sparse->start) t->from.sparse = sparse;
+    t->from.dense = t->x;
+    t->from.cells = t->x.rows;
+    t->from.genes = t->x.cols;
 }
 
 /* A matrix: an .npy file, or any table that the library reads. rows and cols (or NULL) receive its names, if it has
@@ -1739,11 +1779,13 @@ static void keep_columns(tissue *t, const int32_t *index, int64_t count)
     cel_real *row = (cel_real *)get((size_t)count, sizeof(cel_real));
     names cut;
     int64_t i, j;
-    for (i = 0; i < t->x.rows; i++) {
+    for (i = 0; i < t->x.rows && t->x.data; i++) {
         for (j = 0; j < count; j++) row[j] = t->x.data[i * t->x.stride + index[j]];
         memcpy(t->x.data + i * count, row, (size_t)count * sizeof(cel_real));
     }
-    t->x.cols = t->x.stride = cut.count = count;
+    t->x.cols = t->x.stride = t->from.genes = cut.count = count;
+    if (t->x.data) t->from.dense = t->x;
+    else t->from.gene = (const int32_t *)grown(index, count, count, sizeof *index);
     cut.name = (char **)get((size_t)count, sizeof(char *));
     for (j = 0; j < count; j++) cut.name[j] = t->genes.name[index[j]];
     input.genes = t->genes = cut;
@@ -1774,7 +1816,7 @@ static void pick_genes(tissue *t, const cel_model_record *wanted, cel_kind kind,
     if (o.top_genes > count)
         die(1, "--top-genes %lld: %s has %lld genes", (long long)o.top_genes, t->file, (long long)count);
     cells = (int64_t *)get((size_t)count, sizeof(int64_t));
-    must(cel_slide_genes(t->x, &by, index, &count, cells, NULL, &err), t->file, &err);
+    must(cel_rows_genes(&t->from, &by, index, &count, cells, NULL, &err), t->file, &err);
     for (j = 0; j < t->x.cols; j++) {
         if (cells[j] >= min_cells) continue;
         if (few < 10) add(&left_out, "%s%s", few ? ", " : "", t->genes.name[j]);
@@ -1817,7 +1859,7 @@ static void look_at(tissue *t, cel_kind kind)
     cel_real *total;
     int64_t i;
     t->total = (double *)get((size_t)t->rows, sizeof(double));
-    must(cel_slide_describe(t->x, t->total, &r, &err), t->file, &err);
+    must(cel_rows_describe(&t->from, t->total, &r, &err), t->file, &err);
     if (r.empty == t->rows) die(1, "%s: every cell is without counts", t->file);
     if (kind == CEL_KIND_COUNTS && r.whole < 0.99 && !(r.lowest < 0))
         warn("%s: %.0f %% of its values are whole numbers: they look like %s%s, but are taken for counts. Give raw "
@@ -1862,12 +1904,13 @@ static void centre_groups(tissue *t)
  * another slide has another level. Scales and the size direction are the model's. */
 static cel_scaling scaling_for(const tissue *t, const fitted *f, const double *total)
 {
-    cel_scaling s = f->record.scaling, plain = s;
+    cel_scaling s = f->record.scaling;
+    cel_scaling_options how = CEL_ZERO;
+    cel_scaling_sums sums;
+    cel_rows now = t->from;
     names known;
-    int64_t i, j, g, n = s.genes, unknown = 0, groups = t->group ? t->groups.count : 1, *to;
-    double *cells, *centre;
-    cel_scaling_cell *cell;
-    cel_mat copy;
+    int64_t g, n = s.genes, unknown = 0, groups = t->group ? t->groups.count : 1, *to;
+    double *centre;
     cel_error err;
     known.name = f->record.group;
     known.count = known.name ? s.groups : 0;
@@ -1887,25 +1930,43 @@ static cel_scaling scaling_for(const tissue *t, const fitted *f, const double *t
         if (to[g / n] < 0) s.centre[g] = NAN; /* to be found with the rows */
     if (f->counting) return s;
     note("%s: %lld slides or types that the model does not know are centred on their own", t->file, (long long)unknown);
-    plain.groups = groups;
-    plain.centre = plain.scale = plain.size = NULL;
-    cell = (cel_scaling_cell *)get((size_t)t->rows, sizeof *cell);
-    cells = (double *)get((size_t)groups, sizeof(double));
-    must(cel_mat_new(t->x.rows, n, &copy), t->file, NULL);
-    must(cel_mat_copy(t->x, copy), t->file, NULL);
-    must(cel_scaling_apply(&plain, copy, total, t->group, cell, &err), t->file, &err);
-    for (i = 0; i < t->rows; i++) {
-        g = t->group ? t->group[i] : 0;
-        if (to[g] >= 0 || !(total ? total[i] > 0 : 1)) continue;
-        cells[g]++;
-        for (j = 0; j < n; j++)
-            s.centre[g * n + j] += (cell[i].length * (double)copy.data[i * n + j] - s.centre[g * n + j]) / cells[g];
-    }
-    cel_mat_free(&copy);
-    free(cell);
-    free(cells);
+    how.kind = s.kind;
+    how.target = s.target > 0 ? s.target : -1;
+    how.log = s.log ? 1 : -1;
+    how.size = -1;
+    if (t->x.data) now.dense = t->x, now.cells = t->x.rows, now.genes = t->x.cols;
+    must(cel_rows_sums(&now, total, t->group, groups, &how, &sums, &err), t->file, &err);
+    for (g = 0; g < groups * n; g++)
+        if (to[g / n] < 0 && sums.cells[g / n] > 0) s.centre[g] = sums.sum[g] / sums.cells[g / n];
+    cel_scaling_sums_free(&sums);
     free(to);
     return s;
+}
+
+/* Where the cells that are left are in the store. */
+static void take_places(tissue *t)
+{
+    int32_t *row = (int32_t *)get((size_t)t->x.rows, sizeof *row);
+    int64_t i;
+    for (i = 0; i < t->x.rows; i++) row[i] = (int32_t)t->row[i];
+    free((void *)(uintptr_t)t->from.row);
+    t->from.row = row;
+    t->from.cells = t->x.rows;
+}
+
+/* The kept columns of a store as x, for what needs them in memory. */
+static void densify(tissue *t)
+{
+    cel_error err;
+    cel_csr *sparse = (cel_csr *)(uintptr_t)t->from.sparse;
+    if (t->x.data) return;
+    must(cel_mat_new(t->x.rows, t->x.cols, &t->x), t->file, NULL);
+    must(cel_rows_read(&t->from, NULL, 0, t->x, &err), t->file, &err);
+    if (sparse) cel_csr_free(sparse);
+    memset(&t->from, 0, sizeof t->from);
+    t->from.dense = t->x;
+    t->from.cells = t->x.rows;
+    t->from.genes = t->x.cols;
 }
 
 /* From numbers as measured to rows: measured and kept in f for a fit, else as the model has it. plain: as published. */
@@ -1920,6 +1981,7 @@ static void make_rows(tissue *t, fitted *f, cel_kind kind, int plain)
         if (!(fabs(length - 1) < 1e-3)) die(1, "%s: cell %lld has length %g, not 1", t->file, (long long)i, length);
     }
     centre_groups(t);
+    if (!t->x.data) take_places(t);
     if (f->counting) { /* rows are inferred once the neighbours are known; cells without counts are dropped alike */
         if (s->genes) *s = scaling_for(t, f, total);
         else f->record.group = t->group ? t->groups.name : NULL;
@@ -1935,14 +1997,17 @@ static void make_rows(tissue *t, fitted *f, cel_kind kind, int plain)
     } else if (s->genes) {
         *s = scaling_for(t, f, total);
         t->cell = (cel_scaling_cell *)get((size_t)t->rows, sizeof *t->cell);
-        must(cel_scaling_apply(s, t->x, total, t->group, t->cell, &err), t->file, &err);
+        must(t->x.data ? cel_scaling_apply(s, t->x, total, t->group, t->cell, &err)
+                       : cel_rows_apply(&t->from, s, total, t->group, t->cell, &err), t->file, &err);
     } else {
         cel_scaling_options how = CEL_ZERO;
         how.kind = kind;
         how.plain = plain;
         how.target = plain && kind == CEL_KIND_COUNTS && !(o.target_sum > 0) ? 1e4 : o.target_sum;
         if (plain) t->group = NULL;
-        must(cel_scaling_fit(t->x, total, t->group, &how, s, &err), o.total ? o.total : t->file, &err);
+        must(t->x.data ? cel_scaling_fit(t->x, total, t->group, &how, s, &err)
+                       : cel_rows_scaling(&t->from, total, t->group, &how, NULL, s, &err),
+             o.total ? o.total : t->file, &err);
         t->cell = s->cell;
         f->record.group = t->group ? t->groups.name : NULL;
     }
@@ -1966,8 +2031,8 @@ static void drop_empty(tissue *t)
         note("%s: %lld cells without counts in the %lld genes kept are left out: %s%s", t->file, (long long)few,
              (long long)t->x.cols, list.data, few > 5 ? ", .." : "");
         free(list.data);
-        t->x.rows = cel_compact(keep, t->rows, t->x.data, (size_t)t->x.stride * sizeof(cel_real));
-        cel_compact(keep, t->rows, t->row, sizeof(int64_t));
+        if (t->x.data) cel_compact(keep, t->rows, t->x.data, (size_t)t->x.stride * sizeof(cel_real));
+        t->x.rows = cel_compact(keep, t->rows, t->row, sizeof(int64_t));
         cel_compact(keep, t->rows, t->cell, sizeof *t->cell);
         if (t->slide) cel_compact(keep, t->rows, t->slide, sizeof(int32_t));
         if (t->type) cel_compact(keep, t->rows, t->type, sizeof(int32_t));
@@ -1976,6 +2041,7 @@ static void drop_empty(tissue *t)
     }
     input.rows = t->x.rows;
     free(keep);
+    if (!t->x.data) take_places(t);
 }
 
 /* The columns that a table of places has: those named after its file, or what instruments and their tools call them;
@@ -2142,12 +2208,21 @@ static char *rows_in_words(const cel_scaling *s)
 /* What the input has of --gene, cell by cell; a gene that is not there is told before any work. */
 static void take_level(tissue *t)
 {
-    int64_t i, gene;
+    cel_rows one = t->from;
+    cel_mat level;
+    cel_error err;
+    int64_t i;
+    int32_t column;
     if (!o.gene) return;
-    gene = find_name(&t->genes, o.gene);
-    if (gene < 0) die(1, "%s: no gene '%s'%s", o.genes ? o.genes : t->file, o.gene, did_you_mean(&t->genes, o.gene));
+    column = (int32_t)find_name(&t->genes, o.gene);
+    if (column < 0) die(1, "%s: no gene '%s'%s", o.genes ? o.genes : t->file, o.gene, did_you_mean(&t->genes, o.gene));
     t->level = (double *)get((size_t)t->rows, sizeof(double));
-    for (i = 0; i < t->rows; i++) t->level[i] = (double)t->x.data[i * t->x.stride + gene];
+    one.gene = &column;
+    one.genes = 1;
+    must(cel_mat_new(t->rows, 1, &level), t->file, NULL);
+    must(cel_rows_read(&one, NULL, 0, level, &err), t->file, &err);
+    for (i = 0; i < t->rows; i++) t->level[i] = (double)level.data[i];
+    cel_mat_free(&level);
 }
 
 /* Cells by place; those at one place by slide, name, or row of the input. */
@@ -2185,22 +2260,37 @@ static void reorder(void *items, const int64_t *order, int64_t count, size_t siz
     free(first);
 }
 
-/* Puts the cells in an order of their own, by place, so that a fit does not depend, in its last digits, on the order of
- * the files. t->row says where they were. */
+/* Puts the cells in an order of their own, so that a fit does not depend, in its last digits, on the order of the files:
+ * sorted by place, and where there are many from there along the leaves of a tree, so that neighbours in space are near
+ * each other and are read together. t->row says where they were. */
 static void settle_order(tissue *t)
 {
-    int64_t *order = (int64_t *)grown(t->row, t->rows, t->rows, sizeof *order);
-    if (t->coords.data) {
-        to_settle = t;
-        qsort(order, (size_t)t->rows, sizeof *order, compare_places);
-        reorder(t->x.data, order, t->rows, (size_t)t->x.stride * sizeof(cel_real));
-        reorder(t->coords.data, order, t->rows, (size_t)t->coords.stride * sizeof(cel_real));
-        reorder(t->slide, order, t->rows, sizeof *t->slide);
-        reorder(t->type, order, t->rows, sizeof *t->type);
-        reorder(t->total, order, t->rows, sizeof *t->total);
-        memcpy(t->row, order, (size_t)t->rows * sizeof *order);
-    }
+    enum { MANY = 16384 };
+    int64_t i, *order, *walk;
+    int32_t *leaf;
+    cel_error err;
+    if (!t->coords.data) return;
+    order = (int64_t *)grown(t->row, t->rows, t->rows, sizeof *order);
+    walk = (int64_t *)get((size_t)t->rows, sizeof *walk);
+    leaf = (int32_t *)get((size_t)t->rows, sizeof *leaf);
+    to_settle = t;
+    qsort(order, (size_t)t->rows, sizeof *order, compare_places);
+    reorder(t->coords.data, order, t->rows, (size_t)t->coords.stride * sizeof(cel_real));
+    reorder(t->slide, order, t->rows, sizeof *t->slide);
+    memcpy(t->row, order, (size_t)t->rows * sizeof *order);
+    for (i = 0; i < t->rows; i++) leaf[i] = (int32_t)i;
+    if (t->rows >= MANY)
+        must_at(cel_graph_order(t->coords, t->slide, leaf, &err), o.coords, &err, "offset", "column");
+    for (i = 0; i < t->rows; i++) walk[i] = leaf[i];
+    free(leaf);
+    reorder(t->coords.data, walk, t->rows, (size_t)t->coords.stride * sizeof(cel_real));
+    reorder(t->slide, walk, t->rows, sizeof *t->slide);
+    for (i = 0; i < t->rows; i++) t->row[i] = order[walk[i]];
     free(order);
+    free(walk);
+    if (t->x.data) reorder(t->x.data, t->row, t->rows, (size_t)t->x.stride * sizeof(cel_real));
+    reorder(t->type, t->row, t->rows, sizeof *t->type);
+    reorder(t->total, t->row, t->rows, sizeof *t->total);
 }
 
 /* Moments know their slides by name, be there only one. */
@@ -2222,6 +2312,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     cel_kind kind;
     double start = seconds();
     char *words;
+    const int fits = !strcmp(command, "fit"), sums = !strcmp(command, "moments");
     one_of("counts expression");
     t.file = o.counts ? o.counts : o.expression;
     need(t.file, command, "--counts FILE.npy or --expression FILE.npy");
@@ -2230,7 +2321,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     t.kind = kind = input_kind(f);
     if (kind != CEL_KIND_COUNTS) no_effect("total target-sum", "but on counts");
     if (f->counting && kind != CEL_KIND_COUNTS) die(2, "--method counts takes --counts as they were counted");
-    t.x = read_table(t.file, choice("genes-are"), &t.cells, &genes, NULL);
+    read_expression(&t, &genes);
     if (t.x.rows < 2 || t.x.cols < 2)
         die(1, "%s: %lld cells x %lld genes: nothing to fit", t.file, (long long)t.x.rows, (long long)t.x.cols);
     t.rows = t.x.rows;
@@ -2242,9 +2333,16 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
-    if (!strcmp(command, "fit") || !strcmp(command, "moments")) settle_order(&t);
+    if (o.expression || t.x.rows < t.x.cols || (fits && (choice("method") || o.conditions)) || !(fits || sums)) densify(&t);
+    if (fits || sums) settle_order(&t);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
+    if (!t.x.data) { /* prepared when they are read */
+        cel_scaling *s = (cel_scaling *)grown(&f->record.scaling, 1, 1, sizeof *s);
+        s->cell = t.cell;
+        s->cells = t.x.rows;
+        t.from.scaling = s;
+    }
     build_graph(&t);
     t.load_seconds = seconds() - start;
     words = rows_in_words(&f->record.scaling);
@@ -2655,11 +2753,13 @@ static double *gene_values(const tissue *t, const fitted *f, int64_t gene, char 
     int64_t i, k, cells = t->x.rows, n = t->x.cols, block = 1024;
     double *v = (double *)get((size_t)cells, sizeof(double));
     cel_mat values;
+    cel_error err;
     int given = s->kind == CEL_KIND_UNIT || !s->genes;
     must(cel_mat_new(block, n, &values), "map", NULL);
     for (i = 0; i < cells; i += block) {
         int64_t rows = cells - i < block ? cells - i : block;
         cel_mat part = cel_mat_block(values, 0, 0, rows, n), from = cel_mat_block(t->x, i, 0, rows, n);
+        if (!t->x.data) must(cel_rows_read(&t->from, NULL, i, from = part, &err), t->file, &err);
         if (given) part = from;
         else must(cel_scaling_values(s, s->log ? CEL_UNIT_LOG : CEL_UNIT_GIVEN, from, t->cell + i, part), "map", NULL);
         for (k = 0; k < rows; k++) v[i + k] = (double)part.data[k * part.stride + gene];
@@ -3001,6 +3101,24 @@ static double weight(const char *name, const char *value, double otherwise)
     return x;
 }
 
+/* Without error bars the held-out folds are all that groups are for: those of one fold, and of one slide, which may have
+ * a field of its own, become one, so that nobody keeps the moments of each. */
+static void join_folds(const tissue *t, int32_t *group, int64_t groups)
+{
+    enum { FOLDS = 5 };
+    int32_t *slide = (int32_t *)get((size_t)groups, sizeof(int32_t)), *to = (int32_t *)get((size_t)groups, sizeof *to);
+    int64_t g, i, fold, last = 0;
+    for (i = 0; i < t->x.rows && t->slide; i++) slide[group[i]] = t->slide[i];
+    for (g = 1; g < groups; g++) {
+        for (fold = 1; fold < FOLDS && g != fold * groups / FOLDS; fold++) continue;
+        last += fold < FOLDS || slide[g] != slide[g - 1];
+        to[g] = (int32_t)last;
+    }
+    for (i = 0; i < t->x.rows; i++) group[i] = to[group[i]];
+    free(slide);
+    free(to);
+}
+
 /* Groups for the error bars and the held-out folds: spatial tiles, about 36 of them in all, or runs of
  * consecutive cells where there are no coordinates. */
 static int32_t *make_groups(const tissue *t)
@@ -3011,11 +3129,12 @@ static int32_t *make_groups(const tissue *t)
     if (!side) side = slides == 1 ? 6 : slides < 4 ? 4 : slides < 9 ? 3 : 2;
     if (t->coords.data) {
         must_at(cel_slide_tiles(t->coords, t->slide, side, group, &groups, &err), o.coords, &err, "offset", "column");
-        return group;
+    } else {
+        groups = side * side * slides;
+        if (groups > t->x.rows) groups = t->x.rows;
+        for (i = 0; i < t->x.rows; i++) group[i] = (int32_t)(i * groups / t->x.rows);
     }
-    groups = side * side * slides;
-    if (groups > t->x.rows) groups = t->x.rows;
-    for (i = 0; i < t->x.rows; i++) group[i] = (int32_t)(i * groups / t->x.rows);
+    if (o.no_errors && !o.conditions) join_folds(t, group, groups);
     return group;
 }
 
@@ -3073,10 +3192,13 @@ static void shuffle_cells(tissue *t, int64_t types)
     int64_t *start = (int64_t *)get((size_t)groups + 1, sizeof(int64_t));
     int32_t *list = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     int32_t *label = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
-    size_t bytes = (size_t)t->x.cols * sizeof(cel_real);
-    cel_real *row = (cel_real *)get(1, bytes);
-    must(cel_mat_new(own.x.rows, own.x.cols, &t->x), t->file, NULL);
-    must(cel_mat_copy(own.x, t->x), t->file, NULL);
+    int32_t *place = own.x.data ? NULL : (int32_t *)grown(own.from.row, own.x.rows, own.x.rows, sizeof(int32_t));
+    cel_scaling *scaling = place ? (cel_scaling *)grown(own.from.scaling, 1, 1, sizeof *scaling) : NULL;
+    size_t bytes = place ? sizeof *place : (size_t)t->x.cols * sizeof(cel_real);
+    char *row = (char *)get(1, bytes), *rows;
+    if (!place) must(cel_mat_new(own.x.rows, own.x.cols, &t->x), t->file, NULL);
+    if (!place) must(cel_mat_copy(own.x, t->x), t->file, NULL);
+    rows = place ? (char *)place : (char *)t->x.data;
     t->cell = (cel_scaling_cell *)get((size_t)t->x.rows, sizeof *t->cell);
     if (own.cell) memcpy(t->cell, own.cell, (size_t)t->x.rows * sizeof *t->cell);
     for (i = 0; i < t->x.rows; i++)
@@ -3086,7 +3208,7 @@ static void shuffle_cells(tissue *t, int64_t types)
         cel_rng rng = cel_rng_at(o.seed, 2, (uint32_t)g, 0);
         for (i = start[g + 1] - 1; i > start[g]; i--) {
             int64_t j = start[g] + cel_rng_integer(&rng, (uint32_t)(i - start[g]) + 1);
-            cel_real *a = t->x.data + list[i] * t->x.stride, *b = t->x.data + list[j] * t->x.stride;
+            char *a = rows + (size_t)list[i] * bytes, *b = rows + (size_t)list[j] * bytes;
             cel_scaling_cell cell = t->cell[list[i]];
             memcpy(row, a, bytes);
             memmove(a, b, bytes);
@@ -3095,10 +3217,50 @@ static void shuffle_cells(tissue *t, int64_t types)
             t->cell[list[j]] = cell;
         }
     }
+    if (place) {
+        scaling->cell = t->cell;
+        t->from.row = place;
+        t->from.scaling = scaling;
+    }
     free(start);
     free(list);
     free(label);
     free(row);
+}
+
+/* A fit of rows in memory; or of those that are read where they are stored, by way of each group's moments. */
+static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_score_options *s, cel_model *model,
+                           cel_score_report *done, cel_error *err)
+{
+    const int64_t S = t->x.rows, slides = t->slide ? t->slides.count : 1;
+    const int alone = s->no_errors && !(s->ridge < 0) && !(s->l1 < 0); /* nothing is left out: no groups */
+    const int32_t *group = !alone ? s->group : t->slide;
+    cel_score_options how = *s;
+    cel_moments *moments;
+    cel_status status;
+    int32_t *slide;
+    int64_t i, k, groups = 0;
+    if (t->x.data) return cel_score_fit(r, t->x, s, model, done, err, NULL);
+    if (!group) group = (const int32_t *)get((size_t)S, sizeof *group);
+    for (i = 0; i < S; i++)
+        if (group[i] >= groups) groups = (int64_t)group[i] + 1;
+    if (alone) how.no_shares = 1;
+    if (s->memory > 0 && cel_score_memory(r, t->x.cols, groups, slides, s) > s->memory)
+        die(1, "%s: the fit needs %.3g GB of memory, more than there is: fewer genes, tiles or threads take less",
+            t->file, 1e-9 * cel_score_memory(r, t->x.cols, groups, slides, s));
+    moments = (cel_moments *)get((size_t)groups, sizeof *moments);
+    how.slide = slide = (int32_t *)get((size_t)groups, sizeof *slide);
+    for (i = 0; i < S && t->slide; i++) slide[group[i]] = t->slide[i];
+    for (k = 0; k < groups; k++) must(cel_moments_new(t->x.cols, r, moments + k), t->file, NULL);
+    must(cel_moments_add_rows(moments, groups, group, r, &t->from, NULL), t->file, NULL);
+    status = cel_score_fit_moments(moments, groups, &how, model, done, err, NULL);
+    for (k = 1; k < r->count && !status; k++) done->contacts[k] = cel_csr_count(r->at[k].w);
+    for (k = 0; k < r->count && !status && alone; k++) done->contact_groups[k] = 0;
+    for (k = 0; k < groups; k++) cel_moments_free(moments + k);
+    if (alone && !t->slide) free((void *)(uintptr_t)group);
+    free(moments);
+    free(slide);
+    return status;
 }
 
 /* Of each relation, the calls that remain with the cells shuffled: of the slide, or of the moments m. */
@@ -3118,8 +3280,9 @@ static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fi
         must(cel_score_fit_moments(m->shuffled, m->parts, &s, &law, &done, &err, NULL), t->file, &err);
     } else {
         shuffle_cells(&mixed, f->record.types);
-        must(cel_score_fit(r, mixed.x, &s, &law, &done, &err, NULL), t->file, &err);
+        must(fit_rows(&mixed, r, &s, &law, &done, &err), t->file, &err);
         cel_mat_free(&mixed.x);
+        if (!t->x.data) free((void *)(uintptr_t)mixed.from.row);
         free(mixed.cell);
     }
     for (k = 1; k < r->count; k++) calls[k] = calls_of(&law, done.q, k, &count);
@@ -3216,7 +3379,7 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, const cel_mo
     int64_t k;
     one_of("l1 group");
     status = m ? cel_score_fit_moments(m->part, m->parts, &s, &f->record.model, done, &err, NULL)
-               : cel_score_fit(r, t->x, &s, &f->record.model, done, &err, NULL);
+               : fit_rows(t, r, &s, &f->record.model, done, &err);
     if (status == CEL_ERR_NUMERIC)
         die(1, "%s: no finite forces: there are too few cells for so many genes, or genes and neighbours that "
             "determine each other. Fewer genes (--top-genes) or a heavy ridge (--ridge 1) help", t->file);
@@ -3335,42 +3498,107 @@ static int compare_totals(const void *x, const void *y)
 
 static int has_levels(const fitted *f) { return f->record.scaling.kind == CEL_KIND_COUNTS && f->record.scaling.centre; }
 
+static const cel_scaling_cell *to_order;
+static int compare_order(const void *x, const void *y)
+{
+    int32_t i = *(const int32_t *)x, j = *(const int32_t *)y;
+    int by = compare_totals(to_order + i, to_order + j);
+    return by ? by : i < j ? -1 : i > j;
+}
+
+/* The counts of cells first, .. as they were measured, in y. */
+static void read_counts(const tissue *t, const fitted *f, int64_t first, cel_mat y)
+{
+    cel_rows from = t->from;
+    cel_error err;
+    from.scaling = NULL;
+    if (!t->x.data) must(cel_rows_read(&from, NULL, first, y, &err), t->file, &err);
+    else if (f->counting) must(cel_mat_copy(cel_mat_block(t->x, first, 0, y.rows, y.cols), y), "counts", NULL);
+    else must(cel_scaling_values(&f->record.scaling, CEL_UNIT_GIVEN, cel_mat_block(t->x, first, 0, y.rows, y.cols),
+                                 t->cell + first, y), "counts", NULL);
+}
+
+/* How often each small count but 0 comes, of each bin and gene; large ones are kept one by one, by (bin, gene) in key. */
+enum { SMALL = 256 };
+typedef struct tally {
+    int32_t *seen; /* (BINS x genes x SMALL) */
+    pair *rest;
+    int64_t large, room;
+} tally;
+
+static tally tally_counts(const tissue *t, const fitted *f, const uint8_t *bin)
+{
+    enum { BLOCK = 1024 };
+    tally l = CEL_ZERO;
+    int64_t S = t->x.rows, n = t->x.cols, at, i;
+    pair *old;
+    cel_mat y;
+    must(cel_mat_new(BLOCK, n, &y), "counts", NULL);
+    l.seen = (int32_t *)get((size_t)(BINS * n * SMALL), sizeof *l.seen);
+    for (at = 0; at < S; at += BLOCK) {
+        y.rows = S - at < BLOCK ? S - at : BLOCK;
+        read_counts(t, f, at, y);
+        for (i = 0; i < y.rows * n; i++) {
+            double v = (double)y.data[i] + 0.5; /* whole again: there and back a count is one but for rounding */
+            int64_t key;
+            if (v < 1) continue;
+            key = bin[at + i / n] * n + i % n;
+            if (v < SMALL) {
+                l.seen[key * SMALL + (int64_t)v]++;
+                continue;
+            }
+            if (l.large == l.room) {
+                old = l.rest;
+                l.rest = (pair *)grown(old, l.large, l.room = 2 * l.room + 1024, sizeof *l.rest);
+                free(old);
+            }
+            l.rest[l.large].key = (double)key;
+            l.rest[l.large++].then = floor(v);
+        }
+    }
+    if (l.large) qsort(l.rest, (size_t)l.large, sizeof *l.rest, compare_pairs);
+    cel_mat_free(&y);
+    return l;
+}
+
 static levels take_levels(const tissue *t, const fitted *f)
 {
     levels l = CEL_ZERO;
-    int64_t S = t->x.rows, n = t->x.cols, i, j, b, q;
-    pair *order = (pair *)get((size_t)S, sizeof(pair));
-    double *value = (double *)get((size_t)S, sizeof(double));
-    cel_scaling_cell *sorted = (cel_scaling_cell *)get((size_t)S, sizeof *sorted);
-    cel_mat y;
-    must(cel_mat_new(S, n, &y), "counts", NULL);
+    int64_t S = t->x.rows, n = t->x.cols, i, k, b, q, last = 0, at = 0;
+    int32_t *order = (int32_t *)get((size_t)S, sizeof *order);
+    uint8_t *bin = (uint8_t *)get((size_t)S, 1);
+    tally all;
     must(cel_mat_new(BINS * LEVELS, n, &l.level), "counts", NULL);
-    if (f->counting) must(cel_mat_copy(t->x, y), "counts", NULL); /* they are as they were counted */
-    else must(cel_scaling_values(&f->record.scaling, CEL_UNIT_GIVEN, t->x, t->cell, y), "counts", NULL);
-    for (i = 0; i < S; i++) {
-        order[i].a = i;
-        order[i].key = t->cell[i].total;
-        sorted[i] = t->cell[i];
-    }
-    qsort(order, (size_t)S, sizeof(pair), compare_pairs);
-    qsort(sorted, (size_t)S, sizeof *sorted, compare_totals);
+    for (i = 0; i < S; i++) order[i] = (int32_t)i;
+    to_order = t->cell;
+    qsort(order, (size_t)S, sizeof *order, compare_order);
     l.cells = S < LIKE ? S : LIKE;
     l.like = (cel_scaling_cell *)get((size_t)l.cells, sizeof *l.like);
-    for (i = 0; i < l.cells; i++) l.like[i] = sorted[(2 * i + 1) * S / (2 * l.cells)];
-    for (b = 0; b < BINS; b++) {
-        int64_t first = b * S / BINS, count = (b + 1) * S / BINS - first;
-        if (!count) first -= first == S, count = 1;
-        for (j = 0; j < n; j++) {
-            for (i = 0; i < count; i++) value[i] = (double)y.data[order[first + i].a * n + j];
-            qsort(value, (size_t)count, sizeof(double), compare_doubles);
-            for (q = 0; q < LEVELS; q++) /* whole again: there and back a count is one but for rounding */
-                l.level.data[(b * LEVELS + q) * n + j] = (cel_real)floor(value[(2 * q + 1) * count / (2 * LEVELS)] + 0.5);
+    for (i = 0; i < l.cells; i++) l.like[i] = t->cell[order[(2 * i + 1) * S / (2 * l.cells)]];
+    for (b = 0; b < BINS; b++)
+        for (i = b * S / BINS; i < (b + 1) * S / BINS; i++) bin[order[i]] = (uint8_t)b;
+    all = tally_counts(t, f, bin);
+    for (k = 0; k < BINS * n; k++) {
+        int64_t count = (k / n + 1) * S / BINS - k / n * S / BINS, below = 0, v = 0, own = at;
+        while (at < all.large && all.rest[at].key <= (double)k) at++;
+        all.seen[k * SMALL] = (int32_t)(count - (at - own));
+        for (v = SMALL - 1; v > 0; v--) all.seen[k * SMALL] -= all.seen[k * SMALL + v];
+        for (q = 0; q < LEVELS && count; q++) {
+            int64_t rank = (2 * q + 1) * count / (2 * LEVELS);
+            while (v < SMALL && below + all.seen[k * SMALL + v] <= rank) below += all.seen[k * SMALL + v++];
+            l.level.data[(k / n * LEVELS + q) * n + k % n] =
+                (cel_real)(v < SMALL ? (double)v : all.rest[own + rank - below].then);
         }
     }
-    cel_mat_free(&y);
+    for (b = BINS - 1; b >= 0; b--) { /* fewer cells than bins: an empty one is like the next */
+        if (b * S / BINS < (b + 1) * S / BINS) last = b;
+        else if (last) memcpy(l.level.data + b * LEVELS * n, l.level.data + last * LEVELS * n,
+                              (size_t)(LEVELS * n) * sizeof(cel_real));
+    }
     free(order);
-    free(value);
-    free(sorted);
+    free(bin);
+    free(all.seen);
+    free(all.rest);
     return l;
 }
 
@@ -3994,7 +4222,8 @@ static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_
     cel_moments *m = (cel_moments *)get((size_t)parts, sizeof *m);
     int64_t k;
     for (k = 0; k < parts; k++) must(cel_moments_new(t->x.cols, r, m + k), t->file, NULL);
-    must(cel_moments_add_by_label(m, parts, label, r, t->x, NULL), t->file, NULL);
+    must(t->x.data ? cel_moments_add_by_label(m, parts, label, r, t->x, NULL)
+                   : cel_moments_add_rows(m, parts, label, r, &t->from, NULL), t->file, NULL);
     return m;
 }
 
@@ -4108,6 +4337,7 @@ static void command_fit(void)
         f.record.slide = t.slide ? t.slides.name : NULL;
         if (f.paper) f.record.weights = weights_option();
         r = relate(&t, &f);
+        if (!f.paper) cel_csr_free(&t.graph); /* the relations have it */
     }
     report = report_head("fit");
     report_tissue(&report, &t, &f);
