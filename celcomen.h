@@ -761,8 +761,8 @@ CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member,
  * on: the options, and a sum over the input; version, number type and kernel level are looked after here.
  * Opens the file, *found receiving the number of its parts, or makes it. A damaged or torn end is taken off. What was
  * replaced takes no more room than what was not, and 16 MiB. One process at a time. CEL_ERR_DATA: a checkpoint of
- * another mark, version, number type or level; CEL_ERR_FORMAT: no checkpoint, or its head is damaged (err->what says
- * which); CEL_ERR_IO. What is there is then left alone. `save` fails with CEL_ERR_IO or CEL_ERR_MEMORY. */
+ * another mark, or of another version, number type or level (err->what); CEL_ERR_FORMAT: another file; CEL_ERR_IO. What
+ * is there is then left alone. `save` fails with CEL_ERR_IO or CEL_ERR_MEMORY. */
 CEL_API cel_status cel_keep_open(const char *path, const void *mark, size_t size, cel_keep *out, int64_t *found,
                                  cel_error *err);
 /* Closes the file, which stays. All-zero afterwards. Copies of *out, with a `part` of their own, end with it. */
@@ -2424,61 +2424,49 @@ static CEL_UNUSED void celi_pool_free(celi_pool *pool)
     pool->status = CEL_OK;
 }
 
-/* A piece of a part that is kept. */
+/* Where a part that is kept lies, or a piece of it. */
 typedef struct celi_extent {
     void *data;
     size_t bytes;
 } celi_extent;
+enum { CELI_STAGE = 64 }; /* bytes of a stage's name, its end included */
 
-/* Longest name of a stage, its end included. */
-enum { CELI_STAGE = 64 };
-
-/* What the memo calls a stage. */
-static const char *celi_keep_name(const cel_keep *keep, const char *stage, char *name)
+/* The pieces, as one, from the memo or to it. CEL_ERR_DATA: it has none. */
+static cel_status celi_keep_move(const cel_keep *keep, int save, const char *stage, int64_t step,
+                                 const celi_extent *piece, int pieces)
 {
-    const char *const text[3] = {keep->part ? keep->part : "", keep->part ? "/" : "", stage};
-    size_t n = 0;
+    const char *const text[] = {keep->part ? keep->part : "", keep->part ? "/" : "", stage};
+    char name[CELI_STAGE] = "", *whole, *at;
+    size_t bytes = 0, n = 0;
     int k;
-    for (k = 0; k < 3; k++) {
-        const char *c = text[k];
-        while (*c && n < CELI_STAGE - 1) name[n++] = *c++;
-    }
-    name[n] = 0;
-    return name;
-}
-
-static size_t celi_extent_bytes(const celi_extent *span, int spans)
-{
-    size_t bytes = 0;
-    for (; spans > 0; spans--) bytes += span++->bytes;
-    return bytes;
-}
-
-/* 1: the part, which lies in so many places, was kept, and is there. */
-static int celi_recall(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *span, int spans)
-{
-    const size_t bytes = celi_extent_bytes(span, spans);
-    char name[CELI_STAGE], *whole = keep ? (char *)celi_alloc_raw(bytes) : NULL, *at = whole;
-    int found = whole && keep->load(keep->user, celi_keep_name(keep, stage, name), step, whole, bytes), k;
-    for (k = 0; k < spans && found; at += span[k++].bytes)
-        if (span[k].bytes) memcpy(span[k].data, at, span[k].bytes);
-    celi_free(whole);
-    return found;
-}
-
-/* Keeps it, where there is a memo. */
-static cel_status celi_retain(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *span, int spans)
-{
-    const size_t bytes = celi_extent_bytes(span, spans);
-    char name[CELI_STAGE], *whole = keep ? (char *)celi_alloc_raw(bytes) : NULL, *at = whole;
     cel_status status = CEL_OK;
-    int k;
-    if (keep && !whole) return CEL_ERR_MEMORY;
-    for (k = 0; k < spans && keep; at += span[k++].bytes)
-        if (span[k].bytes) memcpy(at, span[k].data, span[k].bytes);
-    if (keep) status = keep->save(keep->user, celi_keep_name(keep, stage, name), step, whole, bytes);
+    for (k = 0; k < 3; k++) {
+        const size_t length = strlen(text[k]);
+        if (n + length < sizeof name) memcpy(name + n, text[k], length);
+        n += length;
+    }
+    for (k = 0; k < pieces; k++) bytes += piece[k].bytes;
+    whole = (char *)celi_alloc_raw(bytes);
+    if (!whole) return CEL_ERR_MEMORY;
+    for (k = 0, at = whole; k < pieces && save; at += piece[k++].bytes)
+        if (piece[k].bytes) memcpy(at, piece[k].data, piece[k].bytes);
+    if (save) status = keep->save(keep->user, name, step, whole, bytes);
+    else if (!keep->load(keep->user, name, step, whole, bytes)) status = CEL_ERR_DATA;
+    for (k = 0, at = whole; k < pieces && !save && !status; at += piece[k++].bytes)
+        if (piece[k].bytes) memcpy(piece[k].data, at, piece[k].bytes);
     celi_free(whole);
     return status;
+}
+
+/* 1: the part was kept, and is there again. */
+static int celi_recall(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *piece, int pieces)
+{
+    return keep && !celi_keep_move(keep, 0, stage, step, piece, pieces);
+}
+static cel_status celi_retain(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *piece,
+                              int pieces)
+{
+    return keep ? celi_keep_move(keep, 1, stage, step, piece, pieces) : CEL_OK;
 }
 
 CEL_API_DEF void *cel_work_get(cel_work *work, size_t bytes)
@@ -7025,166 +7013,170 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
 
 /* ---- a memo in a file ---- */
 
-/* The file is a head, the mark, and records: each a head and its data. Everything is as this machine has it in memory,
- * since no other would go on to the same bits. crc is that of all but itself, the mark or the data included. */
+/* The file is a head, the mark, and records, each before its data. Everything is as this machine has it in memory: no
+ * other would go on to the same bits. */
 typedef struct celi_memo_head {
     char magic[8], version[16];
     uint32_t real, level;
     uint64_t size; /* of the mark */
-    uint32_t order, crc;
 } celi_memo_head;
-typedef struct celi_memo_record {
+
+typedef struct celi_record {
     char stage[CELI_STAGE];
     int64_t step;
     uint64_t bytes;
-    uint32_t magic, crc;
-} celi_memo_record;
-enum { CELI_MEMO_ORDER = 0x01020304, CELI_MEMO_MAGIC = 0x7473696c, CELI_MEMO_DEAD = 1 << 24 };
-
-typedef struct celi_memo_entry {
-    celi_memo_record record;
-    uint64_t at; /* of the record in the file */
-} celi_memo_entry;
+    uint32_t magic, crc; /* of what stands before it, and of the data */
+    uint64_t at;         /* where it is; not in the file */
+} celi_record;
+enum { CELI_RECORD = 0x7473696c, CELI_RECORD_HEAD = offsetof(celi_record, at), CELI_MEMO_DEAD = 1 << 24 };
 
 typedef struct celi_memo {
-    celi_pool pool;   /* of all but the entries */
-    char *path;
-    char *head;       /* (begin) with the mark */
-    uint64_t begin, end, dead; /* where records begin and end, and how much of that was replaced */
-    FILE *file;       /* NULL: it was lost */
-    celi_memo_entry *entry;
+    celi_pool pool;            /* of path and head */
+    char *path, *head;         /* head (begin) has the mark, too */
+    uint64_t begin, end, dead; /* of the records, and how much of them was replaced */
+    celi_record *record;       /* (count) those that were not */
     int64_t count, room;
+    const char *from;          /* what the file held, while it is written anew */
+    FILE *file;
 } celi_memo;
 
-static uint32_t celi_memo_crc(celi_memo_record r, const void *data)
+static uint32_t celi_record_crc(const celi_record *r, const void *data)
 {
-    r.crc = 0;
-    return celi_crc(celi_crc(0, &r, sizeof r), data, (size_t)r.bytes);
+    return celi_crc(celi_crc(0, r, offsetof(celi_record, crc)), data, (size_t)r->bytes);
 }
 
-/* The number of the entry, or of entries where there is none. */
-static int64_t celi_memo_find(const celi_memo *log, const char *stage, int64_t step)
+/* Which of the records it is; count: there is none. */
+static int64_t celi_memo_find(const celi_memo *m, const char *stage, int64_t step)
 {
-    int64_t k = log->count;
-    while (k-- > 0)
-        if (log->entry[k].record.step == step && !strcmp(log->entry[k].record.stage, stage)) return k;
-    return log->count;
+    int64_t k = 0;
+    while (k < m->count && (m->record[k].step != step || strcmp(m->record[k].stage, stage))) k++;
+    return k;
 }
 
-/* Enters a record that ends the file; what it replaces is dead. */
-static cel_status celi_memo_enter(celi_memo *log, const celi_memo_record *r)
+/* Takes in a record that stands at the end; what it replaces is dead. */
+static cel_status celi_memo_enter(celi_memo *m, const celi_record *r)
 {
-    int64_t k = celi_memo_find(log, r->stage, r->step);
-    if (k == log->room) {
-        celi_memo_entry *more = (celi_memo_entry *)celi_alloc((size_t)(2 * k + 16), sizeof *more);
+    const int64_t k = celi_memo_find(m, r->stage, r->step);
+    if (k == m->room) {
+        celi_record *more = (celi_record *)celi_alloc((size_t)(2 * k + 16), sizeof *more);
         if (!more) return CEL_ERR_MEMORY;
-        if (k) memcpy(more, log->entry, (size_t)k * sizeof *more);
-        celi_free(log->entry);
-        log->entry = more;
-        log->room = 2 * k + 16;
+        if (k) memcpy(more, m->record, (size_t)k * sizeof *more);
+        celi_free(m->record);
+        m->record = more;
+        m->room = 2 * k + 16;
     }
-    if (k == log->count) log->count++;
-    else log->dead += sizeof *r + log->entry[k].record.bytes;
-    log->entry[k].record = *r;
-    log->entry[k].at = log->end;
-    log->end += sizeof *r + r->bytes;
+    if (k < m->count) m->dead += CELI_RECORD_HEAD + m->record[k].bytes;
+    else m->count++;
+    m->record[k] = *r;
+    m->record[k].at = m->end;
+    m->end += CELI_RECORD_HEAD + r->bytes;
     return CEL_OK;
 }
-
-static int celi_memo_seek(const celi_memo *log, uint64_t at)
-{
-    return log->file && at <= (uint64_t)LONG_MAX && fseek(log->file, (long)at, SEEK_SET) == 0;
-}
-
-/* What puts the head and the entries of the file that is open at `from`, in place of which they go. */
-typedef struct celi_memo_copy {
-    const celi_memo *log;
-    const char *from;
-} celi_memo_copy;
 
 static cel_status celi_put_memo(celi_sink *s, const void *what, int64_t count)
 {
-    const celi_memo_copy *copy = (const celi_memo_copy *)what;
-    const celi_memo *log = copy->log;
+    const celi_memo *m = (const celi_memo *)what;
     int64_t k;
-    celi_put(s, log->head, (size_t)log->begin);
+    celi_put(s, m->head, (size_t)m->begin);
     for (k = 0; k < count; k++)
-        celi_put(s, copy->from + log->entry[k].at, sizeof(celi_memo_record) + (size_t)log->entry[k].record.bytes);
+        celi_put(s, m->from + m->record[k].at, CELI_RECORD_HEAD + (size_t)m->record[k].bytes);
     return CEL_OK;
 }
 
-/* The file anew, with nothing in it but its entries; it stays as it was where that fails. */
-static cel_status celi_memo_rewrite(celi_memo *log, const char *from, cel_error *err)
+/* Whether the file is of this head; the reason where it is not. */
+static cel_status celi_memo_check(const celi_memo *m, const cel_file *file, cel_error *err)
 {
-    celi_memo_copy copy;
-    cel_status status;
+    const char *what = "a checkpoint of other input or other options, or one whose head is damaged";
+    const size_t same = offsetof(celi_memo_head, size);
+    cel_status status = CEL_ERR_DATA;
+    if (!file->size || (file->size >= m->begin && !memcmp(file->bytes, m->head, (size_t)m->begin))) return CEL_OK;
+    if (file->size < same || memcmp(file->bytes, m->head, 8)) {
+        what = "the file is no checkpoint";
+        status = CEL_ERR_FORMAT;
+    } else if (memcmp(file->bytes, m->head, same)) {
+        what = "a checkpoint of another version of celcomen, another number type, or other kernels (CELCOMEN_LEVEL)";
+    }
+    return celi_bad(err, status, what, -1);
+}
+
+/* Reads all records that are whole, and has nothing else in the file; opens it. */
+static cel_status celi_memo_read(celi_memo *m, cel_error *err)
+{
+    FILE *created = celi_create(m->path);
+    celi_record r;
+    cel_file file;
     int64_t k;
-    copy.log = log;
-    copy.from = from;
-    status = celi_save(log->path, celi_put_memo, &copy, log->count, err);
-    if (status) return status;
-    log->end = log->begin;
-    log->dead = 0;
-    for (k = 0; k < log->count; k++) {
-        log->entry[k].at = log->end;
-        log->end += sizeof(celi_memo_record) + log->entry[k].record.bytes;
+    cel_status status;
+    if (created) (void)fclose(created);
+    status = cel_file_open(m->path, 1, &file, err);
+    if (!status) status = celi_memo_check(m, &file, err);
+    m->from = (const char *)file.bytes;
+    m->count = 0;
+    m->dead = 0;
+    for (m->end = m->begin; !status && file.size >= m->end + CELI_RECORD_HEAD;) {
+        memcpy(&r, m->from + m->end, CELI_RECORD_HEAD);
+        if (r.magic != CELI_RECORD || r.bytes > file.size - m->end - CELI_RECORD_HEAD || r.stage[CELI_STAGE - 1] ||
+            celi_record_crc(&r, m->from + m->end + CELI_RECORD_HEAD) != r.crc)
+            break;
+        if (celi_memo_enter(m, &r)) status = celi_no_memory(err);
     }
-    return CEL_OK;
+    if (!status && (m->dead || m->end != file.size)) {
+        status = celi_save(m->path, celi_put_memo, m, m->count, err);
+        for (m->dead = 0, m->end = m->begin, k = 0; k < m->count; k++) {
+            m->record[k].at = m->end;
+            m->end += CELI_RECORD_HEAD + m->record[k].bytes;
+        }
+    }
+    cel_file_close(&file);
+    if (!status && !(m->file = fopen(m->path, "r+b")))
+        status = celi_bad(err, CEL_ERR_IO, "the checkpoint cannot be written to", -1);
+    return status;
 }
 
-/* Where more is dead than alive, room is made; failing that is no loss. */
-static void celi_memo_tidy(celi_memo *log)
+static int celi_memo_seek(const celi_memo *m, uint64_t at)
 {
-    cel_file all;
-    if (log->dead < CELI_MEMO_DEAD || log->dead < log->end / 2) return;
-    (void)fclose(log->file); /* a file that is open cannot be replaced everywhere */
-    if (!cel_file_open(log->path, 1, &all, NULL)) {
-        if (all.size >= log->end) (void)celi_memo_rewrite(log, (const char *)all.bytes, NULL);
-        cel_file_close(&all);
-    }
-    log->file = fopen(log->path, "r+b");
+    return m->file && at <= (uint64_t)LONG_MAX && fseek(m->file, (long)at, SEEK_SET) == 0;
 }
 
 static int celi_memo_load(void *user, const char *stage, int64_t step, void *data, size_t bytes)
 {
-    celi_memo *log = (celi_memo *)user;
-    const int64_t k = celi_memo_find(log, stage, step);
-    celi_memo_record r;
-    if (k == log->count || log->entry[k].record.bytes != bytes) return 0;
-    if (!celi_memo_seek(log, log->entry[k].at) || fread(&r, sizeof r, 1, log->file) != 1) return 0;
-    if (bytes && fread(data, bytes, 1, log->file) != 1) return 0;
-    return !memcmp(&r, &log->entry[k].record, sizeof r) && celi_memo_crc(r, data) == r.crc;
+    const celi_memo *m = (const celi_memo *)user;
+    const celi_record *r = m->record + celi_memo_find(m, stage, step);
+    if (r == m->record + m->count || r->bytes != bytes || !celi_memo_seek(m, r->at + CELI_RECORD_HEAD)) return 0;
+    return (!bytes || fread(data, bytes, 1, m->file) == 1) && celi_record_crc(r, data) == r->crc;
 }
 
 static cel_status celi_memo_save(void *user, const char *stage, int64_t step, const void *data, size_t bytes)
 {
-    celi_memo *log = (celi_memo *)user;
-    celi_memo_record r = CEL_ZERO;
+    celi_memo *m = (celi_memo *)user;
+    celi_record r = CEL_ZERO;
     const size_t n = strlen(stage);
     cel_status status;
     if (n >= sizeof r.stage) return CEL_ERR_ARG;
     memcpy(r.stage, stage, n);
     r.step = step;
     r.bytes = bytes;
-    r.magic = CELI_MEMO_MAGIC;
-    r.crc = celi_memo_crc(r, data);
-    if (!celi_memo_seek(log, log->end) || fwrite(&r, sizeof r, 1, log->file) != 1) return CEL_ERR_IO;
-    if ((bytes && fwrite(data, bytes, 1, log->file) != 1) || fflush(log->file)) return CEL_ERR_IO;
-    status = celi_memo_enter(log, &r);
-    if (!status) celi_memo_tidy(log);
-    return status;
+    r.magic = CELI_RECORD;
+    r.crc = celi_record_crc(&r, data);
+    if (!celi_memo_seek(m, m->end) || fwrite(&r, CELI_RECORD_HEAD, 1, m->file) != 1 ||
+        (bytes && fwrite(data, bytes, 1, m->file) != 1) || fflush(m->file))
+        return CEL_ERR_IO;
+    status = celi_memo_enter(m, &r);
+    if (status || m->dead < CELI_MEMO_DEAD || m->dead < m->end / 2) return status;
+    (void)fclose(m->file); /* a file that is open cannot be replaced everywhere */
+    m->file = NULL;
+    return celi_memo_read(m, NULL);
 }
 
-/* The head that this log has, or should have. */
-static cel_status celi_memo_open(celi_memo *log, const char *path, const void *mark, size_t size)
+CEL_API_DEF cel_status cel_keep_open(const char *path, const void *mark, size_t size, cel_keep *out, int64_t *found,
+                                     cel_error *err)
 {
-    const size_t n = strlen(path);
+    celi_memo *m = (celi_memo *)celi_alloc(1, sizeof *m);
     celi_memo_head head = CEL_ZERO;
-    log->begin = sizeof head + size;
-    log->path = (char *)celi_pool_get(&log->pool, (int64_t)n + 1, 1);
-    log->head = (char *)celi_pool_get(&log->pool, (int64_t)log->begin, 1);
-    if (log->pool.status) return CEL_ERR_MEMORY;
-    memcpy(log->path, path, n);
+    cel_status status = CEL_ERR_MEMORY;
+    memset(out, 0, sizeof *out);
+    *found = 0;
+    if (!m) return celi_no_memory(err);
     memcpy(head.magic, "celkeep", 8);
     memcpy(head.version, CELCOMEN_VERSION, sizeof CELCOMEN_VERSION);
     head.real = sizeof(cel_real);
@@ -7193,78 +7185,21 @@ static cel_status celi_memo_open(celi_memo *log, const char *path, const void *m
     head.level += 256; /* other products, other bits */
 #endif
     head.size = size;
-    head.order = CELI_MEMO_ORDER;
-    head.crc = celi_crc(celi_crc(0, &head, sizeof head), mark, size);
-    memcpy(log->head, &head, sizeof head);
-    if (size) memcpy(log->head + sizeof head, mark, size);
-    return CEL_OK;
-}
-
-/* Whether the file is this log, by its head; the reason where it is not. */
-static cel_status celi_memo_check(const celi_memo *log, const cel_file *file, cel_error *err)
-{
-    celi_memo_head head, own;
-    uint32_t crc;
-    if (file->size < 8 || memcmp(file->bytes, log->head, 8))
-        return celi_bad(err, CEL_ERR_FORMAT, "the file is there, and is no checkpoint", 0);
-    memcpy(&own, log->head, sizeof own);
-    if (file->size >= log->begin && !memcmp(file->bytes, log->head, (size_t)log->begin)) return CEL_OK;
-    if (file->size < sizeof head) return celi_bad(err, CEL_ERR_FORMAT, "the checkpoint's head is damaged", -1);
-    memcpy(&head, file->bytes, sizeof head);
-    crc = head.crc;
-    head.crc = 0;
-    if (head.size > file->size - sizeof head ||
-        crc != celi_crc(celi_crc(0, &head, sizeof head), (const char *)file->bytes + sizeof head, (size_t)head.size))
-        return celi_bad(err, CEL_ERR_FORMAT, "the checkpoint's head is damaged", -1);
-    return celi_bad(err, CEL_ERR_DATA,
-                    memcmp(head.version, own.version, sizeof own.version) ? "a checkpoint of another celcomen version"
-                    : head.real != own.real   ? "a checkpoint of the other number type, float or double"
-                    : head.level != own.level ? "a checkpoint of other kernels (CELCOMEN_LEVEL)"
-                                              : "a checkpoint of other input or other options", -1);
-}
-
-/* Enters the file's records up to the first that is not whole. */
-static cel_status celi_memo_index(celi_memo *log, const cel_file *file)
-{
-    cel_status status = CEL_OK;
-    log->end = log->begin;
-    while (!status && file->size - log->end >= sizeof(celi_memo_record)) {
-        const char *at = (const char *)file->bytes + log->end;
-        celi_memo_record r;
-        memcpy(&r, at, sizeof r);
-        if (r.magic != CELI_MEMO_MAGIC || r.bytes > file->size - log->end - sizeof r ||
-            celi_memo_crc(r, at + sizeof r) != r.crc || r.stage[CELI_STAGE - 1])
-            break;
-        status = celi_memo_enter(log, &r);
+    out->user = m;
+    m->begin = sizeof head + size;
+    m->path = (char *)celi_pool_get(&m->pool, (int64_t)strlen(path) + 1, 1);
+    m->head = (char *)celi_pool_get(&m->pool, (int64_t)m->begin, 1);
+    if (m->pool.status) {
+        (void)celi_no_memory(err);
+    } else {
+        memcpy(m->path, path, strlen(path));
+        memcpy(m->head, &head, sizeof head);
+        if (size) memcpy(m->head + sizeof head, mark, size);
+        status = celi_memo_read(m, err);
     }
-    return status;
-}
-
-CEL_API_DEF cel_status cel_keep_open(const char *path, const void *mark, size_t size, cel_keep *out, int64_t *found,
-                                     cel_error *err)
-{
-    celi_memo *log = (celi_memo *)celi_alloc(1, sizeof *log);
-    cel_file file = CEL_ZERO;
-    FILE *there;
-    cel_status status = log ? celi_memo_open(log, path, mark, size) : CEL_ERR_MEMORY;
-    *found = 0;
-    memset(out, 0, sizeof *out);
-    if (status) (void)celi_no_memory(err);
-    out->user = log;
-    there = status ? NULL : fopen(path, "rb");
-    if (there) {
-        (void)fclose(there);
-        status = cel_file_open(path, 1, &file, err);
-    }
-    if (!status && file.size) status = celi_memo_check(log, &file, err);
-    if (!status && file.size && celi_memo_index(log, &file)) status = celi_no_memory(err);
-    if (!status && (!file.size || log->end < file.size)) status = celi_memo_rewrite(log, (const char *)file.bytes, err);
-    cel_file_close(&file);
-    if (!status) log->file = fopen(path, "r+b");
-    if (!status && !log->file) status = celi_bad(err, CEL_ERR_IO, "the checkpoint cannot be written to", -1);
     if (status) cel_keep_close(out);
     if (status) return status;
-    *found = log->count;
+    *found = m->count;
     out->load = celi_memo_load;
     out->save = celi_memo_save;
     return CEL_OK;
@@ -7272,13 +7207,11 @@ CEL_API_DEF cel_status cel_keep_open(const char *path, const void *mark, size_t 
 
 CEL_API_DEF void cel_keep_close(cel_keep *keep)
 {
-    celi_memo *log = (celi_memo *)keep->user;
-    if (log) {
-        if (log->file) (void)fclose(log->file);
-        celi_free(log->entry);
-        celi_pool_free(&log->pool);
-    }
-    celi_free(log);
+    celi_memo *m = (celi_memo *)keep->user;
+    if (m && m->file) (void)fclose(m->file);
+    if (m) celi_free(m->record);
+    if (m) celi_pool_free(&m->pool);
+    celi_free(m);
     memset(keep, 0, sizeof *keep);
 }
 
