@@ -17735,7 +17735,7 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
     int64_t half = o->steps / 2, fall = o->steps - half, t, i;
     const size_t forces = (size_t)(l->model.force.rows * l->n) * sizeof(cel_real);
     const size_t field = o->field ? (size_t)l->n * sizeof(cel_real) : 0;
-    const celi_extent part[] = {
+    const celi_extent kept[] = {
         {&report->steps, sizeof report->steps},
         {&half, sizeof half},
         {averaged, sizeof *averaged},
@@ -17749,10 +17749,10 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
         {l->square.data, (size_t)(l->square.rows * l->n) * sizeof(cel_real)},
         {l->rows.data, (size_t)(l->rows.rows * l->n) * sizeof(cel_real)},
         {l->place, 4 * (size_t)o->chains * sizeof(double)}};
-    const int parts = sizeof part / sizeof *part;
+    const int parts = sizeof kept / sizeof *kept;
     cel_status status = CEL_OK;
     *averaged = 0;
-    if (celi_recall(o->keep, "likelihood", 0, part, parts)) celi_learn_place(l, 1);
+    if (celi_recall(o->keep, "likelihood", 0, kept, parts)) celi_learn_place(l, 1);
     else status = celi_learn_warm(l);
     for (t = report->steps; t < half + fall && !status; t++) {
         double rate = o->rate * (t < half ? 1 : 1 - (double)(t - half) / (double)fall), within, between;
@@ -17777,7 +17777,7 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
         report->steps = t + 1;
         celi_learn_place(l, 0);
         if (!status && ((t + 1) % CELI_LEARN_WINDOW == 0 || t + 1 == half + fall))
-            status = celi_retain(o->keep, "likelihood", 0, part, parts);
+            status = celi_retain(o->keep, "likelihood", 0, kept, parts);
         if (!status) status = celi_tell(&o->progress, "likelihood", t + 1, half + fall, between > 0 ? between : within);
     }
     return status;
