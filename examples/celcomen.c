@@ -2958,12 +2958,46 @@ static uint64_t sum_in(uint64_t sum, const void *items, int64_t count, size_t si
     return sum;
 }
 
-/* What a fit depends on, as a text: options that matter, and a sum over the slide as it was read, or over moments. */
+/* The slide as it was read and joined. */
+static uint64_t sum_of_slide(const tissue *t, const cel_relations *r, uint64_t sum)
+{
+    const int64_t S = t->x.rows;
+    int64_t i, k;
+    for (i = 0; i < S; i++) {
+        sum = sum_in(sum, t->x.data + i * t->x.stride, t->x.cols, sizeof(cel_real));
+        sum = sum_in(sum, t->cell ? &t->cell[i].total : NULL, 1, sizeof(double));
+        if (t->coords.data)
+            sum = sum_in(sum, t->coords.data + i * t->coords.stride, t->coords.cols, sizeof(cel_real));
+    }
+    sum = sum_in(sum, t->slide, S, sizeof *t->slide);
+    sum = sum_in(sum, t->type, S, sizeof *t->type);
+    sum = sum_in(sum, t->group, t->group ? t->rows : 0, sizeof *t->group);
+    for (k = 1; k < r->count; k++) {
+        const cel_csr *w = r->at[k].w;
+        sum = sum_in(sum, w->start, S + 1, sizeof *w->start);
+        sum = sum_in(sum, w->index, cel_csr_count(w), sizeof *w->index);
+        sum = sum_in(sum, w->value, cel_csr_count(w), sizeof *w->value);
+    }
+    return sum;
+}
+
+static uint64_t sum_of_moments(const cel_moments_record *m, uint64_t sum)
+{
+    int64_t i, side;
+    for (i = 0; i < m->parts; i++) {
+        side = m->part[i].blocks * m->part[i].genes + 1;
+        sum = sum_in(sum, m->part[i].gram, side * side, sizeof(double));
+        sum = sum_in(sum, m->shuffled ? m->shuffled[i].gram : NULL, side * side, sizeof(double));
+        sum = sum_in(sum, m->slide + i, 1, sizeof *m->slide);
+    }
+    return sum;
+}
+
+/* What a fit depends on, as a text: options that matter, and a sum over what was read. */
 static text fit_mark(const tissue *t, const cel_relations *r, const cel_moments_record *m)
 {
     text mark = CEL_ZERO;
-    uint64_t sum = 1;
-    int64_t i, S = t->x.rows;
+    uint64_t sum = m ? sum_of_moments(m, 1) : sum_of_slide(t, r, 1);
     int k;
     for (k = 0; k < OPTIONS; k++) {
         const option *p = &options[k];
@@ -2973,36 +3007,17 @@ static text fit_mark(const tissue *t, const cel_relations *r, const cel_moments_
         else if (p->kind == POSITIVE || p->kind == NUMBER) add(&mark, "%.17g\n", *(double *)p->value);
         else if (p->kind > FLAG) add(&mark, "%llu\n", *(unsigned long long *)p->value);
         else if (p->kind > TABLE) add(&mark, "%s\n", *(const char **)p->value);
-        if (!strcmp(p->name, "conditions") || !strcmp(p->name, "replicates")) {
+        if (!strcmp(p->name, "conditions") || !strcmp(p->name, "replicates")) { /* read by the fit itself */
+            const char *path = *(const char **)p->value;
             cel_file file;
             cel_error err;
-            const char *path = *(const char **)p->value;
-            add(&mark, "%s\n", path);
             must(cel_file_open(file_part(path, NULL), 1, &file, &err), path, &err);
             sum = sum_in(sum, file.bytes, (int64_t)file.size, 1);
+            add(&mark, "%s\n", path);
             cel_file_close(&file);
         }
     }
-    for (i = 0; i < S; i++) sum = sum_in(sum, t->x.data + i * t->x.stride, t->x.cols, sizeof(cel_real));
-    for (i = 0; i < S; i++) sum = sum_in(sum, t->cell ? &t->cell[i].total : NULL, 1, sizeof(double));
-    for (i = 0; i < S && t->coords.data; i++)
-        sum = sum_in(sum, t->coords.data + i * t->coords.stride, t->coords.cols, sizeof(cel_real));
-    sum = sum_in(sum, t->slide, S, sizeof *t->slide);
-    sum = sum_in(sum, t->type, S, sizeof *t->type);
-    sum = sum_in(sum, t->group, t->group ? t->rows : 0, sizeof *t->group);
-    for (i = 0; m && i < m->parts; i++) {
-        const int64_t side = m->part[i].blocks * m->part[i].genes + 1;
-        sum = sum_in(sum, m->part[i].gram, side * side, sizeof(double));
-        sum = sum_in(sum, m->shuffled ? m->shuffled[i].gram : NULL, side * side, sizeof(double));
-        sum = sum_in(sum, m->slide + i, 1, sizeof *m->slide);
-    }
-    for (k = 1; k < r->count && !m; k++) {
-        const cel_csr *w = r->at[k].w;
-        sum = sum_in(sum, w->start, S + 1, sizeof *w->start);
-        sum = sum_in(sum, w->index, cel_csr_count(w), sizeof *w->index);
-        sum = sum_in(sum, w->value, cel_csr_count(w), sizeof *w->value);
-    }
-    add(&mark, "%lld cells, %lld genes, sum %llx", (long long)S, (long long)t->x.cols, (unsigned long long)sum);
+    add(&mark, "%lld cells, %lld genes, sum %llx", (long long)t->x.rows, (long long)t->x.cols, (unsigned long long)sum);
     return mark;
 }
 

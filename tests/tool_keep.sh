@@ -21,7 +21,7 @@ slide() { # FOLDER CELLS GENES: counts on a jittered grid, library sizes and a g
 }
 now() { date +%s.%N 2> /dev/null | grep -E '^[0-9.]+$' || date +%s; }
 
-# Kills SLIDE TIMES SIGNAL OPTIONS...: as often, a fit that is stopped at a random moment and then goes on to its end.
+# kills SLIDE TIMES SIGNAL OPTIONS...: as often, a fit that is stopped at a random moment and then goes on to its end.
 kills() {
     what=$1 times=$2 signal=$3
     shift 3
