@@ -257,7 +257,7 @@
  *     kernels    cel_level_, cel_vec_, cel_rng_   what is vectorised by hand
  *     dense      cel_mat_            row-major matrices, products, solves
  *     sparse     cel_csr_            CSR matrices
- *     files      cel_file_, cel_npy_, cel_npz_, cel_table_   .npy, .npz, lists of names, tables of every kind
+ *     files      cel_file_, cel_npy_, cel_npz_, cel_table_, cel_keep_   .npy, .npz, names, tables, checkpoints
  *     tissue     cel_slide_, cel_scaling_, cel_rows_, cel_graph_   from counts to rows and back, tiles, neighbours
  *     model      cel_relations_, cel_model_, cel_sphere_   relations, forces, the Hamiltonian, log Z
  *     moments    cel_moments_        the statistics that a fit needs
@@ -364,6 +364,20 @@ typedef struct cel_progress {
     int (*fn)(void *user, const char *stage, int64_t done, int64_t total, double value);
     void *user;
 } cel_progress;
+
+/* A memo of finished parts of long work, so that it can be gone on with, however it ended. What has one in its options
+ * asks it for each part, at places where all that follows depends on nothing else, computes what is not there, and
+ * saves it: with a memo, without, or with one that lost any of its parts, the result has the same bits.
+ *     load  fills data (bytes) with what was saved under stage and step, and returns 1; 0: there is none of that size
+ *     save  replaces what was saved there; a status other than CEL_OK ends the work, which returns it
+ * Both are called from the calling thread only. Parts are of one input, options, version, number type and kernel level:
+ * that is for the memo to see to. cel_keep_open is one in a file. */
+typedef struct cel_keep {
+    int (*load)(void *user, const char *stage, int64_t step, void *data, size_t bytes);
+    cel_status (*save)(void *user, const char *stage, int64_t step, const void *data, size_t bytes);
+    void *user;
+    const char *part; /* NULL, or a word: stages are then "part/stage", so that several works share a memo */
+} cel_keep;
 
 /* A scratch buffer that grows on demand and is reused, so that a loop allocates nothing after its
  * first round. All-zero is an empty one; free with cel_work_free. Not to be shared by threads. */
@@ -741,6 +755,18 @@ CEL_API cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *
 /* An archive of `count` arrays, stored: at most 65,534 and 4 GiB (CEL_ERR_ARG). The same arrays give the same
  * bytes. */
 CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err);
+
+/* A memo in a file: a log, to which what is saved is added with its CRC-32, so that whenever the program ends, kill -9
+ * and power cuts included, all but what was being written is found again. mark (size bytes) is what the parts depend
+ * on: the options, and a sum over the input; version, number type and kernel level are looked after here.
+ * Opens the file, *found receiving the number of its parts, or makes it. A damaged or torn end is taken off. What was
+ * replaced takes no more room than what was not, and 16 MiB. One process at a time. CEL_ERR_DATA: a checkpoint of
+ * another mark, or of another version, number type or level (err->what); CEL_ERR_FORMAT: another file; CEL_ERR_IO. What
+ * is there is then left alone. `save` fails with CEL_ERR_IO or CEL_ERR_MEMORY. */
+CEL_API cel_status cel_keep_open(const char *path, const void *mark, size_t size, cel_keep *out, int64_t *found,
+                                 cel_error *err);
+/* Closes the file, which stays. All-zero afterwards. Copies of *out, with a `part` of their own, end with it. */
+CEL_API void cel_keep_close(cel_keep *keep);
 
 #endif
 
@@ -1322,7 +1348,9 @@ typedef struct cel_score_options {
     int no_shares;         /* of measured data: 1: without report->share, as for a control with shuffled positions */
     double memory;         /* 0: no limit; bytes: what needs more (cel_score_memory) is refused before it starts */
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
-                              (replicates): these in turn, after as many as threads solve at a time */
+                              (replicates), "shares" (solutions): these in turn, after as many as threads solve at a
+                              time */
+    const cel_keep *keep;  /* a memo, or NULL: of the moments, weights tried, solutions, replicates and shares */
 } cel_score_options;
 
 #define CEL_SCORE_PATH 24
@@ -1523,6 +1551,7 @@ typedef struct cel_count_options {
                               the neighbours z is the mode given their own counts alone, which have not seen y_i; the
                               integral over z_i is Laplace's. Of any law: other forces, or none (all zero) */
     cel_progress progress; /* stages "fit" (cycles; value: what moves, relative) and "errors" (replicates) */
+    const cel_keep *keep;  /* a memo, or NULL: of a fit's cycles and replicates */
 } cel_count_options;
 
 /* Free with cel_count_free. */
@@ -1868,8 +1897,12 @@ typedef struct cel_likelihood_options {
     cel_sample_domain domain; /* the orthant; values and cells that are held as observed, such as those around a part
                               that is missing: chains then start at x */
     cel_mat chain;         /* (chains S x n), or data NULL: receives the chains, one above the other */
-    int resume;            /* 1: chain holds those of an earlier call: they go on from there, without warm-up */
-    cel_progress progress; /* stage "likelihood", a step a step, the size of D over that of its error */
+    int resume;            /* 1: chain holds those of an earlier call: they go on from there, without warm-up. Take
+                              another seed, or they meet the random numbers of that call again */
+    cel_progress progress; /* stages "likelihood", a step a step, the size of D over that of its error, and "check", a
+                              step a batch */
+    const cel_keep *keep;  /* a memo, or NULL: of every 10th step, with the chains and where they are in the random
+                              numbers; not of a start that is not given */
 } cel_likelihood_options;
 
 /* What a fit came to, and whether the law has the observed moments: expected ones are those of the last `check` sweeps,
@@ -2389,6 +2422,51 @@ static CEL_UNUSED void celi_pool_free(celi_pool *pool)
     celi_chain_free(pool->last);
     pool->last = NULL;
     pool->status = CEL_OK;
+}
+
+/* Where a part that is kept lies, or a piece of it. */
+typedef struct celi_extent {
+    void *data;
+    size_t bytes;
+} celi_extent;
+enum { CELI_STAGE = 64 }; /* bytes of a stage's name, its end included */
+
+/* The pieces, as one, from the memo or to it. CEL_ERR_DATA: it has none. */
+static cel_status celi_keep_move(const cel_keep *keep, int save, const char *stage, int64_t step,
+                                 const celi_extent *piece, int pieces)
+{
+    const char *const text[] = {keep->part ? keep->part : "", keep->part ? "/" : "", stage};
+    char name[CELI_STAGE] = "", *whole, *at;
+    size_t bytes = 0, n = 0;
+    int k;
+    cel_status status = CEL_OK;
+    for (k = 0; k < 3; k++) {
+        const size_t length = strlen(text[k]);
+        if (n + length < sizeof name) memcpy(name + n, text[k], length);
+        n += length;
+    }
+    for (k = 0; k < pieces; k++) bytes += piece[k].bytes;
+    whole = (char *)celi_alloc_raw(bytes);
+    if (!whole) return CEL_ERR_MEMORY;
+    for (k = 0, at = whole; k < pieces && save; at += piece[k++].bytes)
+        if (piece[k].bytes) memcpy(at, piece[k].data, piece[k].bytes);
+    if (save) status = keep->save(keep->user, name, step, whole, bytes);
+    else if (!keep->load(keep->user, name, step, whole, bytes)) status = CEL_ERR_DATA;
+    for (k = 0, at = whole; k < pieces && !save && !status; at += piece[k++].bytes)
+        if (piece[k].bytes) memcpy(piece[k].data, at, piece[k].bytes);
+    celi_free(whole);
+    return status;
+}
+
+/* 1: the part was kept, and is there again. */
+static int celi_recall(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *piece, int pieces)
+{
+    return keep && !celi_keep_move(keep, 0, stage, step, piece, pieces);
+}
+static cel_status celi_retain(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *piece,
+                              int pieces)
+{
+    return keep ? celi_keep_move(keep, 1, stage, step, piece, pieces) : CEL_OK;
 }
 
 CEL_API_DEF void *cel_work_get(cel_work *work, size_t bytes)
@@ -6953,6 +7031,210 @@ CEL_API_DEF cel_status cel_npz_write(const char *path, const cel_npz_member *mem
     return celi_save(path, celi_put_npz, member, count, err);
 }
 
+/* ---- a memo in a file ---- */
+
+/* The file is a head, the mark, and records, each before its data. Everything is as this machine has it in memory: no
+ * other would go on to the same bits. */
+typedef struct celi_memo_head {
+    char magic[8], version[16];
+    uint32_t real, level;
+    uint64_t size; /* of the mark */
+} celi_memo_head;
+
+typedef struct celi_record {
+    char stage[CELI_STAGE];
+    int64_t step;
+    uint64_t bytes;
+    uint32_t magic, crc; /* of what stands before it, and of the data */
+    uint64_t at;         /* where it is; not in the file */
+} celi_record;
+enum { CELI_RECORD = 0x7473696c, CELI_RECORD_HEAD = offsetof(celi_record, at), CELI_MEMO_DEAD = 1 << 24 };
+
+typedef struct celi_memo {
+    celi_pool pool;            /* of path and head */
+    char *path, *head;         /* head (begin) has the mark, too */
+    uint64_t begin, end, dead; /* of the records, and how much of them was replaced */
+    celi_record *record;       /* (count) those that were not */
+    int64_t count, room;
+    const char *from;          /* what the file held, while it is written anew */
+    FILE *file;
+} celi_memo;
+
+static uint32_t celi_record_crc(const celi_record *r, const void *data)
+{
+    return celi_crc(celi_crc(0, r, offsetof(celi_record, crc)), data, (size_t)r->bytes);
+}
+
+/* Which of the records it is; count: there is none. */
+static int64_t celi_memo_find(const celi_memo *m, const char *stage, int64_t step)
+{
+    int64_t k = 0;
+    while (k < m->count && (m->record[k].step != step || strcmp(m->record[k].stage, stage))) k++;
+    return k;
+}
+
+/* Takes in a record that stands at the end; what it replaces is dead. */
+static cel_status celi_memo_enter(celi_memo *m, const celi_record *r)
+{
+    const int64_t k = celi_memo_find(m, r->stage, r->step);
+    if (k == m->room) {
+        celi_record *more = (celi_record *)celi_alloc((size_t)(2 * k + 16), sizeof *more);
+        if (!more) return CEL_ERR_MEMORY;
+        if (k) memcpy(more, m->record, (size_t)k * sizeof *more);
+        celi_free(m->record);
+        m->record = more;
+        m->room = 2 * k + 16;
+    }
+    if (k < m->count) m->dead += CELI_RECORD_HEAD + m->record[k].bytes;
+    else m->count++;
+    m->record[k] = *r;
+    m->record[k].at = m->end;
+    m->end += CELI_RECORD_HEAD + r->bytes;
+    return CEL_OK;
+}
+
+static cel_status celi_put_memo(celi_sink *s, const void *what, int64_t count)
+{
+    const celi_memo *m = (const celi_memo *)what;
+    int64_t k;
+    celi_put(s, m->head, (size_t)m->begin);
+    for (k = 0; k < count; k++)
+        celi_put(s, m->from + m->record[k].at, CELI_RECORD_HEAD + (size_t)m->record[k].bytes);
+    return CEL_OK;
+}
+
+/* Whether the file is of this head; the reason where it is not. */
+static cel_status celi_memo_check(const celi_memo *m, const cel_file *file, cel_error *err)
+{
+    const char *what = "a checkpoint of other input or other options, or one whose head is damaged";
+    const size_t same = offsetof(celi_memo_head, size);
+    cel_status status = CEL_ERR_DATA;
+    if (!file->size || (file->size >= m->begin && !memcmp(file->bytes, m->head, (size_t)m->begin))) return CEL_OK;
+    if (file->size < same || memcmp(file->bytes, m->head, 8)) {
+        what = "the file is no checkpoint";
+        status = CEL_ERR_FORMAT;
+    } else if (memcmp(file->bytes, m->head, same)) {
+        what = "a checkpoint of another version of celcomen, another number type, or other kernels (CELCOMEN_LEVEL)";
+    }
+    return celi_bad(err, status, what, -1);
+}
+
+/* Reads all records that are whole, and has nothing else in the file; opens it. */
+static cel_status celi_memo_read(celi_memo *m, cel_error *err)
+{
+    FILE *created = celi_create(m->path);
+    celi_record r;
+    cel_file file;
+    int64_t k;
+    cel_status status;
+    if (created) (void)fclose(created);
+    status = cel_file_open(m->path, 1, &file, err);
+    if (!status) status = celi_memo_check(m, &file, err);
+    m->from = (const char *)file.bytes;
+    m->count = 0;
+    m->dead = 0;
+    for (m->end = m->begin; !status && file.size >= m->end + CELI_RECORD_HEAD;) {
+        memcpy(&r, m->from + m->end, CELI_RECORD_HEAD);
+        if (r.magic != CELI_RECORD || r.bytes > file.size - m->end - CELI_RECORD_HEAD || r.stage[CELI_STAGE - 1] ||
+            celi_record_crc(&r, m->from + m->end + CELI_RECORD_HEAD) != r.crc)
+            break;
+        if (celi_memo_enter(m, &r)) status = celi_no_memory(err);
+    }
+    if (!status && (m->dead || m->end != file.size)) {
+        status = celi_save(m->path, celi_put_memo, m, m->count, err);
+        for (m->dead = 0, m->end = m->begin, k = 0; k < m->count; k++) {
+            m->record[k].at = m->end;
+            m->end += CELI_RECORD_HEAD + m->record[k].bytes;
+        }
+    }
+    cel_file_close(&file);
+    if (!status && !(m->file = fopen(m->path, "r+b")))
+        status = celi_bad(err, CEL_ERR_IO, "the checkpoint cannot be written to", -1);
+    return status;
+}
+
+static int celi_memo_seek(const celi_memo *m, uint64_t at)
+{
+    return m->file && at <= (uint64_t)LONG_MAX && fseek(m->file, (long)at, SEEK_SET) == 0;
+}
+
+static int celi_memo_load(void *user, const char *stage, int64_t step, void *data, size_t bytes)
+{
+    const celi_memo *m = (const celi_memo *)user;
+    const celi_record *r = m->record + celi_memo_find(m, stage, step);
+    if (r == m->record + m->count || r->bytes != bytes || !celi_memo_seek(m, r->at + CELI_RECORD_HEAD)) return 0;
+    return (!bytes || fread(data, bytes, 1, m->file) == 1) && celi_record_crc(r, data) == r->crc;
+}
+
+static cel_status celi_memo_save(void *user, const char *stage, int64_t step, const void *data, size_t bytes)
+{
+    celi_memo *m = (celi_memo *)user;
+    celi_record r = CEL_ZERO;
+    const size_t n = strlen(stage);
+    cel_status status;
+    if (n >= sizeof r.stage) return CEL_ERR_ARG;
+    memcpy(r.stage, stage, n);
+    r.step = step;
+    r.bytes = bytes;
+    r.magic = CELI_RECORD;
+    r.crc = celi_record_crc(&r, data);
+    if (!celi_memo_seek(m, m->end) || fwrite(&r, CELI_RECORD_HEAD, 1, m->file) != 1 ||
+        (bytes && fwrite(data, bytes, 1, m->file) != 1) || fflush(m->file))
+        return CEL_ERR_IO;
+    status = celi_memo_enter(m, &r);
+    if (status || m->dead < CELI_MEMO_DEAD || m->dead < m->end / 2) return status;
+    (void)fclose(m->file); /* a file that is open cannot be replaced everywhere */
+    m->file = NULL;
+    return celi_memo_read(m, NULL);
+}
+
+CEL_API_DEF cel_status cel_keep_open(const char *path, const void *mark, size_t size, cel_keep *out, int64_t *found,
+                                     cel_error *err)
+{
+    celi_memo *m = (celi_memo *)celi_alloc(1, sizeof *m);
+    celi_memo_head head = CEL_ZERO;
+    cel_status status = CEL_ERR_MEMORY;
+    memset(out, 0, sizeof *out);
+    *found = 0;
+    if (!m) return celi_no_memory(err);
+    memcpy(head.magic, "celkeep", 8);
+    memcpy(head.version, CELCOMEN_VERSION, sizeof CELCOMEN_VERSION);
+    head.real = sizeof(cel_real);
+    head.level = (uint32_t)cel_level_get();
+#if defined(CELCOMEN_CBLAS)
+    head.level += 256; /* other products, other bits */
+#endif
+    head.size = size;
+    out->user = m;
+    m->begin = sizeof head + size;
+    m->path = (char *)celi_pool_get(&m->pool, (int64_t)strlen(path) + 1, 1);
+    m->head = (char *)celi_pool_get(&m->pool, (int64_t)m->begin, 1);
+    if (m->pool.status) {
+        (void)celi_no_memory(err);
+    } else {
+        memcpy(m->path, path, strlen(path));
+        memcpy(m->head, &head, sizeof head);
+        if (size) memcpy(m->head + sizeof head, mark, size);
+        status = celi_memo_read(m, err);
+    }
+    if (status) cel_keep_close(out);
+    if (status) return status;
+    *found = m->count;
+    out->load = celi_memo_load;
+    out->save = celi_memo_save;
+    return CEL_OK;
+}
+
+CEL_API_DEF void cel_keep_close(cel_keep *keep)
+{
+    celi_memo *m = (celi_memo *)keep->user;
+    if (m && m->file) (void)fclose(m->file);
+    if (m) celi_free(m->record);
+    if (m) celi_pool_free(&m->pool);
+    celi_free(m);
+    memset(keep, 0, sizeof *keep);
+}
+
 #endif
 
 /* ======================================================================== */
@@ -11145,6 +11427,20 @@ static cel_status celi_solve_from(celi_quadratic *q, cel_mat f, celi_solve *how)
     return how->l1 > 0 ? celi_solve_prox(q, f, how) : celi_solve_cg(q, f, how);
 }
 
+/* The same, which `keep` may have. */
+static cel_status celi_solve_kept(celi_quadratic *q, cel_mat f, celi_solve *how, const cel_keep *keep,
+                                  const char *stage)
+{
+    const celi_extent part[] = {{f.data, (size_t)(f.rows * f.cols) * sizeof(cel_real)},
+                              {&how->steps, sizeof how->steps},
+                              {&how->residual, sizeof how->residual}};
+    cel_status status;
+    q->ridge = how->ridge;
+    if (celi_recall(keep, stage, 0, part, 3)) return CEL_OK;
+    status = celi_solve_from(q, f, how);
+    return status ? status : celi_retain(keep, stage, 0, part, 3);
+}
+
 /* The least l1 weight at which every entry off the diagonals of the subset's solution is zero, at this ridge: found
  * with the diagonals zero, too, then with those fitted at that weight. Overwrites f. */
 static cel_status celi_solve_l1_top(celi_quadratic *q, cel_mat f, celi_solve *how, double *top)
@@ -11222,13 +11518,13 @@ static cel_status celi_team_new(celi_quadratic *q, int64_t jobs, celi_team *team
 
 typedef cel_status (*celi_job)(celi_quadratic *q, int64_t job, void *arg);
 
-/* work(0), work(1) .. jobs - 1, as many at a time as there are members; after each such wave done, in order, by the
- * calling thread. */
-static cel_status celi_team_run(celi_team *team, int64_t jobs, celi_job work, celi_job done, void *arg)
+/* work(first), work(first + 1) .. jobs - 1, as many at a time as there are members; after each such wave done, in
+ * order, by the calling thread. */
+static cel_status celi_team_run(celi_team *team, int64_t first, int64_t jobs, celi_job work, celi_job done, void *arg)
 {
     int64_t wave, at;
     cel_status status = CEL_OK;
-    for (wave = 0; wave < jobs && !status; wave += team->count) {
+    for (wave = first; wave < jobs && !status; wave += team->count) {
         int64_t end = celi_min(wave + team->count, jobs);
         CELI_OMP(omp parallel for schedule(static, 1) if (end - wave > 1))
         for (at = wave; at < end; at++) {
@@ -11257,7 +11553,10 @@ typedef struct celi_path {
     celi_rate rate;   /* NULL: the objective */
     void *rater;
     cel_mat trail;    /* (rated stacks side x side) each fold's solution, the next weight's start */
-    const cel_progress *progress; /* of stage "pick" */
+    const cel_progress *progress;
+    const cel_keep *keep;
+    const char *stage; /* of these two */
+    int64_t form;     /* what tells apart the paths of a fit that has several */
     int64_t total;    /* solutions announced */
     int64_t done;
     double sum, tested;
@@ -11293,7 +11592,7 @@ static cel_status celi_path_add(celi_quadratic *q, int64_t k, void *arg)
     (void)k;
     p->sum += q->value * q->share;
     p->tested += q->share;
-    return celi_tell(p->progress, "pick", ++p->done, p->total, q->value);
+    return celi_tell(p->progress, p->stage, ++p->done, p->total, q->value);
 }
 
 /* The mean held-out value at the weights of p->how. */
@@ -11301,7 +11600,7 @@ static cel_status celi_path_value(celi_team *team, celi_path *p, double *value)
 {
     cel_status status;
     p->sum = p->tested = 0;
-    status = celi_team_run(team, p->rated, celi_path_fold, celi_path_add, p);
+    status = celi_team_run(team, 0, p->rated, celi_path_fold, celi_path_add, p);
     *value = p->sum / p->tested;
     return status;
 }
@@ -11311,15 +11610,23 @@ static cel_status celi_path_value(celi_team *team, celi_path *p, double *value)
 static cel_status celi_path_pick(celi_team *team, celi_path *p, int64_t steps, const double *weight, int64_t rises,
                                  double *value, int64_t *tried, int64_t *best)
 {
+    const celi_extent part[] = {{tried, sizeof *tried},
+                              {best, sizeof *best},
+                              {&p->done, sizeof p->done},
+                              {value, (size_t)steps * sizeof *value},
+                              {p->trail.data, (size_t)(p->trail.rows * p->trail.cols) * sizeof(cel_real)}};
     double *target = p->pick_l1 ? &p->how.l1 : &p->how.ridge;
     cel_status status = CEL_OK;
-    int64_t k;
+    int64_t k = 0;
     p->total = steps * p->rated;
-    for (*best = 0, k = 0; k < steps && k <= *best + rises && !status; k++) {
+    *best = 0;
+    if (celi_recall(p->keep, p->stage, p->form, part, 5)) k = *tried;
+    for (; k < steps && k <= *best + rises && !status; k++) {
         *target = weight[k];
         status = celi_path_value(team, p, value + k);
         *tried = k + 1;
         if (!status && value[k] < value[*best]) *best = k;
+        if (!status) status = celi_retain(p->keep, p->stage, p->form, part, 5);
     }
     *target = weight[*best];
     return status;
@@ -11338,6 +11645,9 @@ typedef struct celi_jackknife {
     const double *root;           /* (parts) sqrt((G - 1) / G) where parts differ in their number of alike, or NULL */
     double *sum, *square;         /* (entries of centre) of the replicates' distances from it */
     const cel_progress *progress; /* of stage "errors" */
+    const cel_keep *keep;
+    int64_t first, done;          /* replicates that were kept, and that are in the sums */
+    celi_extent part[3];            /* to be kept: these and the sums */
 } celi_jackknife;
 
 static cel_mat celi_jackknife_out(const celi_jackknife *j, int64_t k)
@@ -11369,13 +11679,17 @@ static cel_status celi_jackknife_add(celi_quadratic *q, int64_t k, void *arg)
     int64_t count = j->centre.rows * j->centre.cols, i;
     const cel_real *from = celi_jackknife_out(j, k).data;
     const double root = j->root ? j->root[k] : sqrt((double)(q->parts - 1) / (double)q->parts);
+    cel_status status = CEL_OK;
     CELI_OMP(omp parallel for schedule(static) if (count > CELI_FORK))
     for (i = 0; i < count; i++) {
         double d = root * ((double)from[i] - (double)j->centre.data[i]);
         j->sum[i] += d;
         j->square[i] += d * d;
     }
-    return celi_tell(j->progress, "errors", k + 1, q->parts, q->value);
+    j->done = k + 1;
+    if ((j->done - j->first) % j->members == 0 || j->done == q->parts)
+        status = celi_retain(j->keep, "errors", 0, j->part, 3);
+    return status ? status : celi_tell(j->progress, "errors", j->done, q->parts, q->value);
 }
 
 /* se = the standard errors of what is reported: sqrt((G - 1) / G sum_g (r_g - mean r)^2) over the G replicates. */
@@ -11390,7 +11704,13 @@ static cel_status celi_jackknife_run(celi_quadratic *q, celi_jackknife *j, cel_m
     j->square = (double *)celi_pool_get(&pool, count, sizeof(double));
     if (!status) j->out = celi_pool_mat(&pool, team.count * j->centre.rows, j->centre.cols);
     if (!status) status = pool.status;
-    if (!status) status = celi_team_run(&team, G, celi_jackknife_replicate, celi_jackknife_add, j);
+    j->part[0].data = &j->done;
+    j->part[0].bytes = sizeof j->done;
+    j->part[1].data = j->sum;
+    j->part[2].data = j->square;
+    j->part[1].bytes = j->part[2].bytes = (size_t)count * sizeof(double);
+    if (!status && celi_recall(j->keep, "errors", 0, j->part, 3)) j->first = j->done;
+    if (!status) status = celi_team_run(&team, j->first, G, celi_jackknife_replicate, celi_jackknife_add, j);
     for (i = 0; i < count && !status; i++) {
         double var = j->square[i] - j->sum[i] * j->sum[i] / (double)G;
         se.data[i] = (cel_real)sqrt(var > 0 ? var : 0.0);
@@ -12753,6 +13073,9 @@ static cel_status celi_walk_open(celi_score *sc, celi_rate rate, void *rater, in
     path->rate = rate;
     path->rater = rater;
     path->progress = &sc->o.progress;
+    path->keep = sc->o.keep;
+    path->stage = "pick";
+    path->form = (int64_t)sc->o.form;
     path->trail = celi_pool_mat(&walk->pool, folds * rows, sc->side);
     if (sc->o.form == CEL_SCORE_MOMENT) sc->kept = (celi_piece *)celi_pool_get(&walk->pool, folds, sizeof *sc->kept);
     else sc->kept = NULL;
@@ -12824,16 +13147,23 @@ static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
     celi_pool pool = CEL_ZERO;
     double *share = (double *)celi_pool_get(&pool, folds * 4 * n, sizeof(double));
     celi_walk walk;
-    int64_t a, k;
-    int row;
+    int64_t a, k, row = 0;
     cel_status status = celi_walk_open(sc, celi_score_nodewise, share, INT64_MAX, &walk);
-    walk.path.progress = NULL;
+    const celi_extent part[] = {{&row, sizeof row},
+                              {share, (size_t)(folds * 4 * n) * sizeof *share},
+                              {report->log_residual, sizeof report->log_residual},
+                              {walk.path.trail.data, (size_t)(walk.path.trail.rows * sc->side) * sizeof(cel_real)}};
+    walk.path.stage = "shares";
+    walk.path.total = 3 * walk.path.rated;
     walk.path.how.tolerance = 1e-4;
     if (!status) status = pool.status ? pool.status : cel_mat_new(3, n, &report->share);
-    for (row = 0; row < 3 && !status; row++) {
+    if (!status && celi_recall(sc->o.keep, "shares", 0, part, 4)) walk.path.done = row * walk.path.rated;
+    while (row < 3 && !status) {
         sc->only = order[row];
         /* Each fit starts from the narrower one before it. */
         status = celi_path_value(&walk.team, &walk.path, report->log_residual + row);
+        row++;
+        if (!status) status = celi_retain(sc->o.keep, "shares", 0, part, 4);
     }
     sc->only = CELI_ALL;
     for (a = 0; a < n && !status; a++) {
@@ -12909,6 +13239,7 @@ static cel_status celi_fit_errors(celi_score *sc, celi_jackknife *j, double ridg
         j->how.tolerance = tolerance < CELI_SCORE_TOLERANCE ? 1e3 * tolerance : CELI_SCORE_REPLICATE;
     }
     j->progress = &sc->o.progress;
+    j->keep = sc->o.keep;
     report->groups = sc->q.parts;
     if (!status) status = celi_jackknife_run(&sc->q, j, report->se);
     return status ? status : celi_score_tests(sc, j->centre, report);
@@ -12931,7 +13262,7 @@ static cel_status celi_fit_measured(celi_score *sc, cel_mat f, int errors, cel_s
     if (!status) status = cel_mat_new(report->partial.rows, sc->genes, &report->test);
     if (!status) status = celi_score_partial(&sc->q, f, &units, report->partial);
     if (!status) status = sc->q.act->subset(&sc->q, celi_everything);
-    if (!status) status = celi_solve_from(&sc->q, f, &how);
+    if (!status) status = celi_solve_kept(&sc->q, f, &how, sc->o.keep, "tests");
     if (!status) status = celi_score_partial(&sc->q, f, &units, report->test);
     /* Replicates keep the units of the fit: else the error bars would be those of ratios. */
     units.given = 1;
@@ -12964,7 +13295,7 @@ static cel_status celi_fit_run(celi_score *sc, cel_model *out, cel_score_report 
     cel_status status = pool.status;
     how.progress = &sc->o.progress;
     if (!status) status = sc->q.act->subset(&sc->q, celi_everything);
-    if (!status) status = celi_solve_from(&sc->q, f, &how);
+    if (!status) status = celi_solve_kept(&sc->q, f, &how, sc->o.keep, "fit");
     report->form = sc->o.form;
     report->ridge = sc->o.ridge;
     report->l1 = sc->o.l1;
@@ -13016,11 +13347,15 @@ static cel_status celi_fit_choose(celi_score *form, cel_score_report *report, in
     memset(one, 0, sizeof one);
     /* J values of different forms do not compare: both forms' forces are judged by the same J+ on the same folds. */
     for (k = 0; k < 2 && !status; k++) {
+        const celi_extent part = {value + k, sizeof *value};
         status = celi_fit_pick(form + k, one + k);
         if (status) break;
         status = celi_walk_open(form + k, celi_fit_judge, form + 1, 1, &walk);
         walk.path.total = walk.path.rated;
-        if (!status) status = celi_path_value(&walk.team, &walk.path, value + k);
+        if (!status && !celi_recall(form->o.keep, "judge", k, &part, 1)) {
+            status = celi_path_value(&walk.team, &walk.path, value + k);
+            if (!status) status = celi_retain(form->o.keep, "judge", k, &part, 1);
+        }
         celi_walk_close(form + k, &walk);
     }
     *chosen = value[1] < value[0];
@@ -13280,6 +13615,21 @@ static void celi_score_merge(celi_score_data *d, const cel_score_options *o, con
     if (d->edge) d->edge[folds] = d->parts;
 }
 
+/* Where the moments are, for a memo; NULL where they are larger than the rows, and sooner made again than read. */
+static celi_extent *celi_score_extents(celi_score_data *d)
+{
+    const int64_t w = celi_moments_side(d->part);
+    celi_extent *kept = NULL;
+    int64_t i;
+    if ((double)(d->parts * w * w) * sizeof(double) <= (double)d->x.rows * (double)d->x.cols * sizeof(cel_real))
+        kept = (celi_extent *)celi_pool_get(&d->pool, d->parts, sizeof *kept);
+    for (i = 0; i < d->parts && kept; i++) {
+        kept[i].data = d->own[i].gram;
+        kept[i].bytes = (size_t)(w * w) * sizeof(double);
+    }
+    return kept;
+}
+
 /* The moments: by group (or by slide, where fields need that) for the moment form, else of all cells at once. */
 static cel_status celi_score_sum_up(celi_score_data *d, const cel_score_options *o, cel_error *err, cel_work *work)
 {
@@ -13288,6 +13638,7 @@ static cel_status celi_score_sum_up(celi_score_data *d, const cel_score_options 
     const int32_t *label = o->form != CEL_SCORE_MOMENT ? NULL : d->group ? d->group : d->slide;
     int32_t *part = (int32_t *)celi_pool_get(&d->pool, labels, sizeof *part);
     int32_t *slide = (int32_t *)celi_pool_get(&d->pool, labels, sizeof *slide), *of, *at;
+    celi_extent *kept;
     int64_t i;
     cel_status status = d->pool.status;
     for (i = 0; i < d->cells && label && d->slide && !status; i++) slide[label[i]] = d->slide[i];
@@ -13303,10 +13654,16 @@ static cel_status celi_score_sum_up(celi_score_data *d, const cel_score_options 
     for (i = 0; i < d->parts && !status; i++) status = cel_moments_new(d->x.cols, d->relations, d->own + i);
     for (i = 0; i < labels && label && !status; i++) of[by_group ? part[i] : i] = slide[i];
     for (i = 0; i < d->cells && at && !status; i++) at[i] = part[label[i]];
+    kept = status ? NULL : celi_score_extents(d);
+    if (kept && celi_recall(o->keep, "moments", 0, kept, (int)d->parts)) { /* a gram matrix ends with cells / 4 */
+        for (i = 0; i < d->parts; i++)
+            d->own[i].cells = (int64_t)(4 * d->own[i].gram[kept->bytes / sizeof(double) - 1] + 0.5);
+        return CEL_OK;
+    }
     if (!status && label)
         status = cel_moments_add_by_label(d->own, d->parts, at ? at : label, d->relations, d->x, work);
     if (!status && !label) status = cel_moments_add(d->own, d->relations, d->x, NULL, 0, work);
-    return status;
+    return status || !kept ? status : celi_retain(o->keep, "moments", 0, kept, (int)d->parts);
 }
 
 static void celi_score_data_free(celi_score_data *d)
@@ -14075,6 +14432,8 @@ static cel_status celi_shift_select(celi_shift *sh, double l1, cel_mat f, cel_sh
         path.rated = path.folds = celi_score_folds(&all->o, sh->groups);
         path.rate = celi_shift_rate;
         path.progress = &all->o.progress;
+        path.keep = all->o.keep;
+        path.stage = "select";
         path.trail = celi_pool_mat(&pool, path.folds * f.rows, n);
         status = pool.status ? pool.status : celi_team_new(q, path.folds, &team);
         for (k = 0; k < path.folds && !status; k++)
@@ -14090,7 +14449,7 @@ static cel_status celi_shift_select(celi_shift *sh, double l1, cel_mat f, cel_sh
     report->l1 = all->o.l1;
     path.how.progress = &all->o.progress;
     if (!status) status = q->act->subset(q, celi_everything);
-    if (!status) status = celi_solve_from(q, f, &path.how);
+    if (!status) status = celi_solve_kept(q, f, &path.how, all->o.keep, "fit");
     celi_team_free(&team);
     celi_pool_free(&pool);
     return status;
@@ -14215,6 +14574,7 @@ static cel_status celi_shift_errors(celi_shift *sh, const celi_shift_design *d, 
     j.how.relative = 1;
     j.how.tolerance = CELI_SCORE_REPLICATE;
     j.progress = &sh->all.o.progress;
+    j.keep = sh->all.o.keep;
     if (!status) status = celi_jackknife_run(&sh->q, &j, se);
     for (c = 1; c < d->conditions && !status; c++)
         status = celi_shift_judge(sh, c, d->members, tests->rank + (c - 1) * value.cols, report);
@@ -14270,7 +14630,7 @@ static cel_status celi_shift_run(const celi_shift_design *d, cel_score_options *
     f = celi_pool_mat(&pool, test.q.stacks * test.q.side, test.q.side);
     if (!status) status = out->status ? out->status : pool.status;
     if (!status) status = test.q.act->subset(&test.q, celi_everything);
-    if (!status) status = celi_solve_from(&test.q, f, &how);
+    if (!status) status = celi_solve_kept(&test.q, f, &how, o->keep, "tests");
     if (!status) {
         const celi_shift_copy *copy = (const celi_shift_copy *)test.q.context;
         copy->of->ridge = how.ridge;
@@ -14671,6 +15031,22 @@ static cel_status celi_count_measure(celi_count *c)
     return status;
 }
 
+/* The problem of the maximisation; its scales and basis are those of the first moments, and stay. */
+static cel_status celi_count_problem(celi_count *c)
+{
+    cel_score_options o = cel_score_measured(c->scaling.size);
+    cel_status status;
+    o.field = CEL_SCORE_FIELD_NONE;
+    o.ridge = c->o.ridge;
+    c->data.part = &c->moments;
+    c->data.slides = c->data.parts = 1;
+    c->data.cells = c->keep;
+    status = celi_fit_open(&c->sc, &c->data, &o, &c->work);
+    c->sc.q.ridge = o.ridge;
+    cel_mat_free(&c->f);
+    return status ? status : cel_mat_new(c->relations * c->sc.side, c->sc.side, &c->f);
+}
+
 /* The forces that the moments ask for: A and G, since z is sqrt(n - 1) times as long as a measured row. The ridge draws
  * towards the mean variance and keeps it: added alone it would take precision off in every cycle, without end where
  * counts say little. */
@@ -14681,16 +15057,8 @@ static cel_status celi_count_maximise(celi_count *c)
     celi_solve how;
     cel_status status;
     int64_t i;
-    if (!c->sc.data) { /* the first time */
-        cel_score_options o = cel_score_measured(c->scaling.size);
-        o.field = CEL_SCORE_FIELD_NONE;
-        o.ridge = c->o.ridge;
-        c->data.part = &c->moments;
-        c->data.slides = c->data.parts = 1;
-        c->data.cells = c->keep;
-        status = celi_fit_open(&c->sc, &c->data, &o, &c->work);
-        cel_mat_free(&c->f);
-        if (!status) status = cel_mat_new(c->relations * c->sc.side, c->sc.side, &c->f);
+    if (!c->sc.data) {
+        status = celi_count_problem(c);
     } else {
         memcpy(c->sc.total.gram, c->moments.gram, (size_t)(w * w) * sizeof(double));
         status = celi_sums_measure((celi_sums *)q->context, 0, 1, &c->sc.whole);
@@ -14976,6 +15344,52 @@ static void celi_count_give(const celi_count *c, cel_mat rows, cel_mat error)
     }
 }
 
+/* All that the cycles leave to what follows, but for what the first one settles: the problem. */
+enum { CELI_COUNT_PARTS = 10 };
+static void celi_count_state(celi_count *c, int64_t *cycles, celi_extent *part)
+{
+    const cel_mat mat[] = {c->x, c->force, c->law, c->past, c->before, c->cover, c->f};
+    int k;
+    for (k = 0; k < 7; k++) {
+        part[k].data = mat[k].data;
+        part[k].bytes = (size_t)(mat[k].rows * mat[k].cols) * sizeof(cel_real);
+    }
+    part[7].data = c->mean;
+    part[7].bytes = (size_t)(c->levels * c->genes) * sizeof(double);
+    part[8].data = &c->change;
+    part[8].bytes = sizeof c->change;
+    part[9].data = cycles;
+    part[9].bytes = sizeof *cycles;
+}
+
+/* From counts to forces, by as many cycles as it takes; those that are kept are not done again. */
+static cel_status celi_count_run(celi_count *c, int64_t *cycles, cel_error *err)
+{
+    const size_t n = (size_t)c->genes * sizeof(double), w = (size_t)celi_moments_side(&c->moments);
+    const celi_extent first[] = {
+        {c->moments.gram, w * w * sizeof(double)}, {c->scaling.scale, n}, {c->scaling.size, n}};
+    celi_extent part[CELI_COUNT_PARTS];
+    cel_status status = CEL_OK;
+    *cycles = 0;
+    if (celi_recall(c->o.keep, "first", 0, first, 3)) {
+        status = celi_count_problem(c);
+        celi_count_state(c, cycles, part);
+        if (!status && !celi_recall(c->o.keep, "cycles", 0, part, CELI_COUNT_PARTS)) {
+            celi_fit_close(&c->sc);
+            memset(c->scaling.size, 0, n);
+        }
+    }
+    if (!status && !*cycles) status = celi_count_begin(c, err);
+    while (!status && *cycles < CELI_COUNT_CYCLES && (*cycles < 2 || c->change > CELI_COUNT_STILL)) {
+        status = celi_count_cycle(c, *cycles ? 3 : CELI_COUNT_ROUNDS);
+        celi_count_state(c, cycles, part);
+        if (!status && ++*cycles == 1) status = celi_retain(c->o.keep, "first", 0, first, 3);
+        if (!status) status = celi_retain(c->o.keep, "cycles", 0, part, CELI_COUNT_PARTS);
+        if (!status) status = celi_tell(&c->o.progress, "fit", *cycles, CELI_COUNT_CYCLES, c->change);
+    }
+    return status;
+}
+
 /* ---- the jackknife ---- */
 
 /* A replicate: the cycles again without a group, from the fit's end. */
@@ -15004,14 +15418,16 @@ static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units 
     celi_count *lane = (celi_count *)celi_pool_get(&pool, lanes, sizeof *lane);
     cel_mat out = celi_pool_mat(&pool, lanes * rows, partial.cols);
     double *sum = (double *)celi_pool_get(&pool, 2 * count, sizeof *sum);
+    int64_t i, k, g = 0;
+    const celi_extent part[] = {{&g, sizeof g}, {sum, 2 * (size_t)count * sizeof *sum}};
     cel_status status = pool.status;
-    int64_t i, k, g;
     for (k = 0; k < lanes && !status; k++) {
         memcpy(lane + k, fit, offsetof(celi_count, moments)); /* what follows is zeroed */
         lane[k].lanes = 1; /* side by side already */
         status = celi_count_room(lane + k);
     }
-    for (g = 0; g < groups && !status; g += lanes) {
+    if (!status) (void)celi_recall(fit->o.keep, "errors", 0, part, 2);
+    while (g < groups && !status) {
         int failed = 0;
         CELI_OMP(omp parallel for schedule(static, 1) reduction(| : failed) if (lanes > 1))
         for (k = g; k < celi_min(g + lanes, groups); k++)
@@ -15023,8 +15439,10 @@ static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units 
                 sum[i] += d;
                 sum[count + i] += d * d;
             }
+        g = k;
         status = celi_count_failure(failed);
-        if (!status) status = celi_tell(&fit->o.progress, "errors", k, groups, fit->change);
+        if (!status) status = celi_retain(fit->o.keep, "errors", 0, part, 2);
+        if (!status) status = celi_tell(&fit->o.progress, "errors", g, groups, fit->change);
     }
     for (i = 0; i < count && !status; i++) {
         double v = (sum[count + i] - sum[i] * sum[i] / (double)groups) * (double)(groups - 1) / (double)groups;
@@ -15089,7 +15507,7 @@ CEL_API_DEF cel_status cel_count_fit(const cel_count_data *data, const cel_count
                                      cel_count_result *out, cel_error *err)
 {
     celi_count c = CEL_ZERO;
-    int64_t groups = 0, levels = 1, i;
+    int64_t groups = 0, levels = 1, cycles = 0;
     cel_status status = CEL_OK;
     memset(out, 0, sizeof *out);
     if (err) memset(err, 0, sizeof *err);
@@ -15102,12 +15520,8 @@ CEL_API_DEF cel_status cel_count_fit(const cel_count_data *data, const cel_count
     if (!status && groups == 1) status = celi_note(err, CEL_ERR_DATA, "there is only one group");
     if (!status && data->level) status = celi_score_labels(data->level, data->counts.rows, 0, &levels, err);
     if (!status) status = celi_count_open(&c, data, c.o.scaling ? c.o.scaling->groups : levels, err);
-    if (!status) status = c.o.model ? celi_count_known(&c, err) : celi_count_begin(&c, err);
-    for (i = 0; i < CELI_COUNT_CYCLES && !c.o.model && !status && (i < 2 || c.change > CELI_COUNT_STILL); i++) {
-        status = celi_count_cycle(&c, i ? 3 : CELI_COUNT_ROUNDS);
-        if (!status) status = celi_tell(&c.o.progress, "fit", i + 1, CELI_COUNT_CYCLES, c.change);
-    }
-    out->report.iterations = i;
+    if (!status) status = c.o.model ? celi_count_known(&c, err) : celi_count_run(&c, &cycles, err);
+    out->report.iterations = cycles;
     if (!status && !c.o.model) status = celi_count_report(&c, groups, &out->model, &out->report);
     if (!status) status = cel_mat_new(c.cells, c.genes, &out->rows);
     if (!status) status = cel_mat_new(c.cells, c.genes, &out->error);
@@ -17066,6 +17480,7 @@ typedef struct celi_learn {
     cel_moments seen, drawn;
     cel_sample **chain;      /* (chains) */
     cel_mat rows;            /* (chains S x n) */
+    double *place;           /* (chains x 4) where the samplers are, for what keeps it */
     cel_mat left, right;     /* K^-1 (side x side), C^-1 (n x n) */
     cel_mat gap, half, step; /* (side x n) D, K^-1 D, its product with C^-1 */
     cel_mat sum, square;     /* (side x n) of D, over a window of steps */
@@ -17235,12 +17650,13 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
     cel_likelihood_options *o = &l->o;
     cel_sample_options so = CEL_ZERO;
     const int held = o->domain.hold || o->domain.frozen;
-    int64_t c, t;
+    int64_t c;
     cel_status status;
     /* From noise: a chain that starts at the observed tissue keeps its domains for hundreds of sweeps, so that forces
      * too weak to make domains seem strong enough: the means of the moments would come out right, the law not. */
     l->chain = (cel_sample **)celi_pool_get(&l->pool, o->chains, sizeof(cel_sample *));
     l->rows = celi_pool_mat(&l->pool, o->chains * l->cells, l->n);
+    l->place = (double *)celi_pool_get(&l->pool, 4 * o->chains, sizeof(double));
     status = l->pool.status;
     so.seed = o->seed;
     so.warmup = CELI_LEARN_ADAPT;
@@ -17255,8 +17671,17 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
         else if (o->resume && l->basis.data) status = cel_mat_gemm(0, 0, 1, from, l->basis, 0, rows, &l->work);
         else status = cel_mat_copy(from, rows);
         if (!status) status = cel_sample_new(&l->model, l->relations, &so, l->chain + c, err);
-        for (t = 0; t < o->warmup && !o->resume && !status; t++) status = cel_sample_sweep(l->chain[c], rows);
     }
+    return status;
+}
+
+static cel_status celi_learn_warm(celi_learn *l)
+{
+    cel_status status = CEL_OK;
+    int64_t c, t;
+    for (c = 0; c < l->o.chains; c++)
+        for (t = 0; t < l->o.warmup && !l->o.resume && !status; t++)
+            status = cel_sample_sweep(l->chain[c], cel_mat_block(l->rows, c * l->cells, 0, l->cells, l->n));
     return status;
 }
 
@@ -17348,15 +17773,54 @@ static int celi_learn_floor(celi_learn *l)
     return mean <= (square - W * mean) / (W - 1) / W;
 }
 
+/* Where the samplers are in their random numbers, to `place` or from it. */
+static void celi_learn_place(celi_learn *l, int back)
+{
+    int64_t c;
+    for (c = 0; c < l->o.chains; c++) {
+        cel_sample *s = l->chain[c];
+        double *p = l->place + 4 * c;
+        if (back) {
+            s->step = p[0];
+            s->step_log = p[1];
+            s->acceptance = p[2];
+            s->sweep = (uint32_t)p[3];
+        }
+        p[0] = s->step;
+        p[1] = s->step_log;
+        p[2] = s->acceptance;
+        p[3] = s->sweep;
+    }
+}
+
 /* The steps: at the full rate until D is down to its error, at most half of them, then half of them at a falling one.
  * *averaged becomes the number of steps whose forces are in the mean. */
 static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, int64_t *averaged)
 {
     const cel_likelihood_options *o = &l->o;
     int64_t half = o->steps / 2, fall = o->steps - half, t, i;
+    const size_t forces = (size_t)(l->model.force.rows * l->n) * sizeof(cel_real);
+    const size_t field = o->field ? (size_t)l->n * sizeof(cel_real) : 0;
+    const celi_extent kept[] = {
+        {&report->steps, sizeof report->steps},
+        {&half, sizeof half},
+        {averaged, sizeof *averaged},
+        {&report->floor, sizeof report->floor},
+        {report->trace.data, 2 * (size_t)o->steps * sizeof(cel_real)},
+        {l->model.force.data, forces},
+        {l->mean.force.data, forces},
+        {l->model.field, field},
+        {l->mean.field, field},
+        {l->sum.data, (size_t)(l->sum.rows * l->n) * sizeof(cel_real)},
+        {l->square.data, (size_t)(l->square.rows * l->n) * sizeof(cel_real)},
+        {l->rows.data, (size_t)(l->rows.rows * l->n) * sizeof(cel_real)},
+        {l->place, 4 * (size_t)o->chains * sizeof(double)}};
+    const int parts = sizeof kept / sizeof *kept;
     cel_status status = CEL_OK;
     *averaged = 0;
-    for (t = 0; t < half + fall && !status; t++) {
+    if (celi_recall(o->keep, "likelihood", 0, kept, parts)) celi_learn_place(l, 1);
+    else status = celi_learn_warm(l);
+    for (t = report->steps; t < half + fall && !status; t++) {
         double rate = o->rate * (t < half ? 1 : 1 - (double)(t - half) / (double)fall), within, between;
         status = celi_learn_draw(l, o->sweeps);
         celi_learn_size(l->gap, &within, &between);
@@ -17377,6 +17841,9 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
                 l->mean.field[i] += part * (l->model.field[i] - l->mean.field[i]);
         }
         report->steps = t + 1;
+        celi_learn_place(l, 0);
+        if (!status && ((t + 1) % CELI_LEARN_WINDOW == 0 || t + 1 == half + fall))
+            status = celi_retain(o->keep, "likelihood", 0, kept, parts);
         if (!status) status = celi_tell(&o->progress, "likelihood", t + 1, half + fall, between > 0 ? between : within);
     }
     return status;
@@ -17438,6 +17905,7 @@ static cel_status celi_learn_judge(celi_learn *l, int64_t averaged, cel_likeliho
             m.data[i] = (cel_real)mean;
             last.data[i] = now.data[i];
         }
+        if (!status) status = celi_tell(&l->o.progress, "check", k + 1, batches, trace[(k + 1) * length - 1]);
     }
     for (i = 0; i < R * n * n; i++) all += (double)report->se.data[i];
     /* Where the chain is slow a batch resembles the one before it, and the mean is worth fewer than there are. */

@@ -130,9 +130,10 @@ static names numbered_genes(int64_t count)
     return out;
 }
 
+static char *to_go_on = ""; /* what a stopped run says of its checkpoint */
 static void end_if_stopped(void)
 {
-    if (stopped) die(128 + stopped, "stopped; nothing was written");
+    if (stopped) die(128 + stopped, "stopped; nothing was written%s", to_go_on);
 }
 
 static int64_t find_name(const names *in, const char *name)
@@ -190,22 +191,27 @@ static double seconds(void)
 #endif
 }
 
-/* A bar with the time left on a terminal; elsewhere a line a stage, and one every ten seconds of a long stage. */
+/* A bar with the time left on a terminal; elsewhere a line a stage, and one every ten seconds of a long stage. user is
+ * NULL or whose stages these are. The first step that is told of may have others before it that a checkpoint had, and
+ * some at its side: none of them says how long a step takes. */
 static int show_progress(void *user, const char *stage, int64_t done, int64_t total, double value)
 {
-    static char last[64];
+    static char last[64], name[64];
     static double shown, began;
+    static int64_t before;
     double now = seconds(), left;
     int k, full = total > 0 ? (int)(30 * done / total) : 0;
-    (void)user;
     if (stopped) return 1;
     if (quiet) return 0;
+    snprintf(name, sizeof name, "%s%s%s", user ? (const char *)user : "", user ? ", " : "", stage);
+    stage = name;
     if (strcmp(last, stage)) {
         shown = began = now;
         if (!on_terminal) note("%s: %lld steps", stage, (long long)total);
         snprintf(last, sizeof last, "%s", stage);
     }
-    left = done > 0 ? (now - began) * (double)(total - done) / (double)done : 0;
+    if (now - began < 0.01) before = done;
+    left = done > before ? (now - began) * (double)(total - done) / (double)(done - before) : 0;
     if (!on_terminal && now - shown > 10 && done < total) {
         note("%s: %lld of %lld steps, at most %.0f s left", stage, (long long)done, (long long)total, left);
         shown = now;
@@ -220,6 +226,7 @@ static int show_progress(void *user, const char *stage, int64_t done, int64_t to
     return 0;
 }
 static const cel_progress progress = {show_progress, NULL};
+static const cel_progress progress_shuffled = {show_progress, (void *)"shuffled"};
 
 /* The first Ctrl-C ends the work at its next step, and whatever this run wrote is removed; the second ends it here. */
 static void on_signal(int number)
@@ -302,7 +309,7 @@ static struct {
     int allow_isolated, no_shuffled;
     /* the fit */
     const char *method, *optimizer, *inter0, *intra0, *weights, *ridge, *l1, *group, *field, *sphere;
-    const char *conditions, *control, *replicates;
+    const char *conditions, *control, *replicates, *checkpoint;
     double lr, zmft, q, tolerance;
     int64_t epochs, tiles;
     int mean_degree, no_projection, summed, no_errors;
@@ -431,6 +438,9 @@ static const option options[] = {
      "score: a mean expression beside the forces: none, shared, or slide (one for every slide)"},
     {"tiles", "fit moments", WHOLE, &o.tiles, 2, 0, "N", "6, fewer for several slides",
      "score: N x N tiles a slide for the error bars; a moments file grows with their number"},
+    {"checkpoint", "fit", WORD, &o.checkpoint, 0, 0, "FILE", NULL,
+     "keep finished parts of the fit here, so that after a crash, Ctrl-C or a time limit the same command goes on, to "
+     "the same result; removed at the end"},
     {"no-errors", "fit", FLAG, &o.no_errors, 0, 0, NULL, NULL, "score: forces only"},
     {"conditions", "fit", FILE_NAME, &o.conditions, 0, 0, "FILE", NULL,
      "the condition of each cell: one a line, or FILE:COLUMN of a CSV; which forces differ from those of --control, in "
@@ -3020,6 +3030,109 @@ static void command_show(void)
     }
 }
 
+/* ---- what is kept of a long fit ---- */
+
+static cel_keep checkpoint;
+
+/* The same for one of several computations, each with a name. */
+static const cel_keep *keep_as(const char *part)
+{
+    cel_keep *keep = (cel_keep *)get(1, sizeof *keep);
+    *keep = checkpoint;
+    keep->part = part;
+    return checkpoint.user ? keep : NULL;
+}
+
+/* A sum over `count` items, or over a file. */
+static uint64_t sum_in(uint64_t sum, const void *items, int64_t count, size_t size)
+{
+    const char *at = (const char *)items;
+    size_t bytes = items ? (size_t)count * size : 0, n;
+    for (; bytes > 0; at += n, bytes -= n) {
+        uint64_t word = 0;
+        n = bytes < 8 ? bytes : 8;
+        memcpy(&word, at, n);
+        sum = (sum ^ word) * 0x9E3779B97F4A7C15u;
+        sum ^= sum >> 29;
+    }
+    return sum;
+}
+
+/* The slide as it was read and joined. */
+static uint64_t sum_of_slide(const tissue *t, const cel_relations *r, uint64_t sum)
+{
+    const int64_t S = t->x.rows;
+    int64_t i, k;
+    for (i = 0; i < S; i++) {
+        sum = sum_in(sum, t->x.data + i * t->x.stride, t->x.cols, sizeof(cel_real));
+        sum = sum_in(sum, t->cell ? &t->cell[i].total : NULL, 1, sizeof(double));
+        if (t->coords.data)
+            sum = sum_in(sum, t->coords.data + i * t->coords.stride, t->coords.cols, sizeof(cel_real));
+    }
+    sum = sum_in(sum, t->slide, S, sizeof *t->slide);
+    sum = sum_in(sum, t->type, S, sizeof *t->type);
+    sum = sum_in(sum, t->group, t->group ? t->rows : 0, sizeof *t->group);
+    for (k = 1; k < r->count; k++) {
+        const cel_csr *w = r->at[k].w;
+        sum = sum_in(sum, w->start, S + 1, sizeof *w->start);
+        sum = sum_in(sum, w->index, cel_csr_count(w), sizeof *w->index);
+        sum = sum_in(sum, w->value, cel_csr_count(w), sizeof *w->value);
+    }
+    return sum;
+}
+
+static uint64_t sum_of_moments(const cel_moments_record *m, uint64_t sum)
+{
+    int64_t i, side;
+    for (i = 0; i < m->parts; i++) {
+        side = m->part[i].blocks * m->part[i].genes + 1;
+        sum = sum_in(sum, m->part[i].gram, side * side, sizeof(double));
+        sum = sum_in(sum, m->shuffled ? m->shuffled[i].gram : NULL, side * side, sizeof(double));
+        sum = sum_in(sum, m->slide + i, 1, sizeof *m->slide);
+    }
+    return sum;
+}
+
+/* What a fit depends on, as a text: options that matter, and a sum over what was read. */
+static text fit_mark(const tissue *t, const cel_relations *r, const cel_moments_record *m)
+{
+    text mark = CEL_ZERO;
+    uint64_t sum = m ? sum_of_moments(m, 1) : sum_of_slide(t, r, 1);
+    int k;
+    for (k = 0; k < OPTIONS; k++) {
+        const option *p = &options[k];
+        if (!given[k] || is_word("checkpoint out format report quiet length-unit", p->name, strlen(p->name))) continue;
+        add(&mark, "%s ", p->name);
+        if (p->kind == FLAG) add(&mark, "%d\n", *(int *)p->value);
+        else if (p->kind == POSITIVE || p->kind == NUMBER) add(&mark, "%.17g\n", *(double *)p->value);
+        else if (p->kind > FLAG) add(&mark, "%llu\n", *(unsigned long long *)p->value);
+        else if (p->kind > TABLE) add(&mark, "%s\n", *(const char **)p->value);
+        if (!strcmp(p->name, "conditions") || !strcmp(p->name, "replicates")) { /* read by the fit itself */
+            const char *path = *(const char **)p->value;
+            cel_file file;
+            cel_error err;
+            must(cel_file_open(file_part(path, NULL), 1, &file, &err), path, &err);
+            sum = sum_in(sum, file.bytes, (int64_t)file.size, 1);
+            add(&mark, "%s\n", path);
+            cel_file_close(&file);
+        }
+    }
+    add(&mark, "%lld cells, %lld genes, sum %llx", (long long)t->x.rows, (long long)t->x.cols, (unsigned long long)sum);
+    return mark;
+}
+
+static void open_checkpoint(const tissue *t, const cel_relations *r, const cel_moments_record *m)
+{
+    text mark = fit_mark(t, r, m);
+    cel_error err;
+    int64_t found;
+    must(cel_keep_open(o.checkpoint, mark.data, mark.size, &checkpoint, &found, &err), o.checkpoint, &err);
+    if (found) note("checkpoint: %s has %lld finished parts of this fit: it goes on from there", o.checkpoint,
+                    (long long)found);
+    to_go_on = format_text("; what was done is kept in %s, from where the same command goes on: %s", o.checkpoint,
+                           typed_again());
+}
+
 /* ---- fit ---- */
 
 #define PUBLISHED_OPTIONS "epochs lr zmft q optimizer sphere weights"
@@ -3273,7 +3386,8 @@ static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fi
     cel_model law;
     cel_error err;
     int64_t k, count, *calls = (int64_t *)get((size_t)r->count, sizeof(int64_t));
-    memset(&s.progress, 0, sizeof s.progress);
+    s.progress = progress_shuffled;
+    s.keep = keep_as("shuffled");
     s.ridge = 0.01; /* that of the tests: the picked one is not needed */
     s.no_shares = 1;
     if (m) {
@@ -3310,6 +3424,7 @@ static cel_score_options score_options(const tissue *t, const fitted *f, const i
     s.together = o.group != NULL;
     s.no_errors = o.no_errors;
     s.progress = progress;
+    s.keep = keep_as(NULL);
     s.slide = t->slide;
     s.group = group;
 #if defined(_SC_PHYS_PAGES)
@@ -3416,6 +3531,7 @@ static void save_own(const tissue *t, const fitted *f, const cel_count_options *
     cel_error err;
     char *intra[] = {(char *)"intra"};
     how.group = NULL;
+    how.keep = keep_as("own");
     memset(&how.progress, 0, sizeof how.progress);
     must(cel_relations_new(t->counts.rows, &own), t->file, NULL);
     d = count_data(t, &own);
@@ -3448,6 +3564,7 @@ static void fit_counts(tissue *t, const cel_relations *r, fitted *f, cel_score_r
     if (s.ridge < 0) s.ridge = 0;
     s.group = o.no_errors ? NULL : make_groups(t);
     s.progress = progress;
+    s.keep = keep_as(NULL);
     must(cel_count_fit(&d, &s, &fit, &err), t->file, &err);
     NUMBERS(report, "ridge cycles change converged groups seconds_fit", fit.report.ridge,
             (double)fit.report.iterations, fit.report.residual, fit.report.converged, (double)fit.report.groups,
@@ -3467,7 +3584,8 @@ static void fit_counts(tissue *t, const cel_relations *r, fitted *f, cel_score_r
     save_own(t, f, &s);
     other = *t;
     if (done->q.data && r->count > 1) {
-        memset(&s.progress, 0, sizeof s.progress);
+        s.progress = progress_shuffled;
+        s.keep = keep_as("shuffled");
         shuffle_cells(&other, 0);
         other.counts = other.x;
         d = count_data(&other, r);
@@ -3640,6 +3758,7 @@ static void fit_likelihood(const tissue *t, const cel_relations *r, fitted *f, t
     how.field = !how.centred && f->record.model.field;
     how.start = &f->record.model;
     how.progress = progress;
+    how.keep = keep_as(NULL);
     must(cel_likelihood_fit(r, t->x, &how, &law, &done, &err), t->file, &err);
     cel_model_free(&f->record.model);
     f->record.model = law;
@@ -3880,6 +3999,7 @@ static conditions fit_conditions(const tissue *t, const cel_relations *r, const 
     cel_status status;
     s.ridge = weight("ridge", o.ridge, s.ridge);
     s.progress = progress;
+    s.keep = keep_as("conditions");
     s.group = of[1];
     s.slide = of[2];
     status = cel_shift_fit(moments, count, of[0], &s, &c.found, &err, NULL);
@@ -4320,7 +4440,7 @@ static void command_fit(void)
     f.counting = form == 6;
     f.likelihood = form == 7;
     if (f.counting) no_effect("expression types l1 group field target-sum", "with --method counts");
-    if (f.paper) no_effect(SCORE_FIT, "with --method paper");
+    if (f.paper) no_effect(SCORE_FIT " checkpoint", "with --method paper");
     else no_effect(PUBLISHED_FIT, "without --method paper");
     if (!f.likelihood) no_effect("steps", "without --method likelihood");
     one_of("q mean-degree");
@@ -4343,6 +4463,7 @@ static void command_fit(void)
     report_tissue(&report, &t, &f);
     json_text(&report, "method", method_word(&f));
     NUMBERS(&report, "hops", (double)f.record.hops);
+    if (o.checkpoint) open_checkpoint(&t, &r, added);
     if (o.conditions) shifts = fit_conditions(&t, &r, &f); /* the other fit leaves the rows in another order */
     if (f.paper) fit_paper(&t, &r, &f, &report);
     else if (f.counting) fit_counts(&t, &r, &f, &done, &calls, &report);
@@ -4368,6 +4489,8 @@ static void command_fit(void)
     if (!added) write_cells(&t);
     page = o.report ? fit_page(&t, &f, report.data) : page;
     finish_output(&report);
+    cel_keep_close(&checkpoint);
+    if (o.checkpoint) remove(o.checkpoint);
     if (o.report) write_page(&page);
     if (done.share.data) print_next_door(&f, &done);
     for (k = 0; k < r.count && k < 6; k++) print_relation(&f, &done, calls, k);
