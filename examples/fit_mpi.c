@@ -6,9 +6,9 @@
  * Every rank reads the coordinates, which are small, and maps the counts, of which it reads its own cells: a run of
  * whole tiles, and for the moments their neighbours in the tiles beside them, the halo. What goes between ranks is sums
  * over genes (which genes, their means and scales), four numbers a cell (what was taken out of its row), and the moments
- * at the end, by MPI_Allreduce. Each tile's sums are made on one rank, so that the result is that of one process up to the
- * order in which the sums over genes are added. Rank 0 fits, writes model.npz, a model that `celcomen perturb` and the
- * others take from its folder, and prints the pairs.
+ * at the end, by MPI_Allreduce. Each tile's sums are made on one rank and added in the order of the tiles, so that the
+ * result is that of one process, to the bit where the ranks' processors are of one kind. Rank 0 fits, writes model.npz, a
+ * model that `celcomen perturb` and the others take from its folder, and prints the pairs.
  * SPDX-License-Identifier: MIT */
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
@@ -45,15 +45,8 @@ static int compare_doubles(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The cells of the tiles of this rank, and of how many: tiles are shared out in runs, so that halos are short. */
-static int32_t *own_cells(const int32_t *tile, int64_t tiles, int64_t cells, int64_t *count)
-{
-    int32_t *own = (int32_t *)get(cells, sizeof *own);
-    int64_t i;
-    for (i = *count = 0; i < cells; i++)
-        if (tile[i] >= tiles * rank / ranks && tile[i] < tiles * (rank + 1) / ranks) own[(*count)++] = (int32_t)i;
-    return own;
-}
+/* Tiles are shared out in runs, so that halos are short: the first of a rank's. */
+static int64_t first_tile(int64_t tiles, int of) { return tiles * of / ranks; }
 
 /* The `top` genes of the most counts in all ranks' cells, ascending. */
 static int32_t *most_expressed(const cel_rows *own, int64_t top)
@@ -77,9 +70,36 @@ static int32_t *most_expressed(const cel_rows *own, int64_t top)
     return gene;
 }
 
+/* The sums of every tile, each made by one rank, added tile by tile: own (start) has the cells of the rank's tiles in
+ * turn. */
+static cel_scaling_sums common_sums(const cel_rows *own, const int64_t *start, int64_t tiles, const double *total,
+                                    const int32_t *group, int64_t groups, const cel_scaling_options *how)
+{
+    const int64_t from = first_tile(tiles, rank), to = first_tile(tiles, rank + 1);
+    const int64_t count = groups * (1 + 3 * own->genes);
+    double *all = (double *)get(tiles * count, sizeof *all);
+    cel_scaling_sums sums = CEL_ZERO;
+    int64_t g, i;
+    cel_error err;
+    for (g = from; g < to; g++) {
+        const int64_t at = start[g] - start[from];
+        cel_rows one = *own;
+        one.cells = start[g + 1] - start[g];
+        one.row += at;
+        cel_scaling_sums_free(&sums);
+        must(cel_rows_sums(&one, total + at, group + at, groups, how, &sums, &err), "sums", &err);
+        memcpy(all + g * count, sums.cells, (size_t)count * sizeof *all);
+    }
+    add_up(all, tiles * count); /* all others have zeros there */
+    for (i = 0; i < count; i++)
+        for (g = 0, sums.cells[i] = 0; g < tiles; g++) sums.cells[i] += all[g * count + i];
+    free(all);
+    return sums;
+}
+
 /* How rows are made, the same on every rank, and what is taken out of each of all cells: scaling->cell. */
-static cel_scaling common_scaling(const cel_rows *own, const double *total, const int32_t *group, int64_t groups,
-                                  int64_t cells)
+static cel_scaling common_scaling(const cel_rows *own, const int64_t *start, int64_t tiles, const double *total,
+                                  const int32_t *group, int64_t groups, int64_t cells)
 {
     cel_scaling_options how = CEL_ZERO;
     cel_scaling_sums sums;
@@ -94,8 +114,7 @@ static cel_scaling common_scaling(const cel_rows *own, const double *total, cons
     for (i = 0; i < cells; i++) counted += all[i] > 0;
     if (!counted) must(CEL_ERR_DATA, "no counts", NULL);
     how.target = 0.5 * (all[cells - counted + (counted - 1) / 2] + all[cells - counted + counted / 2]); /* median */
-    must(cel_rows_sums(own, total, group, groups, &how, &sums, &err), "sums", &err);
-    add_up(sums.cells, sums.count);
+    sums = common_sums(own, start, tiles, total, group, groups, &how);
     must(cel_rows_scaling(own, total, group, &how, &sums, &s, &err), "scaling", &err);
     cel_scaling_sums_free(&sums);
     for (i = 0; i < own->cells; i++) {
@@ -174,7 +193,7 @@ static cel_moments *all_moments(const cel_rows *rows, const cel_relations *relat
     cel_moments *part = (cel_moments *)get(tiles, sizeof *part);
     int64_t i;
     for (i = 0; i < rows->cells; i++)
-        label[i] = tile[i] >= tiles * rank / ranks && tile[i] < tiles * (rank + 1) / ranks ? tile[i] : -1;
+        label[i] = tile[i] >= first_tile(tiles, rank) && tile[i] < first_tile(tiles, rank + 1) ? tile[i] : -1;
     for (i = 0; i < tiles; i++) must(cel_moments_new(rows->genes, relations, part + i), "moments", NULL);
     must(cel_moments_add_rows(part, tiles, label, relations, rows, NULL), "moments", NULL);
     for (i = 0; i < tiles; i++) {
@@ -204,8 +223,8 @@ int main(int argc, char **argv)
     cel_slide_report looks;
     cel_error err;
     char **name, **kept;
-    int64_t cells, n, i, tiles, slides = 1, names, *labels = NULL, one;
-    int32_t *tile, *cell, *row, *gene, *slide, *group, *of;
+    int64_t cells, n, i, tiles, slides = 1, names, *labels = NULL, one, *start;
+    int32_t *tile, *list, *row, *gene, *slide, *group, *of;
     double *total;
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -231,19 +250,22 @@ int main(int argc, char **argv)
     tile = (int32_t *)get(cells, sizeof *tile);
     must(cel_slide_tiles(coords, slide, SIDE, tile, &tiles, &err), "tiles", &err);
     if (tiles < ranks) must(CEL_ERR_ARG, "more ranks than tiles", NULL);
-    cell = own_cells(tile, tiles, cells, &own.cells);
+    start = (int64_t *)get(tiles + 1, sizeof *start);
+    list = (int32_t *)get(cells, sizeof *list);
+    must(cel_csr_groups(tile, cells, tiles, start, list, &err), "tiles", &err);
+    own.row = list + start[first_tile(tiles, rank)];
+    own.cells = start[first_tile(tiles, rank + 1)] - start[first_tile(tiles, rank)];
     own.genes = names;
     own.array = &counts;
     own.mapped = file.mapped;
-    own.row = cell;
     total = (double *)get(own.cells, sizeof *total);
     group = (int32_t *)get(own.cells, sizeof *group);
-    for (i = 0; i < own.cells; i++) group[i] = slide[cell[i]];
+    for (i = 0; i < own.cells; i++) group[i] = slide[own.row[i]];
     must(cel_rows_describe(&own, total, &looks, &err), argv[1], &err);
     gene = most_expressed(&own, n);
     own.gene = gene;
     own.genes = n;
-    scaling = common_scaling(&own, total, group, slides, cells);
+    scaling = common_scaling(&own, start, tiles, total, group, slides, cells);
 
     /* Neighbours of all cells that have a row; the moments of own tiles; one fit. */
     row = (int32_t *)get(cells, sizeof *row);

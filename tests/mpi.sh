@@ -49,8 +49,9 @@ awk 'BEGIN {
 "$tool" simulate --quiet --model law --coords truth/coords.npy --sweeps 30 --out drawn || exit 1
 for n in 1 2 4 whole; do mkdir -p "run$n"; done
 for n in 1 2 4; do ok "$n ranks" run $n run$n drawn/counts.npy truth/coords.npy law/genes.txt 10; done
-ok "two are one" near run1/pairs.csv run2/pairs.csv 1e-6
-ok "four are one" near run1/pairs.csv run4/pairs.csv 1e-6
+same "two are one, to the bit" run1/pairs.csv run2/pairs.csv
+same "four are one, to the bit" run1/pairs.csv run4/pairs.csv
+same "their models too" run1/model.npz run4/model.npz
 ok "the tool" "$tool" fit --quiet --counts drawn/counts.npy --coords truth/coords.npy --genes law/genes.txt --out whole
 ok "ranks are the tool" near whole/pairs.csv run4/pairs.csv 1e-5
 ok "its model is one for the tool" "$tool" perturb --model run4 --counts drawn/counts.npy --coords truth/coords.npy --genes law/genes.txt --cell 820 --gene g1 --repeats 2 --out ko
