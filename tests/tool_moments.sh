@@ -77,6 +77,18 @@ ok "types" "$tool" moments $both --types types.txt --hops 2 --out typed.npz
 "$tool" fit $both --types types.txt --hops 2 --quiet --out whole_typed > /dev/null
 ok "fit of types" "$tool" fit --moments typed.npz --out from_typed
 same "types are those of the slide" whole_typed/pairs.csv from_typed/pairs.csv
+ok "like the types" "$tool" moments --like typed.npz $both --types types.txt --out typed_like.npz
+ok "fit of those" "$tool" fit --moments typed_like.npz --out from_typed_like
+ok "they are near" near whole_typed/pairs.csv from_typed_like/pairs.csv 1e-5
+bad "types that are unknown" 1 'does not know' "$tool" moments --like typed.npz $both --types slides.txt --out never
+# Centred within types: of a slide without a name, groups are called as a fit of the slide calls them.
+head -324 types.txt > a_types.txt
+for i in 1 2; do ok "centred within types, $i" "$tool" moments --counts a.csv --coords a_coords.csv --centre-by a_types.txt --band $i/2 --out centred$i.npz; done
+ok "fit of those" "$tool" fit --moments centred1.npz centred2.npz --out from_centred
+"$tool" fit --counts a.csv --coords a_coords.csv --centre-by a_types.txt --quiet --out whole_centred > /dev/null
+same "they are those of the slide" whole_centred/pairs.csv from_centred/pairs.csv
+for m in whole_centred from_centred; do "$tool" score --model $m --counts a.csv --coords a_coords.csv --centre-by a_types.txt --quiet > $m.txt || exit 1; done
+same "their rows too" whole_centred.txt from_centred.txt
 ok "without the control" "$tool" moments $both --no-shuffled --out bare.npz
 ok "fit without it" "$tool" fit --moments bare.npz --out from_bare
 holds "which is told" log 'without a shuffled control'
