@@ -53,9 +53,8 @@ done
 for d in npy npz; do
     for what in slides forces given intensity counts; do near "$what: $d" ${what}_csv/pairs.csv ${what}_$d/pairs.csv; done
     fit from_$d --moments moments_$d.npz
-    near "from moments of $d" from_npz/pairs.csv from_$d/pairs.csv 6
+    near "from moments of $d" mapped/pairs.csv from_$d/pairs.csv 6
 done
-near "whole and from moments" sparse/pairs.csv from_npz/pairs.csv 6
 
 # ---- what is wrong is named as elsewhere ----
 awk 'NR == 1 { print "%%MatrixMarket matrix coordinate real general"; print "20 3 21"; for (i = 1; i <= 20; i++) print i, i % 3 + 1, i; print "7 3 -2"; exit }' xy.csv > bad.mtx
