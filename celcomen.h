@@ -5685,7 +5685,8 @@ static int celi_csr_direct(const cel_npy *major, const cel_npy *minor, const cel
     int64_t i, e, count = data->count;
     int good = minor->kind == 'i' && minor->bytes == 4 && minor->big_endian == celi_host_big_endian() &&
                celi_npy_numeric(data) && celi_csr_new(size[0], size[1], count, out) == CEL_OK;
-    if (good) good = cel_npy_to_int64(major, out->start, NULL) == CEL_OK && out->start[0] == 0 && out->start[size[0]] == count;
+    if (good) good = cel_npy_to_int64(major, out->start, NULL) == CEL_OK;
+    if (good) good = out->start[0] == 0 && out->start[size[0]] == count;
     for (i = 0; i < size[0] && good; i++) good = out->start[i] <= out->start[i + 1];
     if (good && count) memcpy(out->index, minor->data, (size_t)count * sizeof *out->index);
     for (i = 0; i < size[0] && good; i++)
@@ -7630,8 +7631,8 @@ static double celi_genes_q(const cel_genes_options *o, double scale, double v)
     return o->total ? v * scale : v > 0 ? expm1(v) : 0;
 }
 
-/* Rows of cells from `first` on; 1 where a value is not within the limits of g. A strip of genes over all cells, in their order, is one thread's: the same bits for
- * any number of them. */
+/* Rows of cells from `first` on; 1 where a value is not within the limits of g. A strip of genes over all cells, in
+ * their order, is one thread's: the same bits for any number of them. */
 static int celi_genes_add(const celi_genes *g, cel_mat x, int64_t first, const cel_genes_options *o, int64_t from,
                           int64_t to)
 {
@@ -7702,7 +7703,8 @@ static void celi_genes_end(const celi_genes *g, int64_t cells, int64_t genes)
     }
 }
 
-/* All cells of a store; of a file, or where rows are picked, a tile of them at a time. Returns whether a value is wrong. */
+/* All cells of a store; of a file, or where rows are picked, a tile of them at a time, so that strips do not read the
+ * file over and over. Returns whether a value is wrong. */
 static int celi_genes_sum(const celi_genes *g, const celi_store *s, const cel_genes_options *o, celi_pool *pool)
 {
     const int64_t cells = s->rows.cells, genes = s->rows.genes, strips = (genes + 63) / 64;

@@ -1,10 +1,10 @@
 /* Large slides of counts for bench/big.sh: some 90 % zeros, spatial structure, forces that are known. The counts of a
  * cell are a function of the seed and its number, so that a file may be larger than memory.
  *     big OUT CELLS GENES [npy|u2|npz|all] [SEED]
- * writes OUT.xy.npy and, as asked, OUT.npy (float), OUT.u2.npy (16 bits) and OUT.npz (SciPy's CSR). Latent z, independent
- * normals but for: of the first tenth of the genes in pairs (2k, 2k + 1) the second is 0.6 the first's; gene n - 1 - k,
- * k < 10, has 0.35 of gene 2k of each of four neighbours; every third gene has a wave over the tissue. Counts are
- * Poisson, of mean l_i exp(m_g + 0.7 z). Cells stand on a grid, jittered; the file has them row by row.
+ * writes OUT.xy.npy and, as asked, OUT.npy (float), OUT.u2.npy (16 bits) and OUT.npz (SciPy's CSR). Latent z are
+ * independent normals but for: of the first tenth of the genes in pairs (2k, 2k + 1) the second is 0.6 the first's;
+ * gene n - 1 - k, k < 10, has 0.35 of gene 2k of each of four neighbours; every third gene has a wave over the tissue.
+ * Counts are Poisson, of mean l_i exp(m_g + 0.7 z). Cells stand on a grid, jittered; the file has them row by row.
  * SPDX-License-Identifier: MIT */
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"

@@ -2343,7 +2343,7 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
-    if (o.expression || t.x.rows < t.x.cols || (fits && (choice("method") || o.conditions)) || !(fits || sums)) densify(&t);
+    if (o.expression || t.x.rows < t.x.cols || (fits ? choice("method") || o.conditions : !sums)) densify(&t);
     if (fits || sums) settle_order(&t);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
