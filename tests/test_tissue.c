@@ -856,13 +856,15 @@ static double distance2(cel_mat c, int64_t i, int64_t j)
 static void nearest_twin(cel_mat c, const int32_t *slide, int64_t k, int64_t i, char *mark)
 {
     int64_t n, j;
+    volatile double least = 0, d; /* rounded before they are compared: registers of x87 hold more, and ties would differ */
     memset(mark, 0, (size_t)c.rows);
     for (n = 0; n < k; n++) {
         int64_t best = -1;
-        for (j = 0; j < c.rows; j++)
-            if (j != i && !mark[j] && (!slide || slide[j] == slide[i]) &&
-                (best < 0 || distance2(c, i, j) < distance2(c, i, best)))
-                best = j;
+        for (j = 0; j < c.rows; j++) {
+            if (j == i || mark[j] || (slide && slide[j] != slide[i])) continue;
+            d = distance2(c, i, j);
+            if (best < 0 || d < least) best = j, least = d;
+        }
         if (best < 0) return;
         mark[best] = 1;
     }
