@@ -1,7 +1,7 @@
 #!/bin/sh
 # Lines and branches of celcomen.h that the suites reach, by gcov: float and double at the best level of the machine, and
 # at the plain and the AVX2 one the suites that call kernels; a branch counts once taken in any of them.
-#     sh tests/coverage.sh BUILD [brief]      brief: loops of statistics cut short
+#     sh tests/coverage.sh BUILD [brief]      brief: float alone, loops of statistics cut short
 # What is not reached stays in BUILD/uncovered.txt: lines in spans, and branches with their lines' text.
 set -u
 B=$1 brief=${2:-}
@@ -9,15 +9,26 @@ for t in gcov python3; do command -v $t > /dev/null || { echo "skipped: $t not i
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir -p "$B"
-for real in FLOAT DOUBLE; do
-    mkdir "$dir/$real"
-    gcc -O0 --coverage -std=gnu99 -DCELCOMEN_$real -I. -Itests -c tests/impl.c -o "$dir/$real/impl.o" || exit 1
-    gcc -O1 -std=gnu99 -DCELCOMEN_$real -I. -Itests "$dir/$real/impl.o" tests/run.c tests/test_*.c --coverage -fno-profile-arcs -fno-test-coverage -o "$dir/tests" -lm || exit 1
-    "$dir/tests" ${brief:+--brief} > "$dir/log" 2>&1 || tail -5 "$dir/log"
-    for level in scalar avx2; do "$dir/tests" --level $level --suites "base dense sparse moments" >> "$dir/log" 2>&1; done
-    (cd "$dir/$real" && gcov -b -j -t impl.gcda > ../$real.json 2> /dev/null)
+# Float with OpenMP, whose loops take other ways, double without; then a run in which every allocation fails once.
+build() { # NAME FLAGS FILES: its program, dir/NAME/tests
+    mkdir "$dir/$1"
+    gcc -O1 --coverage -fprofile-update=atomic -std=gnu99 $2 -I. -Itests -c "$3" -o "$dir/$1/impl.o" || exit 1
+    # shellcheck disable=SC2086
+    gcc -O1 -std=gnu99 $2 -I. -Itests "$dir/$1/impl.o" $4 --coverage -fno-profile-arcs -fno-test-coverage -o "$dir/$1/tests" -lm || exit 1
+}
+look() { (cd "$dir/$1" && gcov -b -j -t impl.gcda > ../"$1".json 2> /dev/null); }
+suites="tests/run.c $(ls tests/test_*.c | tr '\n' ' ')"
+export OMP_NUM_THREADS=2
+for real in FLOAT $([ -n "$brief" ] || echo DOUBLE); do
+    build $real "-DCELCOMEN_$real $([ $real = DOUBLE ] || echo -fopenmp)" tests/impl.c "$suites"
+    "$dir/$real/tests" ${brief:+--brief} > "$dir/log" 2>&1 || grep -A3 FAILED "$dir/log"
+    for level in scalar avx2; do "$dir/$real/tests" --level $level --suites "base dense sparse moments" >> "$dir/log" 2>&1; done
+    look $real
 done
-python3 - "$dir/FLOAT.json" "$dir/DOUBLE.json" > "$B/uncovered.txt" 2> "$dir/summary" <<'P'
+build alloc "" tests/alloc.c ""
+"$dir/alloc/tests" > "$dir/log" 2>&1 || tail -3 "$dir/log"
+look alloc
+python3 - "$dir"/*.json > "$B/uncovered.txt" 2> "$dir/summary" <<'P'
 import json, sys
 lines, branches = {}, {}
 for name in sys.argv[1:]:

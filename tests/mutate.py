@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(os.environ.get("BUILD", os.path.join(ROOT, "build")), "mutants")
 SAN = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FLAGS = ["-O1", "-std=gnu99", "-I" + ROOT + "/tests"]
+TCC_LIBRARY = glob.glob("/usr/lib/*/tcc/libtcc1.a") + glob.glob("/usr/lib/tcc/libtcc1.a") + glob.glob("/usr/local/lib/tcc/libtcc1.a")
 KERNELS = ("kernels", "dense", "sparse")  # their text has a scalar and a vector form
 FLIPS = [(r" < ", [" <= ", " > "]), (r" <= ", [" < "]), (r" > ", [" >= ", " < "]), (r" >= ", [" > "]), (r" \+ ", [" - "]),
          (r" - ", [" + "]), (r" \* ", [" / "]), (r" / ", [" * "]), (r" && ", [" || "]), (r" \|\| ", [" && "]), (r" == ", [" != "]),
@@ -92,11 +93,15 @@ def compile_(header, out, flags=()):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
 
 
-def test_objects(define, folder):
+def test_objects(flags, folder=None):
+    """The suites' objects, each kept in build/mutants under a name that tells its text, its headers' and the flags."""
+    headers = sha(*[open(f).read() for f in sorted(glob.glob(ROOT + "/tests/*.h"))], open(ROOT + "/celcomen.h").read().split("CELCOMEN_IMPLEMENTATION_INCLUDED")[0])
     out = []
     for f in [ROOT + "/tests/run.c"] + sorted(glob.glob(ROOT + "/tests/test_*.c")):
-        out.append("%s/%s.o" % (folder, os.path.basename(f)))
-        subprocess.run(["gcc", "-I" + ROOT] + FLAGS + define + ["-c", f, "-o", out[-1]], check=True)
+        out.append("%s/%s-%s.o" % (folder or WORK, os.path.basename(f), sha(open(f).read(), headers, *flags)[:12]))
+        if not os.path.exists(out[-1]):
+            subprocess.run(["gcc", "-I" + ROOT] + FLAGS + flags + ["-c", f, "-o", out[-1] + ".new"], check=True)
+            os.rename(out[-1] + ".new", out[-1])
     return out
 
 
@@ -151,7 +156,7 @@ def reaching(place, cases, kernel_cases):
 
 def noticed(folder, objects, flags, place, names, sec, most=0.5):
     """Whether one of the cases fails: a first half second of quick ones, then the slower ones, a process for each part."""
-    subprocess.run(["gcc"] + flags + [folder + "/impl.o", "-o", folder + "/t"] + objects + ["-lm"], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["gcc"] + flags + [folder + "/impl.o", "-o", folder + "/t"] + objects + TCC_LIBRARY + ["-lm"], check=True, stderr=subprocess.DEVNULL)
     env, batch, total = dict(os.environ, OMP_NUM_THREADS="1", TMPDIR=folder), [], 0
     for k, name in enumerate(names):
         batch.append(name)
@@ -176,7 +181,7 @@ def limit():
 
 
 def trial(job):
-    text, place, tests, names, sec, base = job
+    text, place, tests, names, sec, base, fast = job
     if not names:
         return place, "not reached"
     lines = text.split("\n")
@@ -186,20 +191,23 @@ def trial(job):
     try:
         with open(folder + "/celcomen.h", "w") as f:
             f.write("\n".join(lines))
-        try: # most fall to a quick case, for which a quick compilation is best
-            compile_(folder + "/celcomen.h", folder + "/impl.o", ["-O0"])
-            quick = [c for k, c in enumerate(names) if sum(sec[q] for q in names[:k + 1]) < 0.2]
-            if quick and noticed(folder, tests[0], [], place, quick, sec):
-                return place, "killed"
+        try:
+            if fast and not place["macro"]:  # most fall to a quick case, for which tcc, if it is there, is ready in no time
+                quick = [c for k, c in enumerate(names) if c in fast and sum(sec[q] for q in names[:k + 1]) < 0.2]
+                if subprocess.run(["tcc", "-I" + folder, "-I" + ROOT + "/tests", "-c", ROOT + "/tests/impl.c", "-o", folder + "/impl.o"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+                    return place, "does not compile"
+                if quick and noticed(folder, tests, [], dict(place, room=""), quick, sec):
+                    return place, "killed"
             compile_(folder + "/celcomen.h", folder + "/impl.o")
         except subprocess.SubprocessError:
             return place, "does not compile"
         if open(folder + "/impl.o", "rb").read() == base:
             return place, "same code"
-        if noticed(folder, tests[0], [], place, names, sec):
+        if noticed(folder, tests, [], place, names, sec):
             return place, "killed"
         compile_(folder + "/celcomen.h", folder + "/impl.o", SAN)
-        return place, "killed" if noticed(folder, tests[1], SAN, place, names, sec) else "survived"
+        return place, "killed" if noticed(folder, test_objects(SAN), SAN, place, names, sec) else "survived"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -240,10 +248,17 @@ def main():
         if of == stamp or verdict not in ("survived", "not reached"):
             kept[key] = verdict
     folder = tempfile.mkdtemp()
-    os.mkdir(folder + "/san")
-    tests = test_objects([], folder), test_objects(SAN, folder + "/san")
+    tests = test_objects([])
     compile_(ROOT + "/celcomen.h", folder + "/impl.o")
     base = open(folder + "/impl.o", "rb").read()
+    fast = set()
+    if shutil.which("tcc") and TCC_LIBRARY:  # the quick cases that pass under it
+        subprocess.run(["tcc", "-I" + ROOT, "-I" + ROOT + "/tests", "-c", ROOT + "/tests/impl.c", "-o", folder + "/tcc.o"], check=True)
+        subprocess.run(["gcc", folder + "/tcc.o", "-o", folder + "/t"] + tests + TCC_LIBRARY + ["-lm"], check=True, stderr=subprocess.DEVNULL)
+        quick = [c for c in sec if c and sec[c] < 0.2]
+        said = subprocess.run([folder + "/t", "--cases", " ".join(quick)], cwd=ROOT, stdout=subprocess.PIPE).stdout.decode(errors="replace")
+        if re.search(r"^[0-9]+ passed", said, re.M):
+            fast = set(quick) - set(re.findall(r"FAILED (\w+)", said))
     n = {}
     lines = text.split("\n")
 
@@ -262,7 +277,7 @@ def main():
             while at < len(all_):
                 some = all_[at:at + o.jobs]
                 at += o.jobs
-                jobs = [(text, m, tests, reaching(m, cases, kernel), sec, base) for m in some if m["key"] not in kept]
+                jobs = [(text, m, tests, reaching(m, cases, kernel), sec, base, fast) for m in some if m["key"] not in kept]
                 for place, verdict in pool.map(trial, jobs):
                     kept[place["key"]] = verdict
                     with open(log, "a") as f:

@@ -6,7 +6,7 @@
 # standard output and between its two marks into README.md, so that nobody writes it by hand.
 set -u
 B=$1 how=${2:-short}
-all="portability cases allocations sanitizers fuzz mutants coverage analysers"
+all="bits switches suites tool wasm cases allocations sanitizers fuzz mutants coverage analysers"
 steps=${3-$all} seconds=5 mutants=60
 [ "$how" = short ] || { seconds=600 mutants=200; }
 logs=$B/reliability
@@ -40,7 +40,7 @@ fuzzed() {
             printf "%d targets, %d to %d s each, %.1f million runs, %d findings; with earlier states %.0f CPU-minutes, %.0f million runs", n, least, most, here / 1e6, wrong, all / 60, runs / 1e6
         }' "$B/fuzz/ledger.txt" 2> /dev/null
 }
-run portability sh tests/portability.sh "$how"
+for part in bits switches suites tool wasm; do run $part sh tests/portability.sh "$how" $part; done
 if wanted cases; then make -s tool; fi
 run cases bash tests/cases.sh "$B/celcomen"
 run allocations allocations
@@ -52,8 +52,15 @@ run analysers sh tests/analyse.sh "$how"
 {
     echo "| what | measured |"
     echo "|---|---|"
-    row portability "compilers, machines, switches" "$(tally portability); $(of portability portability)"
-    sed -n 's/^  ok: \(.*\): \([0-9]* suites, \)\([0-9]* passed\), 0 failed, \([0-9]*\) skipped/| \&nbsp; \1 | \2\3, \4 skipped |/p' "$logs/portability" 2> /dev/null | sed 's/ -DCELCOMEN_FLOAT//; s/ -DCELCOMEN_DOUBLE/, double/'
+    row bits "the same bits: compilers, options, threads" "$(tally bits)"
+    row switches "switches, and MSVC's reading" "$(tally switches)"
+    row suites "suites on other machines" "$(of suites portability), $(tally suites)"
+    for part in suites wasm; do
+        sed -n 's/^  ok: \(.*\): \([0-9]* suites, \)\([0-9]* passed\), 0 failed, \([0-9]*\) skipped/| \&nbsp; \1 | \2\3, \4 skipped |/p' "$logs/$part" 2> /dev/null
+        sed -n 's/^FAILED: \(.*\)/| \&nbsp; \1 | **failed** |/p; s/^  skipped: \(.* not installed.*\)/| \&nbsp; \1 | skipped |/p' "$logs/$part" 2> /dev/null
+    done | sed 's/ -DCELCOMEN_FLOAT//; s/ -DCELCOMEN_DOUBLE/, double/'
+    row wasm "WebAssembly in node" "$(tally wasm)"
+    row tool "the tool on Windows (wine)" "$(tally tool)"
     row cases "faults reported of such tools" "$(of cases cases)"
     row allocations "allocations refused, one at a time" "$(awk '/ allocations$/ { n += $(NF - 1) } END { print n + 0 }' "$logs/allocations" 2> /dev/null) in scenarios that call every function that can fail: $(tally allocations)"
     row sanitizers "MSan, TSan, helgrind, valgrind" "$(sed -n 's/^  \([^:]*\): 0 findings, exit status 0.*/\1/p' "$logs/sanitizers" 2> /dev/null | awk '{ s = s (NR > 1 ? "; " : "") $0 } END { print s }'): nothing; $(of sanitizers sanitizers)"

@@ -1,6 +1,8 @@
 /* Expression and neighbour graphs against plain formulas and brute force. SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include <float.h>
+
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
@@ -880,6 +882,20 @@ static void check_row(const cel_csr *g, int64_t i, const char *mark)
     CHECK(same && e == g->start[i + 1]);
 }
 
+/* As many and as far as those marked: all that can be asked of x87, whose excess digits part what is as far. */
+static void check_row_far(cel_mat c, const cel_csr *g, int64_t i, const char *mark)
+{
+    double expected = 0, found = 0;
+    int64_t j, e = g->start[i + 1] - g->start[i];
+    for (j = 0; j < g->cols; j++) {
+        if (mark[j]) expected += distance2(c, i, j);
+        e -= mark[j];
+    }
+    for (j = g->start[i]; j < g->start[i + 1]; j++) found += distance2(c, i, g->index[j]);
+    CHECK(e == 0);
+    NEAR(found, expected, 1e-12 * expected);
+}
+
 static void nearest(void)
 {
     static const int64_t ks[] = {1, 2, 6, 13, 50, 149, 400};
@@ -899,7 +915,8 @@ static void nearest(void)
                     CHECK(g.rows == 150 && g.cols == 150);
                     for (i = 0; i < 150; i++) {
                         nearest_twin(c, slides ? slide : NULL, ks[k], i, mark);
-                        check_row(&g, i, mark);
+                        if (FLT_EVAL_METHOD == 2) check_row_far(c, &g, i, mark);
+                        else check_row(&g, i, mark);
                     }
                     cel_csr_free(&g);
                     cel_mat_free(&c);
