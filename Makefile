@@ -5,6 +5,7 @@
 #   make bench  timings beside peers                make recovery  the experiment of bench/README.md
 #   make truth  the experiments on counts, on others' truth and on real slides
 #   make shifts those on forces that a condition changes
+#   make genes  those on chosen genes among many (NumPy and SciPy)
 #   make svae   the model of the second paper on simulated cells (bench/svae.md)
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
 #   make portability, make fuzz, make reliability   other machines, random input, one table of it all
@@ -21,7 +22,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage sanitizers cases reliability warn bench pictures recovery truth shifts svae install uninstall clean
+.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage sanitizers cases reliability warn bench pictures recovery truth shifts genes svae install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -130,6 +131,11 @@ shifts: $(B)/truth_shifts $(B)/pictures
 	$(B)/truth_shifts --data $${CELCOMEN_SHARED:-../shared}/data --csv $(B)/shifts.csv > $(B)/shifts.md
 	cp $(B)/shifts.csv $(B)/shifts.md bench/
 	$(B)/pictures bench
+PYTHON ?= python3
+genes: tool
+	$(PYTHON) bench/genes.py $(B)/celcomen > $(B)/genes.md
+	$(PYTHON) bench/genes.py --big $(B)/celcomen >> $(B)/genes.md
+	grep -q '^skipped' $(B)/genes.md || cp $(B)/genes.md bench/genes.md
 $(B)/sparse_shift_vae: CFLAGS += -O3
 svae: $(B)/sparse_shift_vae
 	printf '%s\n\n' 'Written by `make svae`: examples/sparse_shift_vae.c on the published simulator. Settings were chosen on seed 1; the seeds below are fresh.' > $(B)/svae.md

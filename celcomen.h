@@ -178,6 +178,8 @@
  * second term, and F_r += rate / 2 K^-1 (the gap) C^-1, K and C the moment form's curvatures, until it is noise.
  * Conditions: forces F + D^c with sparse shifts D^c, F the control's, a convex problem on all moments (cel_shift_fit):
  * an l1 term selects, differences of the conditions' own fits are tested, genes are ranked as targets.
+ * Many genes: chosen ones against all (cel_chosen_fit), rows of (K + ridge)^-1 by an S x S inverse in place of an n x n
+ * one, after the strongest factors, which are types and states of cells, are taken out of all rows.
  *
  * ---------------------------------------------------------------------------------------------------
  * 7  THE PARTITION FUNCTION
@@ -264,6 +266,7 @@
  *     solve      celi_               one quadratic problem and its solutions; nothing public
  *     score      cel_score_          score matching
  *     shifts     cel_shift_          which forces a condition changes
+ *     chosen     cel_chosen_         many genes: chosen ones against all
  *     counting   cel_count_          the same through the counting: a latent field
  *     published  cel_adam_, cel_paper_   the paper's estimator and generator
  *     sampler    cel_sample_         exact samples
@@ -1520,6 +1523,63 @@ CEL_API cel_status cel_shift_fit(const cel_moments *moments, int64_t count, cons
                                  cel_work *work);
 /* All-zero afterwards. */
 CEL_API void cel_shift_report_free(cel_shift_report *report);
+
+/* ======================================================================== */
+/* chosen: many genes, chosen ones against all                              */
+/* ======================================================================== */
+
+/* With n = 20,000 genes no n x n matrix is kept, nor could all its pairs be told apart from some thousand cells: what
+ * can be asked is which partners some genes have. Rows as measured (cel_score_measured), z = (x, N_1, ..) about their
+ * means in each slide, each relation's scaled to mean diagonal 1, K its moments. Of (A; G_1; ..) = - 1/2 K^-1 only the
+ * chosen genes' rows are made, through the cells: with Z (S x R n) the rows z,
+ *     (K + ridge I)^-1 = (I - Z^T V Z) / ridge,   V = (Z Z^T + S ridge I)^-1   (S x S),
+ * genes being read a tile at a time. Before it, Z is freed of its strongest factors (principal directions: types and
+ * states of cells, domains), and of the size direction: what all genes share would drown what two do. In their place
+ * stands what a direction has on average, so that factors are neither forces nor holes. Low rank beside sparse: forces
+ * are those that the factors leave. The defaults are those that recovered planted forces best and called least that was
+ * not there (bench/genes.md); screening pairs by correlation first finds the factors' pairs, not the forces. */
+typedef struct cel_chosen_options {
+    const int32_t *slide; /* (S) labels 0, 1, ..: means are taken in each; NULL: one slide */
+    const int32_t *group; /* (S) labels 0, 1, .. of tiles or slides, for error bars and tests; NULL: none */
+    const double *size;   /* (n) of unit length: a direction that the rows are without; NULL: that of rows->scaling */
+    double ridge;         /* 0: 1, or R n / S where that is more */
+    int64_t factors;      /* 0: 20, but at most n / 15; negative: none */
+    double memory;        /* 0: no limit; bytes: what needs more (cel_chosen_memory) is refused before it starts */
+    cel_progress progress; /* stages "kernel" and "chosen", a step a tile of genes */
+} cel_chosen_options;
+
+/* Matrices are (R c x n): row r c + k is chosen gene k in relation r, columns are all genes. Units and signs as in
+ * cel_score_report: partial-correlation units, error bars by the jackknife over groups, Benjamini & Hochberg's q over
+ * the chosen genes' pairs of a relation, a pair of two chosen genes counted once. q is 1 on a gene's own column, of
+ * relations whose contacts touch fewer than CEL_SCORE_TILES groups, and between cells where R n > 10 S: so few cells
+ * fit anything, and calls remain with positions permuted. se, z, p, q have data NULL without groups. */
+typedef struct cel_chosen_report {
+    int64_t genes, relations, count; /* n, R, c */
+    int64_t groups, factors;         /* 0: no error bars; taken out */
+    double ridge;
+    cel_mat partial, se, z, p, q;
+    double *share;                   /* (factors) of all the variance of (x, N_1, ..), strongest first */
+    int64_t *contact_groups;         /* (R) groups with cells that have contacts */
+    void *owned;
+} cel_chosen_report;
+
+/* Genes chosen (count, all different) of rows (S x n), of unit length as cel_scaling_fit makes them, whose relations
+ * are all symmetric. A replicate leaves out a group, with scales, means and factors of the whole. The gauge of
+ * cel_score_report is not looked for: it is of the size 1 / n. The time is some 5 R n S^2 operations, so this is for
+ * some thousand cells; with many more, and genes up to two thousand, cel_score_fit takes all pairs. CEL_ERR_ARG: an
+ * option, a gene that is none or stands twice (err: gene); CEL_ERR_SHAPE: rows and relations of other cells;
+ * CEL_ERR_UNSUPPORTED: a relation that is not symmetric; CEL_ERR_DATA: a value not finite or a row not of unit length
+ * (err: cell, gene), labels as in cel_score_fit; CEL_ERR_MEMORY, also what options->memory refuses (err->offset: bytes
+ * needed); CEL_ERR_NUMERIC: more factors than the data have directions; CEL_ERR_STOPPED. On error the report is
+ * all-zero. */
+CEL_API cel_status cel_chosen_fit(const cel_rows *rows, const cel_relations *relations, const int32_t *chosen,
+                                  int64_t count, const cel_chosen_options *options, cel_chosen_report *report,
+                                  cel_error *err, cel_work *work);
+CEL_API void cel_chosen_report_free(cel_chosen_report *report);
+/* The most bytes that cel_chosen_fit has allocated at once beyond rows and relations, the report included: 2 S^2 reals,
+ * 5 R count n reals, and some hundred a cell and gene. */
+CEL_API double cel_chosen_memory(const cel_relations *relations, int64_t genes, int64_t count, int64_t groups,
+                                 const cel_chosen_options *options);
 
 /* ======================================================================== */
 /* counting: forces through the counting itself                             */
@@ -14776,6 +14836,655 @@ CEL_API_DEF void cel_shift_report_free(cel_shift_report *report)
 {
     celi_chain_free(report->owned);
     memset(report, 0, sizeof *report);
+}
+
+/* ======================================================================== */
+/* chosen                                                                   */
+/* ======================================================================== */
+
+#define CELI_CHOSEN_RIDGE 1.0
+#define CELI_CHOSEN_FACTORS 20
+#define CELI_CHOSEN_MOST 10   /* columns a cell, beyond which forces between cells are not tested */
+#define CELI_CHOSEN_SPARE 8   /* directions more than factors, which make the iteration sharper at its end */
+#define CELI_CHOSEN_ROUNDS 12
+enum { CELI_CHOSEN_TILE = 256 }; /* genes read at a time */
+
+/* Places are cells in the order of their groups, so that a group is a run of rows. */
+typedef struct celi_chosen {
+    const cel_rows *rows;
+    const cel_relations *relations;
+    const int32_t *gene;              /* (c) chosen */
+    int64_t cells, genes, count, blocks; /* S, n, c, R */
+    int64_t slides, groups, factors;
+    const int32_t *slide;             /* (S), or NULL */
+    const double *size;               /* (n), or NULL */
+    double ridge;
+    int64_t *start;                   /* (groups + 1), or one group of all */
+    int32_t *list, *column;           /* (S) the cell at a place; (tile) genes in hand */
+    double *root;                     /* (R) what a relation's columns are multiplied by */
+    double *mean;                     /* (slides x R tile) */
+    double *held;                     /* (slides) cells */
+    cel_mat kernel, inverse;          /* (S x S) Z Z^T, then the Cholesky factor of what is inverted */
+    cel_mat u, f;                     /* (k x S) factors as directions of the cells; sigma^-1 U Z Z^T */
+    cel_mat phi;                      /* (k + 1 x R n) as directions of the genes, the size direction last */
+    double *sigma;                    /* (k) */
+    double *diag;                     /* (R n) of the inverse of K */
+    cel_mat x, tile, product;         /* (S x tile); (S x R tile) twice */
+    cel_mat right, held_out;          /* (S x R c) V Z of the chosen columns; V_ff^-1 of it, each group's */
+    cel_mat out;                      /* (R c x R tile) */
+    double share[3];                  /* sums over groups of s, s^2, s = (S - |f|) / S */
+    const cel_progress *progress;
+    cel_work *work;
+} celi_chosen;
+
+/* x (S x count): values of genes column[0 .. count - 1], prepared by the scaling of rows, whose cells say what was
+ * taken out of their whole rows. */
+static cel_status celi_chosen_read(const celi_chosen *c, int64_t count, cel_error *err)
+{
+    cel_rows part = *c->rows;
+    const cel_scaling *s = c->rows->scaling;
+    cel_mat x = cel_mat_block(c->x, 0, 0, c->cells, count);
+    celi_pool pool = CEL_ZERO;
+    int64_t i, j;
+    cel_status status;
+    /* The rows' genes may be columns of the store by a list of their own. Values are read as they are stored, because
+     * cel_rows_read would take a tile for the whole row: its size and length are known already. */
+    int32_t *column = (int32_t *)celi_pool_get(&pool, count, sizeof *column);
+    if (!column) return celi_note(err, CEL_ERR_MEMORY, "a tile of genes");
+    for (j = 0; j < count; j++) column[j] = c->rows->gene ? c->rows->gene[c->column[j]] : c->column[j];
+    part.gene = column;
+    part.genes = count;
+    part.scaling = NULL;
+    status = cel_rows_read(&part, NULL, 0, x, err);
+    celi_pool_free(&pool);
+    if (status || !s) return status;
+    CELI_OMP(omp parallel for schedule(static) private(j) if (c->cells * count > CELI_FORK))
+    for (i = 0; i < c->cells; i++) {
+        const cel_scaling_cell *cell = s->cell + i;
+        cel_real *row = x.data + i * x.stride;
+        celi_logs l;
+        celi_logs_at(&l, s, cell->total);
+        for (j = 0; j < count; j++) {
+            const int64_t g = c->column[j];
+            double v = celi_log(&l, (double)row[j]);
+            if (s->centre && cell->group >= 0) v = (v - s->centre[cell->group * c->genes + g]) / s->scale[g];
+            if (s->size) v -= cell->size * s->size[g];
+            row[j] = (cel_real)(cell->length > 0 ? v / cell->length : 0);
+        }
+    }
+    return CEL_OK;
+}
+
+/* tile = the columns (x, N_1, ..) of these genes, a relation's beside one another, rows by place, about the means in
+ * each slide, times root. */
+static cel_status celi_chosen_columns(const celi_chosen *c, int64_t count, cel_error *err)
+{
+    const int64_t width = c->blocks * count;
+    int64_t r, i, j;
+    cel_status status = celi_chosen_read(c, count, err);
+    cel_mat x = cel_mat_block(c->x, 0, 0, c->cells, count);
+    memset(c->mean, 0, (size_t)(c->slides * width) * sizeof *c->mean);
+    /* The same means for all replicates: a group's share of them is a matter of 1 / groups squared. */
+    for (r = 0; r < c->blocks && !status; r++) {
+        cel_mat to = cel_mat_block(c->tile, 0, r * count, c->cells, count);
+        if (r) status = cel_csr_mul_rows(1, c->relations->at[r].w, c->list, c->cells, x, 0, to);
+        for (i = 0; !r && i < c->cells; i++)
+            memcpy(to.data + i * to.stride, x.data + c->list[i] * x.stride, (size_t)count * sizeof(cel_real));
+    }
+    for (i = 0; i < c->cells && !status; i++) {
+        const cel_real *row = c->tile.data + i * c->tile.stride;
+        const int64_t s = c->slide ? c->slide[c->list[i]] : 0;
+        for (j = 0; j < width; j++) c->mean[s * width + j] += (double)row[j] / c->held[s];
+    }
+    CELI_OMP(omp parallel for schedule(static) private(j) if (c->cells * width > CELI_FORK))
+    for (i = 0; i < c->cells; i++) {
+        cel_real *row = c->tile.data + i * c->tile.stride;
+        const double *mean = c->mean + (c->slide ? c->slide[c->list[i]] : 0) * width;
+        for (j = 0; j < width; j++) row[j] = (cel_real)(((double)row[j] - mean[j]) * c->root[j / count]);
+    }
+    return status;
+}
+
+/* The next tile of genes, from `first` on; how many it has. */
+static cel_status celi_chosen_tile(const celi_chosen *c, int64_t first, int64_t *count, cel_error *err)
+{
+    int64_t j;
+    *count = celi_min(CELI_CHOSEN_TILE, c->genes - first);
+    for (j = 0; j < *count; j++) c->column[j] = (int32_t)(first + j);
+    return celi_chosen_columns(c, *count, err);
+}
+
+/* Scales, and a look at every row: root is 1 until then. Genes come in tiles, so a row's length is known, and what is
+ * wrong with it told, when the last tile has been read. */
+static cel_status celi_chosen_measure(celi_chosen *c, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    double *square = (double *)celi_pool_get(&pool, c->cells, sizeof *square);
+    double *trace = (double *)celi_pool_get(&pool, c->blocks, sizeof *trace);
+    const double dim = (double)(c->genes - (c->size ? 1 : 0));
+    int64_t first, count, i, j;
+    cel_status status = celi_note(err, pool.status, "the fit of chosen genes");
+    for (i = 0; i < c->blocks && !status; i++) c->root[i] = 1;
+    for (first = 0; first < c->genes && !status; first += count) {
+        status = celi_chosen_tile(c, first, &count, err);
+        for (i = 0; i < c->cells && !status; i++) {
+            const cel_real *row = c->x.data + i * c->x.stride, *centred = c->tile.data + i * c->tile.stride;
+            for (j = 0; j < count && !status; j++) {
+                square[i] += (double)row[j] * (double)row[j];
+                if (!celi_finite((double)row[j]))
+                    status = celi_fail(err, CEL_ERR_DATA, "a value is not finite", -1, i, first + j);
+            }
+            for (j = 0; j < c->blocks * count; j++) trace[j / count] += (double)centred[j] * (double)centred[j];
+        }
+    }
+    for (i = 0; i < c->cells && !status; i++)
+        if (!(fabs(square[i] - 1) <= CELI_SCORE_UNIT))
+            status = celi_fail(err, CEL_ERR_DATA, "a row is not of unit length", -1, i, -1);
+    for (i = 0; i < c->blocks && !status; i++)
+        c->root[i] = trace[i] > 0 ? sqrt(dim * (double)c->cells / trace[i]) : 0;
+    if (!status && !(trace[0] > 1e-9 * (double)c->cells)) status = celi_note(err, CEL_ERR_DATA, "all cells are alike");
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* kernel = Z Z^T, tile by tile: all that the genes who are not chosen say about the cells, in a matrix that does not
+ * grow with them. */
+static cel_status celi_chosen_kernel(celi_chosen *c, cel_error *err)
+{
+    int64_t first, count = 1;
+    cel_status status = CEL_OK;
+    for (first = 0; first < c->genes && !status; first += count) {
+        status = celi_chosen_tile(c, first, &count, err);
+        if (status) break;
+        status = cel_mat_syrk(0, 1, cel_mat_block(c->tile, 0, 0, c->cells, c->blocks * count), first > 0 ? 1 : 0,
+                              c->kernel, c->work);
+        if (!status) status = celi_tell(c->progress, "kernel", first + count, c->genes, 0);
+    }
+    return status;
+}
+
+/* Rows of a (k x S) orthonormal: Gram and Schmidt, twice. A row of nothing stays nothing. */
+static void celi_chosen_orthonormal(cel_mat a)
+{
+    int64_t i, j, round;
+    for (i = 0; i < a.rows; i++) {
+        cel_real *row = a.data + i * a.stride;
+        double length;
+        for (round = 0; round < 2; round++)
+            for (j = 0; j < i; j++) {
+                const cel_real *before = a.data + j * a.stride;
+                cel_vec_axpy((cel_real)-cel_vec_dot(before, row, a.cols), before, row, a.cols);
+            }
+        length = cel_vec_nrm2(row, a.cols);
+        for (j = 0; j < a.cols; j++) row[j] = (cel_real)(length > 0 ? (double)row[j] / length : 0);
+    }
+}
+
+/* The factors: U, the strongest directions of the cells, by iteration of a subspace; sigma, so that U Z Z^T U^T is
+ * diagonal; and f. The factors' directions among genes, sigma^-1/2 U Z, are then orthonormal whether or not the
+ * iteration has come to its end, and Z without them, Z - f^T U Z, has the kernel Z Z^T - f^T diag(sigma) f exactly. */
+static cel_status celi_chosen_factors(celi_chosen *c, double *share)
+{
+    const int64_t S = c->cells, k = c->factors, spare = k ? celi_min(k + CELI_CHOSEN_SPARE, S) : 0;
+    celi_pool pool = CEL_ZERO;
+    cel_mat u = celi_pool_mat(&pool, spare, S), next = celi_pool_mat(&pool, spare, S);
+    cel_mat small = celi_pool_mat(&pool, spare, spare), turn = celi_pool_mat(&pool, spare, spare);
+    double *w = (double *)celi_pool_get(&pool, spare, sizeof *w), trace = 0;
+    int64_t i, j, round;
+    cel_status status = pool.status;
+    for (i = 0; i < spare && !status; i++) {
+        cel_rng rng = cel_rng_at(0, 0, (uint32_t)i, 0);
+        cel_rng_normals(&rng, u.data + i * u.stride, S);
+    }
+    if (!status) celi_chosen_orthonormal(u);
+    for (round = 0; round < CELI_CHOSEN_ROUNDS && k && !status; round++) {
+        status = cel_mat_gemm(0, 0, 1, u, c->kernel, 0, next, c->work);
+        if (!status) status = cel_mat_copy(next, u);
+        if (!status) celi_chosen_orthonormal(u);
+    }
+    if (!status && k) status = cel_mat_gemm(0, 0, 1, u, c->kernel, 0, next, c->work);
+    if (!status && k) status = cel_mat_gemm(0, 1, 1, next, u, 0, small, c->work);
+    if (!status && k) status = cel_mat_symmetrise(small);
+    if (!status && k) status = cel_mat_eigen(small, w, turn);
+    /* Directions within the subspace, of which the spare ones are left out again: they have met the iteration's end
+     * less than the others. Eigenvalues ascend: the strongest are the last columns. */
+    if (!status && k) status = cel_mat_gemm(1, 0, 1, cel_mat_block(turn, 0, spare - k, spare, k), u, 0, c->u, c->work);
+    if (!status && k) status = cel_mat_gemm(0, 0, 1, c->u, c->kernel, 0, c->f, c->work);
+    for (i = 0; i < S && !status; i++) trace += (double)c->kernel.data[i * (c->kernel.stride + 1)];
+    for (i = 0; i < k && !status; i++) {
+        c->sigma[i] = w[spare - k + i];
+        share[k - 1 - i] = c->sigma[i] / trace;
+        if (!(c->sigma[i] > 1e-5 * w[spare - 1])) status = CEL_ERR_NUMERIC; /* fewer directions than factors */
+        for (j = 0; j < S && !status; j++)
+            c->f.data[i * c->f.stride + j] = (cel_real)((double)c->f.data[i * c->f.stride + j] / c->sigma[i]);
+    }
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* kernel without the factors and with the ridge; its Cholesky factor; inverse = V. */
+static cel_status celi_chosen_invert(celi_chosen *c)
+{
+    const int64_t S = c->cells, k = c->factors;
+    celi_pool pool = CEL_ZERO;
+    cel_mat scaled = celi_pool_mat(&pool, k, S);
+    int64_t i, j;
+    cel_status status = pool.status;
+    for (i = 0; i < k && !status; i++)
+        for (j = 0; j < S; j++)
+            scaled.data[i * S + j] = (cel_real)(c->sigma[i] * (double)c->f.data[i * c->f.stride + j]);
+    if (k && !status) status = cel_mat_gemm(1, 0, -1, c->f, scaled, 1, c->kernel, c->work);
+    /* All of the inverse is needed: its squares on the diagonal for the replicates, the rest for every gene's own
+     * precision. With the ridge near the mean of the eigenvalues float is enough. */
+    for (i = 0; i < S && !status; i++) {
+        c->kernel.data[i * (c->kernel.stride + 1)] += (cel_real)((double)S * c->ridge);
+        c->inverse.data[i * (c->inverse.stride + 1)] = 1;
+    }
+    if (!status) status = cel_mat_cholesky(c->kernel);
+    if (!status) status = cel_mat_cholesky_solve(c->kernel, c->inverse);
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* Takes the factors out of the tile (S x width), as the kernel is without them; phi (k x width) receives the genes'
+ * shares of them. */
+static cel_status celi_chosen_free_of_factors(const celi_chosen *c, cel_mat tile, cel_mat phi)
+{
+    const int64_t k = c->factors;
+    int64_t i, j;
+    cel_status status = k ? cel_mat_gemm(0, 0, 1, c->u, tile, 0, phi, c->work) : CEL_OK;
+    if (k && !status) status = cel_mat_gemm(1, 0, -1, c->f, phi, 1, tile, c->work);
+    for (i = 0; i < k && !status; i++)
+        for (j = 0; j < phi.cols; j++)
+            phi.data[i * phi.stride + j] = (cel_real)((double)phi.data[i * phi.stride + j] / sqrt(c->sigma[i]));
+    return status;
+}
+
+/* right = V Z_C, and of each group V_ff^-1 of its rows: what a group's absence changes is, of columns a and b,
+ * (V Z_a)_f^T V_ff^-1 (V Z_b)_f / ridge (Woodbury's identity). Chosen genes come a tile at a time like all others. */
+static cel_status celi_chosen_right(celi_chosen *c, cel_error *err)
+{
+    celi_pool pool = CEL_ZERO;
+    cel_mat phi = celi_pool_mat(&pool, c->factors, CELI_CHOSEN_TILE); /* not needed here */
+    int64_t first, count, r, g, i;
+    cel_status status = celi_note(err, pool.status, "the fit of chosen genes");
+    for (first = 0; first < c->count && !status; first += count) {
+        count = celi_min(CELI_CHOSEN_TILE, c->count - first);
+        memcpy(c->column, c->gene + first, (size_t)count * sizeof *c->column);
+        status = celi_chosen_columns(c, count, err);
+        for (r = 0; r < c->blocks && !status; r++)
+            status = celi_chosen_free_of_factors(c, cel_mat_block(c->tile, 0, r * count, c->cells, count),
+                                                 cel_mat_block(phi, 0, 0, c->factors, count));
+        for (r = 0; r < c->blocks && !status; r++)
+            status = cel_mat_gemm(0, 0, 1, c->inverse, cel_mat_block(c->tile, 0, r * count, c->cells, count), 0,
+                                  cel_mat_block(c->right, 0, r * c->count + first, c->cells, count), c->work);
+    }
+    if (!status && c->groups) status = cel_mat_copy(c->right, c->held_out);
+    for (g = 0; g < c->groups && !status; g++) {
+        const int64_t from = c->start[g], m = c->start[g + 1] - from;
+        cel_mat l = cel_mat_block(c->kernel, 0, 0, m, m); /* which is done with */
+        for (i = 0; i < m; i++)
+            memcpy(l.data + i * l.stride, c->inverse.data + (from + i) * c->inverse.stride + from,
+                   (size_t)m * sizeof(cel_real));
+        status = cel_mat_cholesky(l);
+        if (!status) status = cel_mat_cholesky_solve(l, cel_mat_block(c->held_out, from, 0, m, c->right.cols));
+    }
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* Entry j of row r c + k of the report's order, of a product (R c x R count) of chosen columns with a tile's: within
+ * cells that of x and x; between them the mean of gene j next door of k and of k next door of j, which for a symmetric
+ * relation are one force. */
+static double celi_chosen_entry(const celi_chosen *c, int64_t count, int64_t r, int64_t k, int64_t j)
+{
+    const cel_real *out = c->out.data;
+    const double one = (double)out[k * c->out.stride + r * count + j];
+    return r ? 0.5 * (one + (double)out[(r * c->count + k) * c->out.stride + j]) : one;
+}
+
+/* Of the tile of genes from `first` on: rows of K^-1, and over groups the sums of e, e s and e^2 of what their absence
+ * changes, in the report's place for z, p and se; and the diagonal of K^-1. */
+static cel_status celi_chosen_pass(celi_chosen *c, int64_t first, int64_t count, cel_chosen_report *report)
+{
+    const int64_t S = c->cells, width = c->blocks * count, rows = c->blocks * c->count;
+    cel_mat tile = cel_mat_block(c->tile, 0, 0, S, width), product = cel_mat_block(c->product, 0, 0, S, width);
+    cel_mat out = cel_mat_block(c->out, 0, 0, rows, width);
+    int64_t g, i, j;
+    cel_status status = cel_mat_gemm(0, 0, 1, c->inverse, tile, 0, product, c->work);
+    for (i = 0; i < S && !status; i++)
+        for (j = 0; j < width; j++)
+            c->diag[j / count * c->genes + first + j % count] -=
+                (double)tile.data[i * tile.stride + j] * (double)product.data[i * product.stride + j] / c->ridge;
+    if (!status) status = cel_mat_gemm(1, 0, 1, c->right, tile, 0, out, c->work);
+    for (i = 0; i < rows && !status; i++)
+        for (j = 0; j < count; j++) {
+            const int64_t r = i / c->count, k = i % c->count;
+            report->partial.data[i * c->genes + first + j] =
+                (cel_real)(((r == 0 && c->gene[k] == first + j) - celi_chosen_entry(c, count, r, k, j)) / c->ridge);
+        }
+    for (g = 0; g < c->groups && !status; g++) {
+        const int64_t from = c->start[g], m = c->start[g + 1] - from;
+        const double s = (double)(S - m) / (double)S;
+        /* Sums in place of replicates: what is reported of them, their spread, needs the diagonal of all K^-1, which is
+         * known at the end only. */
+        status = cel_mat_gemm(1, 0, 1, cel_mat_block(c->held_out, from, 0, m, rows),
+                              cel_mat_block(product, from, 0, m, width), 0, out, c->work);
+        CELI_OMP(omp parallel for schedule(static) private(j) if (rows * count > CELI_FORK))
+        for (i = 0; i < rows; i++)
+            for (j = 0; j < count; j++) {
+                const double e = s / c->ridge * celi_chosen_entry(c, count, i / c->count, i % c->count, j);
+                const int64_t at = i * c->genes + first + j;
+                report->z.data[at] += (cel_real)e;
+                report->p.data[at] += (cel_real)(e * s);
+                report->se.data[at] += (cel_real)(e * e);
+            }
+    }
+    return status;
+}
+
+/* Directions that were taken out (phi) left a hole, no precision at all along them: they get the mean precision that
+ * genes have there, as if they had been one direction among others. */
+static cel_status celi_chosen_lift(celi_chosen *c, cel_chosen_report *report)
+{
+    const int64_t n = c->genes, all = c->blocks * n, K = c->phi.rows;
+    celi_pool pool = CEL_ZERO;
+    cel_mat lift = celi_pool_mat(&pool, K, c->blocks * c->count);
+    double *level = (double *)celi_pool_get(&pool, K, sizeof *level);
+    int64_t k, i, r;
+    cel_status status = pool.status;
+    for (k = 0; k < K && !status; k++)
+        for (i = 0; i < all; i++) {
+            const double v = (double)c->phi.data[k * all + i];
+            c->diag[i] -= v * v / c->ridge;
+        }
+    /* A direction's own share in the genes' precision along it is taken off: what remains is of 1 - sum v^4 of it. */
+    for (k = 0; k < K && !status; k++) {
+        double sum = 0, fourth = 0;
+        for (i = 0; i < all; i++) {
+            const double v = (double)c->phi.data[k * all + i];
+            sum += v * v * c->diag[i];
+            fourth += v * v * v * v;
+        }
+        level[k] = fourth < 0.999 ? sum / (1 - fourth) : 0; /* 1: the direction is a single gene */
+    }
+    for (k = 0; k < K && !status; k++) {
+        for (i = 0; i < all; i++) {
+            const double v = (double)c->phi.data[k * all + i];
+            c->diag[i] += v * v * level[k];
+        }
+        for (i = 0; i < c->blocks * c->count; i++)
+            lift.data[k * lift.stride + i] =
+                (cel_real)((level[k] - 1 / c->ridge) *
+                           (double)c->phi.data[k * all + i / c->count * n + c->gene[i % c->count]]);
+    }
+    /* The chosen genes' rows of phi^T (level - 1 / ridge) phi, both halves of a force between cells. */
+    for (r = 0; r < c->blocks && K && !status; r++) {
+        cel_mat to = cel_mat_block(report->partial, r * c->count, 0, c->count, n);
+        const cel_real half = (cel_real)(r ? 0.5 : 1);
+        status = cel_mat_gemm(1, 0, half, cel_mat_block(lift, 0, 0, K, c->count), cel_mat_block(c->phi, 0, r * n, K, n),
+                              1, to, c->work);
+        if (r && !status)
+            status = cel_mat_gemm(1, 0, half, cel_mat_block(lift, 0, r * c->count, K, c->count),
+                                  cel_mat_block(c->phi, 0, 0, K, n), 1, to, c->work);
+    }
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* From rows of K^-1 and sums over groups to partial-correlation units, error bars, z and p. A replicate is
+ * s (theta + e / s), theta the whole's and e its change times s; K^-1's diagonal is the whole's. */
+static cel_status celi_chosen_units(const celi_chosen *c, cel_chosen_report *report)
+{
+    const int64_t n = c->genes, rows = c->blocks * c->count;
+    const double G = (double)c->groups;
+    int64_t i, j;
+    for (i = 0; i < n; i++)
+        if (!(c->diag[i] > 0)) return CEL_ERR_NUMERIC;
+    CELI_OMP(omp parallel for schedule(dynamic) private(j))
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < n; j++) {
+            const int64_t at = i * n + j;
+            const double unit = c->root[i / c->count] / c->root[0] / sqrt(c->diag[c->gene[i % c->count]] * c->diag[j]);
+            const double theta = (double)report->partial.data[at];
+            double sum, square, variance;
+            report->partial.data[at] = (cel_real)(-theta * unit + 0.0);
+            if (!c->groups) continue;
+            /* Over groups, of s theta + e: the sum, and the sum of squares. */
+            sum = theta * c->share[0] + (double)report->z.data[at];
+            square = theta * theta * c->share[1] + 2 * theta * (double)report->p.data[at] + (double)report->se.data[at];
+            variance = (G - 1) / G * (square - sum * sum / G);
+            report->se.data[at] = (cel_real)(variance > 0 ? unit * sqrt(variance) : 0);
+            report->z.data[at] = (cel_real)(variance > 0 ? -theta / sqrt(variance) : 0);
+            report->p.data[at] = (cel_real)cel_student_p((double)report->z.data[at], G - 1);
+        }
+    return CEL_OK;
+}
+
+/* q of each relation over pairs with a chosen gene; where both are chosen, the later one's row repeats it. */
+static cel_status celi_chosen_tests(const celi_chosen *c, cel_chosen_report *report)
+{
+    const int64_t n = c->genes;
+    celi_pool pool = CEL_ZERO;
+    double *p = (double *)celi_pool_get(&pool, c->count * n, sizeof *p);
+    int32_t *place = (int32_t *)celi_pool_get(&pool, n, sizeof *place);
+    int64_t r, k, j, pairs;
+    cel_status status = pool.status;
+    for (j = 0; j < n && !status; j++) place[j] = INT32_MAX;
+    for (k = 0; k < c->count && !status; k++) place[c->gene[k]] = (int32_t)k;
+    for (r = 0; r < c->blocks && !status; r++) {
+        cel_real *q = report->q.data + r * c->count * n;
+        const int tested = report->contact_groups[r] >= CEL_SCORE_TILES &&
+                           (r == 0 || c->blocks * n <= CELI_CHOSEN_MOST * c->cells);
+        for (pairs = 0, k = 0; k < c->count; k++)
+            for (j = 0; j < n; j++)
+                if (place[j] > k) p[pairs++] = (double)report->p.data[(r * c->count + k) * n + j];
+        status = cel_fdr(p, pairs, p);
+        for (pairs = 0, k = 0; k < c->count && !status; k++)
+            for (j = 0; j < n; j++) {
+                q[k * n + j] = 1;
+                if (place[j] > k) q[k * n + j] = (cel_real)(tested ? p[pairs] : 1), pairs++;
+                else if (place[j] < k) q[k * n + j] = q[place[j] * n + c->gene[k]];
+            }
+    }
+    celi_pool_free(&pool);
+    return status;
+}
+
+/* Groups with contacts of each relation; of the identity, all. As of cel_score_report: what few tiles have seen has an
+ * error bar that says nothing. */
+static void celi_chosen_contacts(const celi_chosen *c, cel_chosen_report *report)
+{
+    int64_t r, g, i;
+    for (r = 0; r < c->blocks; r++)
+        for (g = 0; g < c->groups; g++) {
+            int seen = r == 0;
+            for (i = c->start[g]; i < c->start[g + 1] && !seen; i++)
+                seen = c->relations->at[r].w->start[c->list[i] + 1] > c->relations->at[r].w->start[c->list[i]];
+            report->contact_groups[r] += seen;
+        }
+}
+
+/* Options and arguments; what is said here needs no memory. The ridge grows with columns a cell: where these are many,
+ * K has nothing but a ridge to hold its lower eigenvalues, and a light one fits every cell exactly. */
+static cel_status celi_chosen_check(celi_chosen *c, const cel_chosen_options *o, int64_t *labels, cel_error *err)
+{
+    cel_score_options like = CEL_ZERO;
+    int64_t r, k, most;
+    cel_status status;
+    c->size = o->size ? o->size : c->rows->scaling ? c->rows->scaling->size : NULL;
+    c->ridge = celi_or(o->ridge, (double)(c->blocks * c->genes) / (double)(c->cells > 0 ? c->cells : 1));
+    if (!(o->ridge > 0) && c->ridge < CELI_CHOSEN_RIDGE) c->ridge = CELI_CHOSEN_RIDGE;
+    if (c->rows->cells != c->relations->cells || c->genes < 1)
+        return celi_note(err, CEL_ERR_SHAPE, "rows and relations are of other cells");
+    if (!(o->ridge >= 0 && o->ridge <= DBL_MAX) || !(o->memory >= 0) || c->count < 1 || c->count > c->genes)
+        return celi_note(err, CEL_ERR_ARG, "options: no ridge or memory, or no genes chosen");
+    like.measured = 1;
+    like.size = c->size;
+    status = celi_score_options_check(&like, c->genes, err);
+    for (r = 1; r < c->blocks && !status; r++)
+        if (c->relations->at[r].wt)
+            status = celi_note(err, CEL_ERR_UNSUPPORTED, "chosen genes take relations that are symmetric");
+    /* With an asymmetric one a gene next door is sender or receiver: two forces, and half of each pair's data. */
+    for (k = 0; k < c->count && !status; k++)
+        if (c->gene[k] < 0 || c->gene[k] >= c->genes)
+            status = celi_fail(err, CEL_ERR_ARG, "a chosen gene is none of the genes", -1, -1, c->gene[k]);
+    if (!status && o->slide) status = celi_score_labels(o->slide, c->cells, 1, labels, err);
+    c->slides = o->slide ? *labels : 1;
+    if (!status && o->group) status = celi_score_labels(o->group, c->cells, 1, labels, err);
+    c->groups = o->group ? *labels : 0;
+    if (!status && o->group && c->groups < 2)
+        status = celi_note(err, CEL_ERR_DATA, "error bars take two groups or more");
+    most = celi_min(c->cells, c->blocks * c->genes) - 1;
+    c->factors = o->factors < 0 ? 0 : o->factors ? o->factors : celi_min(CELI_CHOSEN_FACTORS, c->genes / 15);
+    if (!status && o->factors > most) status = celi_note(err, CEL_ERR_ARG, "options: more factors than rows can have");
+    c->factors = celi_min(c->factors, most > 0 ? most : 0);
+    return status;
+}
+
+/* Memory for all of it, the report in `out`. */
+static cel_status celi_chosen_open(celi_chosen *c, const cel_chosen_options *o, celi_pool *pool, celi_pool *out,
+                                   cel_chosen_report *report)
+{
+    const int64_t S = c->cells, n = c->genes, rows = c->blocks * c->count, wide = celi_min(CELI_CHOSEN_TILE, n);
+    int64_t g;
+    c->start = (int64_t *)celi_pool_get(pool, c->groups + 2, sizeof *c->start);
+    c->list = (int32_t *)celi_pool_get(pool, S, sizeof *c->list);
+    if (pool->status) return pool->status;
+    celi_group(o->group, NULL, S, c->groups > 0 ? c->groups : 1, c->start, c->list);
+    for (g = 0; g < c->groups; g++) {
+        const double s = (double)(S - (c->start[g + 1] - c->start[g])) / (double)S;
+        c->share[0] += s;
+        c->share[1] += s * s;
+    }
+    c->slide = o->slide;
+    c->column = (int32_t *)celi_pool_get(pool, wide, sizeof *c->column);
+    c->root = (double *)celi_pool_get(pool, c->blocks, sizeof *c->root);
+    c->mean = (double *)celi_pool_get(pool, c->slides * c->blocks * wide, sizeof *c->mean);
+    c->held = (double *)celi_pool_get(pool, c->slides, sizeof *c->held);
+    c->sigma = (double *)celi_pool_get(pool, c->factors, sizeof *c->sigma);
+    c->diag = (double *)celi_pool_get(pool, c->blocks * n, sizeof *c->diag);
+    c->kernel = celi_pool_mat(pool, S, S);
+    c->inverse = celi_pool_mat(pool, S, S);
+    c->u = celi_pool_mat(pool, c->factors, S);
+    c->f = celi_pool_mat(pool, c->factors, S);
+    c->phi = celi_pool_mat(pool, c->factors + (c->size ? 1 : 0), c->blocks * n);
+    c->x = celi_pool_mat(pool, S, wide);
+    c->tile = celi_pool_mat(pool, S, c->blocks * wide);
+    c->product = celi_pool_mat(pool, S, c->blocks * wide);
+    c->right = celi_pool_mat(pool, S, rows);
+    c->held_out = celi_pool_mat(pool, c->groups ? S : 0, rows);
+    c->out = celi_pool_mat(pool, rows, c->blocks * wide);
+    report->partial = celi_pool_mat(out, rows, n);
+    if (c->groups) {
+        report->se = celi_pool_mat(out, rows, n);
+        report->z = celi_pool_mat(out, rows, n);
+        report->p = celi_pool_mat(out, rows, n);
+        report->q = celi_pool_mat(out, rows, n);
+    }
+    report->share = (double *)celi_pool_get(out, c->factors, sizeof(double));
+    report->contact_groups = (int64_t *)celi_pool_get(out, c->blocks, sizeof(int64_t));
+    for (g = 0; g < S && !pool->status; g++) c->held[c->slide ? c->slide[g] : 0]++;
+    return pool->status ? pool->status : out->status;
+}
+
+/* The fit itself, of what was checked and opened. */
+static cel_status celi_chosen_run(celi_chosen *c, cel_chosen_report *report, cel_error *err)
+{
+    const int64_t n = c->genes;
+    int64_t first, count = 1, r, j;
+    cel_status status = celi_chosen_measure(c, err);
+    if (!status) status = celi_chosen_kernel(c, err);
+    if (!status) status = celi_chosen_factors(c, report->share);
+    if (!status) status = celi_chosen_invert(c);
+    if (!status) status = celi_chosen_right(c, err);
+    for (j = 0; j < c->blocks * n && !status; j++) c->diag[j] = 1 / c->ridge;
+    for (j = 0; j < n && c->size && !status; j++)
+        c->phi.data[c->factors * c->phi.stride + j] = (cel_real)c->size[j];
+    for (first = 0; first < n && !status; first += count) {
+        status = celi_chosen_tile(c, first, &count, err);
+        for (r = 0; r < c->blocks && !status; r++)
+            status = celi_chosen_free_of_factors(c, cel_mat_block(c->tile, 0, r * count, c->cells, count),
+                                                 cel_mat_block(c->phi, 0, r * n + first, c->factors, count));
+        if (!status) status = celi_chosen_pass(c, first, count, report);
+        if (!status) status = celi_tell(c->progress, "chosen", first + count, n, 0);
+    }
+    if (!status) status = celi_chosen_lift(c, report);
+    if (!status) status = celi_chosen_units(c, report);
+    if (!status && c->groups) status = celi_chosen_tests(c, report);
+    return status;
+}
+
+CEL_API_DEF cel_status cel_chosen_fit(const cel_rows *rows, const cel_relations *relations, const int32_t *chosen,
+                                      int64_t count, const cel_chosen_options *options, cel_chosen_report *report,
+                                      cel_error *err, cel_work *work)
+{
+    celi_chosen c = CEL_ZERO;
+    cel_chosen_options o = CEL_ZERO;
+    celi_pool pool = CEL_ZERO, out = CEL_ZERO;
+    cel_work temporary = CEL_ZERO;
+    int64_t labels = 0, j;
+    double bytes;
+    cel_status status;
+    memset(report, 0, sizeof *report);
+    if (err) memset(err, 0, sizeof *err);
+    if (options) o = *options;
+    c.rows = rows;
+    c.relations = relations;
+    c.gene = chosen;
+    c.cells = rows->cells;
+    c.genes = rows->genes;
+    c.count = count;
+    c.blocks = relations->count;
+    c.progress = &o.progress;
+    c.work = work ? work : &temporary;
+    status = celi_chosen_check(&c, &o, &labels, err);
+    bytes = status ? 0 : cel_chosen_memory(relations, c.genes, count, c.groups, &o);
+    if (!status && o.memory > 0 && bytes > o.memory)
+        status = celi_fail(err, CEL_ERR_MEMORY, "chosen genes need more memory than that", (int64_t)bytes, -1, -1);
+    if (!status) status = celi_chosen_open(&c, &o, &pool, &out, report);
+    for (j = 0; j < count && !status; j++) {
+        if (c.diag[chosen[j]] > 0) status = celi_fail(err, CEL_ERR_ARG, "a gene is chosen twice", -1, -1, chosen[j]);
+        c.diag[chosen[j]] = 1;
+    }
+    if (!status) celi_chosen_contacts(&c, report);
+    if (!status) status = celi_chosen_run(&c, report, err);
+    report->genes = c.genes;
+    report->relations = c.blocks;
+    report->count = count;
+    report->groups = c.groups;
+    report->factors = c.factors;
+    report->ridge = c.ridge;
+    report->owned = out.last;
+    celi_pool_free(&pool);
+    cel_work_free(&temporary);
+    if (!status) return CEL_OK;
+    cel_chosen_report_free(report);
+    if (err && !err->status)
+        celi_note(err, status, status != CEL_ERR_NUMERIC ? cel_strerror(status)
+                  : "nothing finite fits: too few cells or genes for so many factors, or too light a ridge");
+    return status;
+}
+
+CEL_API_DEF void cel_chosen_report_free(cel_chosen_report *report)
+{
+    celi_chain_free(report->owned);
+    memset(report, 0, sizeof *report);
+}
+
+CEL_API_DEF double cel_chosen_memory(const cel_relations *relations, int64_t genes, int64_t count, int64_t groups,
+                                     const cel_chosen_options *options)
+{
+    const double S = (double)relations->cells, n = (double)genes, R = (double)relations->count, c = (double)count;
+    const double wide = n < CELI_CHOSEN_TILE ? n : CELI_CHOSEN_TILE, real = sizeof(cel_real);
+    double k = options && options->factors ? (double)options->factors : CELI_CHOSEN_FACTORS, slides = 1;
+    int64_t i;
+    if (k < 0) k = 0;
+    for (i = 0; i < relations->cells && options && options->slide; i++)
+        if (options->slide[i] + 1.0 > slides) slides = options->slide[i] + 1.0;
+    return real * (2 * S * S + S * (wide * (1 + 2 * R) + 4 * k + 2 * CELI_CHOSEN_SPARE) + 2 * S * R * c +
+                   (k + 1) * (R * (n + c) + wide) + R * R * c * wide + (groups ? 5 : 1) * R * c * n) +
+           8 * (R * n + 2 * c * n + slides * R * wide) + 24 * S + celi_product_bytes(S) * cel_threads() + 1e5;
 }
 
 /* ======================================================================== */

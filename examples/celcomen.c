@@ -309,7 +309,7 @@ static struct {
     int allow_isolated, no_shuffled;
     /* the fit */
     const char *method, *optimizer, *inter0, *intra0, *weights, *ridge, *l1, *group, *field, *sphere;
-    const char *conditions, *control, *replicates, *checkpoint;
+    const char *conditions, *control, *replicates, *checkpoint, *chosen;
     double lr, zmft, q, tolerance;
     int64_t epochs, tiles;
     int mean_degree, no_projection, summed, no_errors;
@@ -449,6 +449,9 @@ static const option options[] = {
      "with --conditions: the one that others are compared with"},
     {"replicates", "fit", FILE_NAME, &o.replicates, 0, 0, "FILE", "tiles",
      "with --conditions: the animal, or other unit of replication, of each cell, as --conditions has it"},
+    {"chosen", "fit", WORD, &o.chosen, 0, 0, "FILE|A,B,..", "all pairs",
+     "many genes: these against all, one a line of a file or between commas; the partners of each, in chosen.csv, "
+     "and no model of the whole. For up to some ten thousand cells"},
     {"inter", "simulate logz", FILE_NAME, &o.inter, 0, 0, "FILE", NULL, "between-cell force (instead of --model)"},
     {"intra", "simulate logz", FILE_NAME, &o.intra, 0, 0, "FILE", NULL, "within-cell force (instead of --model)"},
     {"start", "simulate", TABLE, &o.start, 0, 0, "FILE", "random rows", "expression (cells x genes) to start from"},
@@ -2627,7 +2630,9 @@ static fitted load_model(const char *folder)
     struct stat s;
     if (stat(folder, &s)) die(1, "%s: %s", folder, strerror(errno));
     if (stat(path, &s))
-        die(1, stat(in_folder(folder, "report.json"), &s) ? "%s: not a folder that fit wrote"
+        die(1, stat(in_folder(folder, "chosen.npz"), &s) == 0
+               ? "%s: partners of chosen genes (fit --chosen), which are no model: that takes a fit of all its genes "
+                 "(--top-genes)" : stat(in_folder(folder, "report.json"), &s) ? "%s: not a folder that fit wrote"
                                                           : "%s: written by another version: fit it again", folder);
     must(cel_model_read(path, &f.record, &err), path, &err);
     if (!f.record.gene || !f.record.relation) die(1, "%s: a model without names", path);
@@ -3137,7 +3142,7 @@ static void open_checkpoint(const tissue *t, const cel_relations *r, const cel_m
 
 #define PUBLISHED_OPTIONS "epochs lr zmft q optimizer sphere weights"
 #define PUBLISHED_FIT PUBLISHED_OPTIONS " mean-degree no-projection summed tolerance inter0 intra0"
-#define SCORE_FIT "types hops ridge l1 group field tiles no-errors conditions"
+#define SCORE_FIT "types hops ridge l1 group field tiles no-errors conditions chosen"
 
 static double entry(cel_mat a, int64_t i, int64_t j) { return (double)a.data[i * a.stride + j]; }
 static double force_at(const cel_model *m, int64_t r, int64_t a, int64_t b)
@@ -3341,6 +3346,37 @@ static void shuffle_cells(tissue *t, int64_t types)
     free(row);
 }
 
+static void free_shuffled(tissue *t)
+{
+    if (!t->x.data) {
+        free((void *)(uintptr_t)t->from.row);
+        free((void *)(uintptr_t)t->from.scaling);
+    }
+    cel_mat_free(&t->x);
+    free(t->cell);
+}
+
+/* The unit rows, in memory or as they are read. */
+static cel_rows rows_of(const tissue *t)
+{
+    cel_rows rows = CEL_ZERO;
+    if (!t->x.data) return t->from;
+    rows.cells = t->x.rows;
+    rows.genes = t->x.cols;
+    rows.dense = t->x;
+    return rows;
+}
+
+static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_t *label, int64_t parts)
+{
+    cel_moments *m = (cel_moments *)get((size_t)parts, sizeof *m);
+    int64_t k;
+    for (k = 0; k < parts; k++) must(cel_moments_new(t->x.cols, r, m + k), t->file, NULL);
+    must(t->x.data ? cel_moments_add_by_label(m, parts, label, r, t->x, NULL)
+                   : cel_moments_add_rows(m, parts, label, r, &t->from, NULL), t->file, NULL);
+    return m;
+}
+
 /* A fit of rows in memory; or of those that are read where they are stored, by way of each group's moments. */
 static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_score_options *s, cel_model *model,
                            cel_score_report *done, cel_error *err)
@@ -3361,11 +3397,9 @@ static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_sc
     if (s->memory > 0 && cel_score_memory(r, t->x.cols, groups, slides, s) > s->memory)
         die(1, "%s: the fit needs %.3g GB of memory, more than there is: fewer genes, tiles or threads take less",
             t->file, 1e-9 * cel_score_memory(r, t->x.cols, groups, slides, s));
-    moments = (cel_moments *)get((size_t)groups, sizeof *moments);
     how.slide = slide = (int32_t *)get((size_t)groups, sizeof *slide);
     for (i = 0; i < S && t->slide; i++) slide[group[i]] = t->slide[i];
-    for (k = 0; k < groups; k++) must(cel_moments_new(t->x.cols, r, moments + k), t->file, NULL);
-    must(cel_moments_add_rows(moments, groups, group, r, &t->from, NULL), t->file, NULL);
+    moments = sum_up(t, r, group, groups);
     status = cel_score_fit_moments(moments, groups, &how, model, done, err, NULL);
     for (k = 1; k < r->count && !status; k++) done->contacts[k] = cel_csr_count(r->at[k].w);
     for (k = 0; k < r->count && !status && alone; k++) done->contact_groups[k] = 0;
@@ -3395,14 +3429,22 @@ static int64_t *shuffled_calls(const tissue *t, const cel_relations *r, const fi
     } else {
         shuffle_cells(&mixed, f->record.types);
         must(fit_rows(&mixed, r, &s, &law, &done, &err), t->file, &err);
-        cel_mat_free(&mixed.x);
-        if (!t->x.data) free((void *)(uintptr_t)mixed.from.row);
-        free(mixed.cell);
+        free_shuffled(&mixed);
     }
     for (k = 1; k < r->count; k++) calls[k] = calls_of(&law, done.q, k, &count);
     cel_score_report_free(&done);
     cel_model_free(&law);
     return calls;
+}
+
+/* Bytes of the machine, or 0 where that is not told. */
+static double machine_memory(void)
+{
+#if defined(_SC_PHYS_PAGES)
+    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+#else
+    return 0;
+#endif
 }
 
 /* Rows that were centred call for the fit of measured data. */
@@ -3427,10 +3469,15 @@ static cel_score_options score_options(const tissue *t, const fitted *f, const i
     s.keep = keep_as(NULL);
     s.slide = t->slide;
     s.group = group;
-#if defined(_SC_PHYS_PAGES)
-    s.memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-#endif
+    s.memory = machine_memory();
     return s;
+}
+
+static double sum_of(const double *x, int64_t count)
+{
+    double sum = 0;
+    while (count-- > 0) sum += x[count];
+    return sum;
 }
 
 /* A kind of share of the genes' held-out variance, mean over genes. */
@@ -3481,6 +3528,21 @@ static void warn_of_fit(const cel_score_report *done, int64_t relations)
              "cells are noise, or the coordinates are in another order than the cells");
 }
 
+/* All pairs of very many genes: what that takes, and what may be meant. */
+static void advise_on_genes(const tissue *t, const cel_relations *r, const cel_score_options *s)
+{
+    enum { MANY = 1500 };
+    const int64_t n = t->x.cols, slides = t->slide ? t->slides.count : 1;
+    const int64_t groups = !s->group ? 0 : o.tiles > 0 ? o.tiles * o.tiles * slides : 36;
+    const double bytes = cel_score_memory(r, n, groups, slides, s);
+    if (n < MANY) return;
+    if (s->memory > 0 && bytes > s->memory)
+        die(1, "%s: all pairs of %lld genes need %.3g GB, of %.3g GB here: --top-genes N fits fewer genes, --chosen "
+            "NAMES some against all", t->file, (long long)n, bytes / 1e9, s->memory / 1e9);
+    note("%s: all pairs of %lld genes, in up to %.3g GB; --top-genes N fits fewer, --chosen NAMES some against all",
+         t->file, (long long)n, bytes / 1e9);
+}
+
 /* Of the slide, or of the moments m. calls (R) becomes what is left of each relation's calls with the cells shuffled,
  * or NULL. */
 static void fit_score(tissue *t, const cel_relations *r, fitted *f, const cel_moments_record *m,
@@ -3493,6 +3555,7 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, const cel_mo
     double clock = seconds();
     int64_t k;
     one_of("l1 group");
+    if (!m) advise_on_genes(t, r, &s);
     status = m ? cel_score_fit_moments(m->part, m->parts, &s, &f->record.model, done, &err, NULL)
                : fit_rows(t, r, &s, &f->record.model, done, &err);
     if (status == CEL_ERR_NUMERIC)
@@ -4139,7 +4202,7 @@ static cel_relations relate(const tissue *t, fitted *f)
 /* ---- moments in files ---- */
 
 #define SLIDE_FIT "counts expression kind total centre-by coords genes genes-are slides types genes-by radius decay " \
-    "target-sum k hops top-genes min-cells edges allow-isolated tiles method conditions control replicates seed " \
+    "target-sum k hops top-genes min-cells edges allow-isolated tiles method conditions control replicates chosen seed " \
     "length-unit"
 
 static cel_moments_record read_moments(const char *path, int bare)
@@ -4337,16 +4400,6 @@ static int32_t *parts_of(const tissue *t, cel_moments_record *m)
     return label;
 }
 
-static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_t *label, int64_t parts)
-{
-    cel_moments *m = (cel_moments *)get((size_t)parts, sizeof *m);
-    int64_t k;
-    for (k = 0; k < parts; k++) must(cel_moments_new(t->x.cols, r, m + k), t->file, NULL);
-    must(t->x.data ? cel_moments_add_by_label(m, parts, label, r, t->x, NULL)
-                   : cel_moments_add_rows(m, parts, label, r, &t->from, NULL), t->file, NULL);
-    return m;
-}
-
 static void write_moments(const cel_moments_record *m)
 {
     cel_error err;
@@ -4420,6 +4473,233 @@ static void command_merge(void)
     cel_moments_record_free(&m);
 }
 
+/* ---- chosen genes against all ---- */
+
+/* The genes of --chosen, a file or names between commas, as columns. */
+static int32_t *read_chosen(const tissue *t, int64_t *count)
+{
+    names list = {0};
+    struct stat s;
+    char *word, *rest;
+    int32_t *column;
+    int64_t k, j, at;
+    if (stat(file_part(o.chosen, NULL), &s) == 0 && S_ISREG(s.st_mode)) read_words("chosen", o.chosen, 1, &list, NULL);
+    else
+        for (word = format_text("%s", o.chosen); word; word = rest) {
+            if ((rest = strchr(word, ',')) != NULL) *rest++ = 0;
+            add_name(&list, word + strspn(word, " "));
+        }
+    if (!list.count) die(1, "--chosen %s: no genes", o.chosen);
+    column = (int32_t *)get((size_t)list.count, sizeof *column);
+    for (k = 0; k < list.count; k++) {
+        at = find_name(&t->genes, list.name[k]);
+        if (at < 0)
+            die(1, "--chosen %s: '%s' is none of the %lld genes of %s that %lld cells or more express (--min-cells)%s",
+                o.chosen, list.name[k], (long long)t->genes.count, t->file, (long long)o.min_cells,
+                did_you_mean(&t->genes, list.name[k]));
+        for (j = 0; j < k; j++)
+            if (column[j] == (int32_t)at) die(1, "--chosen %s: %s stands there twice", o.chosen, list.name[k]);
+        column[k] = (int32_t)at;
+    }
+    *count = list.count;
+    return column;
+}
+
+/* Pairs with a chosen gene, each once, of relation k: how many have q below 0.05, of *count. */
+static int64_t chosen_calls(const cel_chosen_report *c, const int32_t *gene, int64_t k, int64_t *count)
+{
+    uint8_t *before = (uint8_t *)get((size_t)c->genes, 1);
+    int64_t i, j, calls = 0;
+    for (*count = 0, i = 0; i < c->count; i++) {
+        before[gene[i]] = 1;
+        for (j = 0; j < c->genes; j++) {
+            if (before[j]) continue;
+            ++*count;
+            calls += c->q.data && (double)c->q.data[(k * c->count + i) * c->genes + j] < 0.05;
+        }
+    }
+    free(before);
+    return calls;
+}
+
+/* Partners of chosen gene `which` in relation k (of all of them, each pair once, where it is -1), the surest first. */
+static pair *partners(const cel_chosen_report *c, const int32_t *gene, int64_t k, int64_t which, int64_t *count)
+{
+    const int64_t n = c->genes;
+    pair *list = (pair *)get((size_t)((which < 0 ? c->count : 1) * n), sizeof(pair));
+    uint8_t *before = (uint8_t *)get((size_t)n, 1);
+    int64_t i, j;
+    for (*count = 0, i = which < 0 ? 0 : which; i < c->count && (which < 0 || i == which); i++) {
+        before[gene[i]] = 1;
+        for (j = 0; j < n; j++) {
+            const int64_t at = (k * c->count + i) * n + j;
+            if (before[j]) continue;
+            list[*count].a = i;
+            list[*count].b = j;
+            list[*count].key = c->q.data ? (double)c->q.data[at] : 0;
+            list[(*count)++].then = -fabs((double)(c->q.data ? c->z.data[at] : c->partial.data[at]));
+        }
+    }
+    qsort(list, (size_t)*count, sizeof(pair), compare_pairs);
+    free(before);
+    return list;
+}
+
+/* chosen.csv: of each relation and chosen gene the 20 surest partners, and all below q 0.05; chosen.npz: all of it. */
+static void write_chosen(const cel_chosen_report *c, const tissue *t, const cel_relations *r, const int32_t *gene)
+{
+    enum { LISTED = 20 };
+    const cel_mat column[] = {c->partial, c->se, c->z, c->p, c->q};
+    static const char *const name[] = {"partial", "se", "z", "p", "q"};
+    const char *path = out_file("chosen.npz");
+    cel_npz_member member[8];
+    cel_error err;
+    names chosen_names = {0};
+    char *text[3];
+    int64_t shape[3], i, k, e, count, members = 0;
+    FILE *out;
+    shape[0] = c->relations;
+    shape[1] = c->count;
+    shape[2] = c->genes;
+    for (i = 0; i < c->count; i++) add_name(&chosen_names, t->genes.name[gene[i]]);
+    must(cel_file_join_lines(r->name, r->count, &text[0], &err), path, &err);
+    must(cel_file_join_lines(chosen_names.name, c->count, &text[1], &err), path, &err);
+    must(cel_file_join_lines(t->genes.name, c->genes, &text[2], &err), path, &err);
+    member[members++] = cel_npz_text("relation", text[0]);
+    member[members++] = cel_npz_text("chosen", text[1]);
+    member[members++] = cel_npz_text("gene", text[2]);
+    for (k = 0; k < 5; k++) {
+        if (!column[k].data) continue;
+        member[members].name = name[k];
+        member[members++].array = cel_npy_describe('f', sizeof(cel_real), 3, shape, column[k].data);
+    }
+    must(cel_npz_write(path, member, members, &err), path, &err);
+    for (k = 0; k < 3; k++) cel_file_free(text[k]);
+    out = open_out("chosen.csv");
+    fputs("relation,gene,partner,partial,se,z,p,q\n", out);
+    for (k = 0; k < c->relations; k++)
+        for (i = 0; i < c->count; i++) {
+            pair *list = partners(c, gene, k, i, &count);
+            for (e = 0; e < count && (e < LISTED || (c->q.data && list[e].key < 0.05)); e++) {
+                const int64_t at = k * c->count + i;
+                int m;
+                put_field(out, r->name[k]);
+                fputc(',', out);
+                put_field(out, t->genes.name[gene[i]]);
+                fputc(',', out);
+                put_field(out, t->genes.name[list[e].b]);
+                for (m = 0; m < 5; m++)
+                    put_number(out, m ? 6 : 7, column[m].data ? entry(column[m], at, list[e].b) : HUGE_VAL);
+                fputc('\n', out);
+            }
+            free(list);
+        }
+    close_out(out);
+}
+
+static void print_chosen(const cel_chosen_report *c, const tissue *t, const cel_relations *r, const int32_t *gene,
+                         const int64_t *shuffled)
+{
+    int64_t k, i, count, calls;
+    for (k = 0; k < c->relations && k < 6; k++) {
+        pair *list = partners(c, gene, k, -1, &count);
+        printf("%s%s", k ? "\n" : "", r->name[k]);
+        calls = chosen_calls(c, gene, k, &count);
+        if (c->q.data)
+            printf(": %lld of %lld pairs with a chosen gene have q < 0.05", (long long)calls, (long long)count);
+        if (k && shuffled) printf(" (%lld with positions shuffled)", (long long)shuffled[k]);
+        if (k && c->q.data && c->contact_groups[k] < CEL_SCORE_TILES)
+            printf("; contacts in fewer than %d tiles: not tested", CEL_SCORE_TILES);
+        printf("\n  %-14s %-14s    partial%s\n", "gene", "partner", c->q.data ? "         se          q" : "");
+        for (i = 0; i < 10 && i < count; i++) {
+            const int64_t at = k * c->count + list[i].a;
+            printf("  %-14s %-14s %10.4g", t->genes.name[gene[list[i].a]], t->genes.name[list[i].b],
+                   entry(c->partial, at, list[i].b));
+            if (c->q.data) printf(" %10.3g %10.2g", entry(c->se, at, list[i].b), entry(c->q, at, list[i].b));
+            printf("\n");
+        }
+        if (i < count) printf("  .. and more in chosen.csv, all in chosen.npz\n");
+        free(list);
+    }
+}
+
+/* Calls of each relation with the cells' rows permuted within their slides. */
+static int64_t *chosen_shuffled(const tissue *t, const cel_relations *r, const int32_t *gene, int64_t count,
+                                const cel_chosen_options *fit)
+{
+    cel_chosen_report done;
+    tissue mixed = *t;
+    cel_rows rows;
+    cel_error err;
+    int64_t *calls = (int64_t *)get((size_t)r->count, sizeof *calls), k, pairs;
+    shuffle_cells(&mixed, 0);
+    rows = rows_of(&mixed);
+    must(cel_chosen_fit(&rows, r, gene, count, fit, &done, &err, NULL), t->file, &err);
+    for (k = 1; k < r->count; k++) calls[k] = chosen_calls(&done, gene, k, &pairs);
+    cel_chosen_report_free(&done);
+    free_shuffled(&mixed);
+    return calls;
+}
+
+/* fit --chosen: what is written is no model, since the forces of all other pairs are not known. */
+static void fit_chosen(const tissue *t, const cel_relations *r, const fitted *f, text *report)
+{
+    cel_chosen_options s = CEL_ZERO;
+    cel_chosen_report done;
+    const cel_rows rows = rows_of(t);
+    cel_error err;
+    cel_status status;
+    int64_t count, k, pairs, *shuffled = NULL;
+    int32_t *gene = read_chosen(t, &count), *group = o.no_errors ? NULL : make_groups(t);
+    double clock = seconds();
+    s.slide = t->slide;
+    s.group = group;
+    s.size = f->record.scaling.size;
+    s.ridge = weight("ridge", o.ridge, CEL_SCORE_PICKED);
+    if (o.ridge && !(fabs(s.ridge) > 0)) die(2, "--ridge 0: chosen genes take one above 0");
+    if (s.ridge < 0) s.ridge = 0;
+    s.progress = progress;
+    s.memory = machine_memory();
+    status = cel_chosen_fit(&rows, r, gene, count, &s, &done, &err, NULL);
+    if (status == CEL_ERR_MEMORY && err.offset > 0)
+        die(1, "%s: %lld chosen genes need %.3g GB, two matrices of cells x cells among them: give fewer cells, such as "
+            "a slide at a time, or fewer genes", t->file, (long long)count, (double)err.offset / 1e9);
+    must(status, t->file, &err);
+    NUMBERS(report, "chosen factors factors_share ridge groups seconds_fit", (double)count, (double)done.factors,
+            sum_of(done.share, done.factors), done.ridge, (double)done.groups, seconds() - clock);
+    note("fit: %lld genes against %lld, ridge %.3g, without %lld factors with %.3g %% of the variance, %lld replicates "
+         "(%.2f s)", (long long)count, (long long)done.genes, done.ridge, (long long)done.factors,
+         100 * sum_of(done.share, done.factors), (long long)done.groups, seconds() - clock);
+    clock = seconds();
+    if (done.q.data && r->count > 1) {
+        shuffled = chosen_shuffled(t, r, gene, count, &s);
+        NUMBERS(report, "seconds_shuffled", seconds() - clock);
+    }
+    for (k = 0; k < r->count && done.q.data; k++) {
+        add(report, "%s{\"tiles\": %lld, \"calls\": %lld, \"calls_shuffled\": ", k ? ", " : ",\n  \"relations\": [",
+            (long long)done.contact_groups[k], (long long)chosen_calls(&done, gene, k, &pairs));
+        if (shuffled && k) add(report, "%lld}", (long long)shuffled[k]);
+        else add(report, "null}");
+        if (k + 1 == r->count) add(report, "]");
+    }
+    for (k = 1; shuffled && k < r->count; k++)
+        if (shuffled[k] > 0 && 10 * shuffled[k] >= chosen_calls(&done, gene, k, &pairs))
+            warn("%s: %lld calls are left with positions shuffled: do not trust those between cells. More cells, or fewer "
+                 "genes (--top-genes), help", r->name[k], (long long)shuffled[k]);
+    if (done.q.data && r->count * done.genes > 10 * rows.cells)
+        warn("%lld genes and their neighbours' for %lld cells: too many to test forces between cells", (long long)done.genes,
+             (long long)rows.cells);
+    write_chosen(&done, t, r, gene);
+    write_lines("genes.txt", &t->genes);
+    write_cells(t);
+    finish_output(report);
+    print_chosen(&done, t, r, gene, shuffled);
+    cel_chosen_report_free(&done);
+    free(shuffled);
+    free(gene);
+    free(group);
+}
+
 static void command_fit(void)
 {
     fitted f = CEL_ZERO;
@@ -4448,6 +4728,10 @@ static void command_fit(void)
     else if (form > 0) no_effect("conditions", "but with --method score");
     else if (o.expression) no_effect("conditions", "on rows that are already prepared: give --counts");
     else need(o.control, "fit --conditions", "--control NAME");
+    if (o.chosen) {
+        if (form > 0) no_effect("chosen", "but with --method score");
+        no_effect("types l1 group field conditions report", "with --chosen");
+    }
     if (added) {
         t = take_moments(added, &f, &r);
     } else {
@@ -4461,8 +4745,12 @@ static void command_fit(void)
     }
     report = report_head("fit");
     report_tissue(&report, &t, &f);
-    json_text(&report, "method", method_word(&f));
+    json_text(&report, "method", o.chosen ? "chosen" : method_word(&f));
     NUMBERS(&report, "hops", (double)f.record.hops);
+    if (o.chosen) {
+        fit_chosen(&t, &r, &f, &report);
+        return;
+    }
     if (o.checkpoint) open_checkpoint(&t, &r, added);
     if (o.conditions) shifts = fit_conditions(&t, &r, &f); /* the other fit leaves the rows in another order */
     if (f.paper) fit_paper(&t, &r, &f, &report);

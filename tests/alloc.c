@@ -322,6 +322,24 @@ done:
     return status;
 }
 
+static cel_status scenario_chosen(void)
+{
+    static const int32_t chosen[2] = {2, 0};
+    cel_rows rows = {0};
+    cel_chosen_options options = {0};
+    cel_chosen_report report = {0};
+    cel_status status;
+    rows.cells = counts.rows;
+    rows.genes = counts.cols;
+    rows.dense = counts;
+    options.group = tile;
+    options.factors = 1;
+    TRY(cel_chosen_fit(&rows, &relations, chosen, 2, &options, &report, NULL, NULL));
+done:
+    cel_chosen_report_free(&report);
+    return status;
+}
+
 static cel_status scenario_count(void)
 {
     cel_count_data data = CEL_ZERO;
@@ -710,7 +728,7 @@ int main(void)
         cel_status (*run)(void);
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
                     {"tissue", scenario_tissue}, {"rows", scenario_rows}, {"walk", scenario_walk}, {"paper", scenario_paper},
-                    {"score", scenario_score},   {"count", scenario_count},    {"sample", scenario_sample},
+                    {"score", scenario_score}, {"chosen", scenario_chosen}, {"count", scenario_count},    {"sample", scenario_sample},
                     {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood}, {"moments", scenario_moments},
                   {"shift", scenario_shift}, {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;

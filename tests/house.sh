@@ -23,6 +23,7 @@ moments 240
 solve 660
 score 910
 shifts 300
+chosen 400
 counting 450
 published 650
 sampler 730

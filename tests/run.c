@@ -8,7 +8,7 @@
 test_state test_now;
 
 #if !defined(SUITES) /* some machines lack what some of them need */
-#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tables) X(tissue) X(model) X(moments) X(rows) X(score) X(counting) X(shifts) X(published) X(sampler) X(optimum) X(likelihood) X(perturb) X(keep) X(golden) X(slides) X(robust)
+#define SUITES(X) X(base) X(dense) X(sparse) X(files) X(tables) X(tissue) X(model) X(moments) X(rows) X(score) X(counting) X(shifts) X(chosen) X(published) X(sampler) X(optimum) X(likelihood) X(perturb) X(keep) X(golden) X(slides) X(robust)
 #endif
 
 /* --brief: for runs under valgrind, where loops of statistics would take hours. */
