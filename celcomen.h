@@ -10075,6 +10075,7 @@ static int celi_record_differs(cel_model_record *a, cel_model_record *b, const c
     *gene = -1;
     if (!p || !q) return p || q;
     if (m->kind == 't') return strcmp((char *)p, (char *)q) != 0;
+    /* Lists may be of different lengths, which is a difference too: at the first that one has and the other has not. */
     (void)celi_record_shape(a, m, had);
     (void)celi_record_shape(b, m, has);
     while (i < had[0] && i < has[0] && (m->kind == 'l' ? !strcmp(((char **)p)[i], ((char **)q)[i])
@@ -10624,7 +10625,8 @@ static const char *celi_moments_wrong(const cel_moments_record *r)
     return NULL;
 }
 
-/* One more member of what is to be written: all have 8 bytes an entry. */
+/* One more member of what is to be written: all have 8 bytes an entry, signed or floating, so that a reader in another
+ * language needs two types. */
 static void celi_moments_put(celi_record_sink *s, const char *name, char kind, int64_t rows, int64_t cols,
                              const void *data)
 {
@@ -10651,6 +10653,8 @@ CEL_API_DEF cel_status cel_moments_write(const char *path, const cel_moments_rec
     cel_status status;
     if (wrong) return celi_note(err, CEL_ERR_ARG, wrong);
     triangle = celi_moments_triangle(record->part);
+    /* Asked in double, before any memory is: beyond the limit the archive's offsets have no room, and what is asked
+     * for may be more than there is. */
     if (8.0 * kinds * (double)P * (double)triangle > 4e9)
         return celi_note(err, CEL_ERR_ARG, "moments of more than 4 GiB: fewer tiles or genes, or no shuffled control");
     number[1] = record->real ? record->real : (int)sizeof(cel_real);
@@ -10752,6 +10756,8 @@ static cel_status celi_moments_begin(cel_moments_record *r, cel_npz *archive, ce
     memcpy(number, a.data, sizeof number);
     if (!(fabs(number[0] - (double)CELI_MOMENTS_FORMAT) < 0.5))
         return celi_note(err, CEL_ERR_UNSUPPORTED, "moments of another version: make them again, or use that version");
+    /* By name, so that of two members of one name the last is summed twice, as a reader sees it: whoever repeats one
+     * does not have the writer's sum. */
     for (k = 0; k < archive->count; k++) {
         if (cel_npz_name(archive, k, name, sizeof name) >= sizeof name || strlen(name) < 1)
             return celi_note(err, CEL_ERR_FORMAT, "moments with an array of no known name");
@@ -10805,6 +10811,8 @@ static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, int
     like.relations = R;
     like.blocks = block[R];
     if (bare) return CEL_OK;
+    /* Grams of one kind are one allocation, the largest, and its size follows from what the archive holds: a small file
+     * cannot ask for much. Of the two kinds the second may be absent, but not be there and wrong. */
     r->part = celi_moments_grams(archive, "gram", &like, part, r->parts, pool);
     if (r->part && cel_npz_get(archive, "gram_shuffled", &a, NULL) == CEL_OK &&
         !(r->shuffled = celi_moments_grams(archive, "gram_shuffled", &like, part, r->parts, pool))) r->part = NULL;
@@ -10880,6 +10888,7 @@ static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_rec
     if (pool->status) return celi_note(err, pool->status, "merging moments");
     memcpy(r->slide_cells, cells, (size_t)had * sizeof *cells);
     memcpy(s, old, (size_t)(3 * spans) * sizeof *s);
+    /* Bands of one slide agree on how many cells it has; else one was made before cells were added or left out. */
     for (k = 0; k < from->about.slides; k++) {
         if (to[k] < had && cells[to[k]] != from->slide_cells[k])
             return celi_fail(err, CEL_ERR_DATA, "another number of cells of a slide", -1, k, -1);
@@ -10981,6 +10990,8 @@ static cel_status celi_merge_parts(cel_moments_record *r, const cel_moments_reco
     for (c = 0; c < kinds; c++) out[c] = (cel_moments *)celi_pool_get(pool, all, sizeof *out[c]);
     gram = (double *)celi_pool_get(pool, kinds * fresh * side, (size_t)side * sizeof *gram);
     if (pool->status) return celi_note(err, pool->status, "merging moments");
+    /* In the order of the list: a part that is the older record's keeps its memory, one that is fresh gets a copy, and
+     * one that joins is added to the part before it. */
     for (p = 0, r->parts = 0; p < all; p++) {
         const int64_t at = r->parts - (list[p].fresh < 0);
         for (c = 0; c < kinds; c++) {
