@@ -7219,6 +7219,7 @@ static int celi_memo_seek(const celi_memo *m, uint64_t at)
     return m->file && at <= (uint64_t)LONG_MAX && fseek(m->file, (long)at, SEEK_SET) == 0;
 }
 
+/* Read again, and checked again: the file may have changed since it was indexed. */
 static int celi_memo_load(void *user, const char *stage, int64_t step, void *data, size_t bytes)
 {
     const celi_memo *m = (const celi_memo *)user;
@@ -7227,6 +7228,7 @@ static int celi_memo_load(void *user, const char *stage, int64_t step, void *dat
     return (!bytes || fread(data, bytes, 1, m->file) == 1) && celi_record_crc(r, data) == r->crc;
 }
 
+/* One record at the end: what was there before it is whole whenever this is cut short. */
 static cel_status celi_memo_save(void *user, const char *stage, int64_t step, const void *data, size_t bytes)
 {
     celi_memo *m = (celi_memo *)user;
@@ -7820,6 +7822,7 @@ static void celi_standardise(int64_t genes, const double *mean, double *dispersi
     }
 }
 
+/* The choice of genes, of any store: sums of blocks of cells, in the order of the blocks. */
 static cel_status celi_store_genes(const celi_store *s, const cel_genes_options *options, int32_t *index,
                                    int64_t *count, int64_t *cells, double *score, cel_error *err)
 {
@@ -7978,6 +7981,7 @@ typedef struct celi_span {
     double *sums;            /* (5 x n) */
 } celi_span;
 
+/* Adds a block's cells to its sums; of a sparse store zeros are left out, since they add none. */
 static void celi_scaling_span(const cel_scaling *s, const celi_store *x, const int32_t *list, const celi_span *b)
 {
     int64_t i, j, n = s->genes;
@@ -11269,6 +11273,7 @@ static void celi_pairs_invert(celi_quadratic *q, double ridge)
     }
 }
 
+/* out = what celi_pairs_invert made, times r. */
 static void celi_pairs_product(const celi_quadratic *q, cel_mat r, cel_mat out)
 {
     int64_t n = q->side, i;
@@ -11573,6 +11578,7 @@ static int64_t celi_team_size(int64_t jobs, double side, double blocks)
     return waves > 0 ? (jobs + waves - 1) / waves : 1;
 }
 
+/* As many problems as can work at a time, or as many as memory allows. */
 static cel_status celi_team_new(celi_quadratic *q, int64_t jobs, celi_team *team)
 {
     int64_t size = q->act->twin ? celi_team_size(jobs, (double)q->side, (double)q->blocks) : 1;
@@ -11645,6 +11651,7 @@ static celi_subset celi_fold(const celi_path *p, int64_t parts, int64_t k, int i
     return s;
 }
 
+/* Fits all but fold k at the path's weight, and rates that on the fold. */
 static cel_status celi_path_fold(celi_quadratic *q, int64_t k, void *arg)
 {
     const celi_path *p = (const celi_path *)arg;
@@ -11728,6 +11735,7 @@ static cel_mat celi_jackknife_out(const celi_jackknife *j, int64_t k)
     return cel_mat_block(j->out, k % j->members * j->centre.rows, 0, j->centre.rows, j->centre.cols);
 }
 
+/* The fit without part k, and what is reported of it. */
 static cel_status celi_jackknife_replicate(celi_quadratic *q, int64_t k, void *arg)
 {
     const celi_jackknife *j = (const celi_jackknife *)arg;
@@ -11746,6 +11754,7 @@ static cel_status celi_jackknife_replicate(celi_quadratic *q, int64_t k, void *a
     return status;
 }
 
+/* Its share of the sums, in the order of the parts. */
 static cel_status celi_jackknife_add(celi_quadratic *q, int64_t k, void *arg)
 {
     celi_jackknife *j = (celi_jackknife *)arg;
@@ -12232,6 +12241,7 @@ static cel_status celi_sums_subset(celi_quadratic *q, celi_subset which)
     return status ? status : celi_sums_use(q, piece, which.inside);
 }
 
+/* A f: one product with the gram matrix. */
 static cel_status celi_sums_apply(celi_quadratic *q, cel_mat f, cel_mat out)
 {
     celi_sums *u = (celi_sums *)q->context;
@@ -13348,6 +13358,7 @@ static cel_status celi_fit_measured(celi_score *sc, cel_mat f, int errors, cel_s
     return status;
 }
 
+/* 1 where no entry is NaN or infinite. */
 static int celi_mat_finite(cel_mat a)
 {
     int64_t i, j;
@@ -13889,7 +13900,7 @@ CEL_API_DEF double cel_score_memory(const cel_relations *relations, int64_t gene
     parts = !by_group ? 1 : groups > 0 ? (double)groups : fields;
     folds = (double)celi_score_rated(&o, celi_score_folds(&o, groups > 0 ? groups : 1), (int64_t)k);
     if (o.measured && o.no_errors && groups > 0)
-        parts = celi_min(groups, celi_score_folds(&o, groups) + (fields > 1 ? (int64_t)fields : 0));
+        parts = (double)celi_min(groups, celi_score_folds(&o, groups) + (fields > 1 ? (int64_t)fields : 0));
     /* The moments, their sum, and what their making takes; eigenvectors need less than that. */
     moments = 8 * w * w * (parts + 1) + threads * ((w + 16) * (w + CELI_MOMENTS_BLOCK) * real + celi_product_bytes(w));
     if (3 * k * (k + 64) * 8 > 8 * w * w) moments += 3 * k * (k + 64) * 8;
@@ -18397,6 +18408,7 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
     return status;
 }
 
+/* From noise towards the law of the start. */
 static cel_status celi_learn_warm(celi_learn *l)
 {
     cel_status status = CEL_OK;
