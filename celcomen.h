@@ -209,6 +209,7 @@
  *            numbers are a function of (seed, stream, cell, sweep); sums are cut in fixed blocks.
  * Precision  cel_real is float (double with CELCOMEN_DOUBLE); sums over cells are kept in double.
  * Files      Writers write to a temporary name in the same folder and rename: never half a file.
+ * Long fits  Options with a `keep` (cel_keep): finished parts are kept, and a run that goes on ends with the same bits.
  * Moments    A moments file is an .npz; whole numbers are int64, others float64 of this byte order. Of R relations, P
  *            parts (tiles), n genes: celcomen_moments [format 1, bytes of cel_real, 1 if the slide has no name of its
  *            own]; genes, relations, slides, groups, types: lines of text; celcomen_model, centre (groups x n), scale,
