@@ -209,6 +209,7 @@
  *            numbers are a function of (seed, stream, cell, sweep); sums are cut in fixed blocks.
  * Precision  cel_real is float (double with CELCOMEN_DOUBLE); sums over cells are kept in double.
  * Files      Writers write to a temporary name in the same folder and rename: never half a file.
+ * Long fits  Options with a `keep` (cel_keep): finished parts are kept, and a run that goes on ends with the same bits.
  * Moments    A moments file is an .npz; whole numbers are int64, others float64 of this byte order. Of R relations, P
  *            parts (tiles), n genes: celcomen_moments [format 1, bytes of cel_real, 1 if the slide has no name of its
  *            own]; genes, relations, slides, groups, types: lines of text; celcomen_model, centre (groups x n), scale,
@@ -371,7 +372,8 @@ typedef struct cel_progress {
 /* A memo of finished parts of long work, so that it can be gone on with, however it ended. What has one in its options
  * asks it for each part, at places where all that follows depends on nothing else, computes what is not there, and
  * saves it: with a memo, without, or with one that lost any of its parts, the result has the same bits.
- *     load  fills data (bytes) with what was saved under stage and step, and returns 1; 0: there is none of that size
+ *     load  fills data (bytes) with what was saved under stage and step, and returns 1; 0: there is none of that size.
+ *           data NULL: only says so
  *     save  replaces what was saved there; a status other than CEL_OK ends the work, which returns it
  * Both are called from the calling thread only. Parts are of one input, options, version, number type and kernel level:
  * that is for the memo to see to. cel_keep_open is one in a file. */
@@ -2491,10 +2493,20 @@ typedef struct celi_extent {
 } celi_extent;
 enum { CELI_STAGE = 64 }; /* bytes of a stage's name, its end included */
 
+/* Of a matrix that is no window. */
+static celi_extent celi_extent_of(cel_mat a)
+{
+    celi_extent e;
+    e.data = a.data;
+    e.bytes = (size_t)(a.rows * a.cols) * sizeof(cel_real);
+    return e;
+}
+
 /* The pieces, as one, from the memo or to it. CEL_ERR_DATA: it has none. */
 static cel_status celi_keep_move(const cel_keep *keep, int save, const char *stage, int64_t step,
                                  const celi_extent *piece, int pieces)
 {
+    /* In one piece, since a memo must not have one half of a part from before a crash and the other from after it. */
     const char *const text[] = {keep->part ? keep->part : "", keep->part ? "/" : "", stage};
     char name[CELI_STAGE] = "", *whole, *at;
     size_t bytes = 0, n = 0;
@@ -2506,6 +2518,7 @@ static cel_status celi_keep_move(const cel_keep *keep, int save, const char *sta
         n += length;
     }
     for (k = 0; k < pieces; k++) bytes += piece[k].bytes;
+    if (!save && !keep->load(keep->user, name, step, NULL, bytes)) return CEL_ERR_DATA;
     whole = (char *)celi_alloc_raw(bytes);
     if (!whole) return CEL_ERR_MEMORY;
     for (k = 0, at = whole; k < pieces && save; at += piece[k++].bytes)
@@ -2518,7 +2531,7 @@ static cel_status celi_keep_move(const cel_keep *keep, int save, const char *sta
     return status;
 }
 
-/* 1: the part was kept, and is there again. */
+/* 1: the part was kept, and is there again. Without memory for it, it is made anew. */
 static int celi_recall(const cel_keep *keep, const char *stage, int64_t step, const celi_extent *piece, int pieces)
 {
     return keep && !celi_keep_move(keep, 0, stage, step, piece, pieces);
@@ -7183,6 +7196,7 @@ static cel_status celi_memo_check(const celi_memo *m, const cel_file *file, cel_
 /* Reads all records that are whole, and has nothing else in the file; opens it. */
 static cel_status celi_memo_read(celi_memo *m, cel_error *err)
 {
+    /* Made by a call that makes new files only: one that is there and cannot be read is not to be replaced below. */
     FILE *created = celi_create(m->path);
     celi_record r;
     cel_file file;
@@ -7194,6 +7208,7 @@ static cel_status celi_memo_read(celi_memo *m, cel_error *err)
     m->from = (const char *)file.bytes;
     m->count = 0;
     m->dead = 0;
+    /* Nothing is believed that its sum does not vouch for; what follows a record that is not whole has no beginning. */
     for (m->end = m->begin; !status && file.size >= m->end + CELI_RECORD_HEAD;) {
         memcpy(&r, m->from + m->end, CELI_RECORD_HEAD);
         if (r.magic != CELI_RECORD || r.bytes > file.size - m->end - CELI_RECORD_HEAD || r.stage[CELI_STAGE - 1] ||
@@ -7225,7 +7240,7 @@ static int celi_memo_load(void *user, const char *stage, int64_t step, void *dat
     const celi_memo *m = (const celi_memo *)user;
     const celi_record *r = m->record + celi_memo_find(m, stage, step);
     if (r == m->record + m->count || r->bytes != bytes || !celi_memo_seek(m, r->at + CELI_RECORD_HEAD)) return 0;
-    return (!bytes || fread(data, bytes, 1, m->file) == 1) && celi_record_crc(r, data) == r->crc;
+    return !data || ((!bytes || fread(data, bytes, 1, m->file) == 1) && celi_record_crc(r, data) == r->crc);
 }
 
 /* One record at the end: what was there before it is whole whenever this is cut short. */
@@ -7241,6 +7256,8 @@ static cel_status celi_memo_save(void *user, const char *stage, int64_t step, co
     r.bytes = bytes;
     r.magic = CELI_RECORD;
     r.crc = celi_record_crc(&r, data);
+    /* Out of the program at once, so that only the system's end can take it away. Where it is torn, by a kill or a full
+     * disk, `end` stays, and whatever is written next goes over it. */
     if (!celi_memo_seek(m, m->end) || fwrite(&r, CELI_RECORD_HEAD, 1, m->file) != 1 ||
         (bytes && fwrite(data, bytes, 1, m->file) != 1) || fflush(m->file))
         return CEL_ERR_IO;
@@ -7260,6 +7277,7 @@ CEL_API_DEF cel_status cel_keep_open(const char *path, const void *mark, size_t 
     memset(out, 0, sizeof *out);
     *found = 0;
     if (!m) return celi_no_memory(err);
+    /* What decides about bits besides the mark. Compilers and libm do, too, but nobody changes these during a fit. */
     memcpy(head.magic, "celkeep", 8);
     memcpy(head.version, CELCOMEN_VERSION, sizeof CELCOMEN_VERSION);
     head.real = sizeof(cel_real);
@@ -11509,11 +11527,10 @@ static cel_status celi_solve_from(celi_quadratic *q, cel_mat f, celi_solve *how)
 static cel_status celi_solve_kept(celi_quadratic *q, cel_mat f, celi_solve *how, const cel_keep *keep,
                                   const char *stage)
 {
-    const celi_extent part[] = {{f.data, (size_t)(f.rows * f.cols) * sizeof(cel_real)},
-                              {&how->steps, sizeof how->steps},
-                              {&how->residual, sizeof how->residual}};
+    const celi_extent part[] = {
+        celi_extent_of(f), {&how->steps, sizeof how->steps}, {&how->residual, sizeof how->residual}};
     cel_status status;
-    q->ridge = how->ridge;
+    q->ridge = how->ridge; /* all that a solution leaves in the problem */
     if (celi_recall(keep, stage, 0, part, 3)) return CEL_OK;
     status = celi_solve_from(q, f, how);
     return status ? status : celi_retain(keep, stage, 0, part, 3);
@@ -11690,11 +11707,9 @@ static cel_status celi_path_value(celi_team *team, celi_path *p, double *value)
 static cel_status celi_path_pick(celi_team *team, celi_path *p, int64_t steps, const double *weight, int64_t rises,
                                  double *value, int64_t *tried, int64_t *best)
 {
-    const celi_extent part[] = {{tried, sizeof *tried},
-                              {best, sizeof *best},
-                              {&p->done, sizeof p->done},
-                              {value, (size_t)steps * sizeof *value},
-                              {p->trail.data, (size_t)(p->trail.rows * p->trail.cols) * sizeof(cel_real)}};
+    /* All that the next weight's solutions start from. */
+    const celi_extent part[] = {celi_extent_of(p->trail), {value, (size_t)steps * sizeof *value},
+                                {tried, sizeof *tried}, {best, sizeof *best}, {&p->done, sizeof p->done}};
     double *target = p->pick_l1 ? &p->how.l1 : &p->how.ridge;
     cel_status status = CEL_OK;
     int64_t k = 0;
@@ -11769,6 +11784,7 @@ static cel_status celi_jackknife_add(celi_quadratic *q, int64_t k, void *arg)
         j->square[i] += d * d;
     }
     j->done = k + 1;
+    /* Kept when all that were made side by side are in the sums: the next ones are not begun before. */
     if ((j->done - j->first) % j->members == 0 || j->done == q->parts)
         status = celi_retain(j->keep, "errors", 0, j->part, 3);
     return status ? status : celi_tell(j->progress, "errors", j->done, q->parts, q->value);
@@ -13232,10 +13248,8 @@ static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
     celi_walk walk;
     int64_t a, k, row = 0;
     cel_status status = celi_walk_open(sc, celi_score_nodewise, share, INT64_MAX, &walk);
-    const celi_extent part[] = {{&row, sizeof row},
-                              {share, (size_t)(folds * 4 * n) * sizeof *share},
-                              {report->log_residual, sizeof report->log_residual},
-                              {walk.path.trail.data, (size_t)(walk.path.trail.rows * sc->side) * sizeof(cel_real)}};
+    const celi_extent part[] = {celi_extent_of(walk.path.trail), {share, (size_t)(folds * 4 * n) * sizeof *share},
+                                {report->log_residual, sizeof report->log_residual}, {&row, sizeof row}};
     walk.path.stage = "shares";
     walk.path.total = 3 * walk.path.rated;
     walk.path.how.tolerance = 1e-4;
@@ -16077,37 +16091,23 @@ static void celi_count_give(const celi_count *c, cel_mat rows, cel_mat error)
     }
 }
 
-/* All that the cycles leave to what follows, but for what the first one settles: the problem. */
-enum { CELI_COUNT_PARTS = 10 };
-static void celi_count_state(celi_count *c, int64_t *cycles, celi_extent *part)
-{
-    const cel_mat mat[] = {c->x, c->force, c->law, c->past, c->before, c->cover, c->f};
-    int k;
-    for (k = 0; k < 7; k++) {
-        part[k].data = mat[k].data;
-        part[k].bytes = (size_t)(mat[k].rows * mat[k].cols) * sizeof(cel_real);
-    }
-    part[7].data = c->mean;
-    part[7].bytes = (size_t)(c->levels * c->genes) * sizeof(double);
-    part[8].data = &c->change;
-    part[8].bytes = sizeof c->change;
-    part[9].data = cycles;
-    part[9].bytes = sizeof *cycles;
-}
-
-/* From counts to forces, by as many cycles as it takes; those that are kept are not done again. */
+/* From counts to forces, by as many cycles as it takes. Of the first cycle are kept the moments and the units, of which
+ * the problem is made; of the last all else that it leaves to the next, or to the replicates. */
 static cel_status celi_count_run(celi_count *c, int64_t *cycles, cel_error *err)
 {
     const size_t n = (size_t)c->genes * sizeof(double), w = (size_t)celi_moments_side(&c->moments);
     const celi_extent first[] = {
         {c->moments.gram, w * w * sizeof(double)}, {c->scaling.scale, n}, {c->scaling.size, n}};
-    celi_extent part[CELI_COUNT_PARTS];
+    celi_extent last[] = {{cycles, sizeof *cycles},    {&c->change, sizeof c->change}, {c->mean, (size_t)c->levels * n},
+                          celi_extent_of(c->force),  celi_extent_of(c->law),         celi_extent_of(c->past),
+                          celi_extent_of(c->before), celi_extent_of(c->cover),       celi_extent_of(c->x),
+                          celi_extent_of(c->f)};
     cel_status status = CEL_OK;
     *cycles = 0;
     if (celi_recall(c->o.keep, "first", 0, first, 3)) {
         status = celi_count_problem(c);
-        celi_count_state(c, cycles, part);
-        if (!status && !celi_recall(c->o.keep, "cycles", 0, part, CELI_COUNT_PARTS)) {
+        last[9] = celi_extent_of(c->f);
+        if (!status && !celi_recall(c->o.keep, "cycles", 0, last, 10)) { /* from the beginning, then */
             celi_fit_close(&c->sc);
             memset(c->scaling.size, 0, n);
         }
@@ -16115,9 +16115,10 @@ static cel_status celi_count_run(celi_count *c, int64_t *cycles, cel_error *err)
     if (!status && !*cycles) status = celi_count_begin(c, err);
     while (!status && *cycles < CELI_COUNT_CYCLES && (*cycles < 2 || c->change > CELI_COUNT_STILL)) {
         status = celi_count_cycle(c, *cycles ? 3 : CELI_COUNT_ROUNDS);
-        celi_count_state(c, cycles, part);
+        last[8] = celi_extent_of(c->x); /* it changes places with the next */
+        last[9] = celi_extent_of(c->f);
         if (!status && ++*cycles == 1) status = celi_retain(c->o.keep, "first", 0, first, 3);
-        if (!status) status = celi_retain(c->o.keep, "cycles", 0, part, CELI_COUNT_PARTS);
+        if (!status) status = celi_retain(c->o.keep, "cycles", 0, last, 10);
         if (!status) status = celi_tell(&c->o.progress, "fit", *cycles, CELI_COUNT_CYCLES, c->change);
     }
     return status;
@@ -16159,6 +16160,7 @@ static cel_status celi_count_errors(celi_count *fit, int64_t groups, celi_units 
         lane[k].lanes = 1; /* side by side already */
         status = celi_count_room(lane + k);
     }
+    /* g replicates are in the sums: those that were kept, then as many more as there are lanes. */
     if (!status) (void)celi_recall(fit->o.keep, "errors", 0, part, 2);
     while (g < groups && !status) {
         int failed = 0;
@@ -17083,6 +17085,7 @@ struct cel_sample {
     double *sum;       /* (colours + 1 x slides x n) rows' sums of those that move; at last, of all cells of a slide */
     double *count;     /* (slides) its cells */
     cel_mat pull;      /* (slides x n) the field that brings its mean back */
+    /* From here on, to the end, what a sampler that goes on must find. */
     double scale, step, step_most, step_log, acceptance;
     uint32_t sweep;
     int64_t adapt;     /* sweeps that adapt the step */
@@ -18213,7 +18216,6 @@ typedef struct celi_learn {
     cel_moments seen, drawn;
     cel_sample **chain;      /* (chains) */
     cel_mat rows;            /* (chains S x n) */
-    double *place;           /* (chains x 4) where the samplers are, for what keeps it */
     cel_mat left, right;     /* K^-1 (side x side), C^-1 (n x n) */
     cel_mat gap, half, step; /* (side x n) D, K^-1 D, its product with C^-1 */
     cel_mat sum, square;     /* (side x n) of D, over a window of steps */
@@ -18389,7 +18391,6 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
      * too weak to make domains seem strong enough: the means of the moments would come out right, the law not. */
     l->chain = (cel_sample **)celi_pool_get(&l->pool, o->chains, sizeof(cel_sample *));
     l->rows = celi_pool_mat(&l->pool, o->chains * l->cells, l->n);
-    l->place = (double *)celi_pool_get(&l->pool, 4 * o->chains, sizeof(double));
     status = l->pool.status;
     so.seed = o->seed;
     so.warmup = CELI_LEARN_ADAPT;
@@ -18408,7 +18409,7 @@ static cel_status celi_learn_chains(celi_learn *l, cel_mat x, cel_error *err)
     return status;
 }
 
-/* From noise towards the law of the start. */
+/* Sweeps before the first step, for chains that do not go on from an earlier call. */
 static cel_status celi_learn_warm(celi_learn *l)
 {
     cel_status status = CEL_OK;
@@ -18507,53 +18508,30 @@ static int celi_learn_floor(celi_learn *l)
     return mean <= (square - W * mean) / (W - 1) / W;
 }
 
-/* Where the samplers are in their random numbers, to `place` or from it. */
-static void celi_learn_place(celi_learn *l, int back)
-{
-    int64_t c;
-    for (c = 0; c < l->o.chains; c++) {
-        cel_sample *s = l->chain[c];
-        double *p = l->place + 4 * c;
-        if (back) {
-            s->step = p[0];
-            s->step_log = p[1];
-            s->acceptance = p[2];
-            s->sweep = (uint32_t)p[3];
-        }
-        p[0] = s->step;
-        p[1] = s->step_log;
-        p[2] = s->acceptance;
-        p[3] = s->sweep;
-    }
-}
-
 /* The steps: at the full rate until D is down to its error, at most half of them, then half of them at a falling one.
  * *averaged becomes the number of steps whose forces are in the mean. */
 static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, int64_t *averaged)
 {
     const cel_likelihood_options *o = &l->o;
     int64_t half = o->steps / 2, fall = o->steps - half, t, i;
-    const size_t forces = (size_t)(l->model.force.rows * l->n) * sizeof(cel_real);
     const size_t field = o->field ? (size_t)l->n * sizeof(cel_real) : 0;
-    const celi_extent kept[] = {
-        {&report->steps, sizeof report->steps},
-        {&half, sizeof half},
-        {averaged, sizeof *averaged},
-        {&report->floor, sizeof report->floor},
-        {report->trace.data, 2 * (size_t)o->steps * sizeof(cel_real)},
-        {l->model.force.data, forces},
-        {l->mean.force.data, forces},
-        {l->model.field, field},
-        {l->mean.field, field},
-        {l->sum.data, (size_t)(l->sum.rows * l->n) * sizeof(cel_real)},
-        {l->square.data, (size_t)(l->square.rows * l->n) * sizeof(cel_real)},
-        {l->rows.data, (size_t)(l->rows.rows * l->n) * sizeof(cel_real)},
-        {l->place, 4 * (size_t)o->chains * sizeof(double)}};
-    const int parts = sizeof kept / sizeof *kept;
-    cel_status status = CEL_OK;
+    const celi_extent part[] = {celi_extent_of(l->model.force), celi_extent_of(l->mean.force), {l->model.field, field},
+                                {l->mean.field, field}, celi_extent_of(l->sum), celi_extent_of(l->square),
+                                celi_extent_of(l->rows), celi_extent_of(report->trace), {&half, sizeof half},
+                                {averaged, sizeof *averaged}, {&report->floor, sizeof report->floor},
+                                {&report->steps, sizeof report->steps}};
+    /* All that a step leaves to the next. Kept every so often: the chains are as large as the slide. */
+    const int parts = sizeof part / sizeof *part, pieces = parts + (int)o->chains;
+    celi_extent *kept = (celi_extent *)celi_pool_get(&l->pool, pieces, sizeof *kept);
+    cel_status status = l->pool.status;
+    if (status) return status;
+    memcpy(kept, part, sizeof part);
+    for (t = 0; t < o->chains; t++) { /* a sampler's numbers, its place in the random ones among them */
+        kept[parts + t].data = (char *)l->chain[t] + offsetof(cel_sample, scale);
+        kept[parts + t].bytes = sizeof(cel_sample) - offsetof(cel_sample, scale);
+    }
     *averaged = 0;
-    if (celi_recall(o->keep, "likelihood", 0, kept, parts)) celi_learn_place(l, 1);
-    else status = celi_learn_warm(l);
+    if (!celi_recall(o->keep, "likelihood", 0, kept, pieces)) status = celi_learn_warm(l);
     for (t = report->steps; t < half + fall && !status; t++) {
         double rate = o->rate * (t < half ? 1 : 1 - (double)(t - half) / (double)fall), within, between;
         status = celi_learn_draw(l, o->sweeps);
@@ -18568,16 +18546,15 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
         }
         if (!status) status = celi_learn_move(l, rate);
         if (t >= half) {
-            const cel_real part = (cel_real)(1 / (double)++*averaged);
+            const cel_real share = (cel_real)(1 / (double)++*averaged);
             for (i = 0; i < l->mean.force.rows * l->n; i++)
-                l->mean.force.data[i] += part * (l->model.force.data[i] - l->mean.force.data[i]);
+                l->mean.force.data[i] += share * (l->model.force.data[i] - l->mean.force.data[i]);
             for (i = 0; i < l->n && o->field; i++)
-                l->mean.field[i] += part * (l->model.field[i] - l->mean.field[i]);
+                l->mean.field[i] += share * (l->model.field[i] - l->mean.field[i]);
         }
         report->steps = t + 1;
-        celi_learn_place(l, 0);
         if (!status && ((t + 1) % CELI_LEARN_WINDOW == 0 || t + 1 == half + fall))
-            status = celi_retain(o->keep, "likelihood", 0, kept, parts);
+            status = celi_retain(o->keep, "likelihood", 0, kept, pieces);
         if (!status) status = celi_tell(&o->progress, "likelihood", t + 1, half + fall, between > 0 ? between : within);
     }
     return status;

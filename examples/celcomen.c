@@ -3063,17 +3063,38 @@ static uint64_t sum_in(uint64_t sum, const void *items, int64_t count, size_t si
     return sum;
 }
 
+/* The unit rows, in memory or as they are read. */
+static cel_rows rows_of(const tissue *t)
+{
+    cel_rows rows = CEL_ZERO;
+    if (!t->x.data) return t->from;
+    rows.cells = t->x.rows;
+    rows.genes = t->x.cols;
+    rows.dense = t->x;
+    return rows;
+}
+
 /* The slide as it was read and joined. */
 static uint64_t sum_of_slide(const tissue *t, const cel_relations *r, uint64_t sum)
 {
+    enum { BLOCK = 1024 };
     const int64_t S = t->x.rows;
+    const cel_rows rows = rows_of(t);
+    cel_mat block;
+    cel_error err;
     int64_t i, k;
+    must(cel_mat_new(BLOCK, t->x.cols, &block), t->file, NULL);
     for (i = 0; i < S; i++) {
-        sum = sum_in(sum, t->x.data + i * t->x.stride, t->x.cols, sizeof(cel_real));
+        if (i % BLOCK == 0) {
+            if (S - i < BLOCK) block.rows = S - i;
+            must(cel_rows_read(&rows, NULL, i, block, &err), t->file, &err);
+        }
+        sum = sum_in(sum, block.data + i % BLOCK * block.stride, t->x.cols, sizeof(cel_real));
         sum = sum_in(sum, t->cell ? &t->cell[i].total : NULL, 1, sizeof(double));
         if (t->coords.data)
             sum = sum_in(sum, t->coords.data + i * t->coords.stride, t->coords.cols, sizeof(cel_real));
     }
+    cel_mat_free(&block);
     sum = sum_in(sum, t->slide, S, sizeof *t->slide);
     sum = sum_in(sum, t->type, S, sizeof *t->type);
     sum = sum_in(sum, t->group, t->group ? t->rows : 0, sizeof *t->group);
@@ -3356,24 +3377,27 @@ static void free_shuffled(tissue *t)
     free(t->cell);
 }
 
-/* The unit rows, in memory or as they are read. */
-static cel_rows rows_of(const tissue *t)
-{
-    cel_rows rows = CEL_ZERO;
-    if (!t->x.data) return t->from;
-    rows.cells = t->x.rows;
-    rows.genes = t->x.cols;
-    rows.dense = t->x;
-    return rows;
-}
-
-static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_t *label, int64_t parts)
+/* The moments of each label's cells, which `keep` may have: a gram matrix ends with a quarter of its cells. */
+static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_t *label, int64_t parts,
+                           const cel_keep *keep)
 {
     cel_moments *m = (cel_moments *)get((size_t)parts, sizeof *m);
-    int64_t k;
+    const char *stage = keep && keep->part ? format_text("%s/sums", keep->part) : "sums";
+    int64_t k, side;
+    size_t bytes;
+    int kept;
     for (k = 0; k < parts; k++) must(cel_moments_new(t->x.cols, r, m + k), t->file, NULL);
-    must(t->x.data ? cel_moments_add_by_label(m, parts, label, r, t->x, NULL)
-                   : cel_moments_add_rows(m, parts, label, r, &t->from, NULL), t->file, NULL);
+    side = m->blocks * m->genes + 1;
+    bytes = (size_t)(side * side) * sizeof(double);
+    kept = keep && keep->load(keep->user, stage, parts - 1, NULL, bytes);
+    if (!kept)
+        must(t->x.data ? cel_moments_add_by_label(m, parts, label, r, t->x, NULL)
+                       : cel_moments_add_rows(m, parts, label, r, &t->from, NULL), t->file, NULL);
+    for (k = 0; k < parts && keep; k++) {
+        if (!kept) must(keep->save(keep->user, stage, k, m[k].gram, bytes), o.checkpoint, NULL);
+        else if (!keep->load(keep->user, stage, k, m[k].gram, bytes)) die(1, "%s: it was damaged meanwhile", o.checkpoint);
+        m[k].cells = (int64_t)(4 * m[k].gram[side * side - 1] + 0.5);
+    }
     return m;
 }
 
@@ -3399,7 +3423,7 @@ static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_sc
             t->file, 1e-9 * cel_score_memory(r, t->x.cols, groups, slides, s));
     how.slide = slide = (int32_t *)get((size_t)groups, sizeof *slide);
     for (i = 0; i < S && t->slide; i++) slide[group[i]] = t->slide[i];
-    moments = sum_up(t, r, group, groups);
+    moments = sum_up(t, r, group, groups, s->keep);
     status = cel_score_fit_moments(moments, groups, &how, model, done, err, NULL);
     for (k = 1; k < r->count && !status; k++) done->contacts[k] = cel_csr_count(r->at[k].w);
     for (k = 0; k < r->count && !status && alone; k++) done->contact_groups[k] = 0;
@@ -4451,11 +4475,11 @@ static void command_moments(void)
     for (k = 1; k < r.count; k++)
         for (i = 0; i < t.x.rows; i++)
             if (label[i] >= 0) m.contacts[k] += r.at[k].w->start[i + 1] - r.at[k].w->start[i];
-    m.part = sum_up(&t, &r, label, m.parts);
+    m.part = sum_up(&t, &r, label, m.parts, NULL);
     if (!o.no_shuffled && r.count > 1 && a->scaling.centre) {
         mixed = t;
         shuffle_cells(&mixed, a->types);
-        m.shuffled = sum_up(&mixed, &r, label, m.parts);
+        m.shuffled = sum_up(&mixed, &r, label, m.parts, NULL);
     }
     note("moments: %lld parts%s (%.2f s)", (long long)m.parts, m.shuffled ? ", and those of shuffled positions" : "",
          seconds() - clock);

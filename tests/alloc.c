@@ -388,6 +388,35 @@ done:
     return status;
 }
 
+/* A memo in a file, and fits that find nothing in it: what is there is not asked for memory that would be missed. */
+static cel_status scenario_keep(void)
+{
+    static const char path[] = "/tmp/celcomen_alloc_keep";
+    cel_score_options options = cel_score_measured(NULL);
+    cel_model fitted = {0};
+    cel_score_report report = {0};
+    cel_keep keep;
+    int64_t found;
+    char back[8];
+    cel_status status;
+    remove(path);
+    TRY(cel_keep_open(path, "mark", 4, &keep, &found, NULL));
+    TRY(keep.save(keep.user, "one", 0, "12345678", 8));
+    TRY(keep.save(keep.user, "one", 0, "87654321", 8));
+    cel_keep_close(&keep);
+    TRY(cel_keep_open(path, "mark", 4, &keep, &found, NULL));
+    if (found != 1 || !keep.load(keep.user, "one", 0, back, 8)) status = CEL_ERR_DATA;
+    options.group = tile;
+    options.keep = &keep;
+    if (!status) TRY(cel_score_fit(&relations, counts, &options, &fitted, &report, NULL, NULL));
+done:
+    cel_keep_close(&keep);
+    cel_model_free(&fitted);
+    cel_score_report_free(&report);
+    remove(path);
+    return status;
+}
+
 static cel_status scenario_sample(void)
 {
     cel_mat y = {0};
@@ -728,7 +757,7 @@ int main(void)
         cel_status (*run)(void);
     } scenario[] = {{"dense", scenario_dense},   {"sparse", scenario_sparse},  {"files", scenario_files},
                     {"tissue", scenario_tissue}, {"rows", scenario_rows}, {"walk", scenario_walk}, {"paper", scenario_paper},
-                    {"score", scenario_score}, {"chosen", scenario_chosen}, {"count", scenario_count},    {"sample", scenario_sample},
+                    {"score", scenario_score}, {"chosen", scenario_chosen}, {"keep", scenario_keep}, {"count", scenario_count},    {"sample", scenario_sample},
                     {"perturb", scenario_perturb}, {"likelihood", scenario_likelihood}, {"moments", scenario_moments},
                   {"shift", scenario_shift}, {"small", scenario_small},   {"large", scenario_large}};
     int passed = 0, failed = 0;

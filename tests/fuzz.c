@@ -683,6 +683,33 @@ static void fuzz_perturb(source *s)
     untissue(&t);
 }
 
+/* A checkpoint out of bytes, behind a head that is right or not: what is found is whole, and the file goes on. */
+static void fuzz_keep(source *s)
+{
+    char path[64], data[64];
+    cel_keep keep;
+    cel_error err = CEL_ZERO;
+    int64_t found, again;
+    FILE *f;
+    snprintf(path, sizeof path, "/tmp/celcomen_fuzz_%ld", (long)getpid());
+    remove(path);
+    if (flag(s)) {
+        MUST(cel_keep_open(path, "m", 1, &keep, &found, NULL) == CEL_OK && !found);
+        MUST(!keep.save(keep.user, "a", byte(s), "1234", 4));
+        cel_keep_close(&keep);
+    }
+    f = fopen(path, "ab");
+    MUST(f && fwrite(s->p, 1, (size_t)(s->end - s->p), f) == (size_t)(s->end - s->p) && !fclose(f));
+    if (cel_keep_open(path, "m", 1, &keep, &found, &err) == CEL_OK) {
+        MUST(!keep.save(keep.user, "b", 1, "12345678", 8) && keep.load(keep.user, "b", 1, data, 8));
+        MUST(!memcmp(data, "12345678", 8));
+        cel_keep_close(&keep);
+        MUST(cel_keep_open(path, "m", 1, &keep, &again, &err) == CEL_OK && again == found + 1);
+        cel_keep_close(&keep);
+    } else MUST(err.what && !keep.user);
+    remove(path);
+}
+
 static void fuzz_numbers(source *s)
 {
     double x = number(s), y = number(s), a, da, lambda[6], gamma[6], logc, mean[6], square[6], p[6], q[6];
@@ -718,7 +745,7 @@ static const struct {
               {"interventions", fuzz_interventions}, {"model", fuzz_model}, {"moments", fuzz_moments}, {"dense", fuzz_dense},
               {"sparse", fuzz_sparse}, {"graph", fuzz_graph}, {"slide", fuzz_slide},
               {"score", fuzz_score}, {"paper", fuzz_paper}, {"sample", fuzz_sample},
-              {"perturb", fuzz_perturb}, {"numbers", fuzz_numbers}};
+              {"perturb", fuzz_perturb}, {"numbers", fuzz_numbers}, {"keep", fuzz_keep}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
