@@ -2346,7 +2346,8 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
-    if (o.expression || t.x.rows < t.x.cols || (fits ? choice("method") || o.conditions : !sums)) densify(&t);
+    if (o.expression || (t.x.rows < t.x.cols && !o.chosen) || (fits ? choice("method") || o.conditions : !sums))
+        densify(&t);
     if (fits || sums) settle_order(&t);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
@@ -4707,7 +4708,7 @@ static void fit_chosen(const tissue *t, const cel_relations *r, const fitted *f,
         if (k + 1 == r->count) add(report, "]");
     }
     for (k = 1; shuffled && k < r->count; k++)
-        if (shuffled[k] > 0 && 10 * shuffled[k] >= chosen_calls(&done, gene, k, &pairs))
+        if (shuffled[k] > 2 && 10 * shuffled[k] >= chosen_calls(&done, gene, k, &pairs))
             warn("%s: %lld calls are left with positions shuffled: do not trust those between cells. More cells, or fewer "
                  "genes (--top-genes), help", r->name[k], (long long)shuffled[k]);
     if (done.q.data && r->count * done.genes > 10 * rows.cells)
