@@ -375,7 +375,7 @@ static const option options[] = {
     {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
      "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz "
      "(SciPy's, also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x "
-     "folder; - is standard input"},
+     "folder; - is standard input. fit and moments leave sparse matrices sparse and a .npy in its file, however large"},
     {"genes-are", SLIDE, CHOICE, &o.genes_are, 0, 0, "columns rows", "columns",
      "where --counts has its genes: columns, or rows, as R writes them (a 10x folder is known)"},
     {"kind", SLIDE, CHOICE, &o.kind, 0, 0, "counts lognorm intensity", "counts",
