@@ -7381,9 +7381,9 @@ static cel_real *celi_store_scratch(const celi_store *s)
     return s->scratch ? s->scratch + celi_thread() * s->rows.genes : NULL;
 }
 
-/* The count values of a cell that may differ from 0, in the order of its genes: of a sparse store, those it has, so that
- * passes that sum or count take time by its entries, whatever the number of genes. Picked columns are too few for that
- * to matter, and take the way of a row. */
+/* The count values of a cell that may differ from 0, in the order of its genes: of a sparse store, those it has, so
+ * that passes that sum or count take time by its entries, whatever the number of genes. Picked columns are too few for
+ * that to matter, and take the way of a row. */
 static const cel_real *celi_store_values(const celi_store *s, int64_t cell, cel_real *row, int64_t *count)
 {
     const int64_t at = s->rows.row ? s->rows.row[cell] : cell;
@@ -7615,7 +7615,8 @@ static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
     for (j = 0; j < 3; j++) counts[j]--;
 }
 
-/* Values that a sparse store leaves out are zeros, which are whole numbers. */
+/* One pass, since a file may be large: what is not finite is counted, and where it is is looked for afterwards. Values
+ * that a sparse store leaves out are zeros, which are whole numbers. */
 static cel_status celi_store_describe(const celi_store *s, double *total, cel_slide_report *report, cel_error *err)
 {
     enum { CELI_SAMPLE = 1000 };
@@ -8118,7 +8119,9 @@ static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_re
     for (j = 0; j < n; j++) row[j] = 0;
 }
 
-/* What is taken out of every cell; `write`: the rows of a dense store become those of the fit, where they lie. */
+/* What is taken out of every cell; `write`: the rows of a dense store become those of the fit, where they lie. Else
+ * they are made to know their lengths, which say what cells there are, and made again when they are read: nothing that
+ * is as large as the expression is kept. */
 static cel_status celi_scaling_rows(const cel_scaling *s, const celi_store *x, int write, cel_scaling_cell *cell,
                                     cel_error *err)
 {
@@ -8175,7 +8178,9 @@ static cel_status celi_scaling_target(cel_scaling *s)
     return CEL_OK;
 }
 
-/* Sums of v, of its square and slope, as others than these cells may have added to, in place of what is measured. */
+/* Sums of v, of its square and slope, as others than these cells may have added to, in place of what is measured. They
+ * are about 0 and not about a cell, or they would not add up: where a gene hardly varies beside its mean, what is left
+ * of its squares is rounding, and no scale is made of it. */
 static double celi_scaling_known(cel_scaling *s, const cel_scaling_sums *sums)
 {
     double all = 0;
@@ -8389,7 +8394,8 @@ CEL_API_DEF cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_opti
 }
 
 /* Measured as a scaling is, but that squares and slopes are kept by group; then from squares about the means to those
- * about 0, which add up whatever the means of the others are. */
+ * about 0, which add up whatever the means of the others are. The arrays of the sums stand in for those of a scaling
+ * until then. */
 CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, const int32_t *group, int64_t groups,
                                      const cel_scaling_options *options, cel_scaling_sums *out, cel_error *err)
 {
@@ -10400,7 +10406,9 @@ static cel_work *celi_moments_lane(cel_work *work, int64_t t)
     return work;
 }
 
-/* The count cells that `in` lists, or all; each has been found to exist. */
+/* The count cells that `in` lists, or all; each has been found to exist. A lane has a tile of its own beside its
+ * products, both in links of `work`, so that a second call with the same work allocates nothing. Tiles are as large as
+ * the block that needs most. */
 static cel_status celi_moments_add(cel_moments *m, const celi_moments_input *in, int64_t count, cel_work *work)
 {
     const int64_t side = celi_moments_side(m), stride = celi_round_up(side, 16);
@@ -10461,7 +10469,8 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     return celi_moments_add(m, &in, list ? count : x.rows, work);
 }
 
-/* The cells of each label, in turn. */
+/* The cells of each label, in turn, along the walk: with tiles for labels they are near each other anyway, and within a
+ * label the walk keeps a block's neighbours few. */
 static cel_status celi_moments_labels(cel_moments *m, int64_t labels, const int32_t *label, celi_moments_input *in,
                                       int64_t genes, cel_work *work)
 {
