@@ -2273,7 +2273,7 @@ static void reorder(void *items, const int64_t *order, int64_t count, size_t siz
     free(first);
 }
 
-/* Puts the cells in an order of their own, so that a fit does not depend, in its last digits, on the order of the files:
+/* Puts the cells in an order of their own, so that a fit does not depend, in its last digits, on that of the files:
  * sorted by place, and where there are many from there along the leaves of a tree, so that neighbours in space are near
  * each other and are read together. t->row says where they were. */
 static void settle_order(tissue *t)
@@ -2346,7 +2346,8 @@ static tissue load_tissue(const char *command, fitted *f, int plain)
     if (!was_given("min-cells"))
         o.min_cells = f->paper ? 0 : o.expression || t.rows < 20 ? 1 : t.rows < 100 ? t.rows / 10 : 10;
     pick_genes(&t, model, kind, o.min_cells);
-    if (o.expression || t.x.rows < t.x.cols || (fits ? choice("method") || o.conditions : !sums)) densify(&t);
+    if (o.expression || t.x.rows < t.x.cols || (fits ? choice("method") || o.conditions || o.chosen : !sums))
+        densify(&t);
     if (fits || sums) settle_order(&t);
     make_rows(&t, f, kind, plain);
     drop_empty(&t);
@@ -3066,14 +3067,23 @@ static uint64_t sum_in(uint64_t sum, const void *items, int64_t count, size_t si
 /* The slide as it was read and joined. */
 static uint64_t sum_of_slide(const tissue *t, const cel_relations *r, uint64_t sum)
 {
+    enum { BLOCK = 1024 };
     const int64_t S = t->x.rows;
     int64_t i, k;
+    cel_mat x = t->x, rows = CEL_ZERO;
+    cel_error err;
+    if (!t->x.data) must(cel_mat_new(BLOCK, x.cols, &rows), t->file, NULL);
     for (i = 0; i < S; i++) {
-        sum = sum_in(sum, t->x.data + i * t->x.stride, t->x.cols, sizeof(cel_real));
+        if (!t->x.data && i % BLOCK == 0) { /* from its store, as the fit will see it */
+            x = cel_mat_block(rows, 0, 0, S - i < BLOCK ? S - i : BLOCK, rows.cols);
+            must(cel_rows_read(&t->from, NULL, i, x, &err), t->file, &err);
+        }
+        sum = sum_in(sum, x.data + (t->x.data ? i : i % BLOCK) * x.stride, x.cols, sizeof(cel_real));
         sum = sum_in(sum, t->cell ? &t->cell[i].total : NULL, 1, sizeof(double));
         if (t->coords.data)
             sum = sum_in(sum, t->coords.data + i * t->coords.stride, t->coords.cols, sizeof(cel_real));
     }
+    cel_mat_free(&rows);
     sum = sum_in(sum, t->slide, S, sizeof *t->slide);
     sum = sum_in(sum, t->type, S, sizeof *t->type);
     sum = sum_in(sum, t->group, t->group ? t->rows : 0, sizeof *t->group);
@@ -3219,8 +3229,8 @@ static double weight(const char *name, const char *value, double otherwise)
     return x;
 }
 
-/* Without error bars the held-out folds are all that groups are for: those of one fold, and of one slide, which may have
- * a field of its own, become one, so that nobody keeps the moments of each. */
+/* Without error bars the held-out folds are all that groups are for: those of one fold, and of one slide, which may
+ * have a field of its own, become one, so that nobody keeps the moments of each. */
 static void join_folds(const tissue *t, int32_t *group, int64_t groups)
 {
     enum { FOLDS = 5 };
@@ -3699,7 +3709,7 @@ static void read_counts(const tissue *t, const fitted *f, int64_t first, cel_mat
                                  t->cell + first, y), "counts", NULL);
 }
 
-/* How often each small count but 0 comes, of each bin and gene; large ones are kept one by one, by (bin, gene) in key. */
+/* How often each small count but 0 comes, of each bin and gene; large ones are kept one by one, (bin, gene) as key. */
 enum { SMALL = 256 };
 typedef struct tally {
     int32_t *seen; /* (BINS x genes x SMALL) */
