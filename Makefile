@@ -6,6 +6,7 @@
 #   make truth  the experiments on counts, on others' truth and on real slides
 #   make shifts those on forces that a condition changes
 #   make genes  those on chosen genes among many (NumPy and SciPy)
+#   make big    large slides, sparse and mapped: seconds and memory
 #   make svae   the model of the second paper on simulated cells (bench/svae.md)
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
 #   make portability, make fuzz, make reliability   other machines, random input, one table of it all
@@ -22,7 +23,7 @@ OPENMP  := $(shell printf 'int main(void){return 0;}' > .omp_probe.c 2>/dev/null
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/[0-9]*.c))
 SUITES  := $(wildcard tests/test_*.c)
 
-.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage sanitizers cases reliability warn bench pictures recovery truth shifts genes svae install uninstall clean
+.PHONY: all tool examples demo course playground test quick house san portability portability-long fuzz fuzz-long mutants coverage sanitizers cases reliability warn bench pictures big recovery truth shifts genes svae install uninstall clean
 all: tool examples
 tool: $(B)/celcomen
 examples: $(EXAMPLES)
@@ -120,6 +121,11 @@ pictures: tool $(B)/pictures
 	sh bench/demo_picture.sh $(B)/celcomen bench
 $(B)/pictures: bench/pictures.c examples/draw.h examples/report.h | $(B)
 	$(CC) $(CFLAGS) -std=c99 -Wall -Wextra -I. $< -o $@ -lm
+# Slides larger than memory should be, and how much of it they take: disk and minutes, so no part of the tests.
+$(B)/big: bench/big.c $(HEADER) | $(B)
+	$(CC) $(CFLAGS) $(OPENMP) -I. $< -o $@ -lm
+big: tool $(B)/big
+	sh bench/big.sh $(B)
 recovery: tool $(B)/pictures
 	sh bench/recovery.sh $(B)
 TRUTH := $(B)/truth_counts $(B)/truth_em $(B)/truth_misty $(B)/truth_gap $(B)/truth_slides $(B)/truth_law

@@ -35,7 +35,7 @@
  *     cel_score_slide_free(&fit);
  *
  * Step by step, where more is asked for than the usual case:
- *     counts to rows       cel_slide_genes, cel_scaling_fit       (cel_scaling_values goes back)
+ *     counts to rows       cel_slide_genes, cel_scaling_fit       (cel_scaling_values goes back; not dense: cel_rows)
  *     who acts on whom     cel_graph_make, cel_relations_from_graph, cel_relations_add
  *     forces               cel_score_fit, or from stored moments cel_score_fit_moments
  *     to a file and back   cel_model_write, cel_model_read
@@ -200,6 +200,8 @@
  * Options    Structs for which all-zero means the documented defaults; NULL stands for such a one. Enums are checked.
  * Order      Of arguments: what is acted on, its sizes, options, outputs, error, work.
  * Memory     Through CELCOMEN_MALLOC, REALLOC, FREE. An epoch, a sweep, an iteration allocates nothing.
+ * Large      Expression may stay sparse, or in a mapped file larger than memory (cel_rows): read once by each of
+ *            cel_rows_describe and _genes, three times by _scaling, some 1.2 times by cel_moments_add_rows.
  * Threads    OpenMP, where the compiler's flag is on. On a machine that others use too, set OMP_WAIT_POLICY=passive.
  *            No function keeps a thread. Two of the caller's threads may call anything on objects of their own.
  *            After fork() libgomp's threads are gone and a parallel loop of the child would wait for ever: exec, or
@@ -7370,7 +7372,9 @@ static cel_status celi_store_open(const cel_rows *r, int some, celi_pool *pool, 
     return CEL_OK;
 }
 
-/* A cell's values as they are stored: where they lie, or in row (n). */
+/* A cell's values as they are stored: where they lie, or in row (n). Everything that looks at expression asks here, or
+ * below where zeros that are left out need not be seen, and never minds what the store is: so a dense matrix and a
+ * sparse one or a file of the same numbers go through the same arithmetic, and give the same bits. */
 static const cel_real *celi_store_row(const celi_store *s, int64_t cell, cel_real *row)
 {
     const cel_rows *r = &s->rows;
@@ -7397,7 +7401,9 @@ static cel_real *celi_store_scratch(const celi_store *s)
     return s->scratch ? s->scratch + celi_thread() * s->rows.genes : NULL;
 }
 
-/* The count values of a cell that may differ from 0, in the order of its genes: of a sparse store, those it has. */
+/* The count values of a cell that may differ from 0, in the order of its genes: of a sparse store, those it has, so
+ * that passes that sum or count take time by its entries, whatever the number of genes. Picked columns are too few for
+ * that to matter, and take the way of a row. */
 static const cel_real *celi_store_values(const celi_store *s, int64_t cell, cel_real *row, int64_t *count)
 {
     const int64_t at = s->rows.row ? s->rows.row[cell] : cell;
@@ -7629,7 +7635,8 @@ static void celi_multiples(const cel_real *row, int64_t n, int64_t *counts)
     for (j = 0; j < 3; j++) counts[j]--;
 }
 
-/* Values that a sparse store leaves out are zeros, which are whole numbers. */
+/* One pass, since a file may be large: what is not finite is counted, and where it is is looked for afterwards. Values
+ * that a sparse store leaves out are zeros, which are whole numbers. */
 static cel_status celi_store_describe(const celi_store *s, double *total, cel_slide_report *report, cel_error *err)
 {
     enum { CELI_SAMPLE = 1000 };
@@ -8134,7 +8141,9 @@ static void celi_scaling_row(const cel_scaling *s, const double *inverse, cel_re
     for (j = 0; j < n; j++) row[j] = 0;
 }
 
-/* What is taken out of every cell; `write`: the rows of a dense store become those of the fit, where they lie. */
+/* What is taken out of every cell; `write`: the rows of a dense store become those of the fit, where they lie. Else
+ * they are made to know their lengths, which say what cells there are, and made again when they are read: nothing that
+ * is as large as the expression is kept. */
 static cel_status celi_scaling_rows(const cel_scaling *s, const celi_store *x, int write, cel_scaling_cell *cell,
                                     cel_error *err)
 {
@@ -8191,7 +8200,9 @@ static cel_status celi_scaling_target(cel_scaling *s)
     return CEL_OK;
 }
 
-/* Sums of v, of its square and slope, as others than these cells may have added to, in place of what is measured. */
+/* Sums of v, of its square and slope, as others than these cells may have added to, in place of what is measured. They
+ * are about 0 and not about a cell, or they would not add up: where a gene hardly varies beside its mean, what is left
+ * of its squares is rounding, and no scale is made of it. */
 static double celi_scaling_known(cel_scaling *s, const cel_scaling_sums *sums)
 {
     double all = 0;
@@ -8405,7 +8416,8 @@ CEL_API_DEF cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_opti
 }
 
 /* Measured as a scaling is, but that squares and slopes are kept by group; then from squares about the means to those
- * about 0, which add up whatever the means of the others are. */
+ * about 0, which add up whatever the means of the others are. The arrays of the sums stand in for those of a scaling
+ * until then. */
 CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, const int32_t *group, int64_t groups,
                                      const cel_scaling_options *options, cel_scaling_sums *out, cel_error *err)
 {
@@ -10253,7 +10265,8 @@ static int32_t celi_patch_find(celi_patch *t, int32_t cell)
     return t->slot[at];
 }
 
-/* W's rows of cells first .. first + count - 1, in t. */
+/* W's rows of cells first .. first + count - 1, in t. Their entries keep the order that they have in W, so that a sum
+ * over neighbours is made in that order, and has the same bits, whichever tile its cell is in. */
 static cel_csr celi_patch_rows(celi_patch *t, const celi_moments_input *in, const cel_csr *w, int64_t first,
                                int64_t count)
 {
@@ -10276,7 +10289,8 @@ static cel_csr celi_patch_rows(celi_patch *t, const celi_moments_input *in, cons
     return rows;
 }
 
-/* Reads the tile of cells first .. first + count - 1. */
+/* Reads the tile of cells first .. first + count - 1. Which cells it needs is found first, over all relations, since
+ * neighbours are shared; then each is read and prepared once. */
 static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int64_t first, int64_t count)
 {
     cel_mat x;
@@ -10293,7 +10307,8 @@ static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int6
     return x;
 }
 
-/* The most cells, and the most contacts of one relation, that a block needs. */
+/* The most cells, and the most contacts of one relation, that a block needs: counted before anything is read, as if no
+ * two cells had a neighbour in common. What is not touched of that memory costs nothing. */
 static void celi_patch_most(const celi_moments_input *in, int64_t count, int64_t *cells, int64_t *contacts)
 {
     const cel_relations *relations = in->relations;
@@ -10316,7 +10331,7 @@ static void celi_patch_most(const celi_moments_input *in, int64_t count, int64_t
     *cells = celi_min(*cells, relations->cells);
 }
 
-/* A tile of at most so many cells and contacts, all of it in work. */
+/* A tile of at most so many cells and contacts, all of it in work. Twice as many slots as cells keep searches short. */
 static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_t cells, int64_t contacts,
                                   cel_work *work)
 {
@@ -10413,7 +10428,9 @@ static cel_work *celi_moments_lane(cel_work *work, int64_t t)
     return work;
 }
 
-/* The count cells that `in` lists, or all; each has been found to exist. */
+/* The count cells that `in` lists, or all; each has been found to exist. A lane has a tile of its own beside its
+ * products, both in links of `work`, so that a second call with the same work allocates nothing. Tiles are as large as
+ * the block that needs most. */
 static cel_status celi_moments_add(cel_moments *m, const celi_moments_input *in, int64_t count, cel_work *work)
 {
     const int64_t side = celi_moments_side(m), stride = celi_round_up(side, 16);
@@ -10474,7 +10491,8 @@ CEL_API_DEF cel_status cel_moments_add(cel_moments *m, const cel_relations *rela
     return celi_moments_add(m, &in, list ? count : x.rows, work);
 }
 
-/* The cells of each label, in turn. */
+/* The cells of each label, in turn, along the walk: with tiles for labels they are near each other anyway, and within a
+ * label the walk keeps a block's neighbours few. */
 static cel_status celi_moments_labels(cel_moments *m, int64_t labels, const int32_t *label, celi_moments_input *in,
                                       int64_t genes, cel_work *work)
 {

@@ -375,7 +375,7 @@ static const option options[] = {
     {"counts", SLIDE, TABLE, &o.counts, 0, 0, "FILE", NULL,
      "expression as measured, a cell a row and a gene a column: raw counts, or what --kind says. A .npy, a .npz "
      "(SciPy's, also compressed), a CSV or TSV with gene names, Matrix Market, any of them in gzip, or a 10x "
-     "folder; - is standard input"},
+     "folder; - is standard input. fit and moments leave sparse matrices sparse and a .npy in its file, however large"},
     {"genes-are", SLIDE, CHOICE, &o.genes_are, 0, 0, "columns rows", "columns",
      "where --counts has its genes: columns, or rows, as R writes them (a 10x folder is known)"},
     {"kind", SLIDE, CHOICE, &o.kind, 0, 0, "counts lognorm intensity", "counts",
@@ -2273,7 +2273,7 @@ static void reorder(void *items, const int64_t *order, int64_t count, size_t siz
     free(first);
 }
 
-/* Puts the cells in an order of their own, so that a fit does not depend, in its last digits, on the order of the files:
+/* Puts the cells in an order of their own, so that a fit does not depend, in its last digits, on that of the files:
  * sorted by place, and where there are many from there along the leaves of a tree, so that neighbours in space are near
  * each other and are read together. t->row says where they were. */
 static void settle_order(tissue *t)
@@ -3241,8 +3241,8 @@ static double weight(const char *name, const char *value, double otherwise)
     return x;
 }
 
-/* Without error bars the held-out folds are all that groups are for: those of one fold, and of one slide, which may have
- * a field of its own, become one, so that nobody keeps the moments of each. */
+/* Without error bars the held-out folds are all that groups are for: those of one fold, and of one slide, which may
+ * have a field of its own, become one, so that nobody keeps the moments of each. */
 static void join_folds(const tissue *t, int32_t *group, int64_t groups)
 {
     enum { FOLDS = 5 };
@@ -3724,7 +3724,7 @@ static void read_counts(const tissue *t, const fitted *f, int64_t first, cel_mat
                                  t->cell + first, y), "counts", NULL);
 }
 
-/* How often each small count but 0 comes, of each bin and gene; large ones are kept one by one, by (bin, gene) in key. */
+/* How often each small count but 0 comes, of each bin and gene; large ones are kept one by one, (bin, gene) as key. */
 enum { SMALL = 256 };
 typedef struct tally {
     int32_t *seen; /* (BINS x genes x SMALL) */

@@ -56,6 +56,13 @@ for d in npy npz; do
     near "from moments of $d" mapped/pairs.csv from_$d/pairs.csv 6
 done
 
+# ---- a checkpoint of what is not dense ----
+for d in npz npy; do
+    (ulimit -t 1; "$tool" fit --quiet --counts small.$d --coords small.xy.npy --checkpoint kept --out interrupted) > /dev/null 2>&1
+    fit resumed_$d --counts small.$d --coords small.xy.npy --checkpoint kept
+    ok "a resumed fit is the whole: $d" cmp mapped/pairs.csv resumed_$d/pairs.csv
+done
+
 # ---- what is wrong is named as elsewhere ----
 awk 'NR == 1 { print "%%MatrixMarket matrix coordinate real general"; print "20 3 21"; for (i = 1; i <= 20; i++) print i, i % 3 + 1, i; print "7 3 -2"; exit }' xy.csv > bad.mtx
 sed -n '2,21p' xy.csv | sed '1i x,y' > bad_xy.csv
