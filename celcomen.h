@@ -10416,8 +10416,8 @@ static cel_status celi_moments_group(const celi_moments_input *in, celi_patch *t
         b.rows = celi_min(block, count - at);
         status = celi_moments_rows(in, tile, first + at, b.rows, b);
         if (!status) status = celi_syrk_lower(1, 1, b, at > 0 ? 1 : 0, product, work);
+        if (in->store) celi_store_release(in->store, 0, CELI_PAGES);
     }
-    if (in->store) celi_store_release(in->store, 0, CELI_PAGES);
     return status;
 }
 
