@@ -15530,7 +15530,7 @@ CEL_API_DEF double cel_chosen_memory(const cel_relations *relations, int64_t gen
                                      const cel_chosen_options *options)
 {
     const double S = (double)relations->cells, n = (double)genes, R = (double)relations->count, c = (double)count;
-    const double wide = n < CELI_CHOSEN_TILE ? n : CELI_CHOSEN_TILE, real = sizeof(cel_real);
+    const double wide = (double)celi_min(n, (int64_t)CELI_CHOSEN_TILE), real = sizeof(cel_real);
     double k = options && options->factors ? (double)options->factors : CELI_CHOSEN_FACTORS, slides = 1;
     int64_t i;
     if (k < 0) k = 0;
