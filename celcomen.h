@@ -15082,7 +15082,7 @@ static cel_status celi_chosen_factors(celi_chosen *c, double *share)
     const int64_t S = c->cells, k = c->factors, spare = k ? celi_min(k + CELI_CHOSEN_SPARE, S) : 0;
     celi_pool pool = CEL_ZERO;
     cel_mat u = celi_pool_mat(&pool, spare, S), next = celi_pool_mat(&pool, spare, S);
-    cel_mat small = celi_pool_mat(&pool, spare, spare), turn = celi_pool_mat(&pool, spare, spare);
+    cel_mat inner = celi_pool_mat(&pool, spare, spare), turn = celi_pool_mat(&pool, spare, spare);
     double *w = (double *)celi_pool_get(&pool, spare, sizeof *w), trace = 0;
     int64_t i, j, round;
     cel_status status = pool.status;
@@ -15097,9 +15097,9 @@ static cel_status celi_chosen_factors(celi_chosen *c, double *share)
         if (!status) celi_chosen_orthonormal(u);
     }
     if (!status && k) status = cel_mat_gemm(0, 0, 1, u, c->kernel, 0, next, c->work);
-    if (!status && k) status = cel_mat_gemm(0, 1, 1, next, u, 0, small, c->work);
-    if (!status && k) status = cel_mat_symmetrise(small);
-    if (!status && k) status = cel_mat_eigen(small, w, turn);
+    if (!status && k) status = cel_mat_gemm(0, 1, 1, next, u, 0, inner, c->work);
+    if (!status && k) status = cel_mat_symmetrise(inner);
+    if (!status && k) status = cel_mat_eigen(inner, w, turn);
     /* Directions within the subspace, of which the spare ones are left out again: they have met the iteration's end
      * less than the others. Eigenvalues ascend: the strongest are the last columns. */
     if (!status && k) status = cel_mat_gemm(1, 0, 1, cel_mat_block(turn, 0, spare - k, spare, k), u, 0, c->u, c->work);
@@ -15530,7 +15530,7 @@ CEL_API_DEF double cel_chosen_memory(const cel_relations *relations, int64_t gen
                                      const cel_chosen_options *options)
 {
     const double S = (double)relations->cells, n = (double)genes, R = (double)relations->count, c = (double)count;
-    const double wide = (double)celi_min(n, (int64_t)CELI_CHOSEN_TILE), real = sizeof(cel_real);
+    const double wide = n < CELI_CHOSEN_TILE ? n : (double)CELI_CHOSEN_TILE, real = sizeof(cel_real);
     double k = options && options->factors ? (double)options->factors : CELI_CHOSEN_FACTORS, slides = 1;
     int64_t i;
     if (k < 0) k = 0;
