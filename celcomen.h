@@ -2495,12 +2495,11 @@ typedef struct celi_extent {
 } celi_extent;
 enum { CELI_STAGE = 64 }; /* bytes of a stage's name, its end included */
 
-/* Of a matrix that is no window. */
+/* Of a matrix that is no window. The braces are for lists: tcc takes no structure for an element of one. */
+#define CELI_EXTENT(a) {(a).data, (size_t)((a).rows * (a).cols) * sizeof(cel_real)}
 static celi_extent celi_extent_of(cel_mat a)
 {
-    celi_extent e;
-    e.data = a.data;
-    e.bytes = (size_t)(a.rows * a.cols) * sizeof(cel_real);
+    celi_extent e = CELI_EXTENT(a);
     return e;
 }
 
@@ -11546,7 +11545,7 @@ static cel_status celi_solve_kept(celi_quadratic *q, cel_mat f, celi_solve *how,
                                   const char *stage)
 {
     const celi_extent part[] = {
-        celi_extent_of(f), {&how->steps, sizeof how->steps}, {&how->residual, sizeof how->residual}};
+        CELI_EXTENT(f), {&how->steps, sizeof how->steps}, {&how->residual, sizeof how->residual}};
     cel_status status;
     q->ridge = how->ridge; /* all that a solution leaves in the problem */
     if (celi_recall(keep, stage, 0, part, 3)) return CEL_OK;
@@ -11726,7 +11725,7 @@ static cel_status celi_path_pick(celi_team *team, celi_path *p, int64_t steps, c
                                  double *value, int64_t *tried, int64_t *best)
 {
     /* All that the next weight's solutions start from. */
-    const celi_extent part[] = {celi_extent_of(p->trail), {value, (size_t)steps * sizeof *value},
+    const celi_extent part[] = {CELI_EXTENT(p->trail), {value, (size_t)steps * sizeof *value},
                                 {tried, sizeof *tried}, {best, sizeof *best}, {&p->done, sizeof p->done}};
     double *target = p->pick_l1 ? &p->how.l1 : &p->how.ridge;
     cel_status status = CEL_OK;
@@ -13266,7 +13265,7 @@ static cel_status celi_fit_shares(celi_score *sc, cel_score_report *report)
     celi_walk walk;
     int64_t a, k, row = 0;
     cel_status status = celi_walk_open(sc, celi_score_nodewise, share, INT64_MAX, &walk);
-    const celi_extent part[] = {celi_extent_of(walk.path.trail), {share, (size_t)(folds * 4 * n) * sizeof *share},
+    const celi_extent part[] = {CELI_EXTENT(walk.path.trail), {share, (size_t)(folds * 4 * n) * sizeof *share},
                                 {report->log_residual, sizeof report->log_residual}, {&row, sizeof row}};
     walk.path.stage = "shares";
     walk.path.total = 3 * walk.path.rated;
@@ -15082,7 +15081,7 @@ static cel_status celi_chosen_factors(celi_chosen *c, double *share)
     const int64_t S = c->cells, k = c->factors, spare = k ? celi_min(k + CELI_CHOSEN_SPARE, S) : 0;
     celi_pool pool = CEL_ZERO;
     cel_mat u = celi_pool_mat(&pool, spare, S), next = celi_pool_mat(&pool, spare, S);
-    cel_mat small = celi_pool_mat(&pool, spare, spare), turn = celi_pool_mat(&pool, spare, spare);
+    cel_mat inner = celi_pool_mat(&pool, spare, spare), turn = celi_pool_mat(&pool, spare, spare);
     double *w = (double *)celi_pool_get(&pool, spare, sizeof *w), trace = 0;
     int64_t i, j, round;
     cel_status status = pool.status;
@@ -15097,9 +15096,9 @@ static cel_status celi_chosen_factors(celi_chosen *c, double *share)
         if (!status) celi_chosen_orthonormal(u);
     }
     if (!status && k) status = cel_mat_gemm(0, 0, 1, u, c->kernel, 0, next, c->work);
-    if (!status && k) status = cel_mat_gemm(0, 1, 1, next, u, 0, small, c->work);
-    if (!status && k) status = cel_mat_symmetrise(small);
-    if (!status && k) status = cel_mat_eigen(small, w, turn);
+    if (!status && k) status = cel_mat_gemm(0, 1, 1, next, u, 0, inner, c->work);
+    if (!status && k) status = cel_mat_symmetrise(inner);
+    if (!status && k) status = cel_mat_eigen(inner, w, turn);
     /* Directions within the subspace, of which the spare ones are left out again: they have met the iteration's end
      * less than the others. Eigenvalues ascend: the strongest are the last columns. */
     if (!status && k) status = cel_mat_gemm(1, 0, 1, cel_mat_block(turn, 0, spare - k, spare, k), u, 0, c->u, c->work);
@@ -15530,7 +15529,7 @@ CEL_API_DEF double cel_chosen_memory(const cel_relations *relations, int64_t gen
                                      const cel_chosen_options *options)
 {
     const double S = (double)relations->cells, n = (double)genes, R = (double)relations->count, c = (double)count;
-    const double wide = n < CELI_CHOSEN_TILE ? n : CELI_CHOSEN_TILE, real = sizeof(cel_real);
+    const double wide = n < CELI_CHOSEN_TILE ? n : (double)CELI_CHOSEN_TILE, real = sizeof(cel_real);
     double k = options && options->factors ? (double)options->factors : CELI_CHOSEN_FACTORS, slides = 1;
     int64_t i;
     if (k < 0) k = 0;
@@ -16117,9 +16116,9 @@ static cel_status celi_count_run(celi_count *c, int64_t *cycles, cel_error *err)
     const celi_extent first[] = {
         {c->moments.gram, w * w * sizeof(double)}, {c->scaling.scale, n}, {c->scaling.size, n}};
     celi_extent last[] = {{cycles, sizeof *cycles},    {&c->change, sizeof c->change}, {c->mean, (size_t)c->levels * n},
-                          celi_extent_of(c->force),  celi_extent_of(c->law),         celi_extent_of(c->past),
-                          celi_extent_of(c->before), celi_extent_of(c->cover),       celi_extent_of(c->x),
-                          celi_extent_of(c->f)};
+                          CELI_EXTENT(c->force),     CELI_EXTENT(c->law),            CELI_EXTENT(c->past),
+                          CELI_EXTENT(c->before),    CELI_EXTENT(c->cover),          CELI_EXTENT(c->x),
+                          CELI_EXTENT(c->f)};
     cel_status status = CEL_OK;
     *cycles = 0;
     if (celi_recall(c->o.keep, "first", 0, first, 3)) {
@@ -18533,9 +18532,9 @@ static cel_status celi_learn_run(celi_learn *l, cel_likelihood_report *report, i
     const cel_likelihood_options *o = &l->o;
     int64_t half = o->steps / 2, fall = o->steps - half, t, i;
     const size_t field = o->field ? (size_t)l->n * sizeof(cel_real) : 0;
-    const celi_extent part[] = {celi_extent_of(l->model.force), celi_extent_of(l->mean.force), {l->model.field, field},
-                                {l->mean.field, field}, celi_extent_of(l->sum), celi_extent_of(l->square),
-                                celi_extent_of(l->rows), celi_extent_of(report->trace), {&half, sizeof half},
+    const celi_extent part[] = {CELI_EXTENT(l->model.force), CELI_EXTENT(l->mean.force), {l->model.field, field},
+                                {l->mean.field, field}, CELI_EXTENT(l->sum), CELI_EXTENT(l->square),
+                                CELI_EXTENT(l->rows), CELI_EXTENT(report->trace), {&half, sizeof half},
                                 {averaged, sizeof *averaged}, {&report->floor, sizeof report->floor},
                                 {&report->steps, sizeof report->steps}};
     /* All that a step leaves to the next. Kept every so often: the chains are as large as the slide. */
