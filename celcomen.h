@@ -383,7 +383,8 @@ typedef struct cel_keep {
     int (*load)(void *user, const char *stage, int64_t step, void *data, size_t bytes);
     cel_status (*save)(void *user, const char *stage, int64_t step, const void *data, size_t bytes);
     void *user;
-    const char *part; /* NULL, or a word: stages are then "part/stage", so that several works share a memo */
+    const char *part; /* NULL, or a word of up to 40 bytes (else the work ends with CEL_ERR_ARG): stages are then
+                         "part/stage", so that several works share a memo */
 } cel_keep;
 
 /* A scratch buffer that grows on demand and is reused, so that a loop allocates nothing after its
@@ -764,12 +765,12 @@ CEL_API cel_status cel_npy_write_matrix(const char *path, cel_mat a, cel_error *
 CEL_API cel_status cel_npz_write(const char *path, const cel_npz_member *member, int64_t count, cel_error *err);
 
 /* A memo in a file: a log, to which what is saved is added with its CRC-32, so that whenever the program ends, kill -9
- * and power cuts included, all but what was being written is found again. mark (size bytes) is what the parts depend
- * on: the options, and a sum over the input; version, number type and kernel level are looked after here.
- * Opens the file, *found receiving the number of its parts, or makes it. A damaged or torn end is taken off. What was
- * replaced takes no more room than what was not, and 16 MiB. One process at a time. CEL_ERR_DATA: a checkpoint of
- * another mark, or of another version, number type or level (err->what); CEL_ERR_FORMAT: another file; CEL_ERR_IO. What
- * is there is then left alone. `save` fails with CEL_ERR_IO or CEL_ERR_MEMORY. */
+ * included, all but what was being written is found again; after a power cut, what had reached the disk. mark (size
+ * bytes) is what the parts depend on: the options, and a sum over the input; version, number type and kernel level are
+ * looked after here. Opens the file, *found receiving the number of its parts, or makes it. A damaged or torn end is
+ * taken off. What was replaced takes no more room than what was not, and 16 MiB. One process at a time. CEL_ERR_DATA: a
+ * checkpoint of another mark, or of another version, number type or level (err->what); CEL_ERR_FORMAT: another file;
+ * CEL_ERR_IO. What is there is then left alone. `save` fails with CEL_ERR_IO or CEL_ERR_MEMORY. */
 CEL_API cel_status cel_keep_open(const char *path, const void *mark, size_t size, cel_keep *out, int64_t *found,
                                  cel_error *err);
 /* Closes the file, which stays. All-zero afterwards. Copies of *out, with a `part` of their own, end with it. */
@@ -1357,7 +1358,8 @@ typedef struct cel_score_options {
     cel_progress progress; /* stages "fit" (steps; value: residual), "pick" (solutions; held-out value), "errors"
                               (replicates), "shares" (solutions): these in turn, after as many as threads solve at a
                               time */
-    const cel_keep *keep;  /* a memo, or NULL: of the moments, weights tried, solutions, replicates and shares */
+    const cel_keep *keep;  /* a memo, or NULL: of weights tried, solutions, replicates and shares, and of moments that
+                              are made here and take less room than the rows */
 } cel_score_options;
 
 #define CEL_SCORE_PATH 24
@@ -2518,6 +2520,7 @@ static cel_status celi_keep_move(const cel_keep *keep, int save, const char *sta
         if (n + length < sizeof name) memcpy(name + n, text[k], length);
         n += length;
     }
+    if (n >= sizeof name) return CEL_ERR_ARG;
     for (k = 0; k < pieces; k++) bytes += piece[k].bytes;
     if (!save && !keep->load(keep->user, name, step, NULL, bytes)) return CEL_ERR_DATA;
     whole = (char *)celi_alloc_raw(bytes);

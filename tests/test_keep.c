@@ -348,6 +348,33 @@ static int log_read(cel_error *err)
     return good;
 }
 
+/* A name of stages that would be cut short, so that two of them met under one, ends the work. */
+static void a_part_of_a_long_name_is_refused(void)
+{
+    static const char name[] = "a name of sixty bytes and more, which would not leave room for a stage";
+    memo m;
+    scene s;
+    cel_keep keep = CEL_ZERO;
+    cel_score_options o = CEL_ZERO;
+    cel_model law;
+    memset(&m, 0, sizeof m);
+    scene_make(&s);
+    keep.load = memo_load;
+    keep.save = memo_save;
+    keep.user = &m;
+    keep.part = name;
+    o.keep = &keep;
+    o.form = CEL_SCORE_MOMENT;
+    CHECK(cel_score_fit(&s.relations, s.x, &o, &law, NULL, NULL, NULL) == CEL_ERR_ARG);
+    CHECK(!m.saves && !law.force.data);
+    keep.part = "short";
+    OK_OR_RETURN(cel_score_fit(&s.relations, s.x, &o, &law, NULL, NULL, NULL));
+    CHECK(m.saves > 0 && !strncmp(m.stage[0], "short/", 6));
+    cel_model_free(&law);
+    memo_clear(&m);
+    scene_drop(&s);
+}
+
 static void a_file_keeps_parts(void)
 {
     cel_file whole;
@@ -437,6 +464,7 @@ void suite_keep(void);
 void suite_keep(void)
 {
     RUN(memos_do_not_change_bits);
+    RUN(a_part_of_a_long_name_is_refused);
     RUN(a_file_keeps_parts);
     RUN(a_file_refuses_others);
     RUN(a_file_does_not_grow);
