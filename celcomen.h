@@ -7859,7 +7859,7 @@ static cel_status celi_store_genes(const celi_store *s, const cel_genes_options 
     int64_t j, passed = 0, *order;
     int wrong = 0;
     celi_pool pool = CEL_ZERO;
-    celi_genes g;
+    celi_genes g = CEL_ZERO;
     cel_status status;
     *count = 0;
     if ((o->by != CEL_GENES_MEAN && !variable) || o->top < 0 || o->top > genes || genes > INT32_MAX ||
@@ -15532,7 +15532,7 @@ CEL_API_DEF double cel_chosen_memory(const cel_relations *relations, int64_t gen
                                      const cel_chosen_options *options)
 {
     const double S = (double)relations->cells, n = (double)genes, R = (double)relations->count, c = (double)count;
-    const double wide = n < CELI_CHOSEN_TILE ? n : (double)CELI_CHOSEN_TILE, real = sizeof(cel_real);
+    const double tile = CELI_CHOSEN_TILE, wide = n < tile ? n : tile, real = sizeof(cel_real);
     double k = options && options->factors ? (double)options->factors : CELI_CHOSEN_FACTORS, slides = 1;
     int64_t i;
     if (k < 0) k = 0;
