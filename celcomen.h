@@ -932,7 +932,9 @@ typedef struct cel_rows {
 } cel_rows;
 
 /* cel_slide_describe, cel_slide_genes (both with scaling left aside): the same results; a sparse store takes time by
- * its entries. err: cells and genes of rows. CEL_ERR_ARG, CEL_ERR_SHAPE, here and below, for what rows cannot be. */
+ * its entries, unless `gene` picks some. err: cells and genes of rows. CEL_ERR_ARG, CEL_ERR_SHAPE, here and below, for
+ * what rows cannot be: a row or column that is not there or a column twice, a label beyond the scaling's groups, a
+ * latent scaling (CEL_LOG_LATENT), whose rows are inferred. */
 CEL_API cel_status cel_rows_describe(const cel_rows *rows, double *total, cel_slide_report *report, cel_error *err);
 CEL_API cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_options *options, int32_t *index,
                                   int64_t *count, int64_t *cells, double *score, cel_error *err);
@@ -950,14 +952,16 @@ typedef struct cel_scaling_sums {
 
 /* The light pass over rows (scaling left aside): total, group and options as of cel_scaling_fit, group labels below
  * groups. What depends on all parts must be said: the target of COUNTS (for the median of all, gather the totals), the
- * size of LOGNORM; else CEL_ERR_ARG. A part may be without cells of a group, or measured by itself. */
+ * size of LOGNORM; else CEL_ERR_ARG, as for UNIT and `plain`, which measure nothing, and groups x n beyond INT32_MAX. A
+ * part may be without cells of a group, or measured by itself. */
 CEL_API cel_status cel_rows_sums(const cel_rows *rows, const double *total, const int32_t *group, int64_t groups,
                                  const cel_scaling_options *options, cel_scaling_sums *out, cel_error *err);
 CEL_API void cel_scaling_sums_free(cel_scaling_sums *sums);
 /* cel_scaling_fit of rows (scaling left aside), which are not written: total, length and size of every cell are in
  * out->cell, ready for rows->scaling. Measured on these rows, or as sums (NULL: none) of the same options have it: then
  * labels are below its groups, and a gene whose deviation is below some 3e-6 of its size counts as not varying. Reads
- * every row three times: to check and sum it, to measure (not with sums), for its length. */
+ * every row three times: to check and sum it, to measure (not with sums), for its length; of LOGNORM with size 0 once
+ * more, to see whether it looks like logs of counts. */
 CEL_API cel_status cel_rows_scaling(const cel_rows *rows, const double *total, const int32_t *group,
                                     const cel_scaling_options *options, const cel_scaling_sums *sums, cel_scaling *out,
                                     cel_error *err);
@@ -7330,19 +7334,34 @@ CEL_API_DEF void cel_keep_close(cel_keep *keep)
  * lies, another's in a scratch row. */
 typedef struct celi_store {
     cel_rows rows;
+    int64_t stored;    /* rows of the store */
     cel_mat there;     /* the dense store, or an array of the library's own numbers; data NULL for others */
-    int32_t *column;   /* which of the genes a column of `sparse` is, or -1; NULL: they are the genes */
+    int32_t *column;   /* which of the genes a column of the store is, or -1; NULL: they are the genes */
     cel_real *scratch; /* (threads x n), or NULL where rows are read where they lie */
 } celi_store;
+
+static const char celi_latent_rows[] = "rows of a latent field are inferred, not scaled";
 
 static celi_store celi_store_of(cel_mat x)
 {
     celi_store s = CEL_ZERO;
     s.there = x;
+    s.stored = x.rows;
     s.rows.cells = x.rows;
     s.rows.genes = x.cols;
     s.rows.dense = x;
     return s;
+}
+
+/* What must be true of a cell before it is read. */
+static cel_status celi_store_cell(const celi_store *s, int64_t cell, cel_error *err)
+{
+    const cel_rows *r = &s->rows;
+    if (r->row && (r->row[cell] < 0 || r->row[cell] >= s->stored))
+        return celi_fail(err, CEL_ERR_ARG, "no such row", -1, cell, -1);
+    if (r->scaling && r->scaling->cell[cell].group >= r->scaling->groups)
+        return celi_fail(err, CEL_ERR_ARG, "a group label is out of range", -1, cell, -1);
+    return CEL_OK;
 }
 
 /* What a cel_rows says must be true of its store before anything is read; of its cells, unless only some are wanted. */
@@ -7350,27 +7369,33 @@ static cel_status celi_store_open(const cel_rows *r, int some, celi_pool *pool, 
 {
     int64_t rows = r->sparse ? r->sparse->rows : r->array ? r->array->shape[0] : r->dense.rows, i;
     int64_t cols = r->sparse ? r->sparse->cols : r->array ? r->array->shape[1] : r->dense.cols;
+    cel_status status = CEL_OK;
     memset(s, 0, sizeof *s);
     s->rows = *r;
+    s->stored = rows;
     s->there = r->dense;
     if ((r->sparse != NULL) + (r->array != NULL) + (r->dense.data != NULL) != 1 ||
         (r->array && (r->array->ndim != 2 || !celi_npy_numeric(r->array))))
         return celi_note(err, CEL_ERR_ARG, "rows need one store: a matrix, a sparse one, or an array of numbers");
-    if ((!r->row && r->cells != rows) || (!r->gene && r->genes != cols) || r->cells > INT32_MAX ||
-        (r->scaling && (r->scaling->genes != r->genes || r->scaling->cells != r->cells)))
+    if ((!r->row && r->cells != rows) || (!r->gene && r->genes != cols) || r->cells < 0 || r->genes < 0 ||
+        r->cells > INT32_MAX || (r->scaling && (r->scaling->genes != r->genes || r->scaling->cells != r->cells)))
         return celi_note(err, CEL_ERR_SHAPE, "rows of other cells or genes than their store or scaling has");
-    for (i = 0; i < r->cells && r->row && !some; i++)
-        if (r->row[i] < 0 || r->row[i] >= rows) return celi_fail(err, CEL_ERR_ARG, "no such row", -1, i, -1);
+    if (r->scaling && r->scaling->log == CEL_LOG_LATENT) return celi_note(err, CEL_ERR_ARG, celi_latent_rows);
+    for (i = 0; i < r->cells && !some && !status; i++) status = celi_store_cell(s, i, err);
+    if (status) return status;
     for (i = 0; i < r->genes && r->gene; i++)
         if (r->gene[i] < 0 || r->gene[i] >= cols) return celi_fail(err, CEL_ERR_ARG, "no such column", -1, -1, i);
     if (r->array && celi_npy_is_real(r->array) && (uintptr_t)r->array->data % sizeof(cel_real) == 0)
         s->there = cel_mat_view((const cel_real *)r->array->data, rows, cols);
     if (!s->there.data || r->gene)
         s->scratch = (cel_real *)celi_pool_get(pool, cel_threads() * r->genes, sizeof(cel_real));
-    if (r->sparse && r->gene) s->column = (int32_t *)celi_pool_get(pool, cols, sizeof *s->column);
+    if (r->gene) s->column = (int32_t *)celi_pool_get(pool, cols, sizeof *s->column);
     if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "rows");
     for (i = 0; i < cols && s->column; i++) s->column[i] = -1;
-    for (i = 0; i < r->genes && s->column; i++) s->column[r->gene[i]] = (int32_t)i;
+    for (i = 0; i < r->genes && s->column; i++) {
+        if (s->column[r->gene[i]] >= 0) return celi_fail(err, CEL_ERR_ARG, "a column twice", -1, -1, i);
+        s->column[r->gene[i]] = (int32_t)i;
+    }
     return CEL_OK;
 }
 
@@ -7459,9 +7484,9 @@ static void celi_store_tile(const celi_store *s, const int32_t *list, int64_t fi
 {
     const cel_scaling *scaling = s->rows.scaling;
     const int64_t n = s->rows.genes;
-    double *inverse = v + CELI_SHARES_OF_TILE * n;
+    double *inverse = v ? v + CELI_SHARES_OF_TILE * n : NULL;
     int64_t j, share;
-    for (j = 0; v && scaling && scaling->scale && j < n; j++) inverse[j] = 1 / scaling->scale[j];
+    for (j = 0; inverse && scaling && scaling->scale && j < n; j++) inverse[j] = 1 / scaling->scale[j];
     CELI_OMP(omp parallel for schedule(static) if (out.rows * n > CELI_FORK))
     for (share = 0; share < CELI_SHARES_OF_TILE; share++) {
         int64_t i, end = out.rows * (share + 1) / CELI_SHARES_OF_TILE;
@@ -8169,17 +8194,26 @@ static cel_status celi_scaling_rows(const cel_scaling *s, const celi_store *x, i
     return status;
 }
 
+/* What the options say, before anything is measured. */
+static cel_scaling celi_scaling_how(const cel_scaling_options *o, const celi_store *x, int64_t groups)
+{
+    cel_scaling s = CEL_ZERO;
+    s.kind = o->kind;
+    s.log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (o->kind == CEL_KIND_COUNTS && o->log == 0);
+    s.genes = x->rows.genes;
+    s.groups = groups;
+    s.cells = x->rows.cells;
+    s.target = o->target > 0 ? o->target : 0;
+    return s;
+}
+
 /* The options completed, and room for what will be measured. Log data get a size direction only where they look like
  * logarithms of counts: others may be negative, or have no q to speak of. */
 static cel_status celi_scaling_open(const cel_scaling_options *o, const celi_store *x, int64_t groups, cel_scaling *s)
 {
     const int64_t n = x->rows.genes;
     int plain = o->plain || o->kind == CEL_KIND_UNIT, counts = o->kind == CEL_KIND_COUNTS, size = o->size > 0;
-    s->kind = o->kind;
-    s->log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (counts && o->log == 0);
-    s->genes = n;
-    s->groups = groups;
-    s->cells = x->rows.cells;
+    *s = celi_scaling_how(o, x, groups);
     if (o->size == 0) size = counts || o->kind == CEL_KIND_LOGNORM;
     if (size && !o->size && !counts) size = !celi_store_scan(x, 0, 30, "", NULL, NULL); /* as logs of counts are */
     s->cell = (cel_scaling_cell *)celi_alloc((size_t)s->cells, sizeof *s->cell);
@@ -8243,7 +8277,6 @@ static cel_status celi_scaling_make(const celi_store *x, const double *total, co
     }
     status = celi_note(err, celi_scaling_open(o, x, groups, &s), "a scaling");
     if (!status) status = celi_scaling_cells(&s, x, total, group, s.cell, err);
-    if (o->target > 0) s.target = o->target;
     if (!status && s.kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0))
         status = celi_note(err, celi_scaling_target(&s), "a scaling");
     if (!status && s.centre && sums) all = celi_scaling_known(&s, sums);
@@ -8267,7 +8300,7 @@ static cel_status celi_scaling_same(const cel_scaling *s, const celi_store *x, i
 {
     cel_status status = celi_note(err, x->rows.genes == s->genes ? CEL_OK : CEL_ERR_SHAPE, "a scaling of other genes");
     if (!status && s->log == CEL_LOG_LATENT)
-        status = celi_note(err, CEL_ERR_ARG, "rows of a latent field are inferred, not scaled");
+        status = celi_note(err, CEL_ERR_ARG, celi_latent_rows);
     if (!status) status = celi_scaling_cells(s, x, total, group, cell, err);
     if (!status) status = celi_scaling_rows(s, x, write, cell, err);
     if (status) memset(cell, 0, (size_t)x->rows.cells * sizeof *cell);
@@ -8417,6 +8450,14 @@ CEL_API_DEF cel_status cel_rows_genes(const cel_rows *rows, const cel_genes_opti
     return status;
 }
 
+/* 1 if what is measured of a part depends on nothing but the part, so that sums add up. */
+static int celi_sums_add(const cel_scaling_options *o)
+{
+    const int target = o->target > 0 || o->target < 0;
+    return (int)o->kind >= 0 && o->kind <= CEL_KIND_INTENSITY && !o->plain && o->target <= DBL_MAX &&
+           (o->kind != CEL_KIND_COUNTS || target) && (o->kind != CEL_KIND_LOGNORM || o->size);
+}
+
 /* Measured as a scaling is, but that squares and slopes are kept by group; then from squares about the means to those
  * about 0, which add up whatever the means of the others are. The arrays of the sums stand in for those of a scaling
  * until then. */
@@ -8433,9 +8474,7 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
     int64_t i;
     cel_status status = celi_store_open(rows, 0, &pool, &x, err);
     memset(out, 0, sizeof *out);
-    if (!status && (groups < 1 || n < 1 || groups > INT32_MAX / n || (int)o->kind < 0 || o->kind > CEL_KIND_INTENSITY ||
-                    o->plain || (o->kind == CEL_KIND_COUNTS && !(o->target > 0 || o->target < 0)) ||
-                    (o->kind == CEL_KIND_LOGNORM && !o->size)))
+    if (!status && (groups < 1 || n < 1 || groups > INT32_MAX / n || !celi_sums_add(o)))
         status = celi_note(err, CEL_ERR_ARG, "sums of parts need groups, and a target and size that do not depend on "
                            "the part");
     if (!status) {
@@ -8443,16 +8482,11 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
         a.groups = groups;
         a.count = groups * (1 + 3 * n);
         a.cells = (double *)celi_alloc((size_t)a.count, sizeof(double));
-        s.cell = (cel_scaling_cell *)celi_alloc((size_t)rows->cells, sizeof *s.cell);
+        s = celi_scaling_how(o, &x, groups);
+        s.cell = (cel_scaling_cell *)celi_alloc((size_t)s.cells, sizeof *s.cell);
         if (!a.cells || !s.cell) status = celi_note(err, CEL_ERR_MEMORY, "sums");
     }
     if (!status) {
-        s.kind = o->kind;
-        s.log = o->kind == CEL_KIND_LOGNORM || o->log > 0 || (o->kind == CEL_KIND_COUNTS && o->log == 0);
-        s.genes = n;
-        s.groups = groups;
-        s.cells = rows->cells;
-        s.target = o->target > 0 ? o->target : 0;
         s.centre = a.sum = a.cells + groups;
         s.scale = a.square = a.sum + groups * n;
         s.size = a.slope = a.square + groups * n;
@@ -8484,9 +8518,7 @@ CEL_API_DEF cel_status cel_rows_scaling(const cel_rows *rows, const double *tota
     celi_store s;
     cel_status status = celi_store_open(rows, 0, &pool, &s, err);
     memset(out, 0, sizeof *out);
-    if (!status && sums && (sums->genes != rows->genes || !options ||
-                            (options->kind == CEL_KIND_COUNTS && !(options->target > 0 || options->target < 0)) ||
-                            (options->kind == CEL_KIND_LOGNORM && !options->size)))
+    if (!status && sums && (sums->genes != rows->genes || !options || !celi_sums_add(options)))
         status = celi_note(err, CEL_ERR_ARG, "sums of other genes, or options that sums cannot have");
     if (!status) status = celi_scaling_make(&s, total, group, options, sums, 0, out, err);
     celi_pool_free(&pool);
@@ -8499,7 +8531,7 @@ CEL_API_DEF cel_status cel_rows_apply(const cel_rows *rows, const cel_scaling *s
     celi_pool pool = CEL_ZERO;
     celi_store s;
     cel_status status = celi_store_open(rows, 0, &pool, &s, err);
-    memset(cell, 0, (size_t)rows->cells * sizeof *cell);
+    if (rows->cells > 0) memset(cell, 0, (size_t)rows->cells * sizeof *cell);
     if (!status) status = celi_scaling_same(scaling, &s, 0, total, group, cell, err);
     celi_pool_free(&pool);
     return status;
@@ -8513,13 +8545,11 @@ CEL_API_DEF cel_status cel_rows_read(const cel_rows *rows, const int32_t *list, 
     double *v;
     int64_t i;
     cel_status status = celi_store_open(rows, 1, &pool, &s, err);
-    const int64_t stored = rows->sparse ? rows->sparse->rows : rows->array ? rows->array->shape[0] : rows->dense.rows;
     if (!status && out.cols != rows->genes) status = celi_note(err, CEL_ERR_SHAPE, "a tile of other genes");
     for (i = 0; i < out.rows && !status; i++) {
         int64_t cell = list ? list[first + i] : first + i;
         if (cell < 0 || cell >= rows->cells) status = celi_fail(err, CEL_ERR_ARG, "no such cell", -1, cell, -1);
-        else if (rows->row && (rows->row[cell] < 0 || rows->row[cell] >= stored))
-            status = celi_fail(err, CEL_ERR_ARG, "no such row", -1, cell, -1);
+        else status = celi_store_cell(&s, cell, err);
     }
     v = status ? NULL : (double *)celi_pool_get(&pool, celi_store_doubles(&s), sizeof *v);
     if (!status) status = celi_note(err, pool.status, "rows");
@@ -10291,11 +10321,9 @@ static cel_csr celi_patch_rows(celi_patch *t, const celi_moments_input *in, cons
     return rows;
 }
 
-/* Reads the tile of cells first .. first + count - 1. Which cells it needs is found first, over all relations, since
- * neighbours are shared; then each is read and prepared once. */
-static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int64_t first, int64_t count)
+/* Which cells the tile of cells first .. first + count - 1 needs, over all relations, since neighbours are shared. */
+static void celi_patch_need(celi_patch *t, const celi_moments_input *in, int64_t first, int64_t count)
 {
-    cel_mat x;
     int64_t r, i;
     memset(t->slot, -1, (size_t)(t->mask + 1) * sizeof *t->slot);
     t->cells = 0;
@@ -10304,40 +10332,24 @@ static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int6
         if (in->relations->at[r].w) (void)celi_patch_rows(t, in, in->relations->at[r].w, first, count);
         if (in->relations->at[r].wt) (void)celi_patch_rows(t, in, in->relations->at[r].wt, first, count);
     }
+}
+
+/* Reads that tile: each cell is read and prepared once. */
+static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int64_t first, int64_t count)
+{
+    cel_mat x;
+    celi_patch_need(t, in, first, count);
     x = cel_mat_view(t->data, t->cells, in->store->rows.genes);
     celi_store_tile(in->store, t->cell, 0, x, t->v);
     return x;
 }
 
-/* The most cells, and the most contacts of one relation, that a block needs: counted before anything is read, as if no
- * two cells had a neighbour in common. What is not touched of that memory costs nothing. */
-static void celi_patch_most(const celi_moments_input *in, int64_t count, int64_t *cells, int64_t *contacts)
+/* A tile of at most so many cells and contacts, all of it in work; genes 0: only to find which cells it needs. Twice as
+ * many slots as cells keep searches short. */
+static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_t genes, int64_t cells,
+                                  int64_t contacts, cel_work *work)
 {
-    const cel_relations *relations = in->relations;
-    int64_t first, r, i;
-    *cells = *contacts = 0;
-    for (first = 0; first < count; first += CELI_MOMENTS_BLOCK) {
-        int64_t end = celi_min(count, first + CELI_MOMENTS_BLOCK), all = end - first;
-        for (r = 0; r < 2 * relations->count; r++) {
-            const cel_csr *w = r % 2 ? relations->at[r / 2].wt : relations->at[r / 2].w;
-            int64_t here = 0;
-            for (i = first; i < end && w; i++) {
-                int64_t cell = celi_moments_cell(in, i);
-                here += w->start[cell + 1] - w->start[cell];
-            }
-            if (here > *contacts) *contacts = here;
-            all += here;
-        }
-        if (all > *cells) *cells = all;
-    }
-    *cells = celi_min(*cells, relations->cells);
-}
-
-/* A tile of at most so many cells and contacts, all of it in work. Twice as many slots as cells keep searches short. */
-static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_t cells, int64_t contacts,
-                                  cel_work *work)
-{
-    int64_t genes = store->rows.genes, slots = 1024, doubles = celi_store_doubles(store);
+    int64_t slots = 1024, doubles = genes ? celi_store_doubles(store) : 0;
     while (slots < 2 * cells) slots *= 2;
     memset(t, 0, sizeof *t);
     t->mask = slots - 1;
@@ -10353,6 +10365,49 @@ static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_
     t->cell = t->slot + slots;
     t->index = t->cell + cells;
     return CEL_OK;
+}
+
+/* The work of lane t: two links of a chain, for its products and for its tile. */
+static cel_work *celi_moments_lane(cel_work *work, int64_t t)
+{
+    for (work = work->inner; t > 0; t--) work = work->inner->inner;
+    return work;
+}
+
+/* The most cells, and the most contacts of one relation, that a block needs. Neighbours are shared, so that the cells
+ * are some seven times fewer than the contacts: they are found before there is room for any of their rows. */
+static cel_status celi_patch_most(const celi_moments_input *in, int64_t count, int64_t lanes, cel_work *work,
+                                  int64_t *cells, int64_t *contacts)
+{
+    const cel_relations *relations = in->relations;
+    const int64_t block = CELI_MOMENTS_BLOCK;
+    int64_t first, r, i, bound = 0, most = 0, failed = 0;
+    *contacts = 0;
+    for (first = 0; first < count; first += block) {
+        int64_t end = celi_min(count, first + block), all = end - first;
+        for (r = 0; r < 2 * relations->count; r++) {
+            const cel_csr *w = r % 2 ? relations->at[r / 2].wt : relations->at[r / 2].w;
+            int64_t here = 0;
+            for (i = first; i < end && w; i++) {
+                int64_t cell = celi_moments_cell(in, i);
+                here += w->start[cell + 1] - w->start[cell];
+            }
+            if (here > *contacts) *contacts = here;
+            all += here;
+        }
+        if (all > bound) bound = all;
+    }
+    bound = celi_min(bound, relations->cells);
+    CELI_OMP(omp parallel for schedule(dynamic) num_threads((int)lanes) reduction(max : most, failed) if (lanes > 1))
+    for (first = 0; first < count; first += block) {
+        celi_patch tile;
+        cel_work *own = celi_moments_lane(work, lanes > 1 ? celi_thread() : 0);
+        if (celi_patch_open(&tile, in->store, 0, bound, *contacts, own->inner)) failed = 1;
+        else celi_patch_need(&tile, in, first, celi_min(block, count - first));
+        if (tile.cells > most) most = tile.cells;
+    }
+    *cells = most;
+    return failed ? CEL_ERR_MEMORY : CEL_OK;
 }
 
 /* Rows first .. first + count - 1 of B into b: by way of a tile, or where X is there, NULL. */
@@ -10423,13 +10478,6 @@ static cel_status celi_moments_group(const celi_moments_input *in, celi_patch *t
     return status;
 }
 
-/* The work of lane t: two links of a chain, for its products and for its tile. */
-static cel_work *celi_moments_lane(cel_work *work, int64_t t)
-{
-    for (work = work->inner; t > 0; t--) work = work->inner->inner;
-    return work;
-}
-
 /* The count cells that `in` lists, or all; each has been found to exist. A lane has a tile of its own beside its
  * products, both in links of `work`, so that a second call with the same work allocates nothing. Tiles are as large as
  * the block that needs most. */
@@ -10449,15 +10497,17 @@ static cel_status celi_moments_add(cel_moments *m, const celi_moments_input *in,
     for (i = 0, inner = work; i < 2 * lanes && data; i++)
         if ((inner = celi_work_inner(inner)) == NULL) data = NULL;
     if (!data) status = CEL_ERR_MEMORY;
-    if (in->store) celi_patch_most(in, count, &cells, &contacts);
+    if (in->store && !status) status = celi_patch_most(in, count, lanes, work, &cells, &contacts);
+    if (status) count = 0;
     /* Lanes add to the gram in the order of the groups, whoever is done first: the same bits for any number of them. */
     CELI_OMP(omp parallel for ordered schedule(dynamic) num_threads((int)lanes) if (lanes > 1))
-    for (first = 0; first < (data ? count : 0); first += group) {
+    for (first = 0; first < count; first += group) {
         const int64_t lane = lanes > 1 ? celi_thread() : 0, here = celi_min(group, count - first);
         cel_mat product = cel_mat_view(data + lane * each, side, side), b;
         cel_work *own = celi_moments_lane(work, lane);
         celi_patch tile;
-        cel_status failed = in->store ? celi_patch_open(&tile, in->store, cells, contacts, own->inner) : CEL_OK;
+        cel_status failed = CEL_OK;
+        if (in->store) failed = celi_patch_open(&tile, in->store, m->genes, cells, contacts, own->inner);
         product.stride = stride;
         b = product;
         b.data += side * stride;

@@ -1437,19 +1437,20 @@ static void read_expression(tissue *t, names *genes)
     cel_csr *sparse = (cel_csr *)get(1, sizeof *sparse);
     int npy = n > 4 && strcmp(t->file + n - 4, ".npy") == 0 && !choice("genes-are");
     how.genes_are_rows = choice("genes-are");
-    if (npy && !cel_file_open(t->file, 1, &file, NULL)) {
-        if (file.mapped && !cel_npy_parse(file.bytes, file.size, a, NULL) && a->ndim == 2 && a->kind != 'S' &&
-            !a->fortran && !a->trailing && a->count) {
+    if (npy) { /* opened once: what a pipe has can be read once */
+        must(cel_file_open(t->file, 1, &file, &err), t->file, &err);
+        must(cel_npy_parse(file.bytes, file.size, a, &err), t->file, &err);
+        if (a->ndim == 2 && a->kind != 'S' && !a->fortran && !a->trailing && a->count) {
             t->from.array = a;
-            t->from.mapped = 1;
+            t->from.mapped = file.mapped;
             t->x.rows = a->shape[0];
             t->x.cols = a->shape[1];
         } else {
+            const source whole = {t->file, (const char *)file.bytes, file.size};
+            t->x = parse_table(&whole, how).x;
             cel_file_close(&file);
         }
-    }
-    if (npy && !t->from.array) must(cel_npy_matrix(t->file, &t->x, &err), t->file, &err);
-    if (!npy) {
+    } else {
         must_table(cel_table_read(t->file, &how, &table, &err), t->file, &err);
         if (table.row) t->cells.name = table.row, t->cells.count = table.rows;
         if (table.col) genes->name = table.col, genes->count = table.cols;
@@ -3241,24 +3242,6 @@ static double weight(const char *name, const char *value, double otherwise)
     return x;
 }
 
-/* Without error bars the held-out folds are all that groups are for: those of one fold, and of one slide, which may
- * have a field of its own, become one, so that nobody keeps the moments of each. */
-static void join_folds(const tissue *t, int32_t *group, int64_t groups)
-{
-    enum { FOLDS = 5 };
-    int32_t *slide = (int32_t *)get((size_t)groups, sizeof(int32_t)), *to = (int32_t *)get((size_t)groups, sizeof *to);
-    int64_t g, i, fold, last = 0;
-    for (i = 0; i < t->x.rows && t->slide; i++) slide[group[i]] = t->slide[i];
-    for (g = 1; g < groups; g++) {
-        for (fold = 1; fold < FOLDS && g != fold * groups / FOLDS; fold++) continue;
-        last += fold < FOLDS || slide[g] != slide[g - 1];
-        to[g] = (int32_t)last;
-    }
-    for (i = 0; i < t->x.rows; i++) group[i] = to[group[i]];
-    free(slide);
-    free(to);
-}
-
 /* Groups for the error bars and the held-out folds: spatial tiles, about 36 of them in all, or runs of
  * consecutive cells where there are no coordinates. */
 static int32_t *make_groups(const tissue *t)
@@ -3274,7 +3257,13 @@ static int32_t *make_groups(const tissue *t)
         if (groups > t->x.rows) groups = t->x.rows;
         for (i = 0; i < t->x.rows; i++) group[i] = (int32_t)(i * groups / t->x.rows);
     }
-    if (o.no_errors && !o.conditions) join_folds(t, group, groups);
+    /* Without error bars the folds are all that groups are for. Of rows in memory the library merges those of a fold,
+     * here it is done for rows that are read; not where a slide has a field of its own, which no group may cross. */
+    if (o.no_errors && !o.conditions && !t->x.data &&
+        (slides == 1 || (o.field && choice("field") != CEL_SCORE_FIELD_SLIDE))) {
+        const int64_t folds = groups < 5 ? groups : 5;
+        for (i = 0; i < t->x.rows; i++) group[i] = (int32_t)((folds * (group[i] + 1) - 1) / groups);
+    }
     return group;
 }
 
@@ -3412,6 +3401,7 @@ static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_sc
     cel_score_options how = *s;
     cel_moments *moments;
     cel_status status;
+    double need;
     int32_t *slide;
     int64_t i, k, groups = 0;
     if (t->x.data) return cel_score_fit(r, t->x, s, model, done, err, NULL);
@@ -3419,9 +3409,12 @@ static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_sc
     for (i = 0; i < S; i++)
         if (group[i] >= groups) groups = (int64_t)group[i] + 1;
     if (alone) how.no_shares = 1;
-    if (s->memory > 0 && cel_score_memory(r, t->x.cols, groups, slides, s) > s->memory)
+    how.no_errors = 0; /* as much memory: groups that were read are not merged */
+    need = cel_score_memory(r, t->x.cols, groups, slides, &how);
+    how.no_errors = s->no_errors;
+    if (s->memory > 0 && need > s->memory)
         die(1, "%s: the fit needs %.3g GB of memory, more than there is: fewer genes, tiles or threads take less",
-            t->file, 1e-9 * cel_score_memory(r, t->x.cols, groups, slides, s));
+            t->file, 1e-9 * need);
     how.slide = slide = (int32_t *)get((size_t)groups, sizeof *slide);
     for (i = 0; i < S && t->slide; i++) slide[group[i]] = t->slide[i];
     moments = sum_up(t, r, group, groups, s->keep);

@@ -246,7 +246,12 @@ static void rows_sums(void)
     r = rows_of(&s, 1);
     OK_OR_RETURN(cel_slide_describe(s.x, s.total, &(cel_slide_report){0}, NULL));
     CHECK(cel_rows_sums(&r, s.total, s.group, 3, &how, &one, &err) == CEL_ERR_ARG && !one.cells); /* no target */
+    how.target = HUGE_VAL;
+    CHECK(cel_rows_sums(&r, s.total, s.group, 3, &how, &one, &err) == CEL_ERR_ARG && !one.cells);
+    how.target = NAN;
+    CHECK(cel_rows_sums(&r, s.total, s.group, 3, &how, &one, &err) == CEL_ERR_ARG && !one.cells);
     how.target = 25;
+    CHECK(cel_rows_sums(&r, s.total, s.group, INT32_MAX / 2, &how, &one, &err) == CEL_ERR_ARG && !one.cells);
     OK_OR_RETURN(cel_rows_scaling(&r, s.total, s.group, &how, NULL, &whole, NULL));
     for (k = 0; k < PARTS; k++) {
         part = rows_of(&s, (int)k);
@@ -273,6 +278,13 @@ static void rows_sums(void)
     /* a gene of one value has no scale, whatever rounding says */
     for (i = 0; i < 3; i++) sum.square[i * GENES + 4] = sum.sum[i * GENES + 4] * sum.sum[i * GENES + 4] / sum.cells[i];
     CHECK(cel_rows_scaling(&part, total, group, &how, &sum, &merged, &err) == CEL_ERR_DATA && err.gene == 4);
+    how.plain = 1; /* which measures nothing */
+    CHECK(cel_rows_sums(&part, total, own, 3, &how, &one, &err) == CEL_ERR_ARG);
+    CHECK(cel_rows_scaling(&part, total, group, &how, &sum, &merged, &err) == CEL_ERR_ARG);
+    how.plain = 0;
+    how.kind = CEL_KIND_UNIT;
+    CHECK(cel_rows_scaling(&part, total, group, &how, &sum, &merged, &err) == CEL_ERR_ARG);
+    how.kind = CEL_KIND_COUNTS;
     sum.genes--;
     CHECK(cel_rows_scaling(&part, total, group, &how, &sum, &merged, &err) == CEL_ERR_ARG);
     cel_scaling_sums_free(&sum);
@@ -321,9 +333,75 @@ static void rows_moments(void)
 #if defined(_OPENMP)
     omp_set_num_threads(omp_get_num_procs());
 #endif
+    { /* room for the cells of a tile is for each of them once, however many neighbour it */
+        cel_work work = CEL_ZERO, *link;
+        size_t most = 0;
+        cel_rows r = rows_of(&s, 1);
+        r.scaling = &scaling;
+        OK_OR_RETURN(cel_moments_new(GENES, &s.ties, m));
+        OK_OR_RETURN(cel_moments_add_rows(m, 1, NULL, &s.ties, &r, &work));
+        for (link = work.inner->inner; link; link = link->inner) /* labels; products of lanes; a tile beside each */
+            if (link->bytes > most) most = link->bytes;
+        CHECK(most < CELLS * GENES * sizeof(cel_real) / 2);
+        cel_moments_free(m);
+        cel_work_free(&work);
+    }
     for (l = 0; l <= TILES; l++) cel_moments_free(want + l);
     cel_scaling_free(&scaling);
     cel_mat_free(&x);
+    sample_free(&s);
+}
+
+/* What a row cannot be made of is refused by everything that reads, of every store. */
+static void rows_unfit(void)
+{
+    static cel_scaling_cell cell[300];
+    sample s;
+    cel_error err;
+    cel_slide_report look;
+    cel_scaling scaling;
+    cel_mat out;
+    cel_moments m;
+    int32_t row[2] = {0, 1}, gene[3] = {4, 2, 4};
+    int k;
+    if (!sample_new(300, 7, &s)) return;
+    OK_OR_RETURN(cel_mat_new(3, 7, &out));
+    OK_OR_RETURN(cel_moments_new(7, &s.ties, &m));
+    for (k = 0; k < STORES; k++) { /* a column twice */
+        cel_rows r = rows_of(&s, k);
+        r.gene = gene;
+        r.genes = 3;
+        CHECK(cel_rows_read(&r, NULL, 0, cel_mat_block(out, 0, 0, 3, 3), &err) == CEL_ERR_ARG && err.gene == 2);
+        CHECK(cel_rows_describe(&r, NULL, &look, &err) == CEL_ERR_ARG && err.gene == 2);
+    }
+    for (k = 0; k < 2; k++) { /* sizes below 0 */
+        cel_rows r = rows_of(&s, 0);
+        r.row = row;
+        r.gene = gene;
+        r.cells = k ? 2 : -1;
+        r.genes = k ? -1 : 2;
+        CHECK(cel_rows_describe(&r, NULL, &look, &err) == CEL_ERR_SHAPE);
+        memset(&scaling, 0, sizeof scaling);
+        CHECK(cel_rows_apply(&r, &scaling, NULL, NULL, cell, &err) == CEL_ERR_SHAPE);
+    }
+    OK_OR_RETURN(cel_slide_describe(s.x, s.total, &look, NULL));
+    for (k = 0; k < STORES; k++) {
+        cel_rows r = rows_of(&s, k);
+        OK_OR_RETURN(cel_rows_scaling(&r, s.total, s.group, NULL, NULL, &scaling, NULL));
+        r.scaling = &scaling;
+        OK_OR_RETURN(cel_rows_read(&r, NULL, 0, out, NULL));
+        scaling.cell[2].group = (int32_t)scaling.groups; /* a group that was not measured */
+        CHECK(cel_rows_read(&r, NULL, 0, out, &err) == CEL_ERR_ARG && err.cell == 2 && !(fabs(out.data[0]) > 0));
+        CHECK(cel_rows_read(&r, NULL, 3, out, &err) == CEL_OK); /* others may be read */
+        CHECK(cel_moments_add_rows(&m, 1, NULL, &s.ties, &r, NULL) == CEL_ERR_ARG);
+        scaling.cell[2].group = 0;
+        scaling.log = CEL_LOG_LATENT;
+        CHECK(cel_rows_read(&r, NULL, 0, out, &err) == CEL_ERR_ARG);
+        CHECK(cel_moments_add_rows(&m, 1, NULL, &s.ties, &r, NULL) == CEL_ERR_ARG && m.cells == 0);
+        cel_scaling_free(&scaling);
+    }
+    cel_moments_free(&m);
+    cel_mat_free(&out);
     sample_free(&s);
 }
 
@@ -432,5 +510,6 @@ void suite_rows(void)
     RUN(rows_sums);
     RUN(rows_moments);
     RUN(rows_refused);
+    RUN(rows_unfit);
     RUN(rows_mapped);
 }
