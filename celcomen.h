@@ -10367,24 +10367,18 @@ static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_
     return CEL_OK;
 }
 
-/* The work of lane t: two links of a chain, for its products and for its tile. */
-static cel_work *celi_moments_lane(cel_work *work, int64_t t)
-{
-    for (work = work->inner; t > 0; t--) work = work->inner->inner;
-    return work;
-}
-
 /* The most cells, and the most contacts of one relation, that a block needs. Neighbours are shared, so that the cells
- * are some seven times fewer than the contacts: they are found before there is room for any of their rows. */
-static cel_status celi_patch_most(const celi_moments_input *in, int64_t count, int64_t lanes, cel_work *work,
-                                  int64_t *cells, int64_t *contacts)
+ * are some six times fewer than the contacts: they are found before there is room for any of their rows. That takes 50
+ * ns a cell, less than threads would need to meet. */
+static cel_status celi_patch_most(const celi_moments_input *in, int64_t count, cel_work *work, int64_t *cells,
+                                  int64_t *contacts)
 {
     const cel_relations *relations = in->relations;
-    const int64_t block = CELI_MOMENTS_BLOCK;
-    int64_t first, r, i, bound = 0, most = 0, failed = 0;
-    *contacts = 0;
-    for (first = 0; first < count; first += block) {
-        int64_t end = celi_min(count, first + block), all = end - first;
+    int64_t first, r, i, bound = 0;
+    celi_patch tile;
+    *cells = *contacts = 0;
+    for (first = 0; first < count; first += CELI_MOMENTS_BLOCK) {
+        int64_t end = celi_min(count, first + CELI_MOMENTS_BLOCK), all = end - first;
         for (r = 0; r < 2 * relations->count; r++) {
             const cel_csr *w = r % 2 ? relations->at[r / 2].wt : relations->at[r / 2].w;
             int64_t here = 0;
@@ -10397,17 +10391,12 @@ static cel_status celi_patch_most(const celi_moments_input *in, int64_t count, i
         }
         if (all > bound) bound = all;
     }
-    bound = celi_min(bound, relations->cells);
-    CELI_OMP(omp parallel for schedule(dynamic) num_threads((int)lanes) reduction(max : most, failed) if (lanes > 1))
-    for (first = 0; first < count; first += block) {
-        celi_patch tile;
-        cel_work *own = celi_moments_lane(work, lanes > 1 ? celi_thread() : 0);
-        if (celi_patch_open(&tile, in->store, 0, bound, *contacts, own->inner)) failed = 1;
-        else celi_patch_need(&tile, in, first, celi_min(block, count - first));
-        if (tile.cells > most) most = tile.cells;
+    if (celi_patch_open(&tile, in->store, 0, celi_min(bound, relations->cells), *contacts, work)) return CEL_ERR_MEMORY;
+    for (first = 0; first < count; first += CELI_MOMENTS_BLOCK) {
+        celi_patch_need(&tile, in, first, celi_min(CELI_MOMENTS_BLOCK, count - first));
+        if (tile.cells > *cells) *cells = tile.cells;
     }
-    *cells = most;
-    return failed ? CEL_ERR_MEMORY : CEL_OK;
+    return CEL_OK;
 }
 
 /* Rows first .. first + count - 1 of B into b: by way of a tile, or where X is there, NULL. */
@@ -10478,6 +10467,13 @@ static cel_status celi_moments_group(const celi_moments_input *in, celi_patch *t
     return status;
 }
 
+/* The work of lane t: two links of a chain, for its products and for its tile. */
+static cel_work *celi_moments_lane(cel_work *work, int64_t t)
+{
+    for (work = work->inner; t > 0; t--) work = work->inner->inner;
+    return work;
+}
+
 /* The count cells that `in` lists, or all; each has been found to exist. A lane has a tile of its own beside its
  * products, both in links of `work`, so that a second call with the same work allocates nothing. Tiles are as large as
  * the block that needs most. */
@@ -10497,7 +10493,7 @@ static cel_status celi_moments_add(cel_moments *m, const celi_moments_input *in,
     for (i = 0, inner = work; i < 2 * lanes && data; i++)
         if ((inner = celi_work_inner(inner)) == NULL) data = NULL;
     if (!data) status = CEL_ERR_MEMORY;
-    if (in->store && !status) status = celi_patch_most(in, count, lanes, work, &cells, &contacts);
+    if (in->store && !status) status = celi_patch_most(in, count, inner, &cells, &contacts);
     if (status) count = 0;
     /* Lanes add to the gram in the order of the groups, whoever is done first: the same bits for any number of them. */
     CELI_OMP(omp parallel for ordered schedule(dynamic) num_threads((int)lanes) if (lanes > 1))
