@@ -215,12 +215,13 @@
  * Moments    A moments file is an .npz; whole numbers are int64, others float64 of this byte order. Of R relations, P
  *            parts (tiles), n genes: celcomen_moments [format 1, bytes of cel_real, 1 if the slide has no name of its
  *            own]; genes, relations, slides, groups, types: lines of text; celcomen_model, centre (groups x n), scale,
- *            size as in model.npz; slide_cells (slides); spans (., 3), ascending: a slide, the first and last + 1 of
- *            its cells in here; contacts (R); blocks (R + 1); parts (P x 3): slide, tile, cells; gram, gram_shuffled
- *            (P x s (s + 1) / 2): lower triangles of the moments, row after row, s their side; checksum: CRC-32 over
- *            name, bytes, name, bytes .. of all other arrays in the file's order. Files add up (cel_moments_merge,
- *            examples/add_moments.py) where rows were made alike: a row of unit length is no linear function of its
- *            counts, so that moments of another scale, target or gene are moments of something else.
+ *            size as in model.npz; slide_cells, slide_tiles (slides): its cells, and tiles a side; spans (., 3),
+ *            ascending: a slide, the first and last + 1 of its cells in here; contacts (R); blocks (R + 1); parts (P
+ *            x 3): slide, tile, cells; gram, gram_shuffled (P x s (s + 1) / 2): lower triangles of the moments, row
+ *            after row, s their side; checksum: CRC-32 over name, bytes, name, bytes .. of all other arrays in the
+ *            file's order. Files add up (cel_moments_merge, examples/add_moments.py) where rows were made alike: a
+ *            row of unit length is no linear function of its counts, so that moments of another scale, target or gene
+ *            are moments of something else.
  * Kernels    scalar, AVX2+FMA, AVX-512, NEON, WebAssembly's simd128 (-msimd128), chosen when the program first needs
  *            one. The environment variable CELCOMEN_LEVEL (scalar, neon, simd128, avx2, avx512; else: scalar) caps it,
  *            as cel_level_cap does.
@@ -1274,6 +1275,7 @@ typedef struct cel_moments_record {
     int32_t *slide, *tile;  /* (P) each part's slide, and its number, by which parts of one slide find each other */
     int64_t *contacts;      /* (R) entries of W_r in the rows of these cells */
     int64_t *slide_cells;   /* (slides) the cells of each whole slide */
+    int64_t *slide_tiles;   /* (slides) tiles a side that each was cut into, 0: otherwise; bands of it agree */
     int64_t spans, *span;   /* (spans x 3) ascending: a slide, the first and the last + 1 of its cells in here */
     void *owned;
 } cel_moments_record;
@@ -5167,8 +5169,9 @@ CEL_API_DEF cel_status cel_npy_to_int64(const cel_npy *a, int64_t *out, cel_erro
     }
 static void celi_npy_row(const cel_npy *a, int64_t i, const int32_t *col, int64_t count, cel_real *out)
 {
-    const int64_t across = a->bytes * (a->fortran ? a->shape[0] : 1);
-    const unsigned char *row = (const unsigned char *)a->data + i * a->bytes * (a->fortran ? 1 : a->shape[1]);
+    const int columns = a->fortran && a->ndim > 1; /* one dimension is in both orders */
+    const int64_t across = a->bytes * (columns ? a->shape[0] : 1);
+    const unsigned char *row = (const unsigned char *)a->data + i * a->bytes * (columns ? 1 : a->shape[1]);
     const int type = a->bytes > 1 && a->big_endian != celi_host_big_endian() ? 0 : a->kind * 16 + a->bytes;
     cel_npy one = *a;
     int64_t j;
@@ -5761,7 +5764,8 @@ static int celi_csr_direct(const cel_npy *major, const cel_npy *minor, const cel
 {
     int64_t i, e, count = data->count;
     int good = minor->kind == 'i' && minor->bytes == 4 && minor->big_endian == celi_host_big_endian() &&
-               celi_npy_numeric(data) && celi_csr_new(size[0], size[1], count, out) == CEL_OK;
+               minor->ndim < 2 && data->ndim < 2 && celi_npy_numeric(data) &&
+               celi_csr_new(size[0], size[1], count, out) == CEL_OK;
     if (good) good = cel_npy_to_int64(major, out->start, NULL) == CEL_OK;
     if (good) good = out->start[0] == 0 && out->start[size[0]] == count;
     for (i = 0; i < size[0] && good; i++) good = out->start[i] <= out->start[i + 1];
@@ -9934,6 +9938,13 @@ typedef struct celi_record_sink {
     cel_npz_member member[CELI_MEMBERS + 16]; /* with room for what others add */
 } celi_record_sink;
 
+/* 1 where a scaling is not of the record's genes, or has half of its arrays: later steps rely on both. */
+static int celi_record_misscaled(const cel_model_record *r)
+{
+    const cel_scaling *s = &r->scaling;
+    return !s->centre != !s->scale || ((s->genes || s->centre || s->size) && s->genes != r->model.genes);
+}
+
 /* Describes all that a record has. Free with celi_record_end. */
 static cel_status celi_record_describe(const cel_model_record *record, celi_record_sink *s, cel_error *err)
 {
@@ -9942,8 +9953,8 @@ static cel_status celi_record_describe(const cel_model_record *record, celi_reco
     memset(s, 0, sizeof *s);
     s->r = *record;
     s->numbers = 1 + CELI_FIGURES;
-    if (s->r.scaling.genes && s->r.scaling.genes != s->r.model.genes)
-        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes");
+    if (celi_record_misscaled(record))
+        return celi_note(err, CEL_ERR_SHAPE, "a record whose scaling is of other genes, or has half of its arrays");
     s->number[0] = CELI_MODEL_FORMAT;
     for (k = 0; k < CELI_FIGURES; k++) s->number[1 + k] = celi_record_number(&s->r, k, NULL);
     s->member[s->count].name = "celcomen_model";
@@ -10012,6 +10023,7 @@ static cel_status celi_record_get(cel_model_record *record, const celi_member *m
         if (shape[d] < 0) *celi_record_length(record, m->lengths[d]) = shape[d] = a.shape[d]; /* no names tell */
         fits = a.shape[d] == shape[d];
     }
+    if (m->kind == 'm') fits = fits && shape[dims - 1] > 0; /* its own shape may be all that tells of genes */
     if (!real) fits = fits && a.bytes == (int)bytes && a.big_endian == celi_host_big_endian() && !a.fortran;
     if (!fits)
         return celi_fail(err, CEL_ERR_FORMAT, text ? "a text of the model is none"
@@ -10065,10 +10077,9 @@ static cel_status celi_record_take(cel_npz *archive, int forces, cel_model_recor
     for (k = 0; k < CELI_MEMBERS && !status; k++)
         status = celi_record_get(r, celi_members + k, archive, pool, err);
     if (status) return status;
-    if (!r->scaling.centre != !r->scaling.scale)
-        return celi_note(err, CEL_ERR_FORMAT, "a scaling with half of its arrays");
-    if (r->scaling.genes && (r->scaling.genes != r->model.genes || r->scaling.groups < 1 || (int)r->scaling.kind < 0 ||
-                             r->scaling.kind > CEL_KIND_UNIT))
+    if (celi_record_misscaled(r))
+        return celi_note(err, CEL_ERR_FORMAT, "a scaling of other genes, or with half of its arrays");
+    if (r->scaling.genes && (r->scaling.groups < 1 || (int)r->scaling.kind < 0 || r->scaling.kind > CEL_KIND_UNIT))
         return celi_note(err, CEL_ERR_FORMAT, "a scaling of no known kind");
     if (r->types < 0) r->types = 0;
     if (r->slides < 0) r->slides = 0;
@@ -10641,16 +10652,34 @@ static uint32_t celi_moments_crc(uint32_t crc, const char *name, const cel_npy *
     return celi_crc(celi_crc(crc, name, strlen(name)), a->data, (size_t)a->count * (size_t)a->bytes);
 }
 
+/* The half of celi_moments_wrong that needs no moments: numbers of cells, whose sum has room in 64 bits. */
+static const char *celi_moments_miscounted(const cel_moments_record *r)
+{
+    const int64_t slides = r->about.slides;
+    int64_t k;
+    for (k = 0; k < slides; k++)
+        if (r->slide_cells[k] < 0 || r->slide_cells[k] > INT32_MAX || r->slide_tiles[k] < 0)
+            return "moments of slides of too many cells, or less than none";
+    for (k = 0; k < r->spans; k++) {
+        const int64_t *s = r->span + 3 * k;
+        if (s[0] < 0 || s[0] >= slides || s[1] < 0 || s[2] <= s[1] || s[2] > r->slide_cells[s[0]])
+            return "moments of cells that a slide has not";
+        if (k && (s[-3] > s[0] || (s[-3] == s[0] && s[-1] > s[1]))) return "moments with spans out of order, or twice";
+    }
+    return NULL;
+}
+
 /* What is wrong with a record, or NULL: asked before one is written or merged, and of what a file says. Later steps
  * rely on it. */
 static const char *celi_moments_wrong(const cel_moments_record *r)
 {
     const cel_model_record *a = &r->about;
-    int64_t p, k;
+    int64_t p;
     if (a->model.genes < 1 || a->model.relations < 1 || a->slides < 1 || !a->gene || !a->relation || !a->slide ||
-        !r->slide_cells || !r->contacts || (a->scaling.centre && !a->group) || r->parts < 1 || !r->part || !r->slide ||
-        !r->tile || r->spans < 1 || !r->span)
+        !r->slide_cells || !r->slide_tiles || !r->contacts || (a->scaling.centre && !a->group) || r->parts < 1 ||
+        !r->part || !r->slide || !r->tile || r->spans < 1 || !r->span)
         return "moments without some of their names and numbers";
+    if (celi_record_misscaled(a)) return "moments with a scaling of other genes, or with half of its arrays";
     for (p = 0; p < r->parts; p++) {
         const cel_moments *m = r->part + p, *s = r->shuffled ? r->shuffled + p : m;
         if (m->genes != a->model.genes || m->relations != a->model.relations || !celi_moments_alike(m, r->part) ||
@@ -10658,13 +10687,7 @@ static const char *celi_moments_wrong(const cel_moments_record *r)
             return "moments that are not of these genes and relations";
         if (r->slide[p] < 0 || r->slide[p] >= a->slides) return "moments of a slide that has no name";
     }
-    for (k = 0; k < r->spans; k++) {
-        const int64_t *s = r->span + 3 * k;
-        if (s[0] < 0 || s[0] >= a->slides || s[1] < 0 || s[2] <= s[1] || s[2] > r->slide_cells[s[0]])
-            return "moments of cells that a slide has not";
-        if (k && (s[-3] > s[0] || (s[-3] == s[0] && s[-1] > s[1]))) return "moments with spans out of order, or twice";
-    }
-    return NULL;
+    return celi_moments_miscounted(r);
 }
 
 /* One more member of what is to be written: all have 8 bytes an entry, signed or floating, so that a reader in another
@@ -10717,6 +10740,7 @@ CEL_API_DEF cel_status cel_moments_write(const char *path, const cel_moments_rec
     if (!status) {
         celi_moments_put(&s, "celcomen_moments", 'f', 3, 0, number);
         celi_moments_put(&s, "slide_cells", 'i', record->about.slides, 0, record->slide_cells);
+        celi_moments_put(&s, "slide_tiles", 'i', record->about.slides, 0, record->slide_tiles);
         celi_moments_put(&s, "spans", 'i', record->spans, 3, record->span);
         celi_moments_put(&s, "contacts", 'i', R, 0, record->contacts);
         celi_moments_put(&s, "blocks", 'i', R + 1, 0, block);
@@ -10827,12 +10851,14 @@ static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, int
     if (R < 1 || n < 1) return celi_note(err, CEL_ERR_FORMAT, wrong);
     r->parts = r->spans = -1;
     r->slide_cells = celi_moments_whole(archive, "slide_cells", &r->about.slides, 0, pool);
+    r->slide_tiles = celi_moments_whole(archive, "slide_tiles", &r->about.slides, 0, pool);
     r->span = celi_moments_whole(archive, "spans", &r->spans, 3, pool);
     r->contacts = celi_moments_whole(archive, "contacts", &R, 0, pool);
     block = celi_moments_whole(archive, "blocks", &ends, 0, pool);
     part = celi_moments_whole(archive, "parts", &r->parts, 3, pool);
     if (pool->status) return celi_note(err, pool->status, "reading moments");
-    if (!r->slide_cells || !r->span || !r->contacts || !block || !part) return celi_note(err, CEL_ERR_FORMAT, wrong);
+    if (!r->slide_cells || !r->slide_tiles || !r->span || !r->contacts || !block || !part)
+        return celi_note(err, CEL_ERR_FORMAT, wrong);
     like.block = (int32_t *)celi_pool_get(pool, ends, sizeof *like.block);
     r->slide = (int32_t *)celi_pool_get(pool, r->parts, sizeof *r->slide);
     r->tile = (int32_t *)celi_pool_get(pool, r->parts, sizeof *r->tile);
@@ -10852,7 +10878,7 @@ static cel_status celi_moments_take(cel_moments_record *r, cel_npz *archive, int
     like.genes = n;
     like.relations = R;
     like.blocks = block[R];
-    if (bare) return CEL_OK;
+    if (bare) return celi_moments_miscounted(r) ? celi_note(err, CEL_ERR_FORMAT, celi_moments_miscounted(r)) : CEL_OK;
     /* Grams of one kind are one allocation, the largest, and its size follows from what the archive holds: a small file
      * cannot ask for much. Of the two kinds the second may be absent, but not be there and wrong. */
     r->part = celi_moments_grams(archive, "gram", &like, part, r->parts, pool);
@@ -10921,20 +10947,27 @@ static char **celi_merge_names(char *const *a, int64_t na, char *const *b, int64
 static cel_status celi_merge_slides(cel_moments_record *r, const cel_moments_record *from, int64_t *to, celi_pool *pool,
                                     cel_error *err)
 {
-    const int64_t had = r->about.slides, spans = r->spans, *old = r->span, *cells = r->slide_cells;
+    const int64_t had = r->about.slides, spans = r->spans, *old = r->span;
+    const int64_t *cells = r->slide_cells, *tiles = r->slide_tiles;
     int64_t k, j, *s;
     r->about.slide = celi_merge_names(r->about.slide, had, from->about.slide, from->about.slides, to,
                                       &r->about.slides, pool);
     r->slide_cells = (int64_t *)celi_pool_get(pool, r->about.slides, sizeof *r->slide_cells);
+    r->slide_tiles = (int64_t *)celi_pool_get(pool, r->about.slides, sizeof *r->slide_tiles);
     r->span = s = (int64_t *)celi_pool_get(pool, spans + from->spans, 3 * sizeof *s);
     if (pool->status) return celi_note(err, pool->status, "merging moments");
     memcpy(r->slide_cells, cells, (size_t)had * sizeof *cells);
+    memcpy(r->slide_tiles, tiles, (size_t)had * sizeof *tiles);
     memcpy(s, old, (size_t)(3 * spans) * sizeof *s);
-    /* Bands of one slide agree on how many cells it has; else one was made before cells were added or left out. */
+    /* Bands of one slide agree on how many cells it has; else one was made before cells were added or left out. They
+     * agree on its tiles; else numbers of tiles, and of cells tile by tile, are of different cells. */
     for (k = 0; k < from->about.slides; k++) {
         if (to[k] < had && cells[to[k]] != from->slide_cells[k])
             return celi_fail(err, CEL_ERR_DATA, "another number of cells of a slide", -1, k, -1);
+        if (to[k] < had && tiles[to[k]] != from->slide_tiles[k])
+            return celi_fail(err, CEL_ERR_DATA, "a slide in another number of tiles a side.", -1, k, -1);
         r->slide_cells[to[k]] = from->slide_cells[k];
+        r->slide_tiles[to[k]] = from->slide_tiles[k];
     }
     for (k = 0; k < from->spans; k++) { /* each to its place; behind it nothing begins before it ends */
         const int64_t *f = from->span + 3 * k, slide = to[f[0]];
@@ -10990,8 +11023,9 @@ typedef struct celi_merge_part {
     const cel_moments *m[2];    /* its moments, and the shuffled ones or NULL */
 } celi_merge_part;
 
-/* All parts by slide and tile, so that folds of them do not depend on the order of the files; the older of two of one
- * tile comes first. Both lists are nearly in order: each part looks for its place from behind. */
+/* All parts by slide and tile, so that folds of them do not depend on the order of a slide's bands; that of slides is
+ * the order in which files brought them. The older of two of one tile comes first. Both lists are nearly in order: each
+ * part looks for its place from behind. */
 static void celi_merge_sort(celi_merge_part *list, int64_t count)
 {
     int64_t p, k;

@@ -3259,14 +3259,20 @@ static void join_folds(const tissue *t, int32_t *group, int64_t groups)
     free(to);
 }
 
+/* Tiles a side of each slide. */
+static int64_t tiles_a_side(const tissue *t)
+{
+    const int64_t slides = t->slide ? t->slides.count : 1;
+    return o.tiles ? o.tiles : slides == 1 ? 6 : slides < 4 ? 4 : slides < 9 ? 3 : 2;
+}
+
 /* Groups for the error bars and the held-out folds: spatial tiles, about 36 of them in all, or runs of
  * consecutive cells where there are no coordinates. */
 static int32_t *make_groups(const tissue *t)
 {
-    int64_t i, groups, slides = t->slide ? t->slides.count : 1, side = o.tiles;
+    int64_t i, groups, slides = t->slide ? t->slides.count : 1, side = tiles_a_side(t);
     int32_t *group = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     cel_error err;
-    if (!side) side = slides == 1 ? 6 : slides < 4 ? 4 : slides < 9 ? 3 : 2;
     if (t->coords.data) {
         must_at(cel_slide_tiles(t->coords, t->slide, side, group, &groups, &err), o.coords, &err, "offset", "column");
     } else {
@@ -4388,6 +4394,7 @@ static int32_t *parts_of(const tissue *t, cel_moments_record *m)
     int64_t *cells = (int64_t *)get((size_t)t->x.rows, sizeof(int64_t)), tiles = 0, s, k, i, bands, band = band_of(&bands);
     int32_t *part = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     m->slide_cells = (int64_t *)get((size_t)t->slides.count, sizeof(int64_t));
+    m->slide_tiles = (int64_t *)get((size_t)t->slides.count, sizeof(int64_t));
     m->span = (int64_t *)get((size_t)t->slides.count, 3 * sizeof(int64_t));
     m->slide = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
     m->tile = (int32_t *)get((size_t)t->x.rows, sizeof(int32_t));
@@ -4399,6 +4406,7 @@ static int32_t *parts_of(const tissue *t, cel_moments_record *m)
     }
     for (s = 0; s < t->slides.count; s++) {
         int64_t *span = m->span + 3 * m->spans, of = 0, at = 0;
+        m->slide_tiles[s] = tiles_a_side(t);
         for (k = 0; k < tiles; k++) of += cells[k] && slide[k] == s;
         span[0] = s;
         span[1] = span[2] = -1;

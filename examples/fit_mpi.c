@@ -5,10 +5,10 @@
  *
  * Every rank reads the coordinates, which are small, and maps the counts, of which it reads its own cells: a run of
  * whole tiles, and for the moments their neighbours in the tiles beside them, the halo. What goes between ranks is sums
- * over genes (which genes, their means and scales), four numbers a cell (what was taken out of its row), and the moments
- * at the end, by MPI_Allreduce. Each tile's sums are made on one rank and added in the order of the tiles, so that the
- * result is that of one process, to the bit where the ranks' processors are of one kind. Rank 0 fits, writes model.npz, a
- * model that `celcomen perturb` and the others take from its folder, and prints the pairs.
+ * over genes (which genes, their means and scales), four numbers a cell (what was taken out of its row), and the
+ * moments at the end, by MPI_Allreduce. Each tile's sums are made on one rank and added in the order of the tiles, so
+ * that the result is that of one process, to the bit where the ranks' processors are of one kind. Rank 0 fits, writes
+ * model.npz, a model that `celcomen perturb` and the others take from its folder, and prints the pairs.
  * SPDX-License-Identifier: MIT */
 #define CELCOMEN_IMPLEMENTATION
 #include "celcomen.h"
@@ -37,7 +37,9 @@ static void *get(int64_t count, size_t size)
 }
 static void add_up(double *x, int64_t count)
 {
-    MPI_Allreduce(MPI_IN_PLACE, x, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+    const int64_t most = 1 << 24; /* MPI counts in int */
+    for (; count > 0; x += most, count -= most)
+        MPI_Allreduce(MPI_IN_PLACE, x, (int)(count < most ? count : most), MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
 }
 static int compare_doubles(const void *a, const void *b)
 {
@@ -131,6 +133,7 @@ static cel_scaling common_scaling(const cel_rows *own, const int64_t *start, int
         cell[i].size = four[4 * i + 2];
         cell[i].group = (int32_t)four[4 * i + 3];
     }
+    CELCOMEN_FREE(s.cell);
     s.cell = cell; /* of all cells; the rank's own are not needed any more */
     s.cells = cells;
     free(all);

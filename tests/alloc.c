@@ -716,7 +716,7 @@ static cel_status scenario_moments(void)
     static const char path[] = "/tmp/celcomen_alloc_moments.npz";
     char *gene[] = {(char *)"A", (char *)"B", (char *)"C", (char *)"D"}, *slide[] = {(char *)"s"}, *other[] = {(char *)"t"};
     int32_t of[1] = {0};
-    int64_t contacts[2] = {0, 1}, cells = 2 * CELLS, span[3] = {0, 0, CELLS};
+    int64_t contacts[2] = {0, 1}, cells = 2 * CELLS, tiles = 1, span[3] = {0, 0, CELLS};
     double one[GENES] = {1, 1, 1, 1};
     cel_moments m = CEL_ZERO;
     cel_moments_record r = CEL_ZERO, read = CEL_ZERO;
@@ -735,6 +735,7 @@ static cel_status scenario_moments(void)
     r.slide = r.tile = of;
     r.contacts = contacts;
     r.slide_cells = &cells;
+    r.slide_tiles = &tiles;
     r.span = span;
     TRY(cel_moments_write(path, &r, &err));
     TRY(cel_moments_read(path, 0, &read, &err));

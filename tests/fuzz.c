@@ -283,10 +283,11 @@ static void fuzz_moments(source *s)
     double head[3] = {1, sizeof(cel_real), 0}, settings[12] = {1, 1, 0, 6, 0, 0, 0, 2, 1, 0, 1, 100}, scale[2] = {1, 2};
     double gram[30] = {3, 1, 4, 1, 0.5, 5, 0, 0, 0.25, 6, 1, 1, 1, 1, 1, 2, 1, 4, 1, 0.5, 5, 0, 0, 0.25, 6, 1, 1, 1, 1, 1};
     int64_t cells[1] = {8}, span[3] = {0, 0, 8}, contacts[2] = {0, 9}, blocks[3] = {0, 1, 2}, crc = 0, shape[2], k;
-    int64_t parts[6] = {0, 0, 4, 0, 1, 4};
+    int64_t parts[6] = {0, 0, 4, 0, 1, 4}, tiles[1] = {2};
     const struct { const char *name; char kind; int64_t rows, cols; void *data; } is[] = {
         {"celcomen_moments", 'f', 3, 0, head}, {"celcomen_model", 'f', 12, 0, settings}, {"centre", 'f', 1, 2, scale},
-        {"scale", 'f', 2, 0, scale}, {"slide_cells", 'i', 1, 0, cells}, {"spans", 'i', 1, 3, span},
+        {"scale", 'f', 2, 0, scale}, {"slide_cells", 'i', 1, 0, cells}, {"slide_tiles", 'i', 1, 0, tiles},
+        {"spans", 'i', 1, 3, span},
         {"contacts", 'i', 2, 0, contacts}, {"blocks", 'i', 3, 0, blocks}, {"parts", 'i', 2, 3, parts},
         {"gram", 'f', 2, 15, gram}, {"gram_shuffled", 'f', 2, 15, gram}};
     enum { ARRAYS = sizeof is / sizeof is[0] };

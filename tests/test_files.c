@@ -545,6 +545,43 @@ static cel_status csr_of(const char *format, const int64_t *shape, int64_t start
     return size ? read_csr(file, size, m, err) : CEL_ERR_ARG;
 }
 
+/* A matrix that is read as it stands: its values in one dimension said to be in the order of columns, which changes
+ * nothing, and in two, of which the order does. */
+static void csr_of_columns(void)
+{
+    enum { ROWS = 1000 };
+    static unsigned char file[40000];
+    static int32_t indices[ROWS];
+    static int64_t indptr[ROWS + 1];
+    static float data[ROWS];
+    static const int64_t shape[2] = {ROWS, 4}, two = 2, rows = ROWS, starts = ROWS + 1, square[2] = {ROWS / 2, 2};
+    cel_npz_member member[5];
+    int64_t i, k;
+    cel_csr m;
+    cel_error err;
+    for (i = 0; i < ROWS; i++) {
+        indices[i] = (int32_t)(i % 4);
+        indptr[i + 1] = i + 1;
+        data[i] = (float)i;
+    }
+    member[0].name = "format";
+    member[0].array = cel_npy_describe('S', 3, 0, NULL, "csr");
+    member[1].name = "shape";
+    member[1].array = cel_npy_describe('i', 8, 1, &two, shape);
+    member[2].name = "indices";
+    member[2].array = cel_npy_describe('i', 4, 1, &rows, indices);
+    member[3].name = "indptr";
+    member[3].array = cel_npy_describe('i', 8, 1, &starts, indptr);
+    member[4].name = "data";
+    for (k = 0; k < 2; k++) {
+        member[4].array = cel_npy_describe('f', 4, k ? 2 : 1, k ? square : &rows, data);
+        member[4].array.fortran = 1;
+        OK_OR_RETURN(read_csr(file, encode_npz(member, 5, file, sizeof file), &m, &err));
+        for (i = 0; i < ROWS; i++) NEAR(m.value[i], (double)data[k ? i % 2 * (ROWS / 2) + i / 2 : i], 0);
+        cel_csr_free(&m);
+    }
+}
+
 static void csr_checked(void)
 {
     static const int64_t shape[2] = {2, 4}, wide_of[2] = {4, 2}, indptr[3] = {0, 3, 4}, indices[4] = {3, 0, 3, 1},
@@ -1099,6 +1136,7 @@ void suite_files(void)
     RUN(npz_texts);
     RUN(npz_refused);
     RUN(csr_checked);
+    RUN(csr_of_columns);
     RUN(npz_cut_and_mutated);
     RUN(npz_wide);
     RUN(corpus);

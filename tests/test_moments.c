@@ -262,7 +262,7 @@ typedef struct held {
     cel_moments part[HELD_TILES], shuffled[HELD_TILES];
     int32_t slide[HELD_TILES], tile[HELD_TILES];
     double centre[HELD_GENES], scale[HELD_GENES], size[HELD_GENES];
-    int64_t contacts[2], cells, span[3];
+    int64_t contacts[2], cells, tiles, span[3];
     char *gene[HELD_GENES], *relation[2], *name[1];
     cel_moments_record r;
 } held;
@@ -305,6 +305,7 @@ static int held_new(const char *slide, int64_t first, int64_t last, held *h)
     h->name[0] = (char *)slide;
     h->contacts[1] = h->s.sym.start[last] - h->s.sym.start[first];
     h->cells = HELD_CELLS;
+    h->tiles = 2;
     h->span[1] = first;
     h->span[2] = last;
     h->r.about.model.genes = h->r.about.scaling.genes = HELD_GENES;
@@ -327,6 +328,7 @@ static int held_new(const char *slide, int64_t first, int64_t last, held *h)
     h->r.tile = h->tile;
     h->r.contacts = h->contacts;
     h->r.slide_cells = &h->cells;
+    h->r.slide_tiles = &h->tiles;
     h->r.spans = 1;
     h->r.span = h->span;
     if (!CHECK(ok)) held_free(h);
@@ -355,7 +357,8 @@ static int same_moments(const cel_moments_record *a, const cel_moments_record *b
     for (k = 0; k < x->model.relations; k++)
         if (strcmp(x->relation[k], y->relation[k]) || a->contacts[k] != b->contacts[k]) return 0;
     for (k = 0; k < x->slides; k++)
-        if (strcmp(x->slide[k], y->slide[k]) || a->slide_cells[k] != b->slide_cells[k]) return 0;
+        if (strcmp(x->slide[k], y->slide[k]) || a->slide_cells[k] != b->slide_cells[k] ||
+            a->slide_tiles[k] != b->slide_tiles[k]) return 0;
     for (k = 0; k < x->scaling.groups; k++)
         if (strcmp(x->group[k], y->group[k])) return 0;
     if (memcmp(a->span, b->span, (size_t)a->spans * 3 * sizeof *a->span) ||
@@ -422,6 +425,16 @@ static void moments_file(void)
     h.span[2]++;
     CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && err.what);
     h.span[2]--;
+    h.r.about.scaling.centre = h.centre; /* of no genes, then without a scale */
+    h.r.about.scaling.scale = h.scale;
+    h.r.about.group = h.name;
+    h.r.about.scaling.groups = 1;
+    CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && strstr(err.what, "scaling"));
+    h.r.about.scaling.genes = HELD_GENES;
+    h.r.about.scaling.scale = NULL;
+    CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && strstr(err.what, "scaling"));
+    CHECK(cel_moments_merge(&h.r, &h.r, &err) == CEL_ERR_ARG && strstr(err.what, "scaling"));
+    memset(&h.r.about.scaling, 0, sizeof h.r.about.scaling);
     for (p = 0; p < HELD_TILES; p++) h.part[p].genes = 30000; /* a file longer than an archive can be: before any work */
     h.r.about.model.genes = 30000;
     CHECK(cel_moments_write(path, &h.r, &err) == CEL_ERR_ARG && strstr(err.what, "4 GiB"));
@@ -478,6 +491,88 @@ static void moments_file_of_another_version(void)
     member.array = cel_npy_describe('f', 8, 1, &shape, number);
     OK_OR_RETURN(cel_npz_write(path, &member, 1, &err));
     CHECK(cel_moments_read(path, 0, &r, &err) == CEL_ERR_UNSUPPORTED && strstr(err.what, "version"));
+}
+
+static uint32_t crc_of(uint32_t crc, const void *data, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)data;
+    int k;
+    for (crc = ~crc; size--; p++)
+        for (crc ^= *p, k = 0; k < 8; k++) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
+    return ~crc;
+}
+
+/* Reads the file of h with its arrays of the names in `without` left out, one of `kind` put there if it has a name, and
+ * a checksum that fits. */
+static cel_status read_forged(const held *h, int bare, const char *without, const char *name, char kind, int dims,
+                              const int64_t *shape, const void *data)
+{
+    static char names[32][64];
+    cel_npz_member member[32];
+    cel_moments_record r;
+    cel_npz z;
+    cel_error err;
+    const int64_t one = 1;
+    int64_t k, count = 0, sum = 0;
+    size_t size;
+    char path[600];
+    cel_status status;
+    unsigned char *bytes;
+    snprintf(path, sizeof path, "%s/forged.npz", test_tmp());
+    bytes = held_bytes(h, path, &size);
+    if (!CHECK(bytes && cel_npz_parse(bytes, size, &z, NULL) == CEL_OK)) return CEL_OK;
+    for (k = 0; k < z.count; k++) {
+        (void)cel_npz_name(&z, k, names[count], sizeof names[count]);
+        if (strstr(without, names[count]) || !strcmp(names[count], "checksum")) continue;
+        member[count].name = names[count];
+        CHECK(cel_npz_get(&z, names[count], &member[count].array, NULL) == CEL_OK);
+        count++;
+    }
+    if (name) {
+        member[count].name = name;
+        member[count++].array = cel_npy_describe(kind, 8, dims, shape, data);
+    }
+    for (k = 0; k < count; k++)
+        sum = crc_of(crc_of((uint32_t)sum, member[k].name, strlen(member[k].name)), member[k].array.data,
+                     (size_t)(member[k].array.count * member[k].array.bytes));
+    member[count].name = "checksum";
+    member[count++].array = cel_npy_describe('i', 8, 1, &one, &sum);
+    CHECK(cel_npz_write(path, member, count, NULL) == CEL_OK);
+    status = cel_moments_read(path, bare, &r, &err);
+    CHECK(status ? err.what && err.what[0] && !r.owned : r.about.model.genes == HELD_GENES);
+    cel_moments_record_free(&r);
+    cel_npz_free(&z);
+    free(bytes);
+    return status;
+}
+
+/* Files whose checksum is right and whose arrays are not. */
+static void moments_file_forged(void)
+{
+    static const int64_t none[3] = {2, 0, 0}, figures = 12, span[2] = {1, 3}, one = 1;
+    static const int64_t spans[][3] = {{0, 0, HELD_CELLS + 1}, {0, 5, 5}, {0, -1, 9}, {0, 9, 3}, {1, 0, 9},
+                                       {0, INT64_MIN, INT64_MAX}};
+    static const int64_t cells[] = {-1, INT64_MAX, INT64_MIN, HELD_CELLS - 1};
+    double number[12] = {1, 1, 0, 6, 0, 0, 0, HELD_GENES, 1, 0, 1, 150};
+    held h;
+    size_t k;
+    int bare;
+    if (!held_new("one", 0, HELD_CELLS, &h)) return;
+    for (bare = 0; bare < 2; bare++) {
+        CHECK(read_forged(&h, bare, "", NULL, 0, 0, NULL, NULL) == CEL_OK);
+        CHECK(read_forged(&h, bare, "celcomen_model", "celcomen_model", 'f', 1, &figures, number) == CEL_OK);
+        CHECK(read_forged(&h, bare, "genes centre scale size", "se", 'f', 3, none, number) == CEL_ERR_FORMAT);
+        number[7] = 0; /* a scaling of no genes */
+        CHECK(read_forged(&h, bare, "celcomen_model", "celcomen_model", 'f', 1, &figures, number) == CEL_ERR_FORMAT);
+        number[7] = HELD_GENES;
+        CHECK(read_forged(&h, bare, "scale", NULL, 0, 0, NULL, NULL) == CEL_ERR_FORMAT);
+        CHECK(read_forged(&h, bare, "slide_tiles", NULL, 0, 0, NULL, NULL) == CEL_ERR_FORMAT);
+        for (k = 0; k < sizeof spans / sizeof *spans; k++)
+            CHECK(read_forged(&h, bare, "spans", "spans", 'i', 2, span, spans[k]) == CEL_ERR_FORMAT);
+        for (k = 0; k < sizeof cells / sizeof *cells; k++)
+            CHECK(read_forged(&h, bare, "slide_cells", "slide_cells", 'i', 1, &one, cells + k) == CEL_ERR_FORMAT);
+    }
+    held_free(&h);
 }
 
 /* What was read of a file that `h` is written to. */
@@ -582,6 +677,9 @@ static void moments_not_merged(void)
     b.cells++;
     refuse_merge(&a, &b, "number of cells", -1);
     b.cells--;
+    b.tiles++;
+    refuse_merge(&a, &b, "tiles a side", -1);
+    b.tiles--;
     b.centre[1] += 0.01;
     refuse_merge(&a, &b, "another mean", 1);
     b.centre[1] = a.centre[1];
@@ -603,6 +701,7 @@ void suite_moments(void)
     RUN(moments_file);
     RUN(moments_file_damaged);
     RUN(moments_file_of_another_version);
+    RUN(moments_file_forged);
     RUN(moments_merged);
     RUN(moments_not_merged);
 }

@@ -119,6 +119,8 @@ bad "another target" 1 'another ' "$tool" fit --moments own_a.npz target.npz --o
 bad "another kind" 1 'another ' "$tool" fit --moments own_a.npz kind.npz --out never
 bad "the same slide twice" 1 'twice? Slide a' "$tool" fit --moments a.npz a.npz --out never
 bad "the same band twice" 1 'twice? Slide a' "$tool" merge band1.npz band1.npz --out never
+for i in 1 2; do "$tool" moments $both --band $i/2 --tiles $((8 - 2 * i)) --quiet --out tiles$i.npz; done
+bad "bands of other tiles" 1 'another number of tiles a side. Slide a' "$tool" fit --moments tiles1.npz tiles2.npz --out never
 bad "a band is missing" 1 'cells are missing' "$tool" fit --moments band1.npz band3.npz --out never
 bad "only one with a control" 1 'shuffled control' "$tool" fit --moments a.npz b.npz bare.npz --out never
 head -c 3000 a.npz > cut.npz
@@ -171,6 +173,20 @@ if /usr/bin/python3 -c 'import numpy' 2> /dev/null; then
     ok "sums in Python" /usr/bin/python3 "$root/examples/add_moments.py" python.npz band2.npz band3.npz band1.npz
     ok "fit of them" "$tool" fit --moments python.npz --out from_python
     same "they are the whole" whole/pairs.csv from_python/pairs.csv
-    ok "other preparations are refused there too" sh -c "! /usr/bin/python3 '$root/examples/add_moments.py' never.npz own_a.npz own_b.npz"
+    refused() { ! /usr/bin/python3 "$root/examples/add_moments.py" never.npz "$@" 2> said && grep -q "prepared otherwise: $what differ" said; }
+    what=.* ok "other preparations are refused there too" refused own_a.npz own_b.npz
+    what=slide_tiles ok "bands of other tiles too" refused tiles1.npz tiles2.npz
+    forged() { # FIRST LAST: own_a.npz with a span that it has not, and a checksum that fits
+        /usr/bin/python3 -c 'import sys
+sys.path.insert(0, sys.argv[1])
+from add_moments import np, read, write
+m = read("own_a.npz")
+m["spans"] = np.array([[0, int(sys.argv[2]), int(sys.argv[3])]])
+write("forged.npz", m)' "$root/examples" "$1" "$2"
+    }
+    for span in "5 5" "9 3" "-4611686018427387904 4611686018427387904"; do
+        forged $span
+        bad "like cells that are none, $span" 1 'forged.npz: moments of cells' "$tool" moments --like own_a.npz forged.npz --counts b.csv --coords b_coords.csv --out never
+    done
 else skip "NumPy not installed"; fi
 done_here
