@@ -105,7 +105,7 @@ static cel_scaling common_scaling(const cel_rows *own, const int64_t *start, int
 {
     cel_scaling_options how = CEL_ZERO;
     cel_scaling_sums sums;
-    cel_scaling s;
+    cel_scaling s, own_cells = CEL_ZERO;
     cel_error err;
     double *all = (double *)get(cells, sizeof *all), *four = (double *)get(4 * cells, sizeof *four);
     cel_scaling_cell *cell = (cel_scaling_cell *)get(cells, sizeof *cell);
