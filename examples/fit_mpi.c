@@ -133,8 +133,9 @@ static cel_scaling common_scaling(const cel_rows *own, const int64_t *start, int
         cell[i].size = four[4 * i + 2];
         cell[i].group = (int32_t)four[4 * i + 3];
     }
-    CELCOMEN_FREE(s.cell);
-    s.cell = cell; /* of all cells; the rank's own are not needed any more */
+    own_cells.cell = s.cell; /* not needed any more, and the library's to free */
+    cel_scaling_free(&own_cells);
+    s.cell = cell; /* of all cells */
     s.cells = cells;
     free(all);
     free(four);
