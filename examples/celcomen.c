@@ -3249,13 +3249,6 @@ static int64_t tiles_a_side(const tissue *t)
     return o.tiles ? o.tiles : slides == 1 ? 6 : slides < 4 ? 4 : slides < 9 ? 3 : 2;
 }
 
-/* Tiles a side of each slide. */
-static int64_t tiles_a_side(const tissue *t)
-{
-    const int64_t slides = t->slide ? t->slides.count : 1;
-    return o.tiles ? o.tiles : slides == 1 ? 6 : slides < 4 ? 4 : slides < 9 ? 3 : 2;
-}
-
 /* Groups for the error bars and the held-out folds: spatial tiles, about 36 of them in all, or runs of
  * consecutive cells where there are no coordinates. */
 static int32_t *make_groups(const tissue *t)
