@@ -7250,8 +7250,9 @@ static int celi_memo_seek(const celi_memo *m, uint64_t at)
 static int celi_memo_load(void *user, const char *stage, int64_t step, void *data, size_t bytes)
 {
     const celi_memo *m = (const celi_memo *)user;
-    const celi_record *r = m->record + celi_memo_find(m, stage, step);
-    if (r == m->record + m->count || r->bytes != bytes || !celi_memo_seek(m, r->at + CELI_RECORD_HEAD)) return 0;
+    const int64_t k = celi_memo_find(m, stage, step);
+    const celi_record *r = k < m->count ? m->record + k : NULL;
+    if (!r || r->bytes != bytes || !celi_memo_seek(m, r->at + CELI_RECORD_HEAD)) return 0;
     return !data || ((!bytes || fread(data, bytes, 1, m->file) == 1) && celi_record_crc(r, data) == r->crc);
 }
 
@@ -10288,7 +10289,7 @@ static int64_t celi_moments_cell(const celi_moments_input *in, int64_t k) { retu
 /* The cells that a block of rows of B needs, its own and their neighbours, read into a tile of X, and a relation's rows
  * with their columns in it. Where a cell is in the tile is found by hashing, so that nothing here grows with S. */
 typedef struct celi_patch {
-    int64_t cells, mask; /* of the tile; slots - 1 */
+    int64_t cells, mask; /* of the tile; the length of slot - 1 */
     int32_t *slot, *cell; /* (mask + 1) places in the tile, or -1; (cells) which they are */
     int64_t *start;      /* (block + 1) a relation's rows */
     int32_t *index;
@@ -10360,20 +10361,20 @@ static cel_mat celi_patch_read(celi_patch *t, const celi_moments_input *in, int6
 static cel_status celi_patch_open(celi_patch *t, const celi_store *store, int64_t genes, int64_t cells,
                                   int64_t contacts, cel_work *work)
 {
-    int64_t slots = 1024, doubles = genes ? celi_store_doubles(store) : 0;
-    while (slots < 2 * cells) slots *= 2;
+    int64_t width = 1024, doubles = genes ? celi_store_doubles(store) : 0;
+    while (width < 2 * cells) width *= 2;
     memset(t, 0, sizeof *t);
-    t->mask = slots - 1;
+    t->mask = width - 1;
     /* longest first, so that each is aligned */
     t->start = (int64_t *)cel_work_get(work, (size_t)(CELI_MOMENTS_BLOCK + 1) * sizeof *t->start +
-                                       (size_t)doubles * sizeof *t->v + (size_t)(slots + cells + contacts) * 4 +
+                                       (size_t)doubles * sizeof *t->v + (size_t)(width + cells + contacts) * 4 +
                                        (size_t)(cells * genes + contacts) * sizeof(cel_real));
     if (!t->start) return CEL_ERR_MEMORY;
     t->v = (double *)(t->start + CELI_MOMENTS_BLOCK + 1);
     t->data = (cel_real *)(t->v + doubles);
     t->value = t->data + cells * genes;
     t->slot = (int32_t *)(t->value + contacts);
-    t->cell = t->slot + slots;
+    t->cell = t->slot + width;
     t->index = t->cell + cells;
     return CEL_OK;
 }

@@ -125,6 +125,20 @@ double log(double x)
     return k * 0.693147180369123816490 + (k * 1.90821492927058770002e-10 + 2 * s * sum);
 }
 
+/* log(1 + x), where what 1 + x has lost of x is made good: its error over 1 + x is a factor. */
+double log1p(double x)
+{
+    double y = 1 + x;
+    return y == 1 || !(x < HUGE_VAL) ? x : log(y) * (x / (y - 1));
+}
+
+double ldexp(double x, int exponent)
+{
+    for (; exponent > 0; exponent--) x *= 2;
+    for (; exponent < 0; exponent++) x /= 2;
+    return x;
+}
+
 double pow(double x, double y) { return y == 0 ? 1 : x == 0 ? (y > 0 ? 0 : HUGE_VAL) : exp(y * log(x)); }
 
 /* sin(x + turns right angles): less the nearest multiple of a right angle, by the series of sine or cosine. */
