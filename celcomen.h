@@ -7388,8 +7388,6 @@ static cel_status celi_store_open(const cel_rows *r, int some, celi_pool *pool, 
     if (r->scaling && r->scaling->log == CEL_LOG_LATENT) return celi_note(err, CEL_ERR_ARG, celi_latent_rows);
     for (i = 0; i < r->cells && !some && !status; i++) status = celi_store_cell(s, i, err);
     if (status) return status;
-    for (i = 0; i < r->genes && r->gene; i++)
-        if (r->gene[i] < 0 || r->gene[i] >= cols) return celi_fail(err, CEL_ERR_ARG, "no such column", -1, -1, i);
     if (r->array && celi_npy_is_real(r->array) && (uintptr_t)r->array->data % sizeof(cel_real) == 0)
         s->there = cel_mat_view((const cel_real *)r->array->data, rows, cols);
     if (!s->there.data || r->gene)
@@ -7398,6 +7396,7 @@ static cel_status celi_store_open(const cel_rows *r, int some, celi_pool *pool, 
     if (pool->status) return celi_note(err, CEL_ERR_MEMORY, "rows");
     for (i = 0; i < cols && s->column; i++) s->column[i] = -1;
     for (i = 0; i < r->genes && s->column; i++) {
+        if (r->gene[i] < 0 || r->gene[i] >= cols) return celi_fail(err, CEL_ERR_ARG, "no such column", -1, -1, i);
         if (s->column[r->gene[i]] >= 0) return celi_fail(err, CEL_ERR_ARG, "a column twice", -1, -1, i);
         s->column[r->gene[i]] = (int32_t)i;
     }

@@ -1298,6 +1298,17 @@ typedef struct tissue {
     const char *file; /* of the expression, for messages */
 } tissue;
 
+/* The rows, in memory or as they are read. */
+static cel_rows rows_of(const tissue *t)
+{
+    cel_rows rows = CEL_ZERO;
+    if (!t->x.data) return t->from;
+    rows.cells = t->x.rows;
+    rows.genes = t->x.cols;
+    rows.dense = t->x;
+    return rows;
+}
+
 /* A model, as its file holds it, and what this tool keeps in its note. */
 typedef struct fitted {
     cel_model_record record;
@@ -1921,7 +1932,7 @@ static cel_scaling scaling_for(const tissue *t, const fitted *f, const double *t
     cel_scaling s = f->record.scaling;
     cel_scaling_options how = CEL_ZERO;
     cel_scaling_sums sums;
-    cel_rows now = t->from;
+    const cel_rows now = rows_of(t);
     names known;
     int64_t g, n = s.genes, unknown = 0, groups = t->group ? t->groups.count : 1, *to;
     double *centre;
@@ -1948,7 +1959,6 @@ static cel_scaling scaling_for(const tissue *t, const fitted *f, const double *t
     how.target = s.target > 0 ? s.target : -1;
     how.log = s.log ? 1 : -1;
     how.size = -1;
-    if (t->x.data) now.dense = t->x, now.cells = t->x.rows, now.genes = t->x.cols;
     must(cel_rows_sums(&now, total, t->group, groups, &how, &sums, &err), t->file, &err);
     for (g = 0; g < groups * n; g++)
         if (to[g / n] < 0 && sums.cells[g / n] > 0) s.centre[g] = sums.sum[g] / sums.cells[g / n];
@@ -2539,6 +2549,23 @@ static void save_force(const fitted *f, int64_t k, const char *end, cel_mat a)
     if (a.data) write_named(relation_file(k, end), cel_mat_block(a, k * n, 0, n, n), "gene", &genes, &genes);
 }
 
+/* The options of neighbours, in the record's words and back. */
+static cel_graph_options graph_options(void)
+{
+    cel_graph_options g = CEL_ZERO;
+    g.k = o.k;
+    g.radius = o.radius;
+    g.decay = o.decay;
+    return g;
+}
+
+static void take_graph(const cel_graph_options *g)
+{
+    o.k = g->k;
+    o.radius = g->radius;
+    o.decay = g->decay;
+}
+
 static const char *method_word(const fitted *f)
 {
     return f->paper ? "paper" : f->likelihood ? "likelihood" : f->counting ? "counts" : "score";
@@ -2556,9 +2583,7 @@ static void save_model(fitted *f, const tissue *t)
     if (f->paper) add(&kept, "q %.17g\n", f->q);
     if (o.moments) add(&kept, "moments 1\n");
     f->record.gene = t->genes.name;
-    f->record.graph.k = o.k;
-    f->record.graph.radius = o.radius;
-    f->record.graph.decay = o.decay;
+    f->record.graph = graph_options();
     f->record.note = kept.data;
     must(cel_model_write(path, &f->record, &err), path, &err);
     for (k = 0; k < m->relations; k++) {
@@ -2623,6 +2648,14 @@ static double noted(const fitted *f, const char *key)
     return at ? strtod(at + strlen(key), NULL) : 0;
 }
 
+/* Neighbours are those of the model, or of the moments, where none are asked for. */
+static void neighbours_as(const fitted *f, const char *path)
+{
+    if (o.k || o.radius > 0 || o.edges) return;
+    if (f->edges) die(1, "%s was fitted on neighbours of --edges: give this tissue's, or --k or --radius", path);
+    take_graph(&f->record.graph);
+}
+
 /* The model, on neighbours and counts made as they were for the fit unless the command line says otherwise. */
 static fitted load_model(const char *folder)
 {
@@ -2643,12 +2676,7 @@ static fitted load_model(const char *folder)
     f.likelihood = f.record.note && strstr(f.record.note, "method likelihood") != NULL;
     f.edges = noted(&f, "edges ") > 0;
     f.q = noted(&f, "q ");
-    if (!o.k && !(o.radius > 0) && !o.edges) {
-        if (f.edges) die(1, "%s was fitted on neighbours of --edges: give this tissue's, or --k or --radius", folder);
-        o.k = f.record.graph.k;
-        o.radius = f.record.graph.radius;
-        o.decay = f.record.graph.decay;
-    }
+    neighbours_as(&f, folder);
     return f;
 }
 
@@ -3065,17 +3093,6 @@ static uint64_t sum_in(uint64_t sum, const void *items, int64_t count, size_t si
     return sum;
 }
 
-/* The unit rows, in memory or as they are read. */
-static cel_rows rows_of(const tissue *t)
-{
-    cel_rows rows = CEL_ZERO;
-    if (!t->x.data) return t->from;
-    rows.cells = t->x.rows;
-    rows.genes = t->x.cols;
-    rows.dense = t->x;
-    return rows;
-}
-
 /* The slide as it was read and joined. */
 static uint64_t sum_of_slide(const tissue *t, const cel_relations *r, uint64_t sum)
 {
@@ -3379,6 +3396,7 @@ static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_
 {
     cel_moments *m = (cel_moments *)get((size_t)parts, sizeof *m);
     const char *stage = keep && keep->part ? format_text("%s/sums", keep->part) : "sums";
+    const cel_rows rows = rows_of(t);
     int64_t k, side;
     size_t bytes;
     int kept;
@@ -3386,9 +3404,7 @@ static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_
     side = m->blocks * m->genes + 1;
     bytes = (size_t)(side * side) * sizeof(double);
     kept = keep && keep->load(keep->user, stage, parts - 1, NULL, bytes);
-    if (!kept)
-        must(t->x.data ? cel_moments_add_by_label(m, parts, label, r, t->x, NULL)
-                       : cel_moments_add_rows(m, parts, label, r, &t->from, NULL), t->file, NULL);
+    if (!kept) must(cel_moments_add_rows(m, parts, label, r, &rows, NULL), t->file, NULL);
     for (k = 0; k < parts && keep; k++) {
         if (!kept) must(keep->save(keep->user, stage, k, m[k].gram, bytes), o.checkpoint, NULL);
         else if (!keep->load(keep->user, stage, k, m[k].gram, bytes)) die(1, "%s: it was damaged meanwhile", o.checkpoint);
@@ -3401,13 +3417,12 @@ static cel_moments *sum_up(const tissue *t, const cel_relations *r, const int32_
 static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_score_options *s, cel_model *model,
                            cel_score_report *done, cel_error *err)
 {
-    const int64_t S = t->x.rows, slides = t->slide ? t->slides.count : 1;
+    const int64_t S = t->x.rows;
     const int alone = s->no_errors && !(s->ridge < 0) && !(s->l1 < 0); /* nothing is left out: no groups */
     const int32_t *group = !alone ? s->group : t->slide;
     cel_score_options how = *s;
     cel_moments *moments;
     cel_status status;
-    double need;
     int32_t *slide;
     int64_t i, k, groups = 0;
     if (t->x.data) return cel_score_fit(r, t->x, s, model, done, err, NULL);
@@ -3415,12 +3430,6 @@ static cel_status fit_rows(const tissue *t, const cel_relations *r, const cel_sc
     for (i = 0; i < S; i++)
         if (group[i] >= groups) groups = (int64_t)group[i] + 1;
     if (alone) how.no_shares = 1;
-    how.no_errors = 0; /* as much memory: groups that were read are not merged */
-    need = cel_score_memory(r, t->x.cols, groups, slides, &how);
-    how.no_errors = s->no_errors;
-    if (s->memory > 0 && need > s->memory)
-        die(1, "%s: the fit needs %.3g GB of memory, more than there is: fewer genes, tiles or threads take less",
-            t->file, 1e-9 * need);
     how.slide = slide = (int32_t *)get((size_t)groups, sizeof *slide);
     for (i = 0; i < S && t->slide; i++) slide[group[i]] = t->slide[i];
     moments = sum_up(t, r, group, groups, s->keep);
@@ -3552,19 +3561,25 @@ static void warn_of_fit(const cel_score_report *done, int64_t relations)
              "cells are noise, or the coordinates are in another order than the cells");
 }
 
-/* All pairs of very many genes: what that takes, and what may be meant. */
-static void advise_on_genes(const tissue *t, const cel_relations *r, const cel_score_options *s)
+/* What all pairs of genes take, where that is more than there is; of very many, what may be meant. */
+static void advise_on_memory(const tissue *t, const cel_relations *r, const cel_score_options *s)
 {
     enum { MANY = 1500 };
     const int64_t n = t->x.cols, slides = t->slide ? t->slides.count : 1;
-    const int64_t groups = !s->group ? 0 : o.tiles > 0 ? o.tiles * o.tiles * slides : 36;
-    const double bytes = cel_score_memory(r, n, groups, slides, s);
-    if (n < MANY) return;
+    cel_score_options how = *s;
+    int64_t i, groups = 0;
+    double bytes;
+    for (i = 0; i < t->x.rows && s->group; i++)
+        if (s->group[i] >= groups) groups = (int64_t)s->group[i] + 1;
+    if (!t->x.data) how.no_errors = 0; /* as much memory: groups of rows that are read are not merged by the fit */
+    bytes = cel_score_memory(r, n, groups, slides, &how);
     if (s->memory > 0 && bytes > s->memory)
         die(1, "%s: all pairs of %lld genes need %.3g GB, of %.3g GB here: --top-genes N fits fewer genes, --chosen "
-            "NAMES some against all", t->file, (long long)n, bytes / 1e9, s->memory / 1e9);
-    note("%s: all pairs of %lld genes, in up to %.3g GB; --top-genes N fits fewer, --chosen NAMES some against all",
-         t->file, (long long)n, bytes / 1e9);
+            "NAMES some against all; fewer tiles or threads take less, too", t->file, (long long)n, bytes / 1e9,
+            s->memory / 1e9);
+    if (n >= MANY)
+        note("%s: all pairs of %lld genes, in up to %.3g GB; --top-genes N fits fewer, --chosen NAMES some against all",
+             t->file, (long long)n, bytes / 1e9);
 }
 
 /* Of the slide, or of the moments m. calls (R) becomes what is left of each relation's calls with the cells shuffled,
@@ -3579,7 +3594,7 @@ static void fit_score(tissue *t, const cel_relations *r, fitted *f, const cel_mo
     double clock = seconds();
     int64_t k;
     one_of("l1 group");
-    if (!m) advise_on_genes(t, r, &s);
+    if (!m) advise_on_memory(t, r, &s);
     status = m ? cel_score_fit_moments(m->part, m->parts, &s, &f->record.model, done, &err, NULL)
                : fit_rows(t, r, &s, &f->record.model, done, &err);
     if (status == CEL_ERR_NUMERIC)
@@ -4300,9 +4315,7 @@ static tissue take_moments(cel_moments_record *m, fitted *f, cel_relations *r)
         for (k = 0; k < a->scaling.groups && a->group; k++) a->group[k] = without_slide(a->group[k], a->slide[0]);
         if (a->group && !a->group[0]) f->record.group = NULL;
     }
-    o.k = a->graph.k;
-    o.radius = a->graph.radius;
-    o.decay = a->graph.decay;
+    take_graph(&a->graph);
     memset(r, 0, sizeof *r);
     r->cells = t.x.rows;
     r->count = a->model.relations;
@@ -4354,12 +4367,7 @@ static fitted load_like(void)
     }
     for (j = 0; j < s->genes && s->size; j++) length += s->size[j] * s->size[j];
     for (j = 0; j < s->genes && s->size && o.files; j++) s->size[j] /= sqrt(length);
-    if (!o.k && !(o.radius > 0) && !o.edges) {
-        if (f.edges) die(1, "%s: moments on neighbours of --edges: give this tissue's", o.model);
-        o.k = f.record.graph.k;
-        o.radius = f.record.graph.radius;
-        o.decay = f.record.graph.decay;
-    }
+    neighbours_as(&f, o.model);
     return f;
 }
 
@@ -4466,9 +4474,7 @@ static void command_moments(void)
     a->slides = t.slides.count;
     a->slide = t.slides.name;
     a->hops = f.record.hops;
-    a->graph.k = o.k;
-    a->graph.radius = o.radius;
-    a->graph.decay = o.decay;
+    a->graph = graph_options();
     a->scaling = f.record.scaling;
     a->group = a->scaling.centre ? t.groups.name : NULL;
     a->note = format_text("edges %d\n", o.edges != NULL);
@@ -4482,6 +4488,7 @@ static void command_moments(void)
         mixed = t;
         shuffle_cells(&mixed, a->types);
         m.shuffled = sum_up(&mixed, &r, label, m.parts, NULL);
+        free_shuffled(&mixed);
     }
     note("moments: %lld parts%s (%.2f s)", (long long)m.parts, m.shuffled ? ", and those of shuffled positions" : "",
          seconds() - clock);

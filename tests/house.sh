@@ -518,9 +518,9 @@ END {
     # The file is larger than its targets add up to, so this limit only goes down: whoever trims it lowers it. Only a new
     # room raises it. The last three (counting, likelihood, shifts) came with 2,000 lines, of which their targets allow
     # 1,100: the rest is to be earned back.
-    check("a manual of at most 320 lines, a file of at most 20063")
+    check("a manual of at most 320 lines, a file of at most 20062")
     if (part_lines["manual"] > 320) finding(0, "the manual has " part_lines["manual"] " lines")
-    if (lines > 20063) finding(0, lines " lines")
+    if (lines > 20062) finding(0, lines " lines")
 
     if (symbols) {
         check("the object's global symbols are the public names, and begin with cel_ or celcomen_")
