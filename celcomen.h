@@ -11499,12 +11499,13 @@ static cel_status celi_solve_step(celi_solve *how)
 }
 
 /* (A + ridge) f = rhs by preconditioned conjugate gradient from f. The residual is measured by the preconditioner:
- * sqrt(r . P r), relative to that of f = 0 or of the start. */
+ * sqrt(r . P r), relative to that of f = 0 or of the start. Where it rises again from as little as reals can tell,
+ * further steps follow rounding, away from the solution: the tolerance cannot be had. */
 static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
 {
-    double rz, zero, curvature;
+    const double tiny = 8 * (sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
+    double rz, zero, next, curvature, least = HUGE_VAL;
     cel_status status = CEL_OK;
-    cel_mat swap;
     cel_mat_copy(q->rhs, q->r);
     celi_pairs_invert(q, how->ridge);
     celi_precondition(q, how->ridge, q->r, q->s);
@@ -11520,8 +11521,9 @@ static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
     cel_mat_copy(q->s, q->d);
     /* zero below 0, or NaN, is rounding's doing: nothing can be solved, which is not convergence. */
     how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : zero <= 0 && zero >= 0 ? 0.0 : HUGE_VAL;
-    while (how->residual > how->tolerance && how->steps < how->limit) {
-        double next;
+    while (!status && how->residual > how->tolerance && how->steps < how->limit && !(how->residual > 2 * least)) {
+        cel_mat swap = q->d;
+        if (how->residual < least && how->residual < tiny) least = how->residual;
         status = celi_quadratic_apply(q, q->d, how->ridge, q->y);
         if (status) return status;
         curvature = celi_stacks_dot(q->d, q->y);
@@ -11531,15 +11533,13 @@ static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
         celi_precondition(q, how->ridge, q->r, q->s);
         next = celi_stacks_dot(q->r, q->s);
         cel_mat_axpy((cel_real)(next / rz), q->d, q->s); /* the next direction */
-        swap = q->d;
         q->d = q->s;
         q->s = swap;
         rz = next;
         how->residual = sqrt(fabs(rz) / zero);
         status = celi_solve_step(how);
-        if (status) return status;
     }
-    return celi_finite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
+    return status ? status : celi_finite(how->residual) ? CEL_OK : CEL_ERR_NUMERIC;
 }
 
 /* The factor by which the l1 term's proximal step shortens something of this length. */
