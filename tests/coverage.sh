@@ -2,10 +2,11 @@
 # Lines and branches of celcomen.h that the suites reach, by gcov: float and double at the best level of the machine, and
 # at the plain and the AVX2 one the suites that call kernels; a branch counts once taken in any of them.
 #     sh tests/coverage.sh BUILD [brief]      brief: float alone, loops of statistics cut short
+# Passes with 97 % of the lines and 88 % of the branches.
 # What is not reached stays in BUILD/uncovered.txt: lines in spans, and branches with their lines' text.
 set -u
 B=$1 brief=${2:-}
-for t in gcov python3; do command -v $t > /dev/null || { echo "skipped: $t not installed"; exit 0; }; done
+for t in gcov python3; do command -v $t > /dev/null || { echo "skipped: $t not installed"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }; done
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir -p "$B"
@@ -55,3 +56,4 @@ for n in sorted(branches):
 P
 cat "$dir/summary"
 echo "not reached: listed in $B/uncovered.txt"
+awk '/^coverage:/ { good = $2 >= 97 && $7 >= 88; print good + 0 " passed, " 1 - good " failed, 0 skipped (97 % of lines, 88 % of branches)"; exit !good }' "$dir/summary"

@@ -6,8 +6,8 @@
 
 First every case of the suites runs once with gcov, so that a mutant is shown only to the cases that reach its line, the
 quick ones first, until one fails; a line that no case reaches survives. Killed: a case fails, crashes or hangs. Not
-counted: what does not compile, and what compiles to the same machine code (equivalent for certain). tests/mutants.txt
-Who survives is shown to the same cases once more under ASan and UBSan, as `make test` does. tests/mutants.txt
+counted: what does not compile, and what compiles to the same machine code (equivalent for certain). What survives is
+shown to the same cases once more under ASan and UBSan, as `make test` does. tests/mutants.txt
 holds those argued to be equivalent, by the text of the line and what was put in its place. Which mutants are drawn
 depends on the text of their function alone, and verdicts are kept in build/mutants: a run may be stopped and goes on,
 and after a change only what it can have touched is tried again. The last lines are the tally.
@@ -235,6 +235,7 @@ def main():
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--rooms", default="")
     p.add_argument("--lines", default="")
+    p.add_argument("--least", type=float, default=0, help="per cent killed that is a pass")
     p.add_argument("--show", action="store_true", help="every verdict, not the survivors alone")
     o = p.parse_args()
     os.makedirs(WORK, exist_ok=True)
@@ -305,7 +306,9 @@ def main():
     print("mutants: %d of %d killed (%.1f %%), %d not reached by any suite; %d argued to be equivalent, %d of the same machine code; %d possible, seed %d" %
           (killed, killed + alive, 100.0 * killed / max(1, killed + alive), n.get("not reached", 0), n.get("argued", 0), n.get("same code", 0),
            len(all_), o.seed))
-    print("%d passed, %d failed, 0 skipped" % (killed + n.get("argued", 0), alive))
+    good = killed >= o.least / 100 * (killed + alive) if o.least else not alive
+    print("1 passed, 0 failed, 0 skipped" if good else "0 passed, 1 failed, 0 skipped")
+    return not good
 
 
 if __name__ == "__main__":
