@@ -10,7 +10,7 @@
 #   make svae   the model of the second paper on simulated cells (bench/svae.md)
 #   make house  the layout of celcomen.h            make san   the sanitizers alone
 #   make portability, make fuzz, make reliability   other machines, random input, one table of it all
-#   make install PREFIX=/usr/local                  tool, manual page, header and pkg-config file
+#   make install PREFIX=/usr/local                  tool, manual page, header, pkg-config and CMake file
 
 CC      ?= cc
 CXX     ?= c++
@@ -159,8 +159,14 @@ install: tool
 	printf 'prefix=%s\nincludedir=$${prefix}/include\n\nName: celcomen\nDescription: forces between genes, within and between the cells of a tissue (header only)\nVersion: %s\nCflags: -I"$${includedir}"\nLibs: -lm\n' \
 	  "$(PREFIX)" "$$(sed -n 's/^#define CELCOMEN_VERSION "\(.*\)"/\1/p' $(HEADER))" > $(B)/celcomen.pc
 	install -m 644 $(B)/celcomen.pc "$(WHERE)/lib/pkgconfig/celcomen.pc"
+	install -d "$(WHERE)/lib/cmake/celcomen"
+	printf '%s\n' 'if(NOT TARGET celcomen::celcomen)' '  add_library(celcomen::celcomen INTERFACE IMPORTED)' \
+	  '  get_filename_component(_celcomen "$${CMAKE_CURRENT_LIST_DIR}/../../../include" ABSOLUTE)' \
+	  '  set_target_properties(celcomen::celcomen PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "$${_celcomen}")' \
+	  '  if(UNIX)' '    set_target_properties(celcomen::celcomen PROPERTIES INTERFACE_LINK_LIBRARIES m)' '  endif()' 'endif()' > "$(WHERE)/lib/cmake/celcomen/celcomenConfig.cmake"
 uninstall:
 	rm -f "$(WHERE)/bin/celcomen" "$(WHERE)/include/celcomen.h" "$(WHERE)/lib/pkgconfig/celcomen.pc" "$(WHERE)/share/man/man1/celcomen.1"
+	rm -rf "$(WHERE)/lib/cmake/celcomen"
 
 clean:
 	rm -rf $(B)

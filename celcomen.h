@@ -1,4 +1,4 @@
-/* celcomen.h - 0.4.0 - forces between genes, within and between the cells of a tissue
+/* celcomen.h - 0.4.1 - forces between genes, within and between the cells of a tissue
  *
  * A single-file C library (C99, C++11) for Celcomen, a maximum-entropy model of spatial
  * transcriptomics: infer the forces from a slide, generate tissue from forces, ask counterfactuals.
@@ -283,8 +283,8 @@
 
 #define CELCOMEN_VERSION_MAJOR 0
 #define CELCOMEN_VERSION_MINOR 4
-#define CELCOMEN_VERSION_PATCH 0
-#define CELCOMEN_VERSION "0.4.0"
+#define CELCOMEN_VERSION_PATCH 1
+#define CELCOMEN_VERSION "0.4.1"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -361,7 +361,7 @@ typedef struct cel_error {
 /* The text of a status code: a constant string, never NULL. */
 CEL_API const char *cel_strerror(cel_status status);
 
-/* The version of the implementation that was compiled, e.g. "0.4.0". */
+/* The version of the implementation that was compiled, e.g. "0.4.1". */
 CEL_API const char *cel_version(void);
 
 /* Progress of long work: `done` of `total` steps of `stage`, and its current value (a loss, an

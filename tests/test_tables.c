@@ -389,6 +389,8 @@ static void refused_tables(void)
         {"A,B\n1,2\n1,inf\n", 0, CEL_ERR_FORMAT, 3, 1, "text"},
         {"A;B\n1;2\n1,5;3\n", 0, CEL_ERR_FORMAT, 3, 0, "decimal comma"},
         {"A,B\n1,2\n\"3,4\n", 0, CEL_ERR_FORMAT, 3, 0, "quote"},
+        {"A,B\n1,2\n\"3\"x,4\n", 0, CEL_ERR_FORMAT, 3, 0, "quote"},
+        {"A,B\n1,2\n3,\"4\"x\n", 0, CEL_ERR_FORMAT, 3, 1, "quote"},
         {"A,B\n\"1\"x,2\n", 0, CEL_ERR_FORMAT, 2, -1, "quote"},
         {"\"A,B\n1,2\n", 0, CEL_ERR_FORMAT, 1, -1, "quote"},
         {"Actb\nGapdh\n", 0, CEL_ERR_FORMAT, 1, -1, "names"},

@@ -221,7 +221,31 @@ if [ -d "${CELCOMEN_SHARED:-../shared}/data" ]; then check "the README's program
     echo "  skipped: no slides"; skipped=$((skipped + 1)); fi
 first_lines() { head -15 celcomen.h | grep -q CELCOMEN_IMPLEMENTATION && tail -30 celcomen.h | grep -q 'MIT License' && ! LC_ALL=C grep -nP '[^\x00-\x7F]' celcomen.h; }
 check "the recipe first, the licence last, ASCII" first_lines
+versions() { # of the first line, the macro, the citation, and the newest of "What changed"
+    v=$(sed -n 's/^#define CELCOMEN_VERSION "\(.*\)"/\1/p' celcomen.h)
+    head -1 celcomen.h | grep -qF "celcomen.h - $v -" && grep -qx "version: $v" README.md && [ "$(sed -n 's/^## What changed in //p' README.md | head -1)" = "$v" ]
+}
+check "one version" versions
 install_works() { make -s install PREFIX="$tmp/prefix" && [ -f "$tmp/prefix/include/celcomen.h" ] && [ -f "$tmp/prefix/lib/pkgconfig/celcomen.pc" ]; }
 check "make install" install_works
+# A project that finds what was installed: by pkg-config and by CMake.
+installed_flags() {
+    flags=$(PKG_CONFIG_PATH="$tmp/prefix/lib/pkgconfig" pkg-config --cflags --libs celcomen) &&
+        $CC -std=c99 $here/order.c $here/other.c $flags -o "$tmp/found" && "$tmp/found"
+}
+installed_target() {
+    mkdir -p "$tmp/project" && cp $here/order.c $here/other.c $here/use.h "$tmp/project" && cat > "$tmp/project/CMakeLists.txt" <<'P' || return 1
+cmake_minimum_required(VERSION 3.13)
+project(found C)
+find_package(celcomen REQUIRED)
+add_executable(found order.c other.c)
+target_link_libraries(found PRIVATE celcomen::celcomen)
+P
+    cmake -S "$tmp/project" -B "$tmp/project/build" -DCMAKE_PREFIX_PATH="$tmp/prefix" && cmake --build "$tmp/project/build" && "$tmp/project/build/found"
+}
+for how in "pkg-config installed_flags" "cmake installed_target"; do
+    if command -v "${how% *}" > /dev/null; then check "${how% *} finds it" "${how#* }"; else
+        echo "  skipped: ${how% *} not installed"; skipped=$((skipped + 1)); fi
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
