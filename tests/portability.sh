@@ -108,7 +108,7 @@ if wanted switches; then part_switches; fi
 
 # ---- suites on other machines ----
 quick="base dense sparse files tissue model robust"
-all="base dense sparse files tables tissue model moments score published sampler optimum perturb golden slides robust"
+all="base dense sparse files tables tissue rows model moments keep score chosen shifts counting published sampler optimum likelihood perturb golden slides robust"
 suites() { # NAME COMPILER OPTIONS RUNNER SUITES
     have "$2" || { skip "$2 not installed ($1)"; return; }
     [ -z "$4" ] || have "$4" || { skip "$4 not installed ($1)"; return; }
@@ -132,7 +132,7 @@ reals="-DCELCOMEN_FLOAT"
 [ "$how" = short ] || reals="-DCELCOMEN_FLOAT -DCELCOMEN_DOUBLE"
 wine=wine64
 have wine64 || [ ! -x /usr/lib/wine/wine64 ] || wine=/usr/lib/wine/wine64
-long="base dense sparse files tissue model moments robust published optimum"
+long="base dense sparse files tissue rows model moments keep robust published optimum"
 part_suites() {
 echo "== suites"
 # A 32-bit program's readdir fails on the file numbers of a 64-bit file system, unless told that they may be large.
@@ -149,7 +149,7 @@ for real in $reals; do
     suites "ppc64, big-endian $real" powerpc64-linux-gnu-gcc "-static $real" qemu-ppc64 "base files" "$long"
     suites "mips, 32 bits, big-endian $real" mips-linux-gnu-gcc "-static $files64 $real" qemu-mips "base files" "$long"
     suites "Windows by MinGW $real" x86_64-w64-mingw32-gcc "-include tests/embed/windows_test.h $real" $wine \
-        "base dense sparse tissue robust" "base dense sparse tables tissue model moments score published sampler optimum perturb robust"
+        "base dense sparse tissue robust" "base dense sparse tables tissue rows model moments score published sampler optimum perturb robust"
 done
 }
 if wanted suites; then part_suites; fi

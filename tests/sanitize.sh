@@ -12,8 +12,8 @@ mkdir -p "$B"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 passed=0 failed=0 skipped=0
-quick="base dense sparse tissue model moments optimum perturb robust"
-[ "$how" = short ] || quick="$quick files tables score counting shifts published sampler likelihood golden"
+quick="base dense sparse tissue rows model moments keep optimum perturb robust"
+[ "$how" = short ] || quick="$quick files tables score chosen counting shifts published sampler likelihood golden"
 files="tests/impl.c tests/run.c"
 printf '#define SUITES(X)' > "$dir/suites.h"
 for s in $quick; do printf ' X(%s)' "$s" >> "$dir/suites.h"; files="$files tests/test_$s.c"; done
