@@ -328,6 +328,40 @@ static void scalings_go_back(void)
     drop(&s);
 }
 
+/* Cells in another order (a torus turned by half is the same graph), an extreme one first or last: the same fit. */
+static void order_of_cells_is_nothing(void)
+{
+    seen s = see(12, 4, 300, 8);
+    const int64_t S = 144, n = 4;
+    cel_count_data d = data_of(&s);
+    cel_count_options o = CEL_ZERO;
+    cel_count_result fit[2];
+    int64_t i, k;
+    int turn;
+    for (k = 0; k < n; k++) s.counts.data[k] *= (cel_real)(k == 1 ? 9 : 2);
+    o.group = s.group;
+    o.ridge = 0.1;
+    for (turn = 0; turn < 2; turn++) {
+        OK_OR_RETURN(cel_count_fit(&d, &o, fit + turn, NULL));
+        for (i = 0; i < S / 2; i++) {
+            int32_t g = s.group[i];
+            s.group[i] = s.group[S - 1 - i];
+            s.group[S - 1 - i] = g;
+            for (k = 0; k < n; k++) {
+                cel_real *a = s.counts.data + i * n + k, *b = s.counts.data + (S - 1 - i) * n + k, y = *a;
+                *a = *b;
+                *b = y;
+            }
+        }
+    }
+    for (i = 0; i < 2 * n * n; i++) {
+        NEAR(fit[0].model.force.data[i], fit[1].model.force.data[i], 0.01);
+        NEAR_REL(1 + fit[0].report.se.data[i], 1 + fit[1].report.se.data[i], 0.01);
+    }
+    for (turn = 0; turn < 2; turn++) cel_count_free(fit + turn);
+    drop(&s);
+}
+
 static void bad_input(void)
 {
     seen s = see(8, 4, 100, 1);
@@ -374,5 +408,6 @@ void suite_counting(void)
     RUN(forces_come_back);
     RUN(laws_compare);
     RUN(scalings_go_back);
+    RUN(order_of_cells_is_nothing);
     RUN(bad_input);
 }
