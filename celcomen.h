@@ -948,7 +948,7 @@ typedef struct cel_scaling_sums {
     int64_t genes, groups;        /* n, G */
     int64_t count;                /* G (1 + 3 n) */
     double *cells;                /* (G) cells measured */
-    double *sum, *square, *slope; /* (G x n) of v, of v^2, and of dv / dlog q = q / (1 + q) */
+    double *sum, *square, *slope; /* (G x n) of v, of v^2, and of dv / dlog q = q / (1 + q); size -1: 0 */
 } cel_scaling_sums;
 
 /* The light pass over rows (scaling left aside): total, group and options as of cel_scaling_fit, group labels below
@@ -8103,7 +8103,7 @@ static cel_status celi_scaling_finish(cel_scaling *s, double all, cel_error *err
         if (s->size) length += s->size[j] * s->size[j];
     }
     for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
-    if (s->size && !(length > 0)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
+    if (s->size && !(length > 0 && length <= DBL_MAX)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
     return CEL_OK;
 }
 
@@ -8479,8 +8479,7 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
     cel_status status = celi_store_open(rows, 0, &pool, &x, err);
     memset(out, 0, sizeof *out);
     if (!status && (groups < 1 || n < 1 || groups > INT32_MAX / n || !celi_sums_add(o)))
-        status = celi_note(err, CEL_ERR_ARG, "sums of parts need groups, and a target and size that do not depend on "
-                           "the part");
+        status = celi_note(err, CEL_ERR_ARG, "sums need groups, and a target and size that are not a part's own");
     if (!status) {
         a.genes = n;
         a.groups = groups;
@@ -8493,7 +8492,8 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
     if (!status) {
         s.centre = a.sum = a.cells + groups;
         s.scale = a.square = a.sum + groups * n;
-        s.size = a.slope = a.square + groups * n;
+        a.slope = a.square + groups * n;
+        s.size = o->size < 0 ? NULL : a.slope; /* of logs, rows of zeros are left out on its account alone */
         status = celi_scaling_cells(&s, &x, total, group, s.cell, err);
     }
     if (!status) status = celi_scaling_measure(&s, &x, a.cells, &all, err);
