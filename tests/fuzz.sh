@@ -26,9 +26,9 @@ for t in $targets; do
     # shellcheck disable=SC2086
     (FUZZ_TARGET=$t OMP_NUM_THREADS=1 "$B/fuzz/program" -max_total_time="$seconds" -len_control=0 -max_len=1024 -timeout=60 \
         -rss_limit_mb=2000 -print_final_stats=1 -artifact_prefix="$B/fuzz/found_${t}_" "$B/fuzz/$t" $also > "$B/fuzz/$t.log" 2>&1
-    status=$?; times > "$B/fuzz/times"; exit $status)
+    status=$?; times > "$B/fuzz/$t.times"; exit $status)
     status=$?
-    used=$(awk -F '[ ms]+' 'NR == 2 { printf "%.1f", 60 * $1 + $2 + 60 * $3 + $4 }' "$B/fuzz/times")
+    used=$(awk -F '[ ms]+' 'NR == 2 { printf "%.1f", 60 * $1 + $2 + 60 * $3 + $4 }' "$B/fuzz/$t.times")
     echo "$(cksum < celcomen.h | tr ' ' '-') $t $used $(sed -n 's/^stat::number_of_executed_units: *//p' "$B/fuzz/$t.log" | tail -1) $status" >> "$B/fuzz/ledger.txt"
     if [ $status -eq 0 ]; then passed=$((passed + 1)); else
         failed=$((failed + 1)); echo "FAILED: $t"; grep -E 'fuzz.c:[0-9]+: |ERROR|runtime error|Test unit' "$B/fuzz/$t.log" | head -5; fi
