@@ -948,7 +948,7 @@ typedef struct cel_scaling_sums {
     int64_t genes, groups;        /* n, G */
     int64_t count;                /* G (1 + 3 n) */
     double *cells;                /* (G) cells measured */
-    double *sum, *square, *slope; /* (G x n) of v, of v^2, and of dv / dlog q = q / (1 + q) */
+    double *sum, *square, *slope; /* (G x n) of v, of v^2, and of dv / dlog q = q / (1 + q); size -1: 0 */
 } cel_scaling_sums;
 
 /* The light pass over rows (scaling left aside): total, group and options as of cel_scaling_fit, group labels below
@@ -1260,8 +1260,8 @@ CEL_API void cel_moments_mean(const cel_moments *m, double *mean);
 /* out (n x n) = X^T times block `block` of B: X^T X for 0, X^T N_block from 1 on. */
 CEL_API cel_status cel_moments_cross(const cel_moments *m, int64_t block, double *out);
 /* What X, of any lengths, looks like: each gene's mean and deviation (n), the correlations of genes within cells and of
- * x_a with N_b of block `block` (n x n), and moran (n), cov(x_a, N_a) / var(x_a), which is Moran's I times the mean row
- * sum of W. 0 where a gene does not vary. CEL_ERR_ARG for a block that is none or 0, CEL_ERR_DATA without cells. */
+ * x_a with N_b of block `block` (n x n), and moran (n), cov(x_a, N_a) / var(x_a): Moran's I times the mean row sum of
+ * W. 0 where a gene varies by no more than rounding (float: 0.8 %). CEL_ERR_ARG: block; CEL_ERR_DATA: no cells. */
 CEL_API cel_status cel_moments_correlate(const cel_moments *m, int64_t block, double *mean, double *deviation,
                                          double *moran, double *within, double *between);
 
@@ -8103,7 +8103,7 @@ static cel_status celi_scaling_finish(cel_scaling *s, double all, cel_error *err
         if (s->size) length += s->size[j] * s->size[j];
     }
     for (j = 0; s->size && j < n; j++) s->size[j] /= sqrt(length);
-    if (s->size && !(length > 0)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
+    if (s->size && !(length > 0 && length <= DBL_MAX)) return celi_note(err, CEL_ERR_DATA, "size has no direction");
     return CEL_OK;
 }
 
@@ -8479,8 +8479,7 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
     cel_status status = celi_store_open(rows, 0, &pool, &x, err);
     memset(out, 0, sizeof *out);
     if (!status && (groups < 1 || n < 1 || groups > INT32_MAX / n || !celi_sums_add(o)))
-        status = celi_note(err, CEL_ERR_ARG, "sums of parts need groups, and a target and size that do not depend on "
-                           "the part");
+        status = celi_note(err, CEL_ERR_ARG, "sums need groups, and a target and size that are not a part's own");
     if (!status) {
         a.genes = n;
         a.groups = groups;
@@ -8493,7 +8492,8 @@ CEL_API_DEF cel_status cel_rows_sums(const cel_rows *rows, const double *total, 
     if (!status) {
         s.centre = a.sum = a.cells + groups;
         s.scale = a.square = a.sum + groups * n;
-        s.size = a.slope = a.square + groups * n;
+        a.slope = a.square + groups * n;
+        s.size = o->size < 0 ? NULL : a.slope; /* of logs, rows of zeros are left out on its account alone */
         status = celi_scaling_cells(&s, &x, total, group, s.cell, err);
     }
     if (!status) status = celi_scaling_measure(&s, &x, a.cells, &all, err);
@@ -10631,18 +10631,20 @@ CEL_API_DEF cel_status cel_moments_cross(const cel_moments *m, int64_t block, do
     return CEL_OK;
 }
 
-/* Of two columns of B. */
+/* Of two columns of B; a variance that the rounding of a block's products alone may make is none. */
 static double celi_moments_covariance(const cel_moments *m, int64_t i, int64_t j)
 {
     const int64_t side = celi_moments_side(m);
     const double *half = m->gram + (side - 1) * side, cells = (double)m->cells;
-    return m->gram[i * side + j] / cells - 4 * half[i] * half[j] / (cells * cells);
+    const double square = m->gram[i * side + j] / cells, v = square - 4 * half[i] * half[j] / (cells * cells);
+    const double epsilon = sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON;
+    return i == j && v <= CELI_MOMENTS_BLOCK / 2 * epsilon * square ? 0 : v;
 }
 
 CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block, double *mean, double *deviation,
                                              double *moran, double *within, double *between)
 {
-    int64_t n = m->genes, a, b;
+    int64_t n = m->genes, a, b, at;
     if (block < 1 || block >= m->blocks) return CEL_ERR_ARG;
     if (m->cells < 1) return CEL_ERR_DATA;
     cel_moments_mean(m, mean);
@@ -10650,10 +10652,8 @@ CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block
         double v = celi_moments_covariance(m, a, a);
         deviation[a] = v > 0 ? sqrt(v) : 0;
         moran[a] = v > 0 ? celi_moments_covariance(m, a, block * n + a) / v : 0;
-        for (b = 0; b < n; b++) { /* variances from rounding alone are none */
-            const int64_t at = block * n + b;
-            double next = celi_moments_covariance(m, b, b);
-            double beside = celi_moments_covariance(m, at, at);
+        for (b = 0, at = block * n; b < n; b++, at++) {
+            const double next = celi_moments_covariance(m, b, b), beside = celi_moments_covariance(m, at, at);
             within[a * n + b] = v > 0 && next > 0 ? celi_moments_covariance(m, a, b) / sqrt(v * next) : 0;
             between[a * n + b] = v > 0 && beside > 0 ? celi_moments_covariance(m, a, at) / sqrt(v * beside) : 0;
         }

@@ -6,7 +6,7 @@ set -u
 : "${CC:=cc}"
 header=${1:-celcomen.h}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- examples/*.c bench/*.c bench/*.h
+[ $# -gt 0 ] || set -- examples/*.c bench/*.c bench/*.h tests/fuzz.c
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -261,6 +261,12 @@ FNR == 1 { file++; in_comment = 0 }
 FILENAME == ROOMS { targets++; target_name[targets] = $1; target[$1] = $2; next }
 FILENAME == EXCEPTIONS { if (NF) { exceptions++; exception[$1, $2] = 1; if (NF < 4) unreasoned[$1 " " $2] = 1 } next }
 FILENAME == SYMBOLS { symbols++; symbol[$1] = 1; next }
+FILENAME ~ /(^|\/)fuzz\.c$/ { # what it calls
+    strip($0)
+    fuzzed = 1
+    while (match(CODE, /cel_[a-z0-9_]*\(/)) { in_fuzz[substr(CODE, RSTART, RLENGTH - 1)] = 1; CODE = substr(CODE, RSTART + RLENGTH) }
+    next
+}
 FILENAME != FILE { # an example or a measurement: only what it uses
     strip($0)
     while (match(CODE, /cel_[a-z0-9_]*/)) { in_examples[substr(CODE, RSTART, RLENGTH)] = 1; CODE = substr(CODE, RSTART + RLENGTH) }
@@ -430,6 +436,11 @@ END {
         if (part_of[use_line[i]] == "implementation" && use_by[i] != use_word[i] && !(use_line[i] == defined[use_word[i]])) used[use_word[i]] = 1
     for (i = 1; i <= publics; i++)
         if (!(pub_name[i] in used) && !(pub_name[i] in in_examples)) finding(pub_line[i], pub_name[i] ": used by nothing but tests")
+
+    if (fuzzed) {
+        check("every public function is called by the fuzzer")
+        for (i = 1; i <= publics; i++) if (!(pub_name[i] in in_fuzz)) finding(pub_line[i], pub_name[i] ": not called in fuzz.c")
+    }
 
     check("every private function is used")
     for (i = 1; i <= functions; i++)

@@ -128,10 +128,13 @@ int cel_mat_difference(int a, int b) { return cel_mat_sum(a, -b); }
 /* MIT License */
 EOF
 printf '#include "house.h"\nint main(void) { return cel_rng_level() + cel_mat_difference(1, 2); } /* cel_mat_sum */\n' > use.c
+printf 'int f(void) { return cel_twice(1) + cel_thrice(1) + cel_rng_level() + cel_mat_sum(1, 2) + cel_mat_difference(1, 2); }\n' > fuzz.c
+mkdir few
+printf 'int f(void) { return cel_twice(1) + cel_rng_level() + cel_mat_sum(1, 2) + cel_mat_difference(1, 2); } /* cel_thrice() */\n' > few/fuzz.c
 
 verdict() { if [ "$1" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $2"; grep -A3 "^FAILED" out; fi; }
 
-sh "$guard" house.h use.c > out 2>&1
+sh "$guard" house.h use.c fuzz.c > out 2>&1
 verdict $? "a house in order is called so"
 
 # plant NAME EXPECTED EDIT: the awk program EDIT makes a fault, and a line of the report must match EXPECTED.
@@ -172,6 +175,8 @@ plant "a public function for tests alone" 'faulty.h:[0-9]+: cel_mat_difference: 
     '/^#define CEL_API/ { print "#define CEL_FAULT 1" } { print }' /dev/null 2
 plant "a function that only calls itself" 'cel_thrice: used by nothing but tests' \
     '/^int cel_thrice/ { $0 = "int cel_thrice(int a) { return a > 0 ? cel_thrice(a - 1) : 0; }" } /cel_thrice\(1\)/ { sub(/cel_thrice\(1\)/, "3") } { print }'
+plant "a public function that the fuzzer does not call" 'cel_thrice: not called in fuzz.c' \
+    '/Read once/ { sub(/once/, "once more") } { print }' "use.c few/fuzz.c"
 plant "a private function for nobody" 'celi_nobody: used by nothing' '/^int cel_twice/ { print "static int celi_nobody(int a) { return a; }" } { print }'
 plant "a function of 101 lines" 'cel_mat_sum: 101 lines' '{ print } /^int cel_mat_sum/ { f = 1 } f && /^\{/ { for (i = 0; i < 97; i++) print "    a += 1;"; f = 0 }' use.c 2
 plant "a macro of 101 lines" 'CELI_BOTH: a macro of more than 100 lines' '{ print } /^#define CELI_BOTH/ { for (i = 0; i < 99; i++) print "    0 + \\" }' use.c 2

@@ -34,7 +34,7 @@ row() { # NAME TITLE MEASURED
     [ "$(sed -n '1s/^state \([^ ]*\).*/\1/p' "$logs/$1")" = "$state" ] && of= || of=", of an earlier state of the file"
     echo "| $2 | $3$of |"
 }
-# BUILD/fuzz/ledger.txt: state, target, seconds, runs, exit status of every run so far
+# BUILD/fuzz/ledger.txt: state, target, seconds of a processor, runs, exit status of every run so far
 fuzzed() {
     awk -v state="$state" '
         { t[$2] += $3; runs += $4; bad += $5 != 0 } $1 == state { now[$2] += $3; here += $4; wrong += $5 != 0 }

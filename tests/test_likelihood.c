@@ -345,6 +345,14 @@ static void correlations(void)
     NEAR(moran[5], v[3] / v[1], 1e-3);
     NEAR(between[2 * GENES + 5], m[3] / sqrt(v[0] * v[2]), 1e-3);
     NEAR(within[2 * GENES + 2], 1, 1e-6);
+    /* A gene that is alike everywhere but for rounding correlates with nothing. */
+    cel_moments_free(&g);
+    OK_OR_RETURN(cel_moments_new(GENES, &relations, &g));
+    for (i = 0; i < CELLS; i++) near.data[i * GENES + 3] = (cel_real)(0.577 + 1e-9 * (double)(i % 3));
+    OK_OR_RETURN(cel_moments_add(&g, &relations, near, NULL, 0, NULL));
+    OK_OR_RETURN(cel_moments_correlate(&g, 1, mean, deviation, moran, within, between));
+    for (i = 0; i < GENES; i++) CHECK(fabs(within[3 * GENES + i]) + fabs(within[i * GENES + 3]) < 1e-30);
+    CHECK(deviation[3] < 1e-30 && fabs(moran[3]) < 1e-30 && fabs(between[3 * GENES + 5]) < 1e-30);
     cel_mat_free(&near);
     cel_moments_free(&g);
 }

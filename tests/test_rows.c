@@ -292,6 +292,35 @@ static void rows_sums(void)
     sample_free(&s);
 }
 
+/* Of logs without a size direction a row of zeros, or of a sum below 0, is one like any other, in sums as in a fit. */
+static void rows_sums_of_logs(void)
+{
+    cel_real value[10] = {1, 3, 0, 0, -2, 1, 2, 2, 4, -1};
+    cel_scaling_options how = CEL_ZERO;
+    cel_scaling whole, merged;
+    cel_scaling_sums sum;
+    cel_rows r = CEL_ZERO;
+    int k;
+    r.cells = 5;
+    r.genes = 2;
+    r.dense = cel_mat_view(value, 5, 2);
+    how.kind = CEL_KIND_LOGNORM;
+    for (how.size = -1; how.size < 2; how.size += 2) {
+        OK_OR_RETURN(cel_rows_scaling(&r, NULL, NULL, &how, NULL, &whole, NULL));
+        OK_OR_RETURN(cel_rows_sums(&r, NULL, NULL, 1, &how, &sum, NULL));
+        CHECK(sum.cells[0] == (how.size < 0 ? 5 : 3));
+        OK_OR_RETURN(cel_rows_scaling(&r, NULL, NULL, &how, &sum, &merged, NULL));
+        for (k = 0; k < 2; k++) {
+            NEAR(merged.centre[k], whole.centre[k], 1e-12);
+            NEAR(merged.scale[k], whole.scale[k], 1e-12);
+            if (how.size > 0) NEAR(merged.size[k], whole.size[k], 1e-12);
+        }
+        cel_scaling_sums_free(&sum);
+        cel_scaling_free(&whole);
+        cel_scaling_free(&merged);
+    }
+}
+
 /* Moments read by tiles are those of rows made before, to the bit, for any number of threads, of every store. */
 static void rows_moments(void)
 {
@@ -508,6 +537,7 @@ void suite_rows(void)
     RUN(rows_read);
     RUN(rows_like_dense);
     RUN(rows_sums);
+    RUN(rows_sums_of_logs);
     RUN(rows_moments);
     RUN(rows_refused);
     RUN(rows_unfit);

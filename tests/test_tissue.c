@@ -535,6 +535,10 @@ static void scaling_kinds_agree(void)
     OK_OR_RETURN(cel_scaling_fit(other, NULL, group, &o, &l, NULL));
     CHECK(l.size == NULL && l.scale != NULL);
     cel_scaling_free(&l);
+    /* Asked for of what is far below any logarithm, it has a direction without an end. */
+    o.size = 1;
+    for (i = 0; i < SC * SN; i++) other.data[i] = (cel_real)((double)x.data[i] - 1e9 * (i % 3));
+    CHECK(cel_scaling_fit(other, NULL, group, &o, &l, NULL) == CEL_ERR_DATA && !l.size);
     /* As published. */
     memset(&o, 0, sizeof o);
     o.plain = 1;
