@@ -757,7 +757,7 @@ static void angles_refuse(void)
     OK_OR_RETURN(cel_mat_new(3, 3, &angles));
     cel_mat_fill(x, 1);
     x.data[5] = (cel_real)NAN;
-    CHECK(cel_paper_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 1 && err.what);
+    CHECK(cel_paper_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 1 && err.what && err.offset == -1 && err.gene == -1);
     cel_mat_fill(cel_mat_block(x, 2, 0, 1, 4), 0);
     x.data[5] = 1;
     cel_mat_fill(angles, 7);
