@@ -37,7 +37,8 @@ look() { # NAME PATTERN COMMAND...: what a finding looks like, and what to run
 cat > "$dir/two.c" <<'C'
 /* Two threads of the caller's own, each with tissues and models of its own. */
 #define main bits_main
-#define BITS_SIDE 16
+#define BITS_SIDE 12
+#define BITS_GENES 7
 #include "tests/embed/bits.c"
 #undef main
 #include <pthread.h>

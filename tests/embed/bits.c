@@ -26,12 +26,13 @@ static void print_matrix(const char *name, cel_mat a)
     } while (0)
 
 #ifndef BITS_SIDE
-#define BITS_SIDE 40 /* a smaller tissue where a program is watched instruction by instruction */
+#define BITS_SIDE 40 /* less of both where a program is watched instruction by instruction */
+#define BITS_GENES 33
 #endif
 
 int main(void)
 {
-    enum { SIDE = BITS_SIDE, CELLS = SIDE * SIDE, GENES = 33 };
+    enum { SIDE = BITS_SIDE, CELLS = SIDE * SIDE, GENES = BITS_GENES };
     cel_mat a, b, c, x, coords;
     cel_csr graph;
     cel_relations relations;
