@@ -253,7 +253,7 @@ static void fuzz_npy(source *s)
         if (cel_file_join_lines(lines, i, &text, NULL) == CEL_OK) {
             MUST(cel_file_parse_lines(text, strlen(text), &again, &count, NULL) == CEL_OK && (count == i || size < 4));
             cel_file_free(again);
-            if (size % 8 == 0) { /* not always: a file takes longer than all before it */
+            if (size % 8 == 0 && strncmp(text, "\x1f\x8b", 2)) { /* a file takes longer; no gzip by chance */
                 MUST(well(cel_file_write(scratch(), text, strlen(text), &err), &err));
                 MUST(well(cel_file_lines(scratch(), &again, &count, &err), &err) && (count == i || size < 4));
                 cel_file_free(again);
