@@ -3112,14 +3112,14 @@ CELI_INLINE celi_neon_v celi_neon_number(celi_neon_i a) { return (celi_neon_v)vc
     {                                                                                                                 \
         enum { CELI_W = S##_W };                                                                                      \
         cel_real last[8 * CELI_W];                                                                                    \
-        int64_t j, n = p->n, step = n >= 8 * CELI_W ? 8 * CELI_W : n >= 4 * CELI_W ? 4 * CELI_W : CELI_W;             \
-        if (n < CELI_W) {                                                                                             \
-            celi_scalar_csr_row(p, count, index, value, y);                                                           \
-            return;                                                                                                   \
-        }                                                                                                             \
-        for (j = 0; j < n; j += step) {                                                                               \
-            int64_t at = celi_min(j, n - step);                                                                       \
-            cel_real *to = at == j || celi_is_zero(p->beta) ? y + at : last;                                          \
+        int64_t j, n = p->n, step;                                                                                    \
+        if (n < CELI_W) celi_scalar_csr_row(p, count, index, value, y);                                               \
+        for (j = 0; n >= CELI_W && j < n; j += step) {                                                                \
+            int64_t wide = celi_min(n, n - j + 3 * CELI_W), at;                                                       \
+            cel_real *to;                                                                                             \
+            step = wide >= 8 * CELI_W ? 8 * CELI_W : wide >= 4 * CELI_W ? 4 * CELI_W : CELI_W;                        \
+            at = celi_min(j, n - step);                                                                               \
+            to = at == j || celi_is_zero(p->beta) ? y + at : last;                                                    \
             if (step == 8 * CELI_W) S##_csr_eight(p, at, count, index, value, y + at, to);                            \
             else if (step == 4 * CELI_W) S##_csr_four(p, at, count, index, value, y + at, to);                        \
             else S##_csr_one(p, at, count, index, value, y + at, to);                                                 \
@@ -3428,11 +3428,11 @@ CELI_TILE(, celi_wasm, CELI_ROWS6, 6) CELI_VECTORS(, celi_wasm) CELI_CSR_ROW(, c
 #endif
 
 /* A level's kernels, the shape of its tile and its block sizes: kc terms of a sum at a time, mc rows of A
- * (mc x kc fits the second-level cache), nc columns of B. Constants, never asked of the machine: kc decides how a sum
- * is cut, and so its bits. */
+ * (mc x kc fits the second-level cache), nc columns of B; and how often a panel is used before packing it pays.
+ * Constants, never asked of the machine: kc decides how a sum is cut, and so its bits. */
 typedef struct celi_kernels {
     cel_level level;
-    int mr, nr;
+    int mr, nr, often;
     int64_t kc, mc, nc;
     void (*tile)(const celi_tile *tile);
     void (*axpy)(int64_t n, cel_real alpha, const cel_real *x, cel_real *y);
@@ -3445,19 +3445,19 @@ typedef struct celi_kernels {
 } celi_kernels;
 
 #define CELI_LANES(bytes) ((int)((bytes) / sizeof(cel_real)))
-#define CELI_TABLE(S, level, mr, nr, kc, mc, nc)                                                                      \
-    {level,    mr,          nr,       kc,        mc,         nc,       S##_tile,                                      \
-     S##_axpy, S##_dot,     S##_csr_row, S##_rank2, S##_givens, S##_sincos, S##_normals}
+#define CELI_TABLE(S, level, mr, nr, often, kc, mc, nc)                                                               \
+    {level,    mr,      nr,     often,       kc,       mc,        nc,         S##_tile,                               \
+     S##_axpy, S##_dot, S##_csr_row, S##_rank2, S##_givens, S##_sincos, S##_normals}
 /* Best last: the first is always there. */
 static const celi_kernels celi_tables[] = {
-    CELI_TABLE(celi_scalar, CEL_LEVEL_SCALAR, CELI_SCALAR_TILE, CELI_SCALAR_TILE, 256, 128, 4096),
+    CELI_TABLE(celi_scalar, CEL_LEVEL_SCALAR, CELI_SCALAR_TILE, CELI_SCALAR_TILE, 6, 256, 128, 4096),
 #if defined(CELI_X86)
-    CELI_TABLE(celi_avx2, CEL_LEVEL_AVX2, 6, CELI_LANES(64), CELI_LANES(2048), 72, 2048),
-    CELI_TABLE(celi_avx512, CEL_LEVEL_AVX512, 8, CELI_LANES(128), CELI_LANES(2048), 384, 4096),
+    CELI_TABLE(celi_avx2, CEL_LEVEL_AVX2, 6, CELI_LANES(64), 6, CELI_LANES(2048), 72, 2048),
+    CELI_TABLE(celi_avx512, CEL_LEVEL_AVX512, 8, CELI_LANES(128), 32, CELI_LANES(2048), 384, 4096),
 #elif defined(CELI_NEON)
-    CELI_TABLE(celi_neon, CEL_LEVEL_NEON, 12, CELI_LANES(32), 256, 120, 4096),
+    CELI_TABLE(celi_neon, CEL_LEVEL_NEON, 12, CELI_LANES(32), 6, 256, 120, 4096),
 #elif defined(CELI_WASM)
-    CELI_TABLE(celi_wasm, CEL_LEVEL_SIMD128, 6, CELI_LANES(32), 256, 120, 4096),
+    CELI_TABLE(celi_wasm, CEL_LEVEL_SIMD128, 6, CELI_LANES(32), 6, 256, 120, 4096),
 #endif
 };
 
@@ -3724,18 +3724,18 @@ static void celi_flip(const cel_real *a, int64_t lda, cel_real *b, int64_t ldb)
 }
 #endif
 
-/* b (cols x rows) = a^T, a (rows x cols), not overlapping: whole squares in registers, what is left at the right and
- * at the bottom one by one. */
+/* b (cols x rows) = a^T, a (rows x cols), not overlapping: whole squares in registers, what is left one by one. Along
+ * b's rows, so that a line of the cache is written to its end before others of the same set evict it. */
 static void celi_transpose(int64_t rows, int64_t cols, const cel_real *a, int64_t lda, cel_real *b, int64_t ldb)
 {
     int64_t i, j, r;
-    for (i = 0; i + CELI_FLIP <= rows; i += CELI_FLIP) {
-        for (j = 0; j + CELI_FLIP <= cols; j += CELI_FLIP) celi_flip(a + i * lda + j, lda, b + j * ldb + i, ldb);
-        for (; j < cols; j++)
-            for (r = i; r < i + CELI_FLIP; r++) b[j * ldb + r] = a[r * lda + j];
+    for (j = 0; j + CELI_FLIP <= cols; j += CELI_FLIP) {
+        for (i = 0; i + CELI_FLIP <= rows; i += CELI_FLIP) celi_flip(a + i * lda + j, lda, b + j * ldb + i, ldb);
+        for (; i < rows; i++)
+            for (r = j; r < j + CELI_FLIP; r++) b[r * ldb + i] = a[i * lda + r];
     }
-    for (; i < rows; i++)
-        for (j = 0; j < cols; j++) b[j * ldb + i] = a[i * lda + j];
+    for (; j < cols; j++)
+        for (i = 0; i < rows; i++) b[j * ldb + i] = a[i * lda + j];
 }
 
 /* The upper triangle of C becomes the mirror of the lower. In blocks, because columns of a large matrix share few sets
@@ -3814,12 +3814,10 @@ static void celi_pack(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t
 static void celi_pack_a(celi_factor f, int64_t i, int64_t p, int64_t rows, int64_t k, int width, cel_real *dst)
 {
     int64_t r;
-    if (f.trans) {
-        celi_pack(f, i, p, rows, k, width, dst);
-        return;
-    }
-    for (r = 0; r < rows; r++) memcpy(dst + r * k, celi_at(f, i + r, p), (size_t)k * sizeof(cel_real));
-    if (rows < width) memset(dst + rows * k, 0, (size_t)((width - rows) * k) * sizeof(cel_real));
+    if (f.trans) celi_pack(f, i, p, rows, k, width, dst);
+    for (r = 0; r < rows && !f.trans; r++)
+        memcpy(dst + r * k, celi_at(f, i + r, p), (size_t)k * sizeof(cel_real));
+    if (rows < width && !f.trans) memset(dst + rows * k, 0, (size_t)((width - rows) * k) * sizeof(cel_real));
 }
 
 /* A product of m x n x k = so many terms is shared by threads; of so many its operands are packed first, where packing
@@ -3838,7 +3836,7 @@ typedef struct celi_product {
     int64_t p, k;   /* the block of terms */
     int64_t j, n;   /* the block of columns */
     cel_real *b_packed;
-    int pack_a, pack_b, lower; /* lower: only tiles that touch C's lower triangle */
+    int pack_a, pack_b, lower, same; /* lower: only tiles that touch C's lower triangle; same: A lies in B's panels */
 } celi_product;
 
 /* A tile of which only rows x cols exist goes through a whole one. */
@@ -3866,7 +3864,7 @@ static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_r
     t.alpha = g->alpha;
     t.beta = g->beta;
     t.ldc = g->c.stride;
-    for (ir = 0; ir < m; ir += mr)
+    for (ir = 0; ir < m && !g->same; ir += mr)
         if (g->pack_a || ir + mr > m)
             celi_pack_a(g->a, i + ir, g->p, celi_min(mr, m - ir), g->k, mr, a_packed + (g->pack_a ? ir * g->k : 0));
     for (jr = 0; jr < n; jr += nr) {
@@ -3877,8 +3875,9 @@ static void celi_product_rows(const celi_product *g, int64_t i, int64_t m, cel_r
             int packed_a = g->pack_a || ir + mr > m;
             if (g->lower && i + ir + mr <= g->j + jr) continue; /* above the diagonal */
             t.a = packed_a ? a_packed + (g->pack_a ? ir * g->k : 0) : celi_at(g->a, i + ir, g->p);
-            t.rs = g->a.trans ? 1 : packed_a ? g->k : g->a.stride;
-            t.cs = !g->a.trans ? 1 : packed_a ? mr : g->a.stride;
+            if (g->same) t.a = g->b_packed + (i + ir) / nr * nr * g->k + (i + ir) % nr;
+            t.rs = g->same || g->a.trans ? 1 : packed_a ? g->k : g->a.stride;
+            t.cs = g->same ? nr : !g->a.trans ? 1 : packed_a ? mr : g->a.stride;
             t.c = g->c.data + (i + ir) * g->c.stride + g->j + jr;
             if (ir + mr <= m && jr + nr <= g->n) g->kern->tile(&t);
             else celi_product_edge(g->kern, &t, celi_min(mr, m - ir), celi_min(nr, g->n - jr));
@@ -3935,9 +3934,10 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
     g.c = c;
     g.alpha = alpha;
     g.lower = lower;
-    /* Packing pays where a panel is used often, and where rows far apart would evict each other. */
-    g.pack_a = size > CELI_PRODUCT_PACK;
-    g.pack_b = !b.trans || size > CELI_PRODUCT_PACK;
+    /* Packing pays where a panel is used often; of B each thread uses it for its own rows. */
+    g.pack_a = size > CELI_PRODUCT_PACK && n > kern->often * kern->nr;
+    g.pack_b = !b.trans || (size > CELI_PRODUCT_PACK && (lower || m > kern->often * kern->mr * threads));
+    g.same = lower && g.pack_b && kern->nr % kern->mr == 0 && nc >= n;
     /* The first block of terms scales C by beta, the others add to what is there. Panels of B are written before any
      * thread reads them; after that rows of C belong to one thread each, so nothing depends on how many there are. */
     for (g.j = 0; g.j < n; g.j += nc) {
@@ -3947,7 +3947,7 @@ static cel_status celi_product_run(celi_factor a, celi_factor b, int64_t k, cel_
             g.k = celi_min(kc, k - g.p);
             g.beta = g.p > 0 ? 1 : beta;
             if (threads > 1) {
-                CELI_OMP(omp parallel for schedule(static))
+                CELI_OMP(omp parallel for schedule(static) if (g.pack_b))
                 for (i = 0; i < g.n; i += kern->nr) celi_product_pack(&g, i);
                 CELI_OMP(omp parallel for schedule(dynamic))
                 for (i = 0; i < m; i += mc) { /* of a triangle the longest rows first, or one thread ends late */
@@ -4630,7 +4630,7 @@ typedef struct celi_csr_product {
 enum { CELI_CSR_RECENT = 256, CELI_CSR_RUN = 256 };
 
 #if defined(__GNUC__) || defined(__clang__)
-#define CELI_PREFETCH(p) __builtin_prefetch(p)
+#define CELI_PREFETCH(p) __builtin_prefetch(p, 0, 2) /* into the second level: the first is full of what is in use */
 #else
 #define CELI_PREFETCH(p) ((void)(p))
 #endif
