@@ -159,6 +159,8 @@ static void known_forces(void)
     CHECK(agree(&fit, &law, 0) > agree(&score, &law, 0) - 0.03 && agree(&fit, &law, 0) > 0.85);
     CHECK(agree(&fit, &law, 1) > agree(&score, &law, 1) - 0.05);
     CHECK(r.steps > 75 && r.steps <= 150 && r.trace.rows == 150 && r.ess > 0 && r.partial.data);
+    /* Misfit and its error are of one size, and most entries within two of theirs: neither is made small or large. */
+    CHECK(r.gap > 0.1 * r.noise && r.gap < 2.5 * r.noise && r.within > 0.7);
     cel_likelihood_report_free(&r);
     /* Priors: a ridge shrinks, l1 makes zeros. */
     o.ridge = 2;

@@ -11,6 +11,8 @@ static void check_ascent(const cel_model *m, const cel_relations *relations, con
     o.trace = trace;
     OK_OR_RETURN(cel_ascent_run(m, relations, &o, x, &r, NULL));
     CHECK(r.converged && r.energy > r.start);
+    NEAR(trace[0], r.start, 0);
+    NEAR_REL(trace[r.sweeps], r.energy, 1e-6);
     for (i = 0; i < r.sweeps; i++) CHECK(trace[i + 1] >= trace[i] - 1e-6 * fabs(trace[i]));
     for (i = 0; i < x.rows; i++) NEAR(cel_vec_nrm2(x.data + i * x.stride, x.cols), 1, 1e-6);
 }
