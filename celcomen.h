@@ -2299,8 +2299,12 @@ extern int madvise(void *start, size_t bytes, int advice);
 
 #if defined(__GNUC__) || defined(__clang__)
 #define CELI_NOINLINE __attribute__((noinline))
+#define CELI_INLINE static inline CEL_UNUSED __attribute__((always_inline))
+#define CELI_PREFETCH(p, how) __builtin_prefetch(p, 0, how) /* 3: into the first level of cache, 2: the second */
 #else
 #define CELI_NOINLINE
+#define CELI_INLINE static
+#define CELI_PREFETCH(p, how) ((void)(p))
 #endif
 
 /* An OpenMP pragma that is nothing without OpenMP. Never inside a function with a target attribute:
@@ -2910,7 +2914,6 @@ typedef uint32_t celi_bits;
 #if defined(CELI_X86) || defined(CELI_NEON) || defined(CELI_WASM)
 #define CELI_PASTE_(a, b, c) a##b##c
 #define CELI_PASTE(a, b, c) CELI_PASTE_(a, b, c)
-#define CELI_INLINE static inline CEL_UNUSED __attribute__((always_inline))
 
 /* What every instruction set has, `bytes` wide. Subtracting zero broadcasts a scalar and keeps the sign of its zero. */
 #define CELI_VECTOR(T, S, bytes)                                                                                      \
@@ -4629,20 +4632,17 @@ typedef struct celi_csr_product {
  * asked for again; and how many results a thread makes before it takes the next lot. */
 enum { CELI_CSR_RECENT = 256, CELI_CSR_RUN = 256 };
 
-#if defined(__GNUC__) || defined(__clang__)
-#define CELI_PREFETCH(p) __builtin_prefetch(p, 0, 2) /* into the second level: the first is full of what is in use */
-#else
-#define CELI_PREFETCH(p) ((void)(p))
-#endif
-
-static void celi_csr_fetch(const cel_real *row, int64_t cols)
+/* Wide rows into the second level only: the first holds what is summed. Inlined, or gcc drops the calls as idle. */
+CELI_INLINE void celi_csr_fetch(const cel_real *row, int64_t cols)
 {
     int64_t j;
-    for (j = 0; j < cols; j += 64 / (int64_t)sizeof *row) CELI_PREFETCH(row + j);
+    for (j = 0; j < cols; j += 64 / (int64_t)sizeof *row)
+        if (cols * (int64_t)sizeof *row > 256) CELI_PREFETCH(row + j, 2);
+        else CELI_PREFETCH(row + j, 3);
 }
 
 /* Fetches X's row i unless `recent` remembers it. */
-static void celi_csr_fetch_x(const celi_csr_product *p, int32_t *recent, int64_t i)
+CELI_INLINE void celi_csr_fetch_x(const celi_csr_product *p, int32_t *recent, int64_t i)
 {
     if (recent[i % CELI_CSR_RECENT] == (int32_t)i) return;
     recent[i % CELI_CSR_RECENT] = (int32_t)i;
@@ -4669,12 +4669,12 @@ static void celi_csr_run(const celi_csr_product *p, int64_t first, int64_t last)
     spread.beta = p->beta;
     for (r = first - CELI_SOON; r < last; r++) {
         if (r + CELI_LATEST < count) {
-            if (list) CELI_PREFETCH(start + list[r + CELI_LATEST]);
+            if (list) CELI_PREFETCH(start + list[r + CELI_LATEST], 3);
             else if (a->rows == a->cols) celi_csr_fetch_x(p, recent, r + CELI_LATEST);
         }
         if (list && r + CELI_LATER < count) {
-            CELI_PREFETCH(a->index + start[list[r + CELI_LATER]]);
-            CELI_PREFETCH(a->value + start[list[r + CELI_LATER]]);
+            CELI_PREFETCH(a->index + start[list[r + CELI_LATER]], 3);
+            CELI_PREFETCH(a->value + start[list[r + CELI_LATER]], 3);
         }
         if (r + CELI_SOON < last) {
             i = list ? list[r + CELI_SOON] : r + CELI_SOON;

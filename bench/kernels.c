@@ -163,9 +163,9 @@ static double same_bits(bench_gemm *g)
 
 int main(int argc, char **argv)
 {
-    static const int size[] = {64, 128, 512, 1024, 2048};
-    int quick = argc > 1 && !strcmp(argv[1], "quick"), sizes = quick ? 3 : 5, count = 0, k, last = 0;
-    bench_gemm g[5], s[5];
+    static const int size[] = {64, 128, 256, 512, 1024, 2048};
+    int quick = argc > 1 && !strcmp(argv[1], "quick"), sizes = quick ? 4 : 6, count = 0, k, last = 0;
+    bench_gemm g[6], s[6];
     bench_copy copy = new_copy(quick ? 1 << 26 : 1 << 30);
     bench_case list[64];
     printf("# celcomen.h %s, %s, kernel level %s, %s, cc %s\n", cel_version(), REAL, cel_level_name(cel_level_get()),
@@ -179,8 +179,11 @@ int main(int argc, char **argv)
     products(list, &count, s, size, sizes, 1, CEL_LEVEL_AVX512);
     if (THREADS > 1) products(list, &count, g, size, sizes, 2, CEL_LEVEL_AVX512);
     cel_level_cap(CEL_LEVEL_AVX512);
-    if (cel_level_get() == CEL_LEVEL_AVX512) products(list, &count, g, size, sizes, 1, CEL_LEVEL_AVX2);
-    products(list, &count, g + 2, size + 2, 1, 1, CEL_LEVEL_SCALAR);
+    if (cel_level_get() == CEL_LEVEL_AVX512) {
+        products(list, &count, g, size, sizes, 1, CEL_LEVEL_AVX2);
+        products(list, &count, s, size, sizes, 1, CEL_LEVEL_AVX2);
+    }
+    products(list, &count, g + 3, size + 3, 1, 1, CEL_LEVEL_SCALAR);
     run_cases(list, count);
     for (k = 0; k < count; k++) {
         int machine = !strncmp(list[k].name, "fma", 3) || !strncmp(list[k].name, "mem", 3);

@@ -46,8 +46,8 @@ static double rate(int is_double, int syrk, int n, int threads, void **m)
 
 int main(int argc, char **argv)
 {
-    static const int size[] = {64, 128, 512, 1024, 2048};
-    int quick = argc > 1 && !strcmp(argv[1], "quick"), sizes = quick ? 3 : 5, d, s, k, threads;
+    static const int size[] = {64, 128, 256, 512, 1024, 2048};
+    int quick = argc > 1 && !strcmp(argv[1], "quick"), sizes = quick ? 4 : 6, d, s, k, threads;
     int64_t i, most = (int64_t)size[sizes - 1] * size[sizes - 1];
     void *lib = dlopen("libopenblas.so.0", RTLD_NOW), *m[3];
     void (*set_threads)(int);
