@@ -7,7 +7,7 @@
 First every case of the suites runs once with gcov, so that a mutant is shown only to the cases that reach its line, the
 quick ones first, until one fails; a line that no case reaches survives. Killed: a case fails, crashes or hangs. Not
 counted: what does not compile, and what compiles to the same machine code (equivalent for certain). What survives is
-shown to the same cases once more under ASan and UBSan, as `make test` does. tests/mutants.txt
+shown to the same cases in double, and under ASan and UBSan, as `make test` does. tests/mutants.txt
 holds those argued to be equivalent, by the text of the line and what was put in its place. Which mutants are drawn
 depends on the text of their function alone, and verdicts are kept in build/mutants: a run may be stopped and goes on,
 and after a change only what it can have touched is tried again. The last lines are the tally.
@@ -16,6 +16,7 @@ import argparse, concurrent.futures, glob, hashlib, json, os, re, resource, shut
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(os.environ.get("BUILD", os.path.join(ROOT, "build")), "mutants")
+DOUBLE = ["-DCELCOMEN_DOUBLE"]
 SAN = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FLAGS = ["-O1", "-std=gnu99", "-I" + ROOT + "/tests"]
 TCC_LIBRARY = glob.glob("/usr/lib/*/tcc/libtcc1.a") + glob.glob("/usr/lib/tcc/libtcc1.a") + glob.glob("/usr/local/lib/tcc/libtcc1.a")
@@ -222,6 +223,9 @@ def trial(job):
             return place, "same code"
         if noticed(folder, tests, [], place, names, sec):
             return place, "killed"
+        compile_(folder + "/celcomen.h", folder + "/impl.o", DOUBLE)
+        if noticed(folder, test_objects(DOUBLE), [], place, names, sec):
+            return place, "killed"
         if plain:
             return place, "survived"
         compile_(folder + "/celcomen.h", folder + "/impl.o", SAN)
@@ -237,7 +241,7 @@ def main():
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--rooms", default="")
     p.add_argument("--lines", default="")
-    p.add_argument("--plain", action="store_true", help="without the second look under ASan and UBSan")
+    p.add_argument("--plain", action="store_true", help="without the last look, under ASan and UBSan")
     p.add_argument("--least", type=float, default=0, help="per cent killed that is a pass")
     p.add_argument("--show", action="store_true", help="every verdict, not the survivors alone")
     o = p.parse_args()

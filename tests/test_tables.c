@@ -132,6 +132,33 @@ static void gunzip_headers(void)
     CHECK(unpack(file, size, 0, &out, &n, &err) == CEL_ERR_FORMAT);
 }
 
+/* "aa", a literal each, beside a code of distances that has one symbol alone: of one bit it is taken, as zlib does, of
+ * more it is damage. */
+static void gunzip_lone_distances(void)
+{
+    static const struct {
+        const char *stream;
+        size_t size;
+        int good;
+    } c[] = {{"\x05\xe0\x81\0\0\0\0\0\x10\xb4\xfa\x9f\x80", 13, 1},
+             {"\x05\xe0\x01\x01\0\0\0\x80\x10\x6c\xf5\xff\x84\x08", 14, 0},
+             {"\x05\xe0\x01\x01\0\0\0\x02\x10\x6c\xf5\xff\x84\x08", 14, 0}};
+    unsigned char file[40];
+    void *out;
+    size_t k, n, size;
+    cel_error err;
+    for (k = 0; k < 3; k++) {
+        memcpy(file, "\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
+        memcpy(file + 10, c[k].stream, c[k].size);
+        size = 10 + c[k].size;
+        size += put_int(file + size, slow_crc((const unsigned char *)"aa", 2), 4);
+        size += put_int(file + size, 2, 4);
+        CHECK(unpack(file, size, 0, &out, &n, &err) == (c[k].good ? CEL_OK : CEL_ERR_FORMAT));
+        if (c[k].good) CHECK(n == 2 && !memcmp(out, "aa", 2));
+        cel_file_free(out);
+    }
+}
+
 /* The next record of streams.bin; 0 at its end. */
 static int next_stream(const cel_file *f, size_t *at, const unsigned char **content, size_t *n,
                        const unsigned char **stream, size_t *size)
@@ -672,6 +699,7 @@ void suite_tables(void);
 void suite_tables(void)
 {
     RUN(gunzip_headers);
+    RUN(gunzip_lone_distances);
     RUN(gunzip_what_zlib_wrote);
     RUN(gunzip_cut_and_flipped);
     RUN(gunzip_bombs);
