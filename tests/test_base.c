@@ -251,6 +251,8 @@ static void poisson_statistics(void)
         CHECK(cel_rng_poisson(&rng, (double)NAN) == 0);
         NEAR(big, 1e12, 6e6);
         CHECK(cel_rng_poisson(&rng, (double)INFINITY) > 0);
+        for (i = 0, k = 0; i < 1000000; i++) k += cel_rng_poisson(&rng, 10) == 0;
+        NEAR(k, 1e6 * exp(-10.0), 27); /* nothing is rare enough never to be drawn: four deviations */
     }
     free(draw);
 }

@@ -373,9 +373,9 @@ static void bad_input(void)
     int64_t i;
     int32_t *level = (int32_t *)calloc(64, sizeof *level);
     s.counts.data[4 * 9 + 2] = -1;
-    CHECK(cel_count_fit(&d, NULL, &fit, &err) == CEL_ERR_DATA && err.cell == 9 && err.gene == 2);
+    CHECK(cel_count_fit(&d, NULL, &fit, &err) == CEL_ERR_DATA && err.cell == 9 && err.offset == -1 && err.gene == 2);
     s.counts.data[4 * 9 + 2] = (cel_real)NAN;
-    CHECK(cel_count_fit(&d, NULL, &fit, &err) == CEL_ERR_DATA && err.cell == 9 && err.gene == 2);
+    CHECK(cel_count_fit(&d, NULL, &fit, &err) == CEL_ERR_DATA && err.cell == 9 && err.offset == -1 && err.gene == 2);
     CHECK(fit.rows.data == NULL && fit.model.force.data == NULL && fit.scaling.cell == NULL);
     s.counts.data[4 * 9 + 2] = kept;
     o.ridge = -1;
@@ -383,7 +383,7 @@ static void bad_input(void)
     o.ridge = 0;
     level[5] = -1;
     d.level = level;
-    CHECK(cel_count_fit(&d, &o, &fit, &err) == CEL_ERR_DATA && err.cell == 5);
+    CHECK(cel_count_fit(&d, &o, &fit, &err) == CEL_ERR_DATA && err.cell == 5 && err.offset == -1);
     d.level = NULL;
     memset(level, 0, 64 * sizeof *level);
     o.group = level;

@@ -699,9 +699,12 @@ static void H6_identity_is_first(void)
     cel_model m;
     cel_real x[6] = {1, 0, 0, 1, 0, 1};
     cel_csr graph = entries(3, 3, 4, row, col, NULL);
+    cel_error err;
     double h;
     o.hops = 2;
     o.type = type;
+    o.types = 1;
+    CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && err.cell >= 0 && type[err.cell] == 1 && err.offset == -1);
     o.types = 2;
     o.type_name = name;
     OK_OR_RETURN(cel_relations_from_graph(&graph, &o, &r, NULL));
@@ -857,6 +860,10 @@ static void H4_H7_H19_model_file_holds_all(void)
     r.scaling.genes = 2;
     CHECK(cel_model_write(path, &r, &err) == CEL_ERR_SHAPE);
     r.scaling.genes = 3;
+    r.scaling.kind = (cel_kind)(CEL_KIND_UNIT + 1); /* of a later version, say */
+    if (cel_model_write(path, &r, &err) == CEL_OK)
+        CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT && err.what && !back.owned);
+    r.scaling.kind = CEL_KIND_INTENSITY;
     gene[1] = (char *)"a\nb";
     CHECK(cel_model_write(path, &r, &err) == CEL_ERR_DATA);
     cel_model_free(&r.model);
@@ -886,6 +893,10 @@ static void model_file_is_checked(void)
     OK_OR_RETURN(cel_npz_write(path, member, 2, NULL));
     CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT);
     number[1] = 1;
+    member[2].name = "se";
+    member[2].array = cel_npy_describe('f', (int)sizeof force, 2, shape, &force);
+    OK_OR_RETURN(cel_npz_write(path, member, 3, NULL));
+    CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT && err.offset > 0 && err.cell == -1 && err.gene == -1);
     number[2] = 3; /* no such weights */
     OK_OR_RETURN(cel_npz_write(path, member, 2, NULL));
     CHECK(cel_model_read(path, &back, &err) == CEL_ERR_FORMAT);

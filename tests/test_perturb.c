@@ -875,12 +875,12 @@ static void H8_paired_orthant_checks_rows(void)
         o.method = (cel_method)method;
         v = hold(5, 2, -0.5);
         OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &v, 1, NULL, &p, NULL));
-        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 5 && err.gene == 2 && !e.mean.data);
+        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 5 && err.offset == -1 && err.gene == 2 && !e.mean.data);
         cel_perturb_free(&p);
         v = hold(5, 2, 0.5);
         c.x.data[3 * 6 + 1] *= -1;
         OK_OR_RETURN(cel_perturb_new(&c.model, &c.tissue, &v, 1, NULL, &p, NULL));
-        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 6 && err.gene == 1);
+        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 6 && err.offset == -1 && err.gene == 1);
         c.x.data[3 * 6 + 1] *= -1;
         cel_perturb_free(&p);
     }
@@ -912,14 +912,14 @@ static void H9_errors_name_the_tissues_cell(void)
     CHECK(p.cells < 10);
     o.orthant = 1;
     for (; o.method <= CEL_METHOD_LINEAR; o.method = (cel_method)(o.method + 1))
-        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 57 && err.gene == 2);
+        CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_DATA && err.cell == 57 && err.offset == -1 && err.gene == 2);
     memset(&o, 0, sizeof o);
     grouping.label = label;
     grouping.groups = 1;
     o.grouping = &grouping;
     o.groupings = 1;
     label[0] = 1;
-    CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_ARG && err.cell == p.id[0] && p.id[0] > 50);
+    CHECK(cel_perturb_run(&p, &o, &e, &err) == CEL_ERR_ARG && err.cell == p.id[0] && err.offset == -1 && p.id[0] > 50);
     cel_perturb_free(&p);
     chain_free(&c);
 }

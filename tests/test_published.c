@@ -761,7 +761,7 @@ static void angles_refuse(void)
     cel_mat_fill(cel_mat_block(x, 2, 0, 1, 4), 0);
     x.data[5] = 1;
     cel_mat_fill(angles, 7);
-    CHECK(cel_paper_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 2);
+    CHECK(cel_paper_to_angles(x, angles, &err) == CEL_ERR_DATA && err.cell == 2 && err.offset == -1);
     NEAR(angles.data[0], 0, 0);
     x.data[8] = (cel_real)INFINITY;
     CHECK(cel_paper_to_angles(x, angles, NULL) == CEL_ERR_DATA);

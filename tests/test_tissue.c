@@ -116,7 +116,7 @@ static void unit_rows(void)
     CHECK(label[4] == 4 && label[5] == 6 && label[21] == 24);
     for (i = 0; i < kept; i++) NEAR(cel_vec_nrm2(y.data + i * 12, 12), 1, eps);
     NEAR(y.data[5 * 12 + 1] * cel_vec_nrm2(x.data + 6 * 12, 12), -3, 10 * eps);
-    CHECK(cel_slide_unit(x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 5 && err.status == CEL_ERR_DATA);
+    CHECK(cel_slide_unit(x, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 5 && err.offset == -1 && err.status == CEL_ERR_DATA);
     cel_mat_free(&x);
     cel_mat_free(&y);
 }
@@ -143,7 +143,7 @@ static void bad_values(void)
         CHECK(cel_slide_scale(x, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 3 && err.offset == -1);
         CHECK(cel_slide_scale(x, NULL, NULL) == CEL_ERR_DATA);
         CHECK(!memcmp(x.data, y.data, 60 * sizeof(cel_real)));
-        CHECK(variable(x, 3, index, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 3);
+        CHECK(variable(x, 3, index, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.offset == -1 && err.gene == 3);
         CHECK(cel_slide_unit(x, NULL, NULL, &err) == (b ? CEL_ERR_DATA : CEL_OK));
         if (b) CHECK(err.cell == 4 && err.gene == 3 && !memcmp(x.data, y.data, 60 * sizeof(cel_real)));
         cel_mat_free(&x);
@@ -265,10 +265,10 @@ static void H24_unit_leaves_rows_alone_on_error(void)
     uint8_t keep[3] = {7, 7, 7};
     int64_t zeros = 7;
     cel_error err;
-    CHECK(cel_slide_unit(cel_mat_view(x, 3, 2), NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1);
+    CHECK(cel_slide_unit(cel_mat_view(x, 3, 2), NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 1 && err.offset == -1);
     CHECK(x[0] == 3 && x[1] == 4 && x[4] == 5);
     x[5] = (cel_real)NAN;
-    CHECK(cel_slide_unit(cel_mat_view(x, 3, 2), keep, &zeros, &err) == CEL_ERR_DATA && err.cell == 2 && err.gene == 1);
+    CHECK(cel_slide_unit(cel_mat_view(x, 3, 2), keep, &zeros, &err) == CEL_ERR_DATA && err.cell == 2 && err.offset == -1 && err.gene == 1);
     CHECK(x[0] == 3 && zeros == 0 && !keep[0] && !keep[1] && !keep[2]);
 }
 
@@ -321,7 +321,7 @@ static void describe(void)
     OK_OR_RETURN(cel_slide_describe(y, NULL, &r, NULL));
     CHECK(r.likely == CEL_KIND_INTENSITY && r.lowest < 0);
     y.data[3 * 40 + 7] = (cel_real)NAN;
-    CHECK(cel_slide_describe(y, total, &r, &err) == CEL_ERR_DATA && err.cell == 3 && err.gene == 7);
+    CHECK(cel_slide_describe(y, total, &r, &err) == CEL_ERR_DATA && err.cell == 3 && err.offset == -1 && err.gene == 7);
     CHECK(!(total[0] > 0) && !(r.zeros > 0) && !(r.largest > 0));
     cel_mat_free(&x);
     cel_mat_free(&y);
@@ -372,7 +372,7 @@ static void genes_to_keep(void)
         if (j != 2 && j != 7) NEAR(score[j], twin[j], sizeof(cel_real) == 8 ? 1e-8 : 1e-3);
     o.total = NULL;
     x.data[4 * GENES + 1] = 701; /* logarithms are never so large: 0.1.0 dropped the most variable genes */
-    CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 1);
+    CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, &err) == CEL_ERR_DATA && err.cell == 4 && err.offset == -1 && err.gene == 1);
     o.by = (cel_genes_by)7;
     CHECK(cel_slide_genes(x, &o, index, &count, NULL, NULL, NULL) == CEL_ERR_ARG && count == 0);
     cel_mat_free(&x);
@@ -694,7 +694,7 @@ static void scaling_errors(void)
         else if (k > 2) CHECK(err.cell == 50);
         if (k == 4 || k == 5) {
             CHECK(err.gene == 3);
-            CHECK(cel_scaling_apply(&good, x, told, group, cell, &err) == CEL_ERR_DATA && err.cell == 50);
+            CHECK(cel_scaling_apply(&good, x, told, group, cell, &err) == CEL_ERR_DATA && err.cell == 50 && err.offset == -1);
             CHECK(!(cell[3].total > 0));
         }
         x.data[50 * SN + 3] = 1;
@@ -702,7 +702,7 @@ static void scaling_errors(void)
     }
     CHECK(cel_scaling_apply(&good, cel_mat_block(x, 0, 0, SC, 3), total, group, cell, &err) == CEL_ERR_SHAPE);
     group[50] = 3;
-    CHECK(cel_scaling_apply(&good, x, total, group, cell, &err) == CEL_ERR_DATA && err.cell == 50);
+    CHECK(cel_scaling_apply(&good, x, total, group, cell, &err) == CEL_ERR_DATA && err.cell == 50 && err.offset == -1);
     for (i = 0; i < SC; i++) group[i] = -1;
     CHECK(cel_scaling_fit(x, NULL, group, NULL, &s, &err) == CEL_ERR_DATA);
     /* A group of one cell leaves nothing of it, not a row of rounding errors. */
@@ -987,24 +987,24 @@ static void graph_errors(void)
     cel_csr g;
     cel_error err;
     CHECK(cel_graph_knn(c, NULL, 0, 0, &g, &err) == CEL_ERR_ARG && g.start == NULL && err.status == CEL_ERR_ARG);
-    CHECK(cel_graph_knn(c, NULL, 20, 0, &g, &err) == CEL_ERR_DATA && err.cell == 0 && g.start == NULL);
+    CHECK(cel_graph_knn(c, NULL, 20, 0, &g, &err) == CEL_ERR_DATA && err.cell == 0 && err.offset == -1 && g.start == NULL);
     for (i = 11; i < 15; i++) slide[i] = 4;
-    CHECK(cel_graph_knn(c, slide, 4, 0, &g, &err) == CEL_ERR_DATA && err.cell == 11);
+    CHECK(cel_graph_knn(c, slide, 4, 0, &g, &err) == CEL_ERR_DATA && err.cell == 11 && err.offset == -1);
     OK_OR_RETURN(cel_graph_knn(c, slide, 3, 0, &g, &err));
     cel_csr_free(&g);
     slide[6] = 20;
-    CHECK(cel_graph_knn(c, slide, 3, 0, &g, &err) == CEL_ERR_DATA && err.cell == 6);
+    CHECK(cel_graph_knn(c, slide, 3, 0, &g, &err) == CEL_ERR_DATA && err.cell == 6 && err.offset == -1);
     slide[6] = -1;
-    CHECK(cel_graph_radius(c, slide, 0, 1, 0, &g, &err) == CEL_ERR_DATA && err.cell == 6 && g.start == NULL);
+    CHECK(cel_graph_radius(c, slide, 0, 1, 0, &g, &err) == CEL_ERR_DATA && err.cell == 6 && err.offset == -1 && g.start == NULL);
     CHECK(cel_graph_order(c, slide, slide, &err) == CEL_ERR_DATA);
     CHECK(cel_graph_knn(wide, NULL, 1, 0, &g, &err) == CEL_ERR_SHAPE && g.start == NULL);
     CHECK(cel_graph_radius(c, NULL, 1, 1, 0, &g, &err) == CEL_ERR_ARG);
     CHECK(cel_graph_radius(c, NULL, -1, 1, 0, &g, &err) == CEL_ERR_ARG);
     CHECK(cel_graph_radius(c, NULL, 0, (double)NAN, 0, &g, &err) == CEL_ERR_ARG);
     c.data[2 * 13 + 1] = (cel_real)NAN;
-    CHECK(cel_graph_knn(c, NULL, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.gene == 1);
+    CHECK(cel_graph_knn(c, NULL, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.offset == -1 && err.gene == 1);
     c.data[2 * 13 + 1] = (cel_real)INFINITY;
-    CHECK(cel_graph_radius(c, NULL, 0, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.gene == 1);
+    CHECK(cel_graph_radius(c, NULL, 0, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 13 && err.offset == -1 && err.gene == 1);
     OK_OR_RETURN(cel_graph_knn(none, NULL, 3, 0, &g, &err));
     CHECK(g.rows == 0 && cel_csr_count(&g) == 0);
     cel_csr_free(&g);
@@ -1093,9 +1093,9 @@ static void groups(void)
     CHECK(!memcmp(list, expected, sizeof list));
     CHECK(start[0] == 0 && start[1] == 3 && start[2] == 3 && start[3] == 6 && start[4] == 9 && start[5] == 9);
     label[4] = 5;
-    CHECK(cel_csr_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4);
+    CHECK(cel_csr_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4 && err.offset == -1);
     label[4] = -1;
-    CHECK(cel_csr_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4);
+    CHECK(cel_csr_groups(label, 9, 5, start, list, &err) == CEL_ERR_ARG && err.cell == 4 && err.offset == -1);
 }
 
 static void tiles(void)
@@ -1124,7 +1124,7 @@ static void tiles(void)
     }
     CHECK(cel_slide_tiles(c, slide, 0, tile, &made, &err) == CEL_ERR_ARG && made == 0);
     c.data[5] = (cel_real)NAN;
-    CHECK(cel_slide_tiles(c, slide, 2, tile, &made, &err) == CEL_ERR_DATA && err.cell == 2 && made == 0);
+    CHECK(cel_slide_tiles(c, slide, 2, tile, &made, &err) == CEL_ERR_DATA && err.cell == 2 && err.offset == -1 && made == 0);
     cel_mat_free(&c);
 }
 
@@ -1284,12 +1284,12 @@ static void graph_report(void)
     OK_OR_RETURN(cel_graph_describe(c, NULL, NULL, &r, NULL));
     if (sizeof(cel_real) == 4) CHECK(r.coinciding == CELLS && r.resolution > 1 && !(r.nearest > 0));
     c.data[9] = (cel_real)NAN;
-    CHECK(cel_graph_describe(c, NULL, &g, &r, &err) == CEL_ERR_DATA && err.cell == 4 && !(r.resolution > 0));
+    CHECK(cel_graph_describe(c, NULL, &g, &r, &err) == CEL_ERR_DATA && err.cell == 4 && err.offset == -1 && !(r.resolution > 0));
     g.rows = 3;
     CHECK(cel_graph_describe(c, NULL, &g, &r, &err) == CEL_ERR_SHAPE);
     if (sizeof(cel_real) == 8) {
         c.data[9] = (cel_real)1e200; /* its square is no double */
-        CHECK(cel_graph_knn(c, NULL, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 4 && err.gene == 1);
+        CHECK(cel_graph_knn(c, NULL, 2, 0, &g, &err) == CEL_ERR_DATA && err.cell == 4 && err.offset == -1 && err.gene == 1);
     }
     g.rows = CELLS;
     cel_csr_free(&g);
