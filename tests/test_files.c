@@ -964,6 +964,11 @@ static void disk_npz(void)
     CHECK(b.rows == 2 && !memcmp(b.index, a.index, sizeof turned) && b.start[1] == 2);
     cel_csr_free(&a);
     cel_csr_free(&b);
+    OK_OR_RETURN(cel_csr_from_edges(2, 0, 0, row4, col4, NULL, &a, &err)); /* nothing is a matrix, too */
+    cel_npz_from_csr(&a, shape, member);
+    CHECK(cel_npz_write(path, member, 5, &err) == CEL_OK && cel_npz_csr(path, &b, &err) == CEL_OK && b.rows == 2 && !b.cols);
+    cel_csr_free(&a);
+    cel_csr_free(&b);
 }
 
 /* A writer that was stopped half-way, a file written over a longer one, no file, a folder. */

@@ -230,6 +230,44 @@ static void log_z_of_a_field(void)
     cel_model_free(&m);
 }
 
+/* Parts of a tissue that do not touch: the bound of all is the sum of theirs, though their cells move together. */
+static int counts_up(void *user, const char *stage, int64_t done, int64_t total, double value)
+{
+    int64_t *at = (int64_t *)user;
+    CHECK(!strcmp(stage, "bound") && done == *at + 1 && done <= total && isfinite(value));
+    *at = done;
+    return 0;
+}
+static void bound_of_parts(void)
+{
+    double s[] = {1.5, 1.2}, bound[3];
+    int64_t row[12], col[12], i, part, at;
+    cel_model m = forces(9, 6, 2, s, 1);
+    for (i = 0; i < 6; i++) { /* six cells in a ring, then a pair */
+        row[2 * i] = col[2 * i + 1] = i;
+        col[2 * i] = row[2 * i + 1] = (i + 1) % 6;
+    }
+    for (part = 0; part < 3; part++) {
+        const int64_t cells = part == 0 ? 8 : part == 1 ? 6 : 2;
+        int64_t r[14], c[14], edges = 0;
+        cel_logz_options o = CEL_ZERO;
+        cel_relations relations;
+        cel_csr w;
+        for (i = 0; i < 12 && part < 2; i++) r[edges] = row[i], c[edges++] = col[i];
+        for (i = 0; i < 2 && part != 1; i++) r[edges] = cells - 2 + i, c[edges++] = cells - 1 - i;
+        CHECK(cel_csr_from_edges(cells, cells, edges, r, c, NULL, &w, NULL) == CEL_OK);
+        CHECK(test_relations(&relations, cells, &w, NULL, NULL));
+        at = 0;
+        o.progress.fn = counts_up;
+        o.progress.user = &at;
+        CHECK(cel_logz_bound(&m, &relations, &o, bound + part, NULL) == CEL_OK && at > 1);
+        cel_csr_free(&w);
+        cel_relations_free(&relations);
+    }
+    NEAR_REL(bound[0], bound[1] + bound[2], 1e-5);
+    cel_model_free(&m);
+}
+
 /* Runs that are 200 apart say nothing of the error of their mean, which a naive formula calls 1: no error bar, and
  * "not converged". The bound, which is rigorous, may then lie above. */
 static void runs_far_apart_have_no_error_bar(void)
@@ -295,6 +333,7 @@ void suite_optimum(void)
     RUN(ascent_against_angles);
     RUN(log_z);
     RUN(log_z_of_a_field);
+    RUN(bound_of_parts);
     RUN(runs_far_apart_have_no_error_bar);
     RUN(optimum_bad_input);
 }
