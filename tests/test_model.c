@@ -703,6 +703,15 @@ static void H6_identity_is_first(void)
     double h;
     o.hops = 2;
     o.type = type;
+    o.types = 2;
+    o.hops = -1;
+    CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && !r.count);
+    o.hops = 2;
+    o.weights = (cel_weights)-1;
+    CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && !r.count);
+    o.weights = (cel_weights)(CEL_WEIGHTS_ADJACENCY + 1);
+    CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && !r.count);
+    o.weights = (cel_weights)0;
     o.types = 1;
     CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && err.cell >= 0 && type[err.cell] == 1 && err.offset == -1);
     o.types = 2;
