@@ -6,7 +6,7 @@ set -u
 : "${CC:=cc}"
 header=${1:-celcomen.h}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- examples/*.c bench/*.c bench/*.h tests/fuzz.c
+[ $# -gt 0 ] || set -- examples/*.c bench/*.c bench/*.h tests/fuzz.c tests/alloc.c
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -218,7 +218,7 @@ function token(t, line) {
     }
 }
 
-function end_declaration(line,    kind) {
+function end_declaration(line,    kind, k) {
     if (!heads) return
     kind = item_kind == "" ? classify() : item_kind
     if (part == "interface" && (kind == "function" || head[1] == "typedef" || kind == "type")) {
@@ -231,6 +231,7 @@ function end_declaration(line,    kind) {
             pub_line[publics] = item_line
             pub_room[publics] = room_at(item_line)
             public[item_name] = item_line
+            for (k = 1; k <= 3; k++) if (head[k] == "cel_status") can_fail[item_name] = 1
             if (count_parameters() > 0) pub_parameters[item_name] = count_parameters()
         }
     }
@@ -261,10 +262,12 @@ FNR == 1 { file++; in_comment = 0 }
 FILENAME == ROOMS { targets++; target_name[targets] = $1; target[$1] = $2; next }
 FILENAME == EXCEPTIONS { if (NF) { exceptions++; exception[$1, $2] = 1; if (NF < 4) unreasoned[$1 " " $2] = 1 } next }
 FILENAME == SYMBOLS { symbols++; symbol[$1] = 1; next }
-FILENAME ~ /(^|\/)fuzz\.c$/ { # what it calls
+FILENAME ~ /(^|\/)(fuzz|alloc)\.c$/ { # what it calls
     strip($0)
-    fuzzed = 1
-    while (match(CODE, /cel_[a-z0-9_]*\(/)) { in_fuzz[substr(CODE, RSTART, RLENGTH - 1)] = 1; CODE = substr(CODE, RSTART + RLENGTH) }
+    caller = FILENAME
+    sub(/.*\//, "", caller)
+    calls[caller] = 1
+    while (match(CODE, /cel_[a-z0-9_]*\(/)) { called[caller, substr(CODE, RSTART, RLENGTH - 1)] = 1; CODE = substr(CODE, RSTART + RLENGTH) }
     next
 }
 FILENAME != FILE { # an example or a measurement: only what it uses
@@ -437,9 +440,10 @@ END {
     for (i = 1; i <= publics; i++)
         if (!(pub_name[i] in used) && !(pub_name[i] in in_examples)) finding(pub_line[i], pub_name[i] ": used by nothing but tests")
 
-    if (fuzzed) {
-        check("every public function is called by the fuzzer")
-        for (i = 1; i <= publics; i++) if (!(pub_name[i] in in_fuzz)) finding(pub_line[i], pub_name[i] ": not called in fuzz.c")
+    for (caller in calls) {
+        check(caller == "fuzz.c" ? "every public function is called by the fuzzer" : "every public function that can fail is called where allocations fail")
+        for (i = 1; i <= publics; i++)
+            if ((caller == "fuzz.c" || pub_name[i] in can_fail) && !((caller, pub_name[i]) in called)) finding(pub_line[i], pub_name[i] ": not called in " caller)
     }
 
     check("every private function is used")

@@ -131,6 +131,7 @@ printf '#include "house.h"\nint main(void) { return cel_rng_level() + cel_mat_di
 printf 'int f(void) { return cel_twice(1) + cel_thrice(1) + cel_rng_level() + cel_mat_sum(1, 2) + cel_mat_difference(1, 2); }\n' > fuzz.c
 mkdir few
 printf 'int f(void) { return cel_twice(1) + cel_rng_level() + cel_mat_sum(1, 2) + cel_mat_difference(1, 2); } /* cel_thrice() */\n' > few/fuzz.c
+cp few/fuzz.c few/alloc.c
 
 verdict() { if [ "$1" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $2"; grep -A3 "^FAILED" out; fi; }
 
@@ -177,6 +178,8 @@ plant "a function that only calls itself" 'cel_thrice: used by nothing but tests
     '/^int cel_thrice/ { $0 = "int cel_thrice(int a) { return a > 0 ? cel_thrice(a - 1) : 0; }" } /cel_thrice\(1\)/ { sub(/cel_thrice\(1\)/, "3") } { print }'
 plant "a public function that the fuzzer does not call" 'cel_thrice: not called in fuzz.c' \
     '/Read once/ { sub(/once/, "once more") } { print }' "use.c few/fuzz.c"
+plant "a function that can fail and is not called where allocations fail" 'cel_thrice: not called in alloc.c' \
+    '/cel_thrice\(int a\)/ { sub(/int cel_thrice/, "cel_status cel_thrice") } { print }' "use.c few/alloc.c"
 plant "a private function for nobody" 'celi_nobody: used by nothing' '/^int cel_twice/ { print "static int celi_nobody(int a) { return a; }" } { print }'
 plant "a function of 101 lines" 'cel_mat_sum: 101 lines' '{ print } /^int cel_mat_sum/ { f = 1 } f && /^\{/ { for (i = 0; i < 97; i++) print "    a += 1;"; f = 0 }' use.c 2
 plant "a macro of 101 lines" 'CELI_BOTH: a macro of more than 100 lines' '{ print } /^#define CELI_BOTH/ { for (i = 0; i < 99; i++) print "    0 + \\" }' use.c 2
