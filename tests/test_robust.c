@@ -449,6 +449,33 @@ static void a_fit_is_the_minimum_of_its_form(void)
     cel_relations_free(&relations);
 }
 
+/* What a fit says of a row that is not as asked for, each fault by its own name. */
+static void a_rows_fault_is_named(void)
+{
+    static const char *const says[3] = {"orthogonal", "unit length", "finite"};
+    double size[4] = {1, 0, 0, 0};
+    cel_relations relations = CEL_ZERO;
+    cel_csr graph = torus(4);
+    cel_mat x = CEL_ZERO;
+    int k;
+    CHECK(test_relations(&relations, 16, &graph, NULL, NULL) && cel_mat_new(16, 4, &x) == CEL_OK);
+    cel_sample_uniform(4, 0, 0, x);
+    for (k = 0; k < 3; k++) {
+        cel_score_options o = CEL_ZERO;
+        cel_model m = CEL_ZERO;
+        cel_error err = CEL_ZERO;
+        o.form = CEL_SCORE_MOMENT;
+        if (!k) o.size = size;
+        if (k) x.data[5 * x.stride + 2] = k > 1 ? (cel_real)NAN : 2;
+        CHECK(cel_score_fit(&relations, x, &o, &m, NULL, &err, NULL) == CEL_ERR_DATA && strstr(err.what, says[k]));
+        CHECK(err.offset == -1 && err.cell >= 0 && (!k || err.cell == 5) && err.gene == (k > 1 ? 2 : -1));
+        cel_model_free(&m);
+    }
+    cel_mat_free(&x);
+    cel_csr_free(&graph);
+    cel_relations_free(&relations);
+}
+
 static void ranks_and_tests_of_effects(void)
 {
     double z[2][4] = {{0, 0, 0, 0}, {-1, 3, -5, 3}}, mean[2][4] = {{0.1, -0.4, 0.2, -0.4}, {9, 8, 7, 6}};
@@ -570,6 +597,7 @@ void suite_robust(void)
     RUN(extremes_of_shapes);
     RUN(extremes_of_places);
     RUN(a_fit_is_the_minimum_of_its_form);
+    RUN(a_rows_fault_is_named);
     RUN(ranks_and_tests_of_effects);
     RUN(an_effect_of_nothing);
     RUN(arguments_of_small_functions);
