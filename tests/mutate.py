@@ -279,14 +279,15 @@ def main():
     n = {}
     lines = text.split("\n")
 
-    def tell(place, verdict):
+    def mutated(place):
         was = lines[place["line"]]
-        now = (was[:place["from"]] + place["now"] + was[place["to"]:]).strip()
-        if verdict in ("survived", "not reached") and (was.strip(), now) in argued:
-            verdict = "argued"
+        return was.strip(), (was[:place["from"]] + place["now"] + was[place["to"]:]).strip()
+
+    def tell(place, verdict):
+        was, now = mutated(place)
         n[verdict] = n.get(verdict, 0) + 1
         if o.show or verdict in ("survived", "not reached"):
-            print("%s: %s, line %d\n  %s\n  %s" % (verdict, place["room"], place["line"] + 1, was.strip(), now), flush=True)
+            print("%s: %s, line %d\n  %s\n  %s" % (verdict, place["room"], place["line"] + 1, was, now), flush=True)
 
     def verdicts():
         with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
@@ -294,13 +295,14 @@ def main():
             while at < len(all_):
                 some = all_[at:at + o.jobs]
                 at += o.jobs
-                jobs = [(text, m, tests, reaching(m, cases, kernel), sec, base, fast, o.plain) for m in some if m["key"] not in kept]
+                jobs = [(text, m, tests, reaching(m, cases, kernel), sec, base, fast, o.plain) for m in some
+                        if m["key"] not in kept and mutated(m) not in argued]
                 for place, verdict in pool.map(trial, jobs):
                     kept[place["key"]] = verdict
                     with open(log, "a") as f:
                         f.write("%s\t%s\t%s\n" % (place["key"], stamp, verdict))
                 for m in some:
-                    yield m, kept[m["key"]]
+                    yield m, "argued" if mutated(m) in argued else kept[m["key"]]
 
     counted = 0
     for place, verdict in verdicts():
