@@ -706,6 +706,8 @@ static void H6_identity_is_first(void)
     o.types = 2;
     o.hops = -1;
     CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && !r.count);
+    o.hops = (int64_t)INT32_MAX + 1;
+    CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && !r.count);
     o.hops = 2;
     o.weights = (cel_weights)-1;
     CHECK(cel_relations_from_graph(&graph, &o, &r, &err) == CEL_ERR_ARG && !r.count);
