@@ -848,7 +848,7 @@ static void H4_H7_H19_model_file_holds_all(void)
     CHECK(cel_model_columns(&back, other, 4, column, &err) == CEL_OK && column[0] == 2 && column[1] == 3 && column[2] == 0);
     CHECK(cel_model_columns(&back, other + 1, 3, column, &err) == CEL_ERR_DATA && err.gene == 2);
     other[1] = other[0];
-    CHECK(cel_model_columns(&back, other, 4, column, &err) == CEL_ERR_DATA && err.gene == 2);
+    CHECK(cel_model_columns(&back, other, 4, column, &err) == CEL_ERR_DATA && err.gene == 2 && err.cell == -1 && err.offset == -1);
     cel_model_record_free(&back);
     CHECK(!back.model.force.data);
     /* Cut short anywhere, and each byte of the arrays flipped: refused, nothing left. */
