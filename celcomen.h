@@ -1469,8 +1469,8 @@ CEL_API cel_status cel_score_value_moments(const cel_model *model, const cel_mom
 /* Checks the above against their definitions on the user's own model and data, at up to `cells` cells spread over X
  * (rows of unit length): dH/dx_i of cel_model_energy against central differences of H, and J (any form but PICK)
  * against differences of that along all n (n - 1) / 2 rotations, by plain loops in double. worst receives the largest
- * difference, relative to the size of what is compared: 1e-4 or less in float, 1e-6 in double, where all is well.
- * O(cells R n^2). */
+ * difference, relative to what is compared (a thousandth of its terms where they cancel): 1e-4 or less in float, 1e-6
+ * in double, where all is well. O(cells R n^2). */
 CEL_API cel_status cel_score_check(const cel_model *model, const cel_relations *relations, cel_mat x,
                                    cel_score_form form, int64_t cells, double *worst, cel_work *work);
 
@@ -1554,7 +1554,7 @@ typedef struct cel_chosen_options {
     const int32_t *slide; /* (S) labels 0, 1, ..: means are taken in each; NULL: one slide */
     const int32_t *group; /* (S) labels 0, 1, .. of tiles or slides, for error bars and tests; NULL: none */
     const double *size;   /* (n) of unit length: a direction that the rows are without; NULL: that of rows->scaling */
-    double ridge;         /* 0: 1, or R n / S where that is more */
+    double ridge;         /* 1e-30 to 1e30; 0: 1, or R n / S where that is more */
     int64_t factors;      /* 0: 20, but at most n / 15; negative: none */
     double memory;        /* 0: no limit; bytes: what needs more (cel_chosen_memory) is refused before it starts */
     cel_progress progress; /* stages "kernel" and "chosen", a step a tile of genes */
@@ -14205,7 +14205,7 @@ static double celi_naive_compare(cel_mat F, const double *b, double *y, const ce
         y[k] = here - e;
         g[k] = (up - celi_naive_energy(F, b, y)) / (2 * e);
         y[k] = here;
-        size += g[k] * g[k];
+        size += g[k] * g[k] + 1e-6 * (b[k] * b[k] + cel_vec_dot(F.data + k * F.stride, F.data + k * F.stride, F.rows));
         off += (g[k] - (double)gradient[k]) * (g[k] - (double)gradient[k]);
     }
     off = sqrt(off / (size > 0 ? size : 1));
@@ -15449,11 +15449,11 @@ static cel_status celi_chosen_check(celi_chosen *c, const cel_chosen_options *o,
     int64_t r, k, most;
     cel_status status;
     c->size = o->size ? o->size : c->rows->scaling ? c->rows->scaling->size : NULL;
-    c->ridge = celi_or(o->ridge, (double)(c->blocks * c->genes) / (double)(c->cells > 0 ? c->cells : 1));
-    if (!(o->ridge > 0) && c->ridge < CELI_CHOSEN_RIDGE) c->ridge = CELI_CHOSEN_RIDGE;
+    c->ridge = celi_or(o->ridge, fmax(CELI_CHOSEN_RIDGE, (double)(c->blocks * c->genes) / fmax((double)c->cells, 1)));
     if (c->rows->cells != c->relations->cells || c->genes < 1)
         return celi_note(err, CEL_ERR_SHAPE, "rows and relations are of other cells");
-    if (!(o->ridge >= 0 && o->ridge <= DBL_MAX) || !(o->memory >= 0) || c->count < 1 || c->count > c->genes)
+    if (!(o->ridge >= 0 && c->ridge >= 1e-30 && c->ridge <= 1e30 && o->memory >= 0) || c->count < 1 ||
+        c->count > c->genes)
         return celi_note(err, CEL_ERR_ARG, "options: no ridge or memory, or no genes chosen");
     like.measured = 1;
     like.size = c->size;

@@ -465,8 +465,10 @@ static void refuses(void)
     REFUSED(CEL_ERR_ARG, cel_chosen_fit(&t.rows, &t.relations, twice, 3, &o, &r, &err, NULL));
     CHECK(err.gene == 0);
     REFUSED(CEL_ERR_ARG, cel_chosen_fit(&t.rows, &t.relations, chosen, 0, &o, &r, &err, NULL));
-    for (k = 0; k < 4; k++) {
+    for (k = 0; k < 6; k++) {
         p = o;
+        if (k == 4) p.ridge = 1.7e308; /* what is divided by it, or added to it, is then none or not finite */
+        if (k == 5) p.ridge = 1e-40;
         if (k == 0) p.ridge = -1;
         if (k == 1) p.ridge = NAN;
         if (k == 2) p.memory = -1;
