@@ -1162,6 +1162,7 @@ static void checked_by_the_user(void)
     for (form = 0; form < 7; form++) {
         t.truth.force.data[7 * form + (form + 1) % 7] = 400;
         t.truth.force.data[7 * ((form + 1) % 7) + form] = -400;
+        if (t.truth.field) t.truth.field[form] = 0;
     }
     OK_OR_RETURN(cel_score_check(&t.truth, &t.relations, t.x, CEL_SCORE_MOMENT, 9, &cancelled, NULL));
     CHECK(cancelled <= 1e-4);
