@@ -1556,11 +1556,14 @@ static void fuzz_perturb(source *s)
             for (i = 0; i < p.cells; i++)
                 MUST(label[i] == (p.type ? p.type[i] : -1) && label[i] < groups + (groups == 0));
             edge[0] = 0;
-            for (i = 0; i < bands; i++) edge[i + 1] = edge[i] + fabs(number(s));
+            for (i = 0; i < bands; i++) { /* ascending, and no smaller than what has a square */
+                const double step = fabs(number(s));
+                edge[i + 1] = edge[i] + (step > 1e-150 ? step : 1);
+            }
             groups = cel_perturb_by_distance(&p, edge, bands, label);
             MUST(groups == (p.coords.data ? bands : 0));
             for (i = 0; i < p.cells && groups; i++)
-                MUST(label[i] >= -1 && label[i] < groups && (p.hop[i] || label[i] <= 0 || !(edge[1] > 0)));
+                MUST(label[i] >= -1 && label[i] < groups && (p.hop[i] || label[i] <= 0));
             MUST(cel_mat_new(p.observed + flag(s), t.genes, &full) == CEL_OK &&
                  cel_perturb_scatter(&p, p.start[1], full) == CEL_OK);
             for (i = 0; i < p.cells; i++)
