@@ -2378,6 +2378,8 @@ static int64_t celi_round_up(int64_t a, int64_t unit) { return (a + unit - 1) / 
 static int celi_finite(double value) { return value >= -DBL_MAX && value <= DBL_MAX; }
 static double celi_or(double value, double otherwise) { return value < 0 || value > 0 ? value : otherwise; }
 
+/* The rounding of a real, relative to it. */
+#define CELI_EPSILON (sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON)
 /* Below so many numbers to touch, threads cost more than they bring: for the `if` of a parallel loop. */
 enum { CELI_FORK = 1 << 16 };
 
@@ -9090,7 +9092,7 @@ static void celi_nearest(cel_mat coords, const cel_csr *nearest, celi_point *poi
         point[count++].p[0] = sqrt(sum);
     }
     report->nearest = celi_median(point, count);
-    report->resolution = largest * (sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
+    report->resolution = largest * CELI_EPSILON;
 }
 
 CEL_API_DEF cel_status cel_graph_describe(cel_mat coords, const int32_t *slide, const cel_csr *graph,
@@ -10637,8 +10639,7 @@ static double celi_moments_covariance(const cel_moments *m, int64_t i, int64_t j
     const int64_t side = celi_moments_side(m);
     const double *half = m->gram + (side - 1) * side, cells = (double)m->cells;
     const double square = m->gram[i * side + j] / cells, v = square - 4 * half[i] * half[j] / (cells * cells);
-    const double epsilon = sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON;
-    return i == j && v <= CELI_MOMENTS_BLOCK / 2 * epsilon * square ? 0 : v;
+    return i == j && v <= CELI_MOMENTS_BLOCK / 2 * CELI_EPSILON * square ? 0 : v;
 }
 
 CEL_API_DEF cel_status cel_moments_correlate(const cel_moments *m, int64_t block, double *mean, double *deviation,
@@ -11503,7 +11504,6 @@ static cel_status celi_solve_step(celi_solve *how)
  * further steps follow rounding, away from the solution: the tolerance cannot be had. */
 static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
 {
-    const double tiny = 8 * (sizeof(cel_real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
     double rz, zero, next, curvature, least = HUGE_VAL;
     cel_status status = CEL_OK;
     cel_mat_copy(q->rhs, q->r);
@@ -11523,7 +11523,7 @@ static cel_status celi_solve_cg(celi_quadratic *q, cel_mat f, celi_solve *how)
     how->residual = zero > 0 ? sqrt(fabs(rz) / zero) : zero <= 0 && zero >= 0 ? 0.0 : HUGE_VAL;
     while (!status && how->residual > how->tolerance && how->steps < how->limit && !(how->residual > 2 * least)) {
         cel_mat swap = q->d;
-        if (how->residual < least && how->residual < tiny) least = how->residual;
+        if (how->residual < least && how->residual < 8 * CELI_EPSILON) least = how->residual;
         status = celi_quadratic_apply(q, q->d, how->ridge, q->y);
         if (status) return status;
         curvature = celi_stacks_dot(q->d, q->y);
